@@ -17,7 +17,7 @@ export function missingFor(
   const missing: string[] = [];
   const asked = wireMode(mode);
   if (!capabilities.includes(asked)) missing.push(`mode ${asked}`);
-  if (hostname !== undefined && !capabilities.includes('hostname')) missing.push("domains of one's own");
+  if (hostname !== undefined && !capabilities.includes('hostname')) missing.push('custom domains');
   const by = carrierAsked(mode, carrier, inChain);
   // Packets over UDP are part of the mode.
   const isPackets = kindOf(mode) === 'udp' && by !== 'ws';

@@ -38,7 +38,7 @@ it('a relay that does not know the name is described as such', async () => {
   expect(error.message).toBe(
     `${URL_OF_RELAY} cannot be reached: it does not answer to the name relay.example.com (TLS alert 112)`,
   );
-  expect(error.hint).toBe('Use the own domain of the relay. It answers to no other name.');
+  expect(error.hint).toBe("Use the relay's own domain. It accepts no other name.");
 });
 
 it('finds the alert in an error of the socket', () => {

@@ -36,7 +36,7 @@ export function connectError(error: unknown, url: string): PortalError {
 
 function untrustedHint(system: string, url: string): string {
   if (system === 'CERT_HAS_EXPIRED') return "Tell the operator of the relay, and check this machine's clock.";
-  if (system === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'Use the own domain of the relay.';
+  if (system === 'ERR_TLS_CERT_ALTNAME_INVALID') return "Use the relay's own domain.";
   return `If a proxy on your network intercepts TLS, have the relay's host exempted. If the relay has a private CA, write its file in portal.yaml: \`${relayYaml(url, './ca.pem')}\``;
 }
 
@@ -55,7 +55,7 @@ function handshakeFailure(reason: string, url: string): { why: string; hint?: st
   if (alert === ALERT.unrecognizedName)
     return {
       why: `it does not answer to the name ${new URL(url).hostname} ${sent}`,
-      hint: 'Use the own domain of the relay. It answers to no other name.',
+      hint: "Use the relay's own domain. It accepts no other name.",
     };
   return { why: `it aborted the TLS handshake ${sent}` };
 }

@@ -169,7 +169,7 @@ class Inbox {
       await Promise.race([this.#arrived.promise, this.#failed.promise]);
     }
     const [data, isBinary] = this.rest.shift()!;
-    if (isBinary) throw new PortalError('protocol', 'control messages are text');
+    if (isBinary) throw new PortalError('protocol', 'control messages must be text');
     const message = decodeFromRelay(data);
     if (message.type === 'error') throw relayError(message);
     if ((message.type as string) !== type)

@@ -162,7 +162,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     this.#heard.now();
     if (this.#closed) return;
     try {
-      if (isBinary) throw new PortalError('protocol', 'control messages are text');
+      if (isBinary) throw new PortalError('protocol', 'control messages must be text');
       this.#handle(decodeFromRelay(data));
     } catch (error) {
       this.#end(asPortalError(error, 'protocol'));

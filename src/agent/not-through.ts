@@ -11,7 +11,7 @@ export function notThrough(where: string, error: unknown, tookMs = 0): PortalErr
   const reason = systemCode(error) ?? asPortalError(error).message;
   const isLate = tookMs >= PROBE_MS && !isTimeout(error);
   const why = isLate ? `${reason} after ${Math.round(tookMs / 1000)} s` : reason;
-  return new PortalError('not_through', `a visitor of ${where} does not get through: ${why}`, {
+  return new PortalError('not_through', `visitors do not reach ${where}: ${why}`, {
     cause: isLate ? new PortalError('timeout', why, { cause: error }) : error,
   });
 }

@@ -110,7 +110,7 @@ export const notAllowed = (address: string): Page =>
     owner: 'Add the address to `access.allowIps` in `portal.yaml`.',
   });
 
-const CHECK_SERVICE = 'Check what the service logs. `portal logs` shows what Portal saw.';
+const CHECK_SERVICE = 'Check the logs of the service. `portal logs` shows what Portal saw.';
 
 export const PAGES = {
   badRequest: page(400, 'Bad Request', 'bad_request', {
@@ -119,7 +119,7 @@ export const PAGES = {
   }),
   unsafePath: page(400, 'Bad Request', 'unsafe_path', {
     title: 'This path is ambiguous',
-    text: 'Programs would read this path in different ways. Use one without dot segments and needless escapes.',
+    text: 'Programs interpret this path in different ways. Use a path without dot segments and unneeded escapes.',
   }),
   noRoute: page(404, 'Not Found', 'no_route', {
     title: 'Nothing is here',
@@ -132,7 +132,7 @@ export const PAGES = {
   }),
   echoRefused: page(405, 'Method Not Allowed', 'trace_denied', {
     title: 'Method not allowed',
-    text: 'TRACE would show headers that are not for visitors. Use another method.',
+    text: 'TRACE would show headers that visitors must not see. Use another method.',
   }),
   requestTimeout: page(408, 'Request Timeout', 'request_timeout', {
     title: 'The request timed out',
@@ -144,12 +144,12 @@ export const PAGES = {
   }),
   misdirected: page(421, 'Misdirected Request', 'misdirected', {
     title: 'Wrong host',
-    text: 'This connection is for another host than the request names. Reload the page, or check the address.',
+    text: 'The connection was opened for a different host than the request names. Reload the page, or check the address.',
     owner: 'If a proxy is in front of Portal, have it connect with the name that visitors use.',
   }),
   tooLarge: page(431, 'Request Header Fields Too Large', 'request_headers_too_large', {
     title: 'Request headers too large',
-    text: 'The request has too many header fields, or too long ones. Deleting the cookies of this site may help.',
+    text: 'The header fields of the request are too many or too long. Deleting the cookies of this site may help.',
   }),
   notImplemented: page(501, 'Not Implemented', 'transfer_coding', {
     title: 'Not implemented',
@@ -161,7 +161,7 @@ export const PAGES = {
   }),
   tooMuchAnswered: page(502, 'Bad Gateway', 'response_headers_too_large', {
     title: 'Response headers too large',
-    text: 'The header fields of the response are more than 200, or longer than 32 KiB together.',
+    text: 'The response has more than 200 header fields, or more than 32 KiB of them.',
     owner: 'Make the service send fewer or shorter headers.',
   }),
   badGateway: page(502, 'Bad Gateway', 'bad_response', {
@@ -176,7 +176,7 @@ export const PAGES = {
   }),
   silent: page(504, 'Gateway Timeout', 'target_timeout', {
     title: 'The service timed out',
-    text: 'The service took the request, but did not respond in time. Try again later.',
+    text: 'The service accepted the request, but did not respond in time. Try again later.',
     owner: CHECK_SERVICE,
   }),
   version: page(505, 'HTTP Version Not Supported', 'http_version', {

@@ -42,7 +42,7 @@ export class Proof {
     return failures === 0 || failures + 1 === WARN_AFTER;
   }
 
-  /** Records that no visit is possible from here. Returns whether to report it. */
+  /** Records that the agent cannot visit the address from here. Returns whether to report it. */
   impossible(reason: string): boolean {
     const isNews = this.#unproven?.reason !== reason;
     this.#unproven = { since: this.#unproven?.since ?? new Date(), failures: 0, reason };

@@ -86,7 +86,7 @@ describe('Prover', () => {
     expect(onLost).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code }));
   });
 
-  it('visits an unproven lease sooner than a proven one, with growing pauses', () => {
+  it('visits an unproven lease sooner than a proven one, with increasing delays', () => {
     const { one } = prover();
     const failure = notThrough('app.example', new PortalError('timeout', 'it took longer'));
     const pauses = [1, 2, 3, 8, 20].map((failures) => {

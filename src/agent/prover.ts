@@ -6,7 +6,7 @@ import type { ProbePace } from './probe-pace.js';
 import { Proof, WARN_AFTER } from './proof.js';
 import { RETRY } from './retry.js';
 
-/** A visit of the agent itself. Resolves with `unproven` if no visit is possible from here. Rejects if it fails. */
+/** A visit of the agent itself. Resolves with `unproven` if it cannot visit from here. Rejects if it fails. */
 export type Visit = () => Promise<void | 'unproven'>;
 
 export interface ProverOptions {
@@ -20,7 +20,7 @@ export interface ProverOptions {
   readonly onLost: (failure: PortalError) => void;
 }
 
-const NO_VISIT = 'no visit is possible from here';
+const NO_VISIT = 'the agent cannot visit the address from here';
 
 /** Visits a lease like a visitor: once before it is ready, and periodically afterwards. */
 export class Prover {

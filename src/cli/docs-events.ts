@@ -17,7 +17,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`started\` | the agent starts | pid, file, ca? |
 | \`lease\` | a lease changes its phase | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error?; in phase \`ready\` proven, and unproven? (failures, reason) |
 | \`unplaced\` | a service has no relay now, and so no lease | service, error |
-| \`ready\` | each service's first leases are through | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`; unproven?, unreachable?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
+| \`ready\` | the first leases of each service are ready or have failed | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`; unproven?, unreachable?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
 | \`served\` | the target of a service without \`mode\` shows which protocol it speaks | service, servedAs, target |
 | \`applied\` | a save takes effect | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
 | \`rejected\` | a save has errors | errors: \`[{file, line, column, path, code, message, hint?}]\` |

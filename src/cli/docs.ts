@@ -101,7 +101,7 @@ const BEHAVIOUR = `## Exit codes
 
 | code | meaning |
 |---|---|
-| 0 | done; for \`portal up\`: shut down in order, by a signal or \`portal down\` |
+| 0 | done; for \`portal up\`: shut down cleanly, by a signal or \`portal down\` |
 | 1 | failed at run time |
 | 2 | the command line or the configuration is invalid, or the configuration is not allowed |
 | 3 | \`portal plan\` found changes |

@@ -16,7 +16,7 @@ export interface WhichAgent {
 /**
  * Finds the agent with this process ID, or the agent of the configuration file. Without a file, finds the only running
  * agent, for example of `portal expose`. A missing agent may show only at the first call.
- * @param listsOthers if no agent runs for the file, query the other agents and list them in the error
+ * @param listsOthers if no agent is running for the file, query the other agents and list them in the error
  */
 export async function findAgent(
   context: Context,
@@ -33,14 +33,14 @@ export async function findAgent(
     throw error;
   }
   if (found.kind !== 'file')
-    throw new PortalError('usage', 'cannot find an agent by standard input', {
-      hint: 'Name the file that the agent runs for: -f FILE.',
+    throw new PortalError('usage', 'standard input does not identify an agent', {
+      hint: "Name the agent's file: -f FILE.",
     });
   const address = place.address(await agentKey(found.path));
   if (listsOthers && !(await answers(address))) {
     const others = await runningAgents(place);
     if (others.length > 0)
-      throw new PortalError('not_running', `no agent runs for ${found.path}`, {
+      throw new PortalError('not_running', `no agent is running for ${found.path}`, {
         hint: `Start it with \`portal up\`. ${choiceOf(others, 'To use another agent, choose it with --pid PID:')}`,
       });
   }
@@ -66,7 +66,7 @@ async function agentOfProcess(place: ControlPlace, pid: number): Promise<Control
   const agents = await runningAgents(place);
   const found = agents.find((agent) => agent.pid === pid);
   if (found) return new ControlClient(found.socket);
-  throw new PortalError('not_running', `no agent runs as process ${pid}`, {
+  throw new PortalError('not_running', `process ${pid} is not a portal agent`, {
     hint: agents.length > 0 ? choiceOf(agents) : 'Start one with `portal up`.',
   });
 }
@@ -76,11 +76,11 @@ async function onlyAgent(place: ControlPlace): Promise<ControlClient> {
   const alive = await Promise.all(sockets.map(answers));
   const [only, another] = sockets.filter((_, index) => alive[index]);
   if (only === undefined)
-    throw new PortalError('not_running', 'no agent runs, and there is no portal.yaml here or above', {
+    throw new PortalError('not_running', 'no agent is running, and there is no portal.yaml here or above', {
       hint: 'Write one with `portal init`, or publish a service without it: portal expose 3000',
     });
   if (another === undefined) return new ControlClient(only);
-  throw new PortalError('usage', 'several agents run, and there is no portal.yaml here or above', {
+  throw new PortalError('usage', 'several agents are running, and there is no portal.yaml here or above', {
     hint: choiceOf(await runningAgents(place)),
   });
 }

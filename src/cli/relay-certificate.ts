@@ -95,7 +95,7 @@ export async function openRelayCertificate(
 function sourceOf(options: CertificateOptions, cwd: string): TlsSpec {
   const { cert, key, acme, acmeDirectory, acmeEmail, acmeCa } = options;
   if ((cert === undefined) !== (key === undefined))
-    throw new PortalError('usage', '--cert and --key need each other');
+    throw new PortalError('usage', '--cert and --key must be used together');
   if (!acme && (acmeDirectory ?? acmeEmail ?? acmeCa) !== undefined)
     throw new PortalError('usage', '--acme-directory, --acme-email and --acme-ca need --acme');
   if (acme && cert !== undefined)

@@ -155,7 +155,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     history,
   });
   if (!control)
-    throw new PortalError('already_running', `an agent already runs for ${job.file ?? 'this process'}`);
+    throw new PortalError('already_running', `an agent is already running for ${job.file ?? 'this process'}`);
   cutShort = (reason) => {
     control.abandon();
     if (!isStopReported) emit({ event: 'stopped', reason });

@@ -43,7 +43,7 @@ function checkCandidates(root: Tree, report: Report): void {
     if (child(pool, 'maxActive') && !child(pool, 'urls'))
       report(['relays', 'maxActive'], {
         message: '`maxActive` has no effect without relays to choose from',
-        hint: 'Add a `registry`, or `urls` of relays that know others.',
+        hint: 'Add a `registry`, or `urls` of relays that announce others.',
       });
     return;
   }

@@ -126,7 +126,7 @@ function checkVia(root: Tree, path: Path, service: Tree, report: Report): void {
   if (via && carrier !== undefined && carrier !== fitting) {
     report([...path, 'carrier'], {
       message: `over a chain the carrier is ${fitting}`,
-      hint: 'Remove `carrier`: no relay on the path must read the bytes.',
+      hint: 'Remove `carrier`: relays on the path must not be able to read the bytes.',
     });
   }
   if (via && child(service, 'relays')) {
@@ -156,7 +156,7 @@ function checkTls(path: Path, tls: Tree | undefined, report: Report): void {
   } else if (!cert !== !key) {
     const missing = cert ? 'key' : 'cert';
     report([...path, missing], {
-      message: `\`${missing}\` is missing: \`cert\` and \`key\` need each other`,
+      message: `\`${missing}\` is missing: \`cert\` and \`key\` must be used together`,
     });
   }
 }
@@ -170,7 +170,7 @@ function checkAlpn(path: Path, alpn: Tree | undefined, readsHttp: boolean, repor
       });
     } else if (readsHttp && protocol !== undefined && !isHttpAlpn(protocol)) {
       report([...path, index], {
-        message: 'a service whose requests are read accepts only h2 and http/1.1',
+        message: 'a service in mode http or with a PIN accepts only h2 and http/1.1',
         hint: 'Remove `alpn` to offer both. Mode stream without a PIN forwards any protocol.',
       });
     }

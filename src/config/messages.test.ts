@@ -180,7 +180,7 @@ it.each([
   ],
   [
     '  a: { mode: http, target: 1, alpn: [h3] }',
-    'a service whose requests are read accepts only h2 and http/1.1 | Remove `alpn` to offer both. Mode stream without a PIN forwards any protocol.',
+    'a service in mode http or with a PIN accepts only h2 and http/1.1 | Remove `alpn` to offer both. Mode stream without a PIN forwards any protocol.',
   ],
   [
     '  a: { mode: http, routes: { /: { stripPrefix: true } } }',
@@ -203,7 +203,7 @@ it.each([
     '`allowIps` must be a list | For example `allowIps: ["85.99.254.169","10.0.0.0/8","2001:db8::/32"]`.',
   ],
   // --- certificates, domains, protocols
-  ['  a: { target: 1, tls: { cert: x } }', '`key` is missing: `cert` and `key` need each other'],
+  ['  a: { target: 1, tls: { cert: x } }', '`key` is missing: `cert` and `key` must be used together'],
   [
     '  a: { target: 1, tls: { source: acme, cert: x, key: y } }',
     '`source` cannot be used with `cert` and `key` | Use `source` for a certificate from Portal, or `cert` and `key` for your own.',
@@ -371,11 +371,11 @@ it.each([
   ],
   [
     '  a: { target: 1, via: private, carrier: ws }',
-    'over a chain the carrier is tls | Remove `carrier`: no relay on the path must read the bytes.',
+    'over a chain the carrier is tls | Remove `carrier`: relays on the path must not be able to read the bytes.',
   ],
   [
     '  a: { mode: tcp, target: 1, via: private, carrier: ws }',
-    'over a chain the carrier is tls | Remove `carrier`: no relay on the path must read the bytes.',
+    'over a chain the carrier is tls | Remove `carrier`: relays on the path must not be able to read the bytes.',
   ],
   [
     '  a: { target: 1, name: n, via: private }\n  b: { target: 1, name: n, relays: [https://a.example.com] }',

@@ -87,7 +87,7 @@ export const ERRORS = {
     exit: 2,
   },
   service_manager_missing: {
-    title: 'No service manager runs for this user',
+    title: 'No service manager is running for this user',
     remedy:
       'In a container, use `portal up` as its command. With systemd, log in as the user over ssh or with `machinectl shell USER@` (`su` is not enough), or run `loginctl enable-linger USER` first. `portal service install --print` shows the unit.',
     exit: 1,
@@ -123,7 +123,7 @@ export const ERRORS = {
     exit: 1,
   },
   sqlite_missing: {
-    title: 'The relay has no SQLite to store names in',
+    title: 'SQLite is not available to store names',
     remedy:
       'Use Node 22.13 or later, which has SQLite. For an older Node, install the package libsql beside Portal: the error shows the command for your installation.',
     exit: 1,
@@ -142,13 +142,13 @@ export const ERRORS = {
   acme_rejected: {
     title: 'The certificate authority rejected the order',
     remedy:
-      'Fix the reason in the message. Portal retries with growing pauses. `portal doctor` checks what the CA needs.',
+      'Fix the reason in the message. Portal retries with increasing delays. `portal doctor` checks what the CA needs.',
     exit: 1,
   },
   acme_rate_limited: {
     title: 'A rate limit of the certificate authority is reached',
     remedy:
-      "Wait until the time of the next try in the message. Do not restart: each new order counts. For tests, use the CA's staging directory.",
+      "Wait until the time of the next attempt in the message. Do not restart: each new order counts. For tests, use the CA's staging directory.",
     exit: 1,
   },
   all_failed: {
@@ -190,7 +190,7 @@ export const ERRORS = {
   },
   relay_unreachable: {
     title: 'The relay cannot be reached',
-    remedy: 'Check its URL and your network. The agent retries with growing pauses.',
+    remedy: 'Check its URL and your network. The agent retries with increasing delays.',
     exit: 1,
   },
   relay_untrusted: {
@@ -327,7 +327,7 @@ export const ERRORS = {
     wire: true,
   },
   relay_busy: {
-    title: 'The relay accepts no new session now',
+    title: 'The relay is not accepting new sessions',
     remedy: 'Nothing to do: the agent retries after the pause that the relay requests.',
     exit: 1,
     wire: true,
@@ -382,7 +382,7 @@ export const ERRORS = {
     wire: true,
   },
   not_found: {
-    title: 'No such lease, agent or name of this identity',
+    title: 'This identity has no such lease, agent or name',
     remedy:
       'It was closed, taken over or released meanwhile. An agent opens its lease again if it still needs it.',
     exit: 1,

@@ -32,7 +32,7 @@ export async function readPrivateFile(file: string, unsafe: ErrorCode): Promise<
   }
 }
 
-/** What to do if this user may not read an existing file; undefined for other errors. */
+/** What to do if this user cannot read an existing file; undefined for other errors. */
 export function explainUnreadable(
   file: string,
   error: unknown,
@@ -40,7 +40,7 @@ export function explainUnreadable(
   if (systemCode(error) !== 'EACCES') return undefined;
   const uid = process.getuid?.();
   return {
-    message: `${uid === undefined ? 'this user' : `user ${uid}`} may not read ${file}`,
+    message: `${uid === undefined ? 'this user' : `user ${uid}`} cannot read ${file}`,
     hint: "Set HOME or PORTAL_HOME to this user's own folder, or give this user permission to read the file.",
   };
 }

@@ -47,7 +47,7 @@ export async function updateFile(
     if (present === undefined || present !== writer) until = attendedNow() + waitMs;
     writer = present;
     if (attendedNow() > Math.min(until, latest))
-      throw unwritable(file, `another process writes it, or left ${copy}`);
+      throw unwritable(file, `another process is writing it, or left ${copy} behind`);
     await delay(RETRY_MS);
   }
 }

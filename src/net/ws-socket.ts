@@ -136,7 +136,7 @@ export class WsSocket extends Socket {
   /** The WebSocket has closed. That is orderly once both sides have sent their end. */
   #closed(): void {
     if (this.#hasEnded && this.#hasSentEnd) return;
-    this.destroy(failure('ECONNRESET', 'the WebSocket was closed in the middle'));
+    this.destroy(failure('ECONNRESET', 'the WebSocket closed before the stream ended'));
   }
 
   #close(code: number): void {

@@ -106,7 +106,7 @@ export class Inspection {
     const { url, askedPort } = this.#server;
     if (askedPort !== undefined) {
       const given = Number(new URL(url).port);
-      const message = `port ${askedPort} is in use, the inspector uses ${given}`;
+      const message = `port ${askedPort} is in use; the inspector uses ${given}`;
       emit({ event: 'notice', kind: 'port_in_use', message, askedPort, port: given });
     }
     emit({ event: 'inspector', url, ...(askedPort !== undefined && { askedPort }) });

@@ -19,7 +19,7 @@ export type Notice = { readonly message: string } & (
 export function lockNotice(file: string, relay: string, isNew: boolean): Notice {
   const name = basename(file);
   return isNew
-    ? { kind: 'lock_written', message: `wrote ${name}, commit it`, file, relay }
+    ? { kind: 'lock_written', message: `wrote ${name}; commit it`, file, relay }
     : { kind: 'lock_changed', message: `added ${relay.replace(/^https:\/\//, '')} to ${name}`, file, relay };
 }
 

@@ -62,7 +62,7 @@ class PooledRelay {
   #noticeFallback(relay: string): void {
     if (this.#isFallbackNoticed) return;
     this.#isFallbackNoticed = true;
-    const message = `UDP does not get through to ${relay}, so datagrams go in a WebSocket`;
+    const message = `UDP does not get through to ${relay}, so datagrams use a WebSocket`;
     this.#options.notify({ kind: 'carrier_fallback', message, relay, carrier: 'ws' });
   }
 

@@ -40,7 +40,7 @@ export function announce(socket: Socket, { authority }: Peer, { count, from }: H
       outgoing.destroy();
       reject(
         code === 'hop_loop' || code === 'too_many_hops'
-          ? new PortalError(code, `${authority} refused: the chain is too long or leads back`)
+          ? new PortalError(code, `${authority} refused: the chain is too long or contains a loop`)
           : new PortalError('protocol', `it answered ${statusCode}`),
       );
     });

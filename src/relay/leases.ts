@@ -107,7 +107,7 @@ export class LeaseRegistry {
     const { name } = request;
     const kind = kindOf(request.mode);
     if (kind !== 'tls' && !this.#options.ports.offers(kind))
-      throw new PortalError('capability_missing', `this relay gives out no ${kind} ports`);
+      throw new PortalError('capability_missing', `this relay offers no ${kind} ports`);
     const ownHostname = request.hostname === undefined ? undefined : plainHostname(request.hostname);
     const hostname = ownHostname ?? hostnameFor(name, this.#options.domain);
     if (ownHostname === undefined) this.#options.labels.check(name, holder.address);

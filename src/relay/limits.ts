@@ -65,9 +65,9 @@ export const ADJUSTABLE = {
   maxHopConnectionsPerIdentity: { what: 'connections forwarded to peers for one identity', ...OR_NONE },
   maxHopConnections: { what: 'connections forwarded to peers, in total' },
   peerRefreshMs: { what: "interval of fetching a peer's descriptor again" },
-  peerRetryMs: { what: 'longest pause before a retry while that fails' },
+  peerRetryMs: { what: 'longest pause between retries if that fails' },
   domainLookupMs: { what: 'timeout of a DNS lookup of the record that proves a domain' },
-  maxDomainLookups: { what: 'such lookups at a time' },
+  maxDomainLookups: { what: 'concurrent lookups of these records' },
   domainRetryMs: { what: 'pause before the record of an unproven domain is looked up again', min: 0 },
   domainRecheckMs: { what: 'interval of checking the record of a proven domain again' },
   domainGraceMs: {

@@ -500,7 +500,7 @@ describe('with several agents', () => {
     expect((await two.finished).code).toBe(0);
     const gone = await person.run(['status', ...chosen]);
     expect(gone.code).toBe(1);
-    expect(gone.stderr).toContain(`no agent runs as process ${two.pid}`);
+    expect(gone.stderr).toContain(`process ${two.pid} is not a portal agent`);
     expect(gone.stderr).toContain(String(one.pid));
   });
 

@@ -164,7 +164,10 @@ test('plan --against compares with a commit of git, and prints Markdown', async 
   expect(markdown.stdout).toMatch(/^\*\*Portal plan:\*\* 1 to open.*\n\n\| \| service \|/);
   for (const ref of ['nonsense', '--help']) {
     const refused = await person.run(['plan', `--against=${ref}`]);
-    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('git knows no commit') });
+    expect(refused).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('is not a commit of this git repository'),
+    });
   }
 });
 

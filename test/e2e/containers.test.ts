@@ -114,7 +114,7 @@ describe('a user id without an account and without HOME', () => {
     await writeFile(join(person.home, 'identity.json'), '{}', { mode: 0o600 });
     const { code, stderr } = await person.start(['up'], { within }).finished;
     expect(code).toBe(2);
-    expect(stderr).toContain(`user ${OTHER_UID} may not read ${join(person.home, 'identity.json')}`);
+    expect(stderr).toContain(`user ${OTHER_UID} cannot read ${join(person.home, 'identity.json')}`);
     expect(stderr).toContain("PORTAL_HOME to this user's own folder");
   });
 

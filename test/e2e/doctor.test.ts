@@ -58,7 +58,7 @@ it('finds no problem, and asks a running agent to prove its leases', async () =>
   expect(before.of('service.target')).toEqual([
     `ok: localhost:${port} answers in HTTP at 127.0.0.1: served as http`,
   ]);
-  expect(before.of('agent.running')[0]).toContain('no agent runs');
+  expect(before.of('agent.running')[0]).toContain('no agent is running');
   expect(before.lines.at(-1)).toMatchObject({ event: 'checked', problems: 0 });
 
   person.downAfterTest();
@@ -356,7 +356,7 @@ it('names each target that rejects its public name, and the fix', async () => {
   const { of, hints } = await examine();
   expect(of('service.name')).toEqual([
     `warning: localhost:${known.port}: webpack-dev-server rejects the name known.localhost`,
-    `warning: localhost:${unknown.port}: the target answers 403 to the name unknown.localhost, and not to its own`,
+    `warning: localhost:${unknown.port}: the target answers 403 to the name unknown.localhost, but not to its own name`,
   ]);
   expect(hints('service.name')).toContain('Add "known.localhost" to devServer.allowedHosts');
   expect(requested.filter((host) => host === 'known.localhost')).toHaveLength(1);

@@ -92,7 +92,7 @@ it('reports portal.lock when it appears and when a relay is added, and not again
   const up = person.start(['up', '--json']);
   const file = join(person.folder, 'portal.lock');
   const written = await up.event('notice', ({ kind }) => kind === 'lock_written');
-  expect(written).toMatchObject({ message: 'wrote portal.lock, commit it', file, relay: one.url });
+  expect(written).toMatchObject({ message: 'wrote portal.lock; commit it', file, relay: one.url });
   await up.event('ready');
   await write({ relays: { urls: urls(one, two) }, services: { web: port } });
   const changed = await up.event('notice', ({ kind }) => kind === 'lock_changed');
@@ -117,7 +117,7 @@ it('shows people the new portal.lock, also in the background', async () => {
   person.downAfterTest();
   const { code, stderr } = await person.run(['up', '--wait']);
   expect(code).toBe(0);
-  expect(stderr).toMatch(/^wrote portal\.lock, commit it$/m);
+  expect(stderr).toMatch(/^wrote portal\.lock; commit it$/m);
 }, 60_000);
 
 it('reports an identity and a local CA once, and names with ${id} use the new identity from the start', async () => {
@@ -149,7 +149,7 @@ it('reports the inspector’s other port', async () => {
   await write({ relays: { embedded: { port: 0 } }, services: { web: spec } });
   const up = person.start(['up']);
   const line = await up.line(/inspector uses/);
-  const [, used] = /^port 4040 is in use, the inspector uses (\d+)$/.exec(line)!;
+  const [, used] = /^port 4040 is in use; the inspector uses (\d+)$/.exec(line)!;
   expect(await up.line(/^inspector: /)).toContain(`http://127.0.0.1:${used}/`);
 }, 60_000);
 

@@ -53,7 +53,7 @@ describe('a NAT on the path', () => {
     expect(reported()).toEqual([]);
     nat.block();
     await eventually(async () => expect(await carrier()).toBe('ws'));
-    const message = `UDP does not get through to ${at.url}, so datagrams go in a WebSocket`;
+    const message = `UDP does not get through to ${at.url}, so datagrams use a WebSocket`;
     expect(reported()).toMatchObject([{ kind: 'carrier_fallback', message, relay: at.url }]);
     expect(await visitor.ask('two')).toBe('two');
     const payload = randomBytes(65_507);

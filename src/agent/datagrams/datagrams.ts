@@ -35,7 +35,7 @@ export interface DatagramStatus {
 
 /**
  * The agent's side of a session's datagrams. Plain UDP is used while probes over it succeed. Otherwise the WebSocket is used,
- * and plain UDP is retried with growing pauses.
+ * and plain UDP is retried with increasing delays.
  */
 export class AgentDatagrams {
   readonly #channel: ControlChannel;
@@ -94,7 +94,7 @@ export class AgentDatagrams {
     this.#waiters.add(look);
     look();
     try {
-      await within(up.promise, LIMITS.requestMs, 'a way for datagrams to the relay', signal);
+      await within(up.promise, LIMITS.requestMs, 'a datagram path to the relay', signal);
     } finally {
       this.#waiters.delete(look);
     }

@@ -156,7 +156,7 @@ function readEdits(value: unknown): ReplayEdits {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return wrong('an invalid form');
   const { method, target, headers, body } = value as Record<string, unknown>;
   if (method !== undefined && !isText(method, TOKEN)) return wrong('an invalid method');
-  if (method === 'CONNECT') return wrong('a method that is not for services');
+  if (method === 'CONNECT') return wrong('a method that services cannot receive');
   if (target !== undefined && !isText(target, TARGET)) return wrong('an invalid path');
   if (body !== undefined && typeof body !== 'string') return wrong('an invalid body');
   if (headers !== undefined && !(Array.isArray(headers) && headers.every(isField)))

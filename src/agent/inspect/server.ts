@@ -118,7 +118,7 @@ class Inspector implements InspectorServer {
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!this.#guard.isOwnHost(request)) throw new ApiError(421, 'this is not the host of the inspector');
+    if (!this.#guard.isOwnHost(request)) throw new ApiError(421, 'the inspector does not serve this host');
     const { url: target = '' } = request;
     // `//name/` would be parsed as another host.
     const url = target.startsWith('//') ? null : URL.parse(target, `http://${HOST}`);
@@ -131,7 +131,7 @@ class Inspector implements InspectorServer {
       return void response.end(asset.bytes);
     }
     if (!isReading && !this.#guard.isOwnOrigin(request))
-      throw new ApiError(403, 'only the page of the inspector may request this');
+      throw new ApiError(403, "only the inspector's page may request this");
     if (!this.#guard.hasToken(request)) throw new ApiError(401, 'the token belongs to another agent');
     await this.#api.answer(request, response, url);
   }

@@ -204,7 +204,7 @@ export class AcmeAuthority {
   }
 }
 
-/** Polls with growing pauses until `isDone` or until the signal aborts. */
+/** Polls with increasing delays until `isDone` or until the signal aborts. */
 async function until<T>(ask: () => Promise<T>, isDone: (now: T) => boolean, signal: AbortSignal): Promise<T> {
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(MAX_POLL_MS, pauseMs * 1.5)) {
     const now = await ask();

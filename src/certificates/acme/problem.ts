@@ -80,7 +80,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
   rejectedIdentifier: {
     what: 'does not issue certificates for this name',
-    hint: () => 'The name is against its policy: a name must be public and not on its block list.',
+    hint: () => 'The name violates its policy: a name must be public and not on its block list.',
   },
   unsupportedIdentifier: {
     what: 'does not issue certificates for this name',

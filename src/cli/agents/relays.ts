@@ -137,7 +137,7 @@ function trustBy(lock: RelayLock | undefined): RelaysToQuery['trust'] {
   };
 }
 
-/** Relays that the agent of this file chose; undefined if no agent runs. */
+/** Relays that the agent of this file chose; undefined if no agent is running. */
 async function chosen(
   context: Context,
   desired: Desired,

@@ -76,6 +76,6 @@ const described = (permissions: Parameters<typeof describePermissions>[0]): stri
   describePermissions(permissions);
 
 const needsFile = (): PortalError =>
-  new PortalError('usage', 'standard input has no permissions, because it has no path', {
+  new PortalError('usage', 'Portal cannot remember permissions for standard input, because it has no path', {
     hint: 'For one run, use `portal up --yes -f -`.',
   });

@@ -92,7 +92,7 @@ async function checkNetwork(
   const facts = (await Promise.all(relays)).map((relay) => relay.facts);
   const services = desired.services.map((spec) => {
     const keys = new Set(spec.relays.map(relayKey));
-    // A relay with an IP address as its name gives out no names; checkRelay reports it.
+    // A relay with an IP address as its name offers no names; checkRelay reports it.
     const own = facts.filter(({ key, domain }) => keys.has(key) && isIP(domain) === 0);
     return limit(() =>
       checkService(spec, {

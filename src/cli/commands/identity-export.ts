@@ -11,13 +11,9 @@ interface Options {
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   if (!options.yes) {
-    throw new PortalError(
-      'usage',
-      'this prints the private key, and everyone who has it can take your names',
-      {
-        hint: 'Add --yes to confirm.',
-      },
-    );
+    throw new PortalError('usage', 'this prints the private key, and anyone who has it can take your names', {
+      hint: 'Add --yes to confirm.',
+    });
   }
   const identity = await loadIdentity(await identityFile(context, options.file), { create: false });
   const text = exportIdentity(identity);

@@ -75,7 +75,7 @@ function printActions(
   stderr.note(summaryOf(actions));
 }
 
-/** The plan from the running configuration to `desired`; undefined if no agent runs for this file. */
+/** The plan from the running configuration to `desired`; undefined if no agent is running for this file. */
 async function askAgent(context: Context, desired: Desired): Promise<Action[] | undefined> {
   if (desired.file === undefined) return undefined;
   const address = controlPlace(context.paths.runDir).address(await agentKey(desired.file));

@@ -36,7 +36,7 @@ async function replay(context: Context, id: number, which: Options): Promise<Req
     );
   } catch (error) {
     if (!(error instanceof PortalError) || error.code !== 'not_running') throw error;
-    throw new PortalError('not_running', `no agent runs for ${source}, which received this request`, {
+    throw new PortalError('not_running', `no agent is running for ${source}, which received this request`, {
       hint: `Start it with \`portal up -f ${source}\`, then replay the request again.`,
       cause: error,
     });

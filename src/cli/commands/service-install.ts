@@ -59,7 +59,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     stderr.note(`Variables copied from this shell: ${Object.keys(env).join(', ')}`);
   if (boot !== undefined) stderr.note(`To start it at boot, before you log in, run: ${boot}`);
   stderr.note(`Its output: ${manager.logs(unit)}`);
-  stderr.note('Run `portal service install` again after Node or Portal moved.');
+  stderr.note('Run `portal service install` again if Node or Portal moves.');
   return 0;
 }
 
@@ -85,7 +85,7 @@ export async function needManager(manager: ServiceManager, consequence: string):
   if (why === undefined) return;
   throw new PortalError(
     'service_manager_missing',
-    `${manager.name} runs no services for this user (${why}). ${consequence}`,
+    `${manager.name} is not running for this user (${why}). ${consequence}`,
   );
 }
 
@@ -97,7 +97,7 @@ async function needNoOtherAgent(
 ): Promise<void> {
   const address = controlPlace(context.paths.runDir).address(await agentKey(file));
   if ((await manager.isActive(unit)) || !(await answers(address))) return;
-  throw new PortalError('already_running', `another agent already runs for ${file}`, {
+  throw new PortalError('already_running', `another agent is already running for ${file}`, {
     hint: 'Stop it with `portal down`, then install the service.',
   });
 }

@@ -31,7 +31,7 @@ export async function run(context: Context, { options }: CommandInput<ServiceOpt
   const line = (good: boolean, text: string): void =>
     stdout.line(`${good ? green('✓') : yellow('!')} ${printable(text)}`);
   line(installed !== undefined, installed ? `${unit} runs ${installed.file}` : `${unit} is not installed`);
-  if (absent !== undefined) line(false, `${manager.name} runs no services for this user (${absent})`);
+  if (absent !== undefined) line(false, `${manager.name} is not running for this user (${absent})`);
   if (!isKnown) return 1;
   line(active, active ? 'active' : `not active. See its output: ${manager.logs(unit)}`);
   line(

@@ -146,7 +146,7 @@ export class ControlClient {
         cause: error,
       });
     }
-    return new PortalError('not_running', 'no agent runs for this file', { cause: error });
+    return new PortalError('not_running', 'no agent is running for this file', { cause: error });
   }
 
   #timedOut(): PortalError {

@@ -11,7 +11,7 @@ import { Subject } from './report.js';
 export interface AgentFindings {
   readonly subject: Subject;
   readonly runs: boolean;
-  /** Undefined when no agent runs, or it did not answer. */
+  /** Undefined when no agent is running, or it did not answer. */
   readonly status?: AgentStatus;
 }
 
@@ -22,7 +22,7 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
     status = await agent.prove();
   } catch (error) {
     const isAbsent = error instanceof PortalError && error.code === 'not_running';
-    if (isAbsent) subject.ok('agent.running', 'no agent runs for this file; `portal up` starts one');
+    if (isAbsent) subject.ok('agent.running', 'no agent is running for this file; `portal up` starts one');
     else subject.failed('agent.running', error);
     return { subject, runs: !isAbsent };
   }

@@ -71,7 +71,7 @@ async function checkNext(
     subject.problem(
       'chain.hop',
       `${relayKey(exit)} does not forward to ${relayKey(next)}, or cannot reach it now`,
-      `Ask its operator to add it with --peer. Peers now: ${peers.map(({ url }) => url).join(', ') || 'none within reach'}.`,
+      `Ask its operator to add it with --peer. Peers now: ${peers.map(({ url }) => url).join(', ') || 'none reachable'}.`,
     );
     return;
   }

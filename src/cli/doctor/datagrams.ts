@@ -34,7 +34,7 @@ export function checkDatagrams(
       subject.warning(
         'service.datagrams',
         `UDP does not get through to ${domain}, so datagrams travel in a WebSocket: slower, and a lost packet delays the others`,
-        `Allow outgoing UDP to ${domain}, port ${port} unless its operator names another. \`carrier: ws\` stops the attempts.`,
+        `Allow outgoing UDP to ${domain}, port ${port}, or the port that its operator names. \`carrier: ws\` stops the attempts.`,
       );
   }
 }

@@ -119,7 +119,7 @@ export async function checkLocalCa(paths: Paths, env: NodeJS.ProcessEnv): Promis
   if (stores.length === 0)
     subject.warning(
       'localCa.trusted',
-      'Portal knows no certificate store on this system',
+      'Portal does not know the certificate store of this system',
       `Import ${file} by hand.`,
     );
   for (const store of stores) reportStore(subject, await inspectStore(store));

@@ -71,7 +71,7 @@ export async function checkRelay(
     subject.problem(
       'relay.name',
       `${domain} is an IP address`,
-      'Use the domain of the relay: it answers to no other name.',
+      "Use the relay's domain: it accepts no other name.",
     );
     return { subject, facts: { ...facts, addresses: [domain] } };
   }
@@ -190,7 +190,7 @@ async function tls(endpoint: RelayEndpoint, plain: Socket): Promise<TLSSocket> {
   const done = new Promise<void>((resolve, reject) => {
     secure.once('secureConnect', resolve).once('error', reject);
     secure.once('close', () =>
-      reject(new PortalError('relay_unreachable', `${host} closed the TLS handshake`)),
+      reject(new PortalError('relay_unreachable', `${host} closed the connection during the TLS handshake`)),
     );
   });
   await within(done, STEP_MS, `the TLS handshake with ${host}`);

@@ -27,7 +27,7 @@ export interface ServiceContext {
   /** Address of the identity; undefined before it exists. */
   readonly address: string | undefined;
   readonly acmeDir: string;
-  /** Sessions of the running agent; undefined if no agent runs. */
+  /** Sessions of the running agent; undefined if no agent is running. */
   readonly sessions: readonly RelayStatus[] | undefined;
 }
 
@@ -55,10 +55,7 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
   for (const target of targetsOf(spec)) {
     const shown = formatTarget(target);
     if (spec.mode === 'udp') {
-      subject.ok(
-        'service.target',
-        `${shown} receives datagrams; only the first one shows whether it listens`,
-      );
+      subject.ok('service.target', `${shown} is a UDP target; only a datagram shows whether it listens`);
       continue;
     }
     try {

@@ -19,7 +19,7 @@ export function addUp(program: Command, execute: Execute): void {
       'like --detach, but return once all services are ready, proven or not; exit 1 if one fails',
     )
     .addOption(duration('--timeout <time>', 'limit how long --wait waits', 1).default(60_000, '60s'))
-    .option('--plain', 'print plain lines, also on a terminal')
+    .option('--plain', 'print plain lines, even on a terminal')
     .action(execute(() => import('../commands/up.js')));
 }
 
@@ -107,6 +107,6 @@ export function addExpose(program: Command, execute: Execute): void {
       ),
     )
     .option('--inspect', 'record requests and show them in the local inspector')
-    .option('--plain', 'print plain lines, also on a terminal')
+    .option('--plain', 'print plain lines, even on a terminal')
     .action(execute(() => import('../commands/expose.js')));
 }

@@ -46,7 +46,7 @@ function addCertificate(relay: Command): void {
       '--cert <file>',
       'use this certificate chain for the domain, PEM (default: issued by your local CA)',
     )
-    .option('--key <file>', 'use this private key of the certificate, PEM')
+    .option('--key <file>', 'use this private key for the certificate, PEM')
     .option('--acme', "get the certificate from a public CA over ACME, and agree to the CA's terms")
     .option('--acme-directory <url>', "use this ACME directory (default: Let's Encrypt)")
     .option('--acme-email <address>', 'give the CA this address for its messages')
@@ -62,10 +62,7 @@ function addCertificate(relay: Command): void {
 function addPeers(relay: Command): void {
   relay
     .addOption(
-      list(
-        '--peer <url>',
-        'let agents continue to this relay in a chain (repeatable, or separated by commas)',
-      ),
+      list('--peer <url>', 'forward agents to this relay in a chain (repeatable, or separated by commas)'),
     )
     .option('--peer-ca <file>', 'trust this CA for those relays, PEM (default: the CAs of the system)')
     .addOption(
@@ -91,7 +88,7 @@ function addPolicy(relay: Command): void {
       '--reserved-labels <file>',
       'reserve the labels of this file, one a line, each with the identities that may use it; reload it when it changes',
     )
-    .option('--no-agents', 'do not show identities their agents and names, in `portal agents` and on a page');
+    .option('--no-agents', 'do not show users their agents and names, in `portal agents` or on a page');
 }
 
 function addOperation(relay: Command): void {

@@ -80,6 +80,6 @@ function addIdentity(program: Command, execute: Execute): void {
     .command('export')
     .description('print the private key')
     .addOption(identityOf())
-    .option('--yes', 'confirm that the secret is printed')
+    .option('--yes', 'confirm that you want to print the private key')
     .action(execute(() => import('../commands/identity-export.js')));
 }

@@ -35,7 +35,7 @@ const SCRIPTS = ['dev', 'start', 'serve', 'preview'];
 const PORT_IN_SCRIPT = /(?:--port[= ]|-p[= ]?|\bPORT=)(\d{2,5})\b/;
 
 export async function guessPort(folder: string): Promise<Guess> {
-  return (await fromPackage(folder)) ?? (await fromMarkers(folder)) ?? { port: 3000, because: 'a guess' };
+  return (await fromPackage(folder)) ?? (await fromMarkers(folder)) ?? { port: 3000, because: 'a default' };
 }
 
 interface PackageFile {
@@ -53,7 +53,7 @@ async function fromPackage(folder: string): Promise<Guess | undefined> {
   }
   const dependencies = { ...content.dependencies, ...content.devDependencies };
   const framework = FRAMEWORKS.find(([dependency]) => dependency in dependencies);
-  return framework && { port: framework[1], because: `what ${framework[0]} uses` };
+  return framework && { port: framework[1], because: `the usual port of ${framework[0]}` };
 }
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
@@ -73,7 +73,7 @@ async function fromMarkers(folder: string): Promise<Guess | undefined> {
       () => true,
       () => false,
     );
-    if (found) return { port, because: `what goes with ${file}` };
+    if (found) return { port, because: `the usual port for ${file}` };
   }
   return undefined;
 }

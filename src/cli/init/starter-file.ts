@@ -18,15 +18,15 @@ export function starterFile({ port, schema }: { port: number; schema: string }):
   return `# yaml-language-server: $schema=${schema}
 version: 1
 
-# Relays carry the bytes. Without this, one runs inside \`portal up\`, for this machine alone.
+# A relay accepts visitors. By default, one runs inside \`portal up\`, for this machine only.
 # relays:
 #   urls: [https://relay.example.com]
 
 services:
-  # The key is the name: https://web.localhost:8443. The value is where visitors end up.
+  # The key is the name: https://web.localhost:8443. The value is the target: the port of your program.
   web: ${port}
 
-  # The same, written out, with a name of everyone's own:
+  # The long form, with a different name for each user:
   # api:
   #   name: api-\${user}
   #   target: localhost:3001

@@ -28,7 +28,7 @@ const MESSAGE_MS = 4_000;
 const HELP = [
   '  ↑ ↓   choose a service',
   '  o     open its URL in the browser',
-  '  c     copy its address, by the terminal (OSC 52) or tmux',
+  '  c     copy its address, through the terminal (OSC 52) or tmux',
   '  q     show its URL as a QR code',
   '  i     open the inspector',
   '  ?     open and close this help',
@@ -194,7 +194,7 @@ export class Live {
     if (how === 'terminal') this.#message = `copied ${address}`;
     if (how !== 'asked') return;
     this.print(address);
-    this.#message = 'printed it above, and asked the terminal to copy it: not every terminal does (OSC 52)';
+    this.#message = 'printed it above, and asked the terminal to copy it (OSC 52): not every terminal can';
   }
 
   async #showQr(address: string): Promise<void> {
@@ -202,7 +202,7 @@ export class Live {
     const remark = opensElsewhere(address)
       ? []
       : [
-          'Another device cannot open this URL: it leads to this machine only. Use a relay that others reach.',
+          'Another device cannot open this URL: it leads to this machine only. Use a relay that others can reach.',
         ];
     const needed = code.length + 4 + remark.length;
     if (this.#region.rows < needed || this.#region.columns <= code[0]!.length)

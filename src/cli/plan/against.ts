@@ -62,7 +62,7 @@ function noRepository(folder: string, cause: unknown): PortalError {
 }
 
 const unknown = (ref: string, cause?: unknown): PortalError =>
-  new PortalError('usage', `git knows no commit "${ref}" here`, {
+  new PortalError('usage', `"${ref}" is not a commit of this git repository`, {
     cause,
     hint: 'Name a branch, a tag or a commit, such as origin/main. In CI, fetch it first.',
   });

@@ -81,14 +81,14 @@ function seen(...events: readonly PortalEvent[]): string[] {
 
 it('prints one message if another identity has the names of all services on a relay', () => {
   expect(seen(taken('web'), taken('api'), taken('docs'), applied)).toEqual([
-    'All 3 names are taken by another identity on relay.example.com. Give the team names of their own, for example `name: web-${user}`.',
+    'All 3 names are taken by another identity on relay.example.com. Use a different name for each person, for example `name: web-${user}`.',
   ]);
 });
 
 it('prints one message if some of the names are reserved', () => {
   const reserved = { ...taken('api'), error: { code: 'name_reserved', message: 'reserved' } } as PortalEvent;
   expect(seen(taken('web'), reserved, applied)).toEqual([
-    'All 2 names are taken or reserved on relay.example.com. Give the team names of their own, for example `name: web-${user}`.',
+    'All 2 names are taken or reserved on relay.example.com. Use a different name for each person, for example `name: web-${user}`.',
   ]);
 });
 

@@ -130,7 +130,7 @@ export class Crowd {
     const what = isTaken ? 'taken by another identity' : 'taken or reserved';
     const [example] = services;
     return [
-      `${this.#style.red(`All ${services.size} names are ${what}`)} on ${hostOf(relay)}. Give the team names of their own, for example \`name: ${printable(example!)}-\${user}\`.`,
+      `${this.#style.red(`All ${services.size} names are ${what}`)} on ${hostOf(relay)}. Use a different name for each person, for example \`name: ${printable(example!)}-\${user}\`.`,
     ];
   }
 }

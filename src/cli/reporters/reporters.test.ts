@@ -267,7 +267,7 @@ test('terminal: prints the inspector after the progress', async () => {
     formatProblem,
   });
   reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
-  const message = 'port 4040 is in use, the inspector uses 9';
+  const message = 'port 4040 is in use; the inspector uses 9';
   reporter.event(at({ event: 'notice', kind: 'port_in_use', message, askedPort: 4040, port: 9 }));
   reporter.event(at({ event: 'inspector', url: 'http://127.0.0.1:9/#secret', askedPort: 4040 }));
   expect(stderr.text()).not.toContain('inspector');

@@ -40,8 +40,9 @@ export function trustNotes(
     notes.push(`Portal does not know the certificate store of this system. Import ${file}.`);
   // On other systems, its database is among the stores, or the browser is not installed.
   if (kinds?.includes('chromium') && isMissing('chromium'))
-    notes.push('No database of Chromium found. Elsewhere than on Linux it trusts what the system trusts.');
-  if (isMissing('firefox') && platform === 'win32') notes.push('Firefox trusts what Windows trusts.');
+    notes.push('No Chromium database found. Outside Linux, Chromium uses the store of the system.');
+  if (isMissing('firefox') && platform === 'win32')
+    notes.push('On Windows, Firefox uses the store of the system.');
   else if (isMissing('firefox'))
     notes.push('No Firefox profile found. After its first start, run `portal trust --install` again.');
   return notes;

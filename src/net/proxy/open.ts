@@ -89,7 +89,12 @@ function secured(proxy: ProxyServer, plain: Socket): Promise<Socket> {
     });
     socket.once('secureConnect', () => resolve(socket)).once('error', reject);
     socket.once('close', () =>
-      reject(new PortalError('relay_unreachable', `the proxy ${proxyName(proxy)} closed the TLS handshake`)),
+      reject(
+        new PortalError(
+          'relay_unreachable',
+          `the proxy ${proxyName(proxy)} closed the connection during the TLS handshake`,
+        ),
+      ),
     );
   });
 }
@@ -97,10 +102,14 @@ function secured(proxy: ProxyServer, plain: Socket): Promise<Socket> {
 /** The first address of each family that this machine resolves; at least one. */
 async function addressesOf(host: string): Promise<readonly string[]> {
   const found = await addressesByFamily(host).catch((error: unknown) => {
-    throw new PortalError('relay_unreachable', `${host} has no address here: ${systemCode(error)}`, {
-      cause: error,
-      hint: 'Write socks5h:// to have the proxy look names up.',
-    });
+    throw new PortalError(
+      'relay_unreachable',
+      `${host} does not resolve on this machine: ${systemCode(error)}`,
+      {
+        cause: error,
+        hint: 'Write socks5h:// to have the proxy look names up.',
+      },
+    );
   });
   return [found[4], found[6]].flatMap(([first]) => first ?? []);
 }

@@ -314,7 +314,7 @@ export class CandidatePool {
       const late = new PortalError('timeout', `${key} did not connect within ${this.#paces.connectMs} ms`);
       this.#watch.expect(key, this.#paces.connectMs, late);
     }
-    this.#options.log.info({ active }, 'chose the relays of the pool');
+    this.#options.log.info({ active }, 'chose relays for the pool');
     this.#options.onChoice();
   }
 

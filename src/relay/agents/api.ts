@@ -87,7 +87,9 @@ export class AgentsApi {
       const method = request.method === 'HEAD' ? 'GET' : request.method;
       const route = here.find(([allowed]) => allowed === method);
       if (!route)
-        throw new HttpRefusal(405, 'no such method here', { allow: here.map(([each]) => each).join(', ') });
+        throw new HttpRefusal(405, 'this path does not allow the method', {
+          allow: here.map(([each]) => each).join(', '),
+        });
       if (!this.#options.healthy()) throw new PortalError('shutting_down', 'the relay is stopping');
       const [, pattern, handler] = route;
       await handler(asked, pattern.exec(path)!);
@@ -105,7 +107,7 @@ export class AgentsApi {
   /** Tenants' hostnames are same-site with the relay, so the exact origin decides. */
   #checkAsker({ headers }: IncomingMessage): void {
     if (headers.host?.toLowerCase() !== new URL(this.#origin).host)
-      throw new HttpRefusal(421, `this server is ${this.#origin}`);
+      throw new HttpRefusal(421, `this server serves only ${this.#origin}`);
     if (headers.origin !== undefined && headers.origin !== this.#origin)
       throw new HttpRefusal(403, 'requests from other origins are rejected');
   }
@@ -166,7 +168,7 @@ export class AgentsApi {
   #link(asked: Asked): void {
     const { identity } = this.#who(asked);
     if (asked.request.headers.authorization === undefined)
-      throw new HttpRefusal(403, 'a link needs a token, and a page has none');
+      throw new HttpRefusal(403, 'only a program with a token can create a link');
     if (!this.#options.page) throw new PortalError('not_found', 'this relay has no page of agents');
     const { code, until } = this.#options.signIns.code(identity);
     const answer: LinkAnswer = {

@@ -84,7 +84,7 @@ const DROPS = keysOf({
 export const VISITOR_WAIT = {
   name: 'portal_relay_visitor_wait_seconds',
   type: 'histogram',
-  help: 'How long visitors waited for their data connection. Only visitors who got one.',
+  help: 'How long visitors waited for their data connection. Counts only visitors who got one.',
   buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
 } as const satisfies Metric;
 
@@ -189,7 +189,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_visitors_unserved_total',
     type: 'counter',
-    help: 'Visitors who got no data connection. Without those that a limit rejected.',
+    help: 'Visitors who got no data connection. Does not count those that a limit rejected.',
     labels: {
       reason:
         '`unknown_name` (no agent serves it), `timed_out` (no data connection in time), `disconnected` (the visitor closed), `too_many_bytes` (the visitor sent too many bytes while it waited), `lease_ended`',
@@ -292,7 +292,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_certificate_not_after_seconds',
     type: 'gauge',
-    help: "When the relay's own certificate ends, in seconds since the epoch. Absent until it has one.",
+    help: "When the relay's own certificate expires, in seconds since the epoch. Absent until it has one.",
     read: ({ certificateEndsAt }) =>
       certificateEndsAt === undefined ? [] : [{ labels: {}, value: certificateEndsAt / 1000 }],
   },

@@ -77,7 +77,7 @@ function missing(cause: unknown): PortalError {
   const why = isAbsent ? '' : `, and libsql cannot be loaded: ${(cause as Error).message}`;
   return new PortalError(
     'sqlite_missing',
-    `Node ${process.versions.node} has no SQLite to store names in${why}`,
+    `Node ${process.versions.node} has no SQLite for storing names${why}`,
     { cause },
   );
 }

@@ -137,7 +137,7 @@ export class Forwarding {
     });
   }
 
-  /** Whether the visitor delays the target: it sends no more of its request, or reads no more of the response. */
+  /** Whether the visitor delays the target: it sends no more of its request, or stops reading the response. */
   get keepsWaiting(): boolean {
     const { body } = this.exchange;
     return this.#isBlocked || (body !== undefined && !body.readableEnded && !body.isPaused());
@@ -176,7 +176,7 @@ export class Forwarding {
 
   /** Gives this visitor's place at the target to another one. */
   giveWay(): void {
-    this.#breakOff(new BusyError('other visitors need its place at the target'));
+    this.#breakOff(new BusyError('other visitors need the connection to the target'));
   }
 
   end(trailers: Headers): void {
@@ -221,7 +221,7 @@ export class Forwarding {
 
   #lookAtReader(): void {
     this.#slow = undefined;
-    if (this.#isBlocked) this.#breakOff(new StalledError('the visitor reads no more of the response'));
+    if (this.#isBlocked) this.#breakOff(new StalledError('the visitor stopped reading the response'));
   }
 
   #page(error: unknown): Page {

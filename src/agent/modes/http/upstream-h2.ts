@@ -106,7 +106,7 @@ export class H2Requests {
     const socket = await this.#dial('h2');
     if (this.#isTls && alpnOf(socket) !== 'h2') {
       socket.destroy();
-      throw new NotH2Error('the target did not choose h2');
+      throw new NotH2Error('the target did not negotiate h2');
     }
     const { maxHeaderListSize, maxHeaderListPairs } = lenientSettings(this.#limits);
     const session = connect(this.#isTls ? 'https://target' : 'http://target', {

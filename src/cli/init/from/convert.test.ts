@@ -172,7 +172,7 @@ localPort = 22
     },
     notes: [
       'web: for shop.example.com, set its DNS records and write `hostname: shop.example.com` (docs/guides/certificates.md).',
-      "secure: Portal trusts the target's certificate by the system's CAs. For another, write `targetTls`.",
+      "secure: Portal checks the target's certificate against the system's CAs. For another CA, write `targetTls`.",
       'secret: the type stcp has no counterpart and was not converted.',
       'Portal does not connect to frps at 203.0.113.7. Run `portal relay` there, and name it in `relays`.',
     ],

@@ -40,7 +40,7 @@ function addProxy(name: string, proxy: Fields, draft: Draft): void {
     );
   if (type === 'https')
     draft.note(
-      `${added}: Portal trusts the target's certificate by the system's CAs. For another, write \`targetTls\`.`,
+      `${added}: Portal checks the target's certificate against the system's CAs. For another CA, write \`targetTls\`.`,
     );
   if (proxy['httpUser'] !== undefined)
     draft.note(`${added}: Portal has no basic authentication. Use \`access: { pin: … }\`.`);

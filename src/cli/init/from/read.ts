@@ -47,7 +47,7 @@ async function toYaml(text: string, file: string): Promise<string> {
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     throw new PortalError('usage', `${file} is not valid TOML, at line ${error.line}`, {
-      hint: 'Mend the file, or name another.',
+      hint: 'Fix the file, or name another.',
     });
   }
 }
