@@ -16,7 +16,7 @@ function session(localAddress: string | undefined, rttMs?: number) {
   return { watch, asked, change: (...addresses: string[]) => tell?.(new Set(addresses)) };
 }
 
-test('checks the relay when addresses change, with a shorter timeout if the own address was removed', () => {
+test('checks the relay when addresses change, with a shorter timeout if its own address was removed', () => {
   const { asked, change } = session('192.0.2.1');
   change('192.0.2.1', '198.51.100.1');
   change('198.51.100.1');
@@ -24,7 +24,7 @@ test('checks the relay when addresses change, with a shorter timeout if the own 
   expect(asked[1]).toBeLessThan(asked[0]!);
 });
 
-test('gives a slow relay more time, unless the own address was removed', () => {
+test('gives a slow relay more time, unless its own address was removed', () => {
   const { asked, change } = session('192.0.2.1', 2_000);
   change('192.0.2.1', '198.51.100.1');
   change('198.51.100.1');
@@ -37,7 +37,7 @@ test('does not check a relay on this machine', () => {
   expect(asked).toEqual([]);
 });
 
-test('restarts pauses and attempts with each change', () => {
+test('restarts backoff and attempts at each change', () => {
   const { watch, change } = session(undefined);
   const first = watch.changed;
   change('198.51.100.1');

@@ -54,19 +54,19 @@ describe('a page of Portal itself', () => {
     }
   });
 
-  it('has no markup but its own, whatever the service is called', () => {
+  it('escapes the name of the service', () => {
     const { body } = worded(notRunning('<img src=x>"&'), BROWSER);
     expect(body).toContain('&#60;img src=x&#62;&#34;&#38; is not running');
     expect(body).not.toContain('<img');
   });
 
-  it('has a browser ask again where waiting helps', () => {
+  it('makes a browser reload if waiting helps', () => {
     expect(worded(notRunning('app'), BROWSER).body).toMatch(/data-wait="3"[^]*<script>/);
     expect(field(worded(notRunning('app'), '*/*'), 'Retry-After')).toBe('3');
     expect(worded(PAGES.noRoute, BROWSER).body).not.toContain('<script>');
   });
 
-  it('as bytes says how long it is, and leaves its body to others than HEAD', () => {
+  it('in raw form states its length in bytes, and has no body for HEAD', () => {
     const [head = '', body = ''] = rawPage(notRunning('ü'), { accept: '*/*' }).split('\r\n\r\n');
     expect(head).toContain(`\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`);
     expect(rawPage(notRunning('ü'), { accept: '*/*', headOnly: true })).toBe(`${head}\r\n\r\n`);

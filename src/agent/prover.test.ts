@@ -42,7 +42,7 @@ describe('Prover', () => {
     await expect(prover().one.first(visit)).rejects.toMatchObject({ code });
   });
 
-  it('reports once that a lease is proven after all', async () => {
+  it('reports once that an unproven lease becomes proven', async () => {
     const { one, onChange, signal } = prover();
     await one.first(timeout);
     await one.again(through, signal);

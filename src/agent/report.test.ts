@@ -127,7 +127,7 @@ it('splits a report that exceeds one message', async () => {
   expect(reports[1]?.services).toHaveLength(5);
 });
 
-it('reports everything again after a rejected report, and nothing on a closed channel', async () => {
+it('repeats a full report after a rejection, and sends nothing on a closed channel', async () => {
   answer = () => Promise.reject(new PortalError('internal', 'not now'));
   leases = [lease('web', 'ready')];
   const one = reporter();
@@ -151,7 +151,7 @@ const to = (capabilities: string[], hides?: boolean) =>
     detour: hides === undefined ? undefined : { hides },
   } as never);
 
-it('only reports to relays that show agents, and never over a chain', () => {
+it('reports only to relays that show agents, and never over a chain', () => {
   expect(to(['stream', 'agents'])).toBe(true);
   expect(to(['stream'])).toBe(false);
   // A proxy does not hide the agent.

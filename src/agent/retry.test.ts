@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { LIMITS } from '../protocol/limits.js';
 import { comeBackMs } from './retry.js';
 
-it('comes back no sooner than requested, up to twice as late, and within a maximum', () => {
+it('retries after one to two times the requested pause, up to a maximum', () => {
   const waits = Array.from({ length: 1_000 }, () => comeBackMs(1_000));
   expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000);
   expect(Math.max(...waits)).toBeLessThanOrEqual(2_000);

@@ -26,7 +26,7 @@ async function refused(cert: string, key: string, reason: RegExp): Promise<void>
 }
 
 describe('certificate files', () => {
-  it('are read when they fit', async () => {
+  it('are accepted when the key and the name match', async () => {
     const { cert, key, notAfter } = await ca.issue(['shop.test']);
     const read = await readCertificateFiles(await written(cert, key), 'shop.test');
     expect(read).toMatchObject({ cert, key });
@@ -35,14 +35,14 @@ describe('certificate files', () => {
     expect(Math.abs(read.notAfter.getTime() - notAfter.getTime())).toBeLessThan(1_000);
   });
 
-  it('fit every name below a wildcard', async () => {
+  it('match every name below a wildcard', async () => {
     const { cert, key } = await ca.issue(['*.relay.test']);
     const files = await written(cert, key);
     await expect(readCertificateFiles(files, 'web.relay.test')).resolves.toBeDefined();
     await expect(readCertificateFiles(files, 'a.web.relay.test')).rejects.toThrow('not for a.web.relay.test');
   });
 
-  it('are refused with the reason', async () => {
+  it('are rejected with the reason', async () => {
     const [mine, other] = [await ca.issue(['shop.test']), await ca.issue(['shop.test'])];
     await refused(mine.cert, other.key, /key\.pem is not the key of .*cert\.pem/);
     await refused('nonsense', mine.key, /cert\.pem contains no PEM certificate/);
@@ -60,7 +60,7 @@ describe('certificate files', () => {
     await refused(expired.cert, expired.key, /expired on 20/);
   });
 
-  it('that are missing are named', async () => {
+  it('that are missing are named in the error', async () => {
     const files = { certFile: join(folder, 'none.pem'), keyFile: join(folder, 'none.key') };
     await expect(readCertificateFiles(files, 'shop.test')).rejects.toThrow(/none\.pem does not exist/);
   });

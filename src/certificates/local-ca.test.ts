@@ -69,7 +69,7 @@ const failure = () =>
   );
 
 describe('leaves', () => {
-  it('are trusted by who trusts the CA, for their names and no other', async () => {
+  it('are trusted by clients that trust the CA, for their own names only', async () => {
     const ca = await openLocalCa(caDir);
     const leaf = await ca.issue(['web.localhost', 'api.test']);
     const trust = { ca: ca.certificatePem };
@@ -82,7 +82,7 @@ describe('leaves', () => {
   });
 
   it.each(['localhost', 'a.b.internal', 'printer.local', 'nas.home.arpa', '127.0.0.1', '127.8.9.10', '::1'])(
-    'for %s: within the constraints',
+    'are issued for %s, within the constraints',
     async (hostname) => {
       const ca = await openLocalCa(caDir);
       const leaf = await ca.issue([hostname]);
@@ -94,7 +94,7 @@ describe('leaves', () => {
     },
   );
 
-  it('are what browsers accept: 397 days, back an hour, for servers, each with its own key and serial', async () => {
+  it('meet the rules of browsers: 397 days, an hour of backdating, server use, a unique key and serial', async () => {
     const now = new Date('2026-03-01T12:00:00.500Z');
     const ca = await openLocalCa(caDir, { now: () => now });
     const leaves = await Promise.all(['a.localhost', 'b.localhost'].map((name) => ca.issue([name])));
@@ -113,7 +113,7 @@ describe('leaves', () => {
     expect(leaves[0]!.key).not.toBe(leaves[1]!.key);
   });
 
-  it('never outlive the CA', async () => {
+  it('never expire after the CA', async () => {
     const ca = await openLocalCa(caDir);
     const end = new Date(new X509Certificate(ca.certificatePem).validTo);
     const late = await openLocalCa(caDir, { now: () => new Date(end.getTime() - 100 * DAY_MS) });
@@ -130,7 +130,7 @@ describe('leaves', () => {
     '::2',
     'arpa',
     '',
-  ])('for %j: not made', async (hostname) => {
+  ])('are not issued for %j', async (hostname) => {
     const ca = await openLocalCa(caDir);
     expect(ca.covers(hostname)).toBe(false);
     await expect(ca.issue(['a.localhost', hostname])).rejects.toMatchObject({
@@ -138,7 +138,7 @@ describe('leaves', () => {
     });
   });
 
-  it('equal those of a library for certificates, byte for byte', async () => {
+  it('equal the certificates of a library byte for byte', async () => {
     const now = new Date('2026-03-01T12:00:00.000Z');
     const ca = await openLocalCa(caDir, { now: () => now });
     for (const hostnames of [
@@ -155,7 +155,7 @@ describe('leaves', () => {
     }
   });
 
-  it('for no name at all: not made', async () => {
+  it('are not issued without a name', async () => {
     const ca = await openLocalCa(caDir);
     await expect(ca.issue([])).rejects.toMatchObject({ code: 'certificate_unavailable' });
   });
@@ -229,7 +229,7 @@ describe('a stolen CA key', () => {
     { type: 'dns', value: 'localhost.example.com' },
     { type: 'ip', value: '192.0.2.1' },
     { type: 'ip', value: '2001:db8::1' },
-  ] as const)('certifies nobody else: $value is refused by the constraints', async (name) => {
+  ] as const)('cannot issue certificates for other names: the constraints exclude $value', async (name) => {
     const ca = await openLocalCa(caDir);
     const options = { ca: ca.certificatePem, checkServerIdentity: () => undefined };
     expect(await visit(await forge(name), options)).toBe('Error: permitted subtree violation');
@@ -250,7 +250,7 @@ describe('openssl', () => {
     expect(spawnSync(openssl, [...verify, '-verify_ip', '127.0.0.1', leafFile]).status).toBe(0);
   });
 
-  it('reads the constraints as they are meant', async (context) => {
+  it('reads the intended constraints', async (context) => {
     const openssl = await programFor(context, 'openssl');
     await openLocalCa(caDir);
     const { stdout } = spawnSync(openssl, ['x509', '-in', certificateFile, '-noout', '-text']);
@@ -262,7 +262,7 @@ describe('openssl', () => {
 });
 
 describe('its files', () => {
-  it('are made once, and found again', async () => {
+  it('are created once, and reused', async () => {
     const ca = await openLocalCa(caDir);
     const again = await openLocalCa(caDir);
     expect(again.fingerprint).toBe(ca.fingerprint);
@@ -273,13 +273,13 @@ describe('its files', () => {
     );
   });
 
-  it('by many at once: all get the same CA, and nothing else stays behind', async () => {
+  it('are created by many processes at once: all get the same CA, and no temporary file remains', async () => {
     const cas = await Promise.all(Array.from({ length: 16 }, () => openLocalCa(caDir)));
     expect(new Set(cas.map(({ fingerprint }) => fingerprint)).size).toBe(1);
     expect((await readdir(caDir)).toSorted()).toStrictEqual(['ca.key.pem', 'ca.pem']);
   });
 
-  it("the key is its owner's alone", async (context) => {
+  it('let only the owner read the key', async (context) => {
     needsModes(context);
     await openLocalCa(caDir);
     const modes = await Promise.all([caDir, keyFile].map((path) => stat(path)));
@@ -287,7 +287,7 @@ describe('its files', () => {
     expect((await stat(certificateFile)).mode & 0o022).toBe(0);
   });
 
-  it('a key that others can read: refused, with the command that fixes it', async (context) => {
+  it('reject a key that others can read, with the command that fixes it', async (context) => {
     needsModes(context);
     await openLocalCa(caDir);
     await chmod(keyFile, 0o640);
@@ -304,7 +304,7 @@ describe('its files', () => {
       'a key of another kind',
       () => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     ],
-  ])('%s for a key: refused and left alone', async (_what, content) => {
+  ])('%s instead of a key: rejected and left unchanged', async (_what, content) => {
     await openLocalCa(caDir);
     await writeFile(keyFile, content());
     expect(await failure()).toMatchObject({
@@ -317,7 +317,7 @@ describe('its files', () => {
     ['near its end', 89, /expires on/],
     ['past its end', -1, /expired on/],
   ])(
-    'a certificate %s: replaced with a warning, and its leaves stay good',
+    'a certificate %s: replaced with a warning, and its leaves stay valid',
     async (_what, daysLeft, reason) => {
       const { log, warnings } = recorder();
       const old = await openLocalCa(caDir, { log });
@@ -361,7 +361,7 @@ describe('its files', () => {
     ).toBe('trusted');
   });
 
-  it('says so when they cannot be made', async () => {
+  it('report that they cannot be created', async () => {
     await writeFile(join(home, 'data'), 'a file where a folder should be');
     expect(await failure()).toMatchObject({
       code: 'state_unwritable',

@@ -21,7 +21,7 @@ it.each([
   expect(text()).toMatch(/\n$/);
 });
 
-it('an input that ends is a no', async () => {
+it('treats the end of the input as a no', async () => {
   const stdin = new PassThrough();
   const { output } = capturedOutput();
   const asked = confirm({ stdin, stderr: output }, 'Sure? [y/N] ');

@@ -4,7 +4,7 @@ import { derivedName } from './derived-name.js';
 
 const nameOf = (text: string): string => derivedName(createHash('sha256').update(text).digest());
 
-test('one DNS label, stable, and not the same for another', () => {
+test('derives one stable DNS label, different for each target', () => {
   expect(nameOf('a')).toBe(nameOf('a'));
   expect(nameOf('a')).not.toBe(nameOf('b'));
   for (let count = 0; count < 1_000; count += 1) {

@@ -15,7 +15,7 @@ test('the document names every command and every option', () => {
   }
 });
 
-test('every example is of a command, and in the document', () => {
+test('every example belongs to a command, and is in the document', () => {
   for (const [name, examples] of Object.entries(COMMAND_EXAMPLES)) {
     expect(docs).toContain(`## portal ${name}`);
     for (const { run } of examples) expect(docs).toContain(run);

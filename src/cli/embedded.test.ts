@@ -14,7 +14,7 @@ async function takenPort(): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-test('a port in use: uses another one if none was configured, else fails with a clear error', async () => {
+test('replaces a port in use if none was configured, else fails with a clear error', async () => {
   const caDir = await mkdtemp(join(tmpdir(), 'portal-embedded-'));
   onTestFinished(() => rm(caDir, { recursive: true, force: true }));
   const start = embeddedRelays(caDir, { log: silent, owner: generateIdentity().address });

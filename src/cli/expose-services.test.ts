@@ -4,7 +4,7 @@ import { exposedServices, type ExposeFlags } from './expose-services.js';
 const services = (target: string | undefined, flags: ExposeFlags = {}) =>
   exposedServices('app', target, flags, '/project');
 
-describe('what the flags of expose make', () => {
+describe('the services that the flags of expose define', () => {
   it.each<[string, string | undefined, ExposeFlags, object]>([
     ['a target', '3000', {}, { app: { name: 'app', target: 'localhost:3000' } }],
     ['a path made absolute', 'unix:a.sock', {}, { app: { name: 'app', target: 'unix:/project/a.sock' } }],
@@ -88,12 +88,12 @@ describe('what the flags of expose make', () => {
     ['"3001" is not a route', undefined, { httpRoute: ['3001'] }],
     ['--port needs --tcp or --udp', '1', { port: 5 }],
     ['is not a port', 'nonsense', {}],
-  ])('refuses: %s', (message, target, flags) => {
+  ])('rejects: %s', (message, target, flags) => {
     expect(() => services(target, flags)).toThrow(message);
   });
 });
 
-it('names that the whole world can reach have a certificate of a public CA', () => {
+it('uses a public CA for names on a public relay', () => {
   const flags = { isPublic: true };
   expect(services('3000', flags)['app']).toMatchObject({ tls: 'acme' });
   expect(services(undefined, { ...flags, httpRoute: ['/=3000'] })['app']).toMatchObject({ tls: 'acme' });

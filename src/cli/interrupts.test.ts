@@ -21,8 +21,8 @@ const processes = (): { own: Process; source: NodeJS.Process } => {
   return { own, source: own as unknown as NodeJS.Process };
 };
 
-describe('signals that come before a command listens', () => {
-  it('are told to it once it does, in their order', () => {
+describe('signals that arrive before a command listens', () => {
+  it('are delivered in order once it listens', () => {
     const { own, source } = processes();
     holdInterrupts(source);
     for (const signal of ['SIGHUP', 'SIGTERM', 'SIGHUP']) own.raise(signal);
@@ -39,7 +39,7 @@ describe('signals that come before a command listens', () => {
     expect(own.eventNames()).toEqual([]);
   });
 
-  it('end the process at once if they are two', () => {
+  it('end the process immediately if there are two', () => {
     const { own, source } = processes();
     holdInterrupts(source);
     own.raise('SIGINT');
@@ -50,7 +50,7 @@ describe('signals that come before a command listens', () => {
 });
 
 describe('SIGUSR1 and SIGUSR2', () => {
-  it('do nothing where a command says so', () => {
+  it('have no effect if the command ignores them', () => {
     const { own, source } = processes();
     const heard: string[] = [];
     const interrupts = listenForInterrupts({ source, onNothing: (name) => heard.push(name) });

@@ -27,7 +27,7 @@ describe('words of other programs', () => {
     [['login'], 'Portal has no accounts. Your identity is a key on this machine: portal identity'],
     [['toString'], undefined],
     [['lgos'], undefined],
-  ])('names the command of Portal for %j', (argv, hint) => {
+  ])('names Portal’s command for %j', (argv, hint) => {
     expect(command(...argv)).toBe(hint);
   });
 
@@ -36,7 +36,7 @@ describe('words of other programs', () => {
     ['--subdomain=shop', 'Use: --name NAME'],
     ['--basic-auth', 'Use: --pin PIN'],
     ['--nmae', undefined],
-  ])('names the option of Portal for %s', (name, hint) => {
+  ])('names Portal’s option for %s', (name, hint) => {
     expect(option(name)).toBe(hint);
   });
 });

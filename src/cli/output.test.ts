@@ -17,7 +17,7 @@ function slowStream() {
   return { stream, written, read: () => resume?.() };
 }
 
-test('a reader that sleeps costs bounded memory, and learns what it missed', async () => {
+test('limits memory for a slow reader, and reports the dropped lines', async () => {
   const { stream, written, read } = slowStream();
   const output = new Output(stream, { env: {}, describeDropped });
   const line = 'x'.repeat(1024 * 1024);
@@ -42,7 +42,7 @@ test('reports a closed reader once, and does not throw', async () => {
   await output.flush();
 });
 
-test('a reader that hangs does not hold up the end', async () => {
+test('a reader that hangs does not delay the exit', async () => {
   const output = new Output(slowStream().stream, { env: {}, describeDropped });
   output.line('hello');
   await output.finish(1);

@@ -31,12 +31,12 @@ describe('the proxy of the environment', () => {
       expect(via(env, `https://${host}`)).toBeUndefined();
   });
 
-  it('spares an IPv6 address that NO_PROXY names', () => {
+  it('is not used for an IPv6 address in NO_PROXY', () => {
     const env = { HTTPS_PROXY: 'a:1', NO_PROXY: '[fd00::1]:8443' };
     expect([via(env, 'https://[fd00::1]:8443'), via(env, 'https://[fd00::1]')]).toEqual([undefined, 'a']);
   });
 
-  it('is an error that names the variable where it is malformed, unless no proxy is needed', () => {
+  it('causes an error with the variable’s name if malformed, unless no proxy is needed', () => {
     expect(() => via({ ALL_PROXY: ':::' })).toThrow(
       'ALL_PROXY does not name a proxy: HOST:PORT is malformed',
     );

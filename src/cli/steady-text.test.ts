@@ -12,37 +12,37 @@ async function reading(...texts: string[]) {
   return { text, pauses };
 }
 
-it('takes a text that two readings agree on', async () => {
+it('returns a text once two reads agree', async () => {
   expect(await reading('one\n')).toEqual({ text: 'one\n', pauses: [250] });
 });
 
-it('takes no state that an editor leaves between truncating and writing', async () => {
+it('ignores the state between truncating and writing', async () => {
   const { text } = await reading('', 'a\n', 'a\nb\n', 'a\nb\nc\n');
   expect(text).toBe('a\nb\nc\n');
 });
 
-it('waits longer for a last line that has no end: 10.0.0.0/2 may become 10.0.0.0/24', async () => {
+it('waits longer for a last line without a newline: 10.0.0.0/2 may become 10.0.0.0/24', async () => {
   expect(await reading('10.0.0.0/2', '10.0.0.0/24\n')).toEqual({
     text: '10.0.0.0/24\n',
     pauses: [1_000, 250],
   });
 });
 
-it('gives up on a file that does not come to rest', async () => {
+it('gives up on a file that keeps changing', async () => {
   let count = 0;
   const endless = steadyText({ read: async () => `${count++}\n`, pause: async () => undefined });
   await expect(endless).rejects.toMatchObject({ code: 'usage' });
 });
 
-it('fails as reading fails', async () => {
+it('fails with the error of the read', async () => {
   const gone = steadyText({ read: () => Promise.reject(new Error('ENOENT')), pause: async () => undefined });
   await expect(gone).rejects.toThrow('ENOENT');
 });
 
-it.each(['', ' \n\t\n', '\ufeff'])('knows a blank text: %j', (text) => {
+it.each(['', ' \n\t\n', '\ufeff'])('recognises a blank text: %j', (text) => {
   expect(isBlank(text)).toBe(true);
 });
 
-it('is not blank with a comment', () => {
+it('does not treat a comment as blank', () => {
   expect(isBlank('# nobody\n')).toBe(false);
 });

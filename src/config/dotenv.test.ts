@@ -12,7 +12,7 @@ function parsed(text: string) {
 }
 
 /** Every row was compared with what compose-go v2.16.2 reads, the rows below "differs from compose" apart. */
-describe('what docker compose reads, .env reads the same', () => {
+describe('.env files are read as docker compose reads them', () => {
   it.each<[string, Record<string, string>]>([
     // comments
     ['PIN=7752#harbour', { PIN: '7752#harbour' }],
@@ -67,7 +67,7 @@ describe('what docker compose reads, .env reads the same', () => {
   });
 });
 
-describe('what differs from compose', () => {
+describe('differences from compose', () => {
   it('white space of any kind begins a comment, also right after `=`', () => {
     expect(parsed('A=x\t# note\nB= # note').values).toEqual({ A: 'x', B: '' });
   });
@@ -83,7 +83,7 @@ describe('what differs from compose', () => {
     });
   });
 
-  it('a malformed expression makes its value unusable, and no other', () => {
+  it('a malformed expression makes only its own value unusable', () => {
     expect(parsed('A=${\nB=${x y}\nC="${A"\nD=1').values).toMatchObject({
       A: { problem: '.env:1: a variable name must follow `${`' },
       B: { problem: expect.stringContaining('.env:2: after `${NAME`') as string },
@@ -92,7 +92,7 @@ describe('what differs from compose', () => {
     });
   });
 
-  it('a name without a value is a warning where the environment has none either', () => {
+  it('a name without a value is a warning if the environment does not set it either', () => {
     const { values, warnings } = parsed('A=1\nNOBODY\nB=2');
     expect(values).toEqual({ A: '1', B: '2' });
     expect(warnings).toMatchObject([
@@ -122,14 +122,14 @@ describe('a malformed line', () => {
     expect(problem).toMatchObject({ message, code: 'config_invalid' });
   });
 
-  it('does not keep the others from being found', () => {
+  it('does not hide other malformed lines', () => {
     expect(parsed('A B=1\nC=3\n=4\nD=5')).toMatchObject({
       values: { C: '3', D: '5' },
       findings: [{ message: 'a name cannot contain a space' }, { message: 'the name before `=` is missing' }],
     });
   });
 
-  it('is shown without a single value, and without itself', () => {
+  it('is reported without any value and without its text', () => {
     const text = '# old: hunter1\nA=hunter2\nhunter 3\nB="hunter4\nhunter5" # hunter6\nC=\'hunter7';
     const { findings, secrets } = parsed(text);
     const shown = toProblems(findings, secrets).map((problem) => formatProblem(problem, { color: false }));
@@ -141,7 +141,7 @@ describe('a malformed line', () => {
   });
 });
 
-describe('a file that was never meant as a .env', () => {
+describe('a file that is not a .env', () => {
   const LINES = 50_000;
 
   it.each([
@@ -152,7 +152,7 @@ describe('a file that was never meant as a .env', () => {
       /^49980 malformed lines follow, this is the first$/,
     ],
     ['of lone names', 'x\n'.repeat(LINES), 'warnings', /^49980 names without a value follow/],
-  ] as const)('%s is told by its first lines', (_name, text, kind, last) => {
+  ] as const)('%s is recognised by its first lines', (_name, text, kind, last) => {
     const dotenv = parsed(text);
     expect(dotenv[kind]).toHaveLength(21);
     expect(dotenv[kind].at(-1)!.message).toMatch(last);
@@ -160,7 +160,7 @@ describe('a file that was never meant as a .env', () => {
     expect(problems.at(-1)).toMatchObject({ line: 21, frame: expect.stringContaining('> 21 |') as string });
   });
 
-  it('has values that grow without end, of which the first that is too long is a mistake', () => {
+  it('with values that grow without end fails at the first value that is too long', () => {
     const grows = Array.from({ length: 40 }, (_, i) => `A${i + 1}=$A${i}$A${i}$A${i}`);
     const { values, findings } = parsed(['A0=ha', ...grows].join('\n'));
     expect(findings).toEqual([]);
@@ -173,7 +173,7 @@ describe('a file that was never meant as a .env', () => {
   });
 });
 
-it('says which variables a value is made of, through others', () => {
+it('lists the variables that a value uses, directly or through others', () => {
   const { madeOf } = parseDotenv(
     new Source('.env', 'A=$HOME\nB="${A:-$C}x"\nD=plain\nE=\'$HOME\'\n'),
     () => '',
@@ -184,7 +184,7 @@ it('says which variables a value is made of, through others', () => {
   });
 });
 
-it('gives no value to a name at the end of a long chain', () => {
+it('gives no value to a name at the end of a long chain of references', () => {
   const lines = Array.from({ length: 20_000 }, (_, index) => `V${index + 1}=$V${index}`);
   const { values } = parseDotenv(new Source('.env', `V0=x\n${lines.join('\n')}`), () => undefined);
   expect(values.get('V99')).toBe('x');

@@ -38,7 +38,7 @@ describe('the schema for editors', () => {
     '  a: { target: 1, access: { allowIps: ["${IP:-10.0.0.1}"] } }',
     '  a: { routes: { /: "${PORT}", /api: { target: "${PORT}", stripPrefix: "${ON}" } } }',
     '  a: { mode: stream, target: 1, access: { pin: "1234" } }',
-  ])('takes what the program takes: %s', async (services) => {
+  ])('accepts what the program accepts: %s', async (services) => {
     expect(await verdicts(services)).toEqual({ editor: true, program: true });
   });
 
@@ -46,7 +46,7 @@ describe('the schema for editors', () => {
     ['  a: 1', 'relays: { urls: ["https://${HOST}"] }'],
     ['  a: 1', 'relays: { embedded: { port: "${PORT}" } }'],
     ['  a: 1', 'machine: "${HOST}"'],
-  ])('takes variables outside services: %s %s', async (services, rest) => {
+  ])('accepts variables outside services: %s %s', async (services, rest) => {
     expect(await verdicts(services, rest)).toEqual({ editor: true, program: true });
   });
 
@@ -59,11 +59,11 @@ describe('the schema for editors', () => {
     '  a: { target: 1, expires: soon }',
     '  a: { target: 1, unknown: 1 }',
     '  a: 70000',
-  ])('marks what the program rejects: %s', async (services) => {
+  ])('rejects what the program rejects: %s', async (services) => {
     expect(await verdicts(services)).toEqual({ editor: false, program: false });
   });
 
-  it('marks the settings that a mode does not have', () => {
+  it('rejects settings that a mode does not have', () => {
     for (const { key, modes } of MODE_RULES) {
       for (const mode of ['stream', 'http', 'tcp', 'udp'] as const) {
         const [first = '', second] = key;
@@ -83,7 +83,7 @@ describe('the schema for editors', () => {
     expect(schema.$id).toBe(SCHEMA_URL);
   });
 
-  it('takes the example with every key', () => {
+  it('accepts the example with every key', () => {
     fits(parse(readFileSync(packageFile('examples/portal.yaml'), 'utf8')));
     expect(fits.errors).toBeNull();
   });

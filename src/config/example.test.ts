@@ -14,7 +14,7 @@ async function wholeExample(): Promise<unknown> {
   return parseYaml(text.replace(/^ *#\| /gm, ''));
 }
 
-it('runs as it stands, without any variable', async () => {
+it('runs unchanged, without any variable', async () => {
   const result = await loadConfig({ file: FILE, cwd: '/', env: {} });
   expect(result).toMatchObject({ ok: true, warnings: [] });
   expect(result.ok && result.desired.services.map(({ name }) => name)).toEqual([
@@ -26,12 +26,12 @@ it('runs as it stands, without any variable', async () => {
   expect(result.ok && result.desired.relays).toEqual([{ kind: 'embedded', port: 8443 }]);
 });
 
-it('is valid with everything in it switched on', async () => {
+it('is valid with every setting enabled', async () => {
   const verdict = validate(await wholeExample());
   expect(verdict.ok ? [] : verdict.errors).toEqual([]);
 });
 
-it('has every key of the format in it', async () => {
+it('contains every key of the format', async () => {
   const used = new Set<string>();
   JSON.stringify(await wholeExample(), (key, value: unknown) => {
     used.add(key);

@@ -63,7 +63,7 @@ async function follow(
 }
 
 describe('followConfig', () => {
-  it('waits for the rest of a file whose beginning is valid and lacks services', async () => {
+  it('waits for the rest of a file whose beginning is valid without services', async () => {
     const both = (web: number): string => `${config(web)}  api: 8\n`;
     await writeFile(file, both(1));
     let seen = deferred<void>();
@@ -80,7 +80,7 @@ describe('followConfig', () => {
     expect(followed.told).toEqual(['1 8', '3 8']);
   });
 
-  it('takes a service out once the file stays without it', async () => {
+  it('removes a service once the file stays without it', async () => {
     await writeFile(file, `${config(1)}  api: 8\n`);
     const followed = await follow();
     await writeFile(file, config(1));
@@ -88,7 +88,7 @@ describe('followConfig', () => {
     expect(followed.told).toEqual(['1 8', '1']);
   });
 
-  it('tells the first load, and each that differs', async () => {
+  it('reports the first load, and each different one', async () => {
     await writeFile(file, config(1));
     const followed = await follow();
     expect(followed.told).toEqual(['1']);
@@ -105,7 +105,7 @@ describe('followConfig', () => {
     expect(followed.errors).toEqual([]);
   });
 
-  it('does not tell what the caller knows already', async () => {
+  it('does not repeat the configuration that the caller loaded', async () => {
     await writeFile(file, config(1));
     const load = { cwd: dir, env: {} };
     const followed = await follow({}, await loadConfig(load));
@@ -114,7 +114,7 @@ describe('followConfig', () => {
     expect(followed.told).toEqual(['2']);
   });
 
-  it('sees a save made after the caller loaded and before it followed', async () => {
+  it('notices a save between the load and the first watch', async () => {
     await writeFile(file, config(1));
     const initial = await loadConfig({ cwd: dir, env: {} });
     await writeFile(file, config(2));
@@ -123,7 +123,7 @@ describe('followConfig', () => {
     expect(followed.told).toEqual(['2']);
   });
 
-  it('tells an invalid file, once it stays so, and its repair', async () => {
+  it('reports a file that stays invalid, and its repair', async () => {
     await writeFile(file, config(1));
     const followed = await follow();
     await writeFile(file, config(70000));
@@ -133,7 +133,7 @@ describe('followConfig', () => {
     expect(followed.told).toEqual(['1', 'config_invalid', '1']);
   });
 
-  it('does not tell a save in two steps halfway', async () => {
+  it('does not report the first half of a save in two steps', async () => {
     await writeFile(file, config(1));
     const followed = await follow();
     await truncate(file);
@@ -143,7 +143,7 @@ describe('followConfig', () => {
     expect(followed.told).toEqual(['1', '2']);
   });
 
-  it('stays with the file it found, when another takes its place above', async () => {
+  it('keeps the file that it found when another appears in a parent folder', async () => {
     const app = join(dir, 'app');
     await mkdir(app);
     await writeFile(join(app, 'portal.yaml'), config(1));
@@ -156,7 +156,7 @@ describe('followConfig', () => {
     expect(followed.told).toEqual(['1', 'config_not_found', '1']);
   });
 
-  it('reads standard input once, and follows its .env', async () => {
+  it('reads standard input once, and watches its .env', async () => {
     await writeFile(join(dir, '.env'), 'P=1');
     let reads = 0;
     const stdin = async (): Promise<string> => {

@@ -8,7 +8,7 @@ function place(text: string, part: string): Place {
 }
 
 describe('codeFrame', () => {
-  it('shows the lines around, with a caret under the place', () => {
+  it('shows the lines around an error, with a caret under its position', () => {
     const text = 'one: 1\ntwo: 2\nthree:\n  taget: 3000\n  alpn: [h2]\nsix: 6\n';
     expect(codeFrame(place(text, 'taget'), [])).toBe(
       ['  2 | two: 2', '  3 | three:', '> 4 |   taget: 3000', '    |   ^^^^^', '  5 |   alpn: [h2]'].join(
@@ -17,26 +17,26 @@ describe('codeFrame', () => {
     );
   });
 
-  it('keeps tabs and Windows line ends from moving the caret', () => {
+  it('places the caret correctly with tabs and Windows line ends', () => {
     const text = 'a:\t\tbad\r\nb: 1\r\n';
     expect(codeFrame(place(text, 'bad'), [])).toBe('> 1 | a:\t\tbad\n    |   \t\t^^^\n  2 | b: 1');
   });
 
-  it('masks secrets and keeps the caret in place behind them', () => {
+  it('masks secrets, and places the caret correctly after them', () => {
     const text = '{ pin: a-long-secret, bad: 1 }';
     const at = place(text, 'bad');
     const secret = { ...place(text, 'a-long-secret'), source: at.source };
     expect(codeFrame(at, [secret])).toBe('> 1 | { pin: ****, bad: 1 }\n    |              ^^^');
   });
 
-  it('cuts long lines around the place', () => {
+  it('cuts long lines around the position', () => {
     const text = `${'x'.repeat(500)}bad${'y'.repeat(500)}`;
     const [line = '', caret = ''] = codeFrame(place(text, 'bad'), []).split('\n');
     expect(line.length).toBeLessThan(140);
     expect(line.slice(caret.indexOf('^')).startsWith('bad')).toBe(true);
   });
 
-  it('masks a secret that reaches from far away up to the place', () => {
+  it('masks a long secret that ends at the position', () => {
     const text = `{ pin: ${'s'.repeat(5_000)}, bad: 1, other: ${'t'.repeat(5_000)} }`;
     const at = place(text, 'bad');
     const hidden = ['s', 't'].map((part) => ({ ...place(text, part.repeat(5_000)), source: at.source }));
@@ -45,7 +45,7 @@ describe('codeFrame', () => {
     expect(line.slice(caret.indexOf('^')).startsWith('bad')).toBe(true);
   });
 
-  it('lets no escape sequence reach the terminal', () => {
+  it('prints no escape sequence of the file', () => {
     const text = 'bad: \u001b[31mred\u202e';
     expect(codeFrame(place(text, 'bad'), [])).toBe('> 1 | bad: \ufffd[31mred\ufffd\n    | ^^^');
   });
@@ -69,7 +69,7 @@ describe('formatProblem', () => {
     );
   });
 
-  it('colours the same text', () => {
+  it('adds only colours to the text', () => {
     const coloured = formatProblem(problem, { color: true });
     expect(coloured).not.toBe(formatProblem(problem, { color: false }));
     // oxlint-disable-next-line no-control-regex

@@ -7,7 +7,7 @@ const tricky = fc.string({
 });
 const nothing = (): undefined => undefined;
 
-it('gives back any text whose dollar signs are doubled', () => {
+it('restores any text with doubled dollar signs', () => {
   fc.assert(
     fc.property(fc.oneof(tricky, fc.string({ unit: 'binary' })), (text) => {
       const result = interpolate(text.replaceAll('$', '$$$$'), nothing);
@@ -16,7 +16,7 @@ it('gives back any text whose dollar signs are doubled', () => {
   );
 });
 
-it('puts in any value as it is', () => {
+it('inserts any value unchanged', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), tricky, (value, other) => {
       const literal = other.replaceAll('$', '$$$$');
@@ -26,7 +26,7 @@ it('puts in any value as it is', () => {
   );
 });
 
-it('never throws, and says of each error what it is about', () => {
+it('never throws, and names the subject of each error', () => {
   fc.assert(
     fc.property(tricky, (text) => {
       for (const error of interpolate(text, nothing).errors) {

@@ -47,17 +47,17 @@ describe('interpolate', () => {
     ['${A b}', 'after `${NAME` only `}`, `:-` or `:?` can follow'],
     ['${A:-${B', '`${` is not closed'],
     ['${NONE:?see ${A}}', 'a message after `:?` cannot contain another `${`'],
-  ])('%s is refused: %s', (input, message) => {
+  ])('%s is rejected: %s', (input, message) => {
     const { errors } = interpolate(input, lookup);
     expect(errors.map((error) => error.message)).toEqual([message]);
   });
 
-  it('reports every variable that is missing, each with its expression', () => {
+  it('reports every missing variable with its expression', () => {
     const { errors } = interpolate('${X} and ${A} and ${Y:?need Y}', lookup);
     expect(errors.map((error) => error.expression)).toEqual(['${X}', '${Y:?need Y}']);
   });
 
-  it('refuses defaults nested without end', () => {
+  it('rejects defaults that are nested too deeply', () => {
     const { errors } = interpolate('${N:-'.repeat(50_000), lookup);
     expect(errors.map((error) => error.message)).toEqual(['defaults are nested too deeply']);
   });
@@ -70,7 +70,7 @@ describe('interpolate', () => {
   });
 });
 
-it('tells which variables a text names, whether or not they are needed', () => {
+it('lists all variables in a text, needed or not', () => {
   expect(interpolate('${A:-${X:-${Y}}} $D $${E}', lookup).names).toEqual(['A', 'X', 'Y']);
   expect(interpolate('$A ${X+$Y}', lookup, 'compose').names).toEqual(['A', 'X', 'Y']);
 });

@@ -126,6 +126,6 @@ it('never throws, whatever the document', async () => {
   );
 });
 
-it('takes a mapping with a toString of its own where a word belongs', async () => {
+it('survives a mapping with its own toString in place of a word', async () => {
   expect(await flawsOf('version: 1\nservices: { a: { target: 1, mode: { toString: 0 } } }')).toEqual([]);
 });

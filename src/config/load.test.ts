@@ -39,7 +39,7 @@ const MINIMAL = 'version: 1\nservices:\n  web: 3000\n';
 describe('the size of a file', () => {
   const large = `${MINIMAL}# ${'x'.repeat(1024 * 1024)}`;
 
-  it.each(['portal.yaml', 'portal.local.yaml', '.env'])('refuses %s above 1 MiB', async (name) => {
+  it.each(['portal.yaml', 'portal.local.yaml', '.env'])('rejects %s above 1 MiB', async (name) => {
     await files({ 'portal.yaml': MINIMAL, [name]: large });
     const [problem] = await problems();
     expect(problem).toMatchObject({ code: 'config_unreadable' });
@@ -51,7 +51,7 @@ describe('the size of a file', () => {
     expect((await problems())[0]).toMatchObject({ line: 2, column: 7 });
   });
 
-  it('reads no further where a link leads to a file without an end', async (context) => {
+  it('stops reading a link to an endless file', async (context) => {
     if (process.platform === 'win32') context.skip('Windows has no /dev/zero');
     await symlink('/dev/zero', join(dir, 'portal.yaml'));
     expect((await problems())[0]?.message).toBe('portal.yaml is larger than 1 MiB');
@@ -59,13 +59,13 @@ describe('the size of a file', () => {
 });
 
 describe('finding the file', () => {
-  it('takes portal.yaml or portal.yml here, or in the nearest parent', async () => {
+  it('finds portal.yaml or portal.yml here, or in the nearest parent', async () => {
     await files({ 'portal.yml': MINIMAL, 'a/portal.yaml': MINIMAL, 'a/b/c/x': '', 'z/x': '' });
     expect((await loaded({ cwd: join(dir, 'a/b/c') })).file).toBe(join(dir, 'a/portal.yaml'));
     expect((await loaded({ cwd: join(dir, 'z') })).file).toBe(join(dir, 'portal.yml'));
   });
 
-  it('prefers -f to PORTAL_FILE, and PORTAL_FILE to looking', async () => {
+  it('prefers -f to PORTAL_FILE, and PORTAL_FILE to a search', async () => {
     await files({ 'portal.yaml': MINIMAL, 'one.yaml': MINIMAL, 'two.yaml': MINIMAL });
     const env = { PORTAL_FILE: 'two.yaml' };
     expect((await loaded({ file: 'one.yaml', env })).file).toBe(join(dir, 'one.yaml'));
@@ -80,7 +80,7 @@ describe('finding the file', () => {
     expect(result.desired).toMatchObject({ file: undefined, services: [{ target: { port: 3001 } }] });
   });
 
-  it('says what to do when there is no file', async () => {
+  it('reports a missing file with the fix', async () => {
     expect(await problems({ file: 'nope.yaml' })).toMatchObject([
       { code: 'config_not_found', file: 'nope.yaml' },
     ]);
@@ -89,13 +89,13 @@ describe('finding the file', () => {
     expect(problem?.hint).toContain('portal init');
   });
 
-  it('says so when it cannot be read', async () => {
+  it('reports a file that cannot be read', async () => {
     expect(await problems({ file: '.' })).toMatchObject([{ code: 'config_unreadable' }]);
   });
 });
 
-describe('the outcome', () => {
-  it('fills every default in', async () => {
+describe('the loaded configuration', () => {
+  it('fills in every default', async () => {
     await files({ 'portal.yaml': MINIMAL });
     const { desired, effective, inputs, warnings } = await loaded();
     const embedded = { kind: 'embedded', port: 8443, orAnyPort: true };
@@ -138,7 +138,7 @@ describe('the outcome', () => {
     ['{ target: 1, proxyProtocol: v2 }', 'stream'],
     ['{ target: 1, alpn: [postgresql] }', 'stream'],
     ['{ target: 1, alpn: [h2, x-own] }', 'stream'],
-  ])('finds the mode that the settings of a service leave: %s', async (service, mode) => {
+  ])('derives the default mode from the settings of a service: %s', async (service, mode) => {
     await files({ 'portal.yaml': `version: 1\nservices: { a: ${service} }` });
     expect((await loaded()).desired.services).toMatchObject([{ mode }]);
   });
@@ -147,7 +147,7 @@ describe('the outcome', () => {
     ['30m', { afterMs: 1_800_000 }],
     ['7d', { afterMs: 604_800_000 }],
     ['2027-01-31T18:00:00+01:00', { at: Date.UTC(2027, 0, 31, 17) }],
-  ])('reads when a service expires: %s', async (text, expires) => {
+  ])('reads the expiry of a service: %s', async (text, expires) => {
     await files({ 'portal.yaml': `version: 1\nservices: { a: { target: 1, expires: ${text} } }` });
     expect((await loaded()).desired.services).toMatchObject([{ expires }]);
   });
@@ -176,7 +176,7 @@ services:
     expect(desired.services[0]?.target).toEqual({ kind: 'unix', path: join(dir, 'app/app.sock') });
   });
 
-  it('falls back to the embedded relay when the overlay takes the others away', async () => {
+  it('falls back to the embedded relay when the overlay removes the others', async () => {
     await files({
       'portal.yaml': `${MINIMAL}relays: { urls: [https://r.example.com] }\n`,
       'portal.local.yaml': 'relays: { urls: null }\n',
@@ -195,12 +195,12 @@ describe('variables', () => {
     expect(desired.services.map(({ target }) => target)).toMatchObject([{ port: 3 }, { port: 2 }]);
   });
 
-  it('give everyone their own names', async () => {
+  it('give each user a different name', async () => {
     await files({ 'portal.yaml': 'version: 1\nservices: { web: { target: 1, name: "${user}-web" } }' });
     expect((await loaded()).desired.services[0]?.name).toBe('zoe-k-web');
   });
 
-  it('become numbers where the schema wants them, which a quoted literal does not', async () => {
+  it('become numbers if the schema requires it, unlike quoted literals', async () => {
     await files({
       'portal.yaml': `version: \${V}\nrelays: { embedded: { port: "\${P}" } }\n${MINIMAL.slice(11)}`,
     });
@@ -214,7 +214,7 @@ describe('variables', () => {
     ]);
   });
 
-  it('stay text where text is wanted', async () => {
+  it('stay text if the schema requires text', async () => {
     await files({ 'portal.yaml': 'version: 1\nservices: { web: { target: 1, metadata: { n: "${N}" } } }' });
     expect((await loaded({ env: { N: '042' } })).desired.services[0]?.metadata).toEqual({ n: '042' });
   });
@@ -225,7 +225,7 @@ describe('variables', () => {
     expect((await loaded({ env: { N } })).desired.services).toMatchObject([{ metadata: { n: N } }]);
   });
 
-  it('matter only where they are still there after the overlay', async () => {
+  it('are needed only if the overlay keeps them', async () => {
     await files({
       'portal.yaml': 'version: 1\nservices:\n  web: ${NONE:?set NONE}\n',
       'portal.local.yaml': 'services: { web: 3000 }',
@@ -233,14 +233,14 @@ describe('variables', () => {
     expect((await loaded()).desired.services).toHaveLength(1);
   });
 
-  it('are missed with place and hint', async () => {
+  it('are reported with position and hint if missing', async () => {
     await files({ 'portal.yaml': 'version: 1\nservices:\n  web: localhost:${PORT}\n' });
     expect(await problems()).toMatchObject([
       { line: 3, column: 18, path: '/services/web', message: 'the variable PORT is not set' },
     ]);
   });
 
-  it('without braces are told, but let through', async () => {
+  it('without braces cause a warning, but stay as they are', async () => {
     await files({ 'portal.yaml': 'version: 1\nservices: { web: { target: 1, metadata: { n: $HOME } } }' });
     const { warnings } = await loaded();
     expect(warnings).toMatchObject([
@@ -252,7 +252,7 @@ describe('variables', () => {
 describe('.env', () => {
   const text = 'version: 1\nservices: { web: "${A}" }';
 
-  it('is passed over when it is a directory, as a virtual environment of Python is', async () => {
+  it('is ignored if it is a directory, such as a virtual environment of Python', async () => {
     await files({ 'portal.yaml': MINIMAL, '.env/pyvenv.cfg': '' });
     expect((await loaded()).desired.services).toHaveLength(1);
   });
@@ -262,7 +262,7 @@ describe('.env', () => {
     expect((await loaded()).desired.services[0]?.target).toMatchObject({ port: 3001 });
   });
 
-  it('keeps what follows a `#` inside a value', async () => {
+  it('keeps a `#` inside a value', async () => {
     await files({
       'portal.yaml': 'version: 1\nservices: { web: { target: 1, access: { pin: "${PIN}" } } }',
       '.env': 'PIN=7752#harbour # of the old one\r\n',
@@ -271,7 +271,7 @@ describe('.env', () => {
     expect(web?.access.pin).toBe('7752#harbour');
   });
 
-  it('has each malformed line reported with its place, and no secret in the frame', async () => {
+  it('reports each malformed line with its position, without secrets in the frame', async () => {
     await files({ 'portal.yaml': text, '.env': "A=3001\r\nhunter 2\r\nC='open\nhunter2" });
     const found = await problems();
     expect(found.map(({ file, line, column }) => `${file}:${line}:${column}`)).toEqual([
@@ -282,7 +282,7 @@ describe('.env', () => {
     expect(JSON.stringify(found)).not.toContain('hunter');
   });
 
-  it('is an error where portal.yaml uses a value that names an unset variable, and only there', async () => {
+  it('is an error if portal.yaml uses a value with an unset variable, and only then', async () => {
     await files({ 'portal.yaml': text, '.env': 'A=30$port\nB=pa$word' });
     expect(await problems()).toMatchObject([
       { file: 'portal.yaml', line: 2, column: 19, message: '.env:1: the variable port is not set' },
@@ -291,7 +291,7 @@ describe('.env', () => {
     expect((await loaded()).warnings).toEqual([]);
   });
 
-  it('can name `${user}` and the environment', async () => {
+  it('can refer to `${user}` and the environment', async () => {
     await files({
       'portal.yaml': 'version: 1\nservices: { web: { target: 1, name: "${NAME}" } }',
       '.env': 'NAME=${user}-$STAGE',
@@ -300,14 +300,14 @@ describe('.env', () => {
   });
 });
 
-describe('what is not UTF-8', () => {
+describe('text that is not UTF-8', () => {
   it.each([
     ['portal.yaml', Buffer.from('version: 1 # caf\u00e9', 'latin1')],
     ['portal.yaml', Buffer.from(`\ufeff${MINIMAL}`, 'utf16le')],
     ['portal.yaml', Buffer.from(MINIMAL, 'utf16le')],
     ['portal.local.yaml', Buffer.from(MINIMAL, 'utf16le')],
     ['.env', Buffer.from('\ufeffA=1', 'utf16le')],
-  ])('is said of %s', async (name, bytes) => {
+  ])('is reported for %s', async (name, bytes) => {
     await files({ 'portal.yaml': MINIMAL });
     await writeFile(join(dir, name), bytes);
     const told = await problems();
@@ -316,7 +316,7 @@ describe('what is not UTF-8', () => {
     expect(told[0]?.message).toContain(`${name} is not UTF-8; save it as UTF-8`);
   });
 
-  it('is said of standard input', async () => {
+  it('is reported for standard input', async () => {
     const text = Buffer.from(`\ufeff${MINIMAL}`, 'utf16le').toString();
     const stdin = async (): Promise<string> => text;
     expect(await problems({ file: '-', stdin })).toMatchObject([
@@ -326,7 +326,7 @@ describe('what is not UTF-8', () => {
 });
 
 describe('the overlay', () => {
-  it('adds to a service written as its target alone, and replaces the target of a mapping alone', async () => {
+  it('extends a service in short form, and replaces only the target of a mapping', async () => {
     await files({
       'portal.yaml': 'version: 1\nservices:\n  web: 4000\n  api: { target: 1, name: x }\n  old: 1\n',
       'portal.local.yaml': 'services:\n  web: { carrier: tls }\n  api: 4001\n  old: null\n',
@@ -337,7 +337,7 @@ describe('the overlay', () => {
     ]);
   });
 
-  it('does so for a route, too, and errors keep their places', async () => {
+  it('does the same for a route, and errors keep their positions', async () => {
     await files({
       'portal.yaml': 'version: 1\nservices:\n  web: 70000\n  api: { mode: http, routes: { /: 70001 } }\n',
       'portal.local.yaml':
@@ -349,7 +349,7 @@ describe('the overlay', () => {
     ]);
   });
 
-  it('is merged, beside a file of any name, and errors point into the right one', async () => {
+  it('is merged beside a file of any name, and errors point into the right file', async () => {
     await files({
       'dev.yaml': 'version: 1\nservices:\n  web: 3000\n  api: { target: 1, name: x }\n  old: 2\n',
       'dev.local.yaml': '# mine\nservices:\n  old: null\n  api: { name: NOPE }\n  web: 70000\n',
@@ -365,13 +365,13 @@ describe('the overlay', () => {
     expect((await loaded()).desired.services).toHaveLength(1);
   });
 
-  it('that does not parse is told together with the file that does not', async () => {
+  it('that does not parse is reported together with the errors of the file', async () => {
     await files({ 'portal.yaml': 'a: [', 'portal.local.yaml': 'b: "' });
     expect((await problems()).map(({ file }) => file)).toEqual(['portal.yaml', 'portal.local.yaml']);
   });
 });
 
-it('tells all errors at once, in reading order', async () => {
+it('reports all errors at once, in reading order', async () => {
   await files({
     'portal.yaml':
       'versoin: 1\nservices:\n  web: 0\n  api: { target: x, nme: a }\n  a b: 1\n  udp: { mode: udp, access: {} }\n',

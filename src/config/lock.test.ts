@@ -43,7 +43,7 @@ const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => (error instanceof PortalError ? error.code : error),
   );
 
-it('reads no further where a link leads to a file without an end', async (context) => {
+it('stops reading a link to an endless file', async (context) => {
   if (process.platform === 'win32') context.skip('Windows has no /dev/zero');
   await symlink('/dev/zero', file);
   await expect(new RelayLock({ file }).admit('https://relay.example.com')).rejects.toMatchObject({
@@ -52,7 +52,7 @@ it('reads no further where a link leads to a file without an end', async (contex
   });
 });
 
-it('refuses a file that is nested too deeply, with the line', () => {
+it('rejects a file that is nested too deeply, with the line', () => {
   expect(() => readLock(`version: 1\nrelays: ${'['.repeat(200_000)}`, 'portal.lock')).toThrow(
     expect.objectContaining({
       code: 'lock_invalid',
@@ -63,7 +63,7 @@ it('refuses a file that is nested too deeply, with the line', () => {
 });
 
 describe('the text of a lock', () => {
-  it('is sorted, says what it is, and keeps what people wrote beside it', () => {
+  it('is sorted, begins with an explanation, and keeps comments', () => {
     const first = withRelay(undefined, file, 'https://b.example', A);
     expect(first).toMatch(/^# .*portal\.yaml/);
     const commented = first.replace('  https://b', '  # asked Bo on the phone\n  https://b');
@@ -81,7 +81,7 @@ relays:
   });
 
   it.each(['', '# nothing yet\n', 'version: 1\n', 'version: 1\nrelays:\n', 'version: 1\nrelays: {}\n'])(
-    'without relays takes one: %j',
+    'without relays accepts a first one: %j',
     (text) => {
       expect(readLock(text, file).size).toBe(0);
       expect([...readLock(withRelay(text, file, 'https://a.example', A), file).keys()]).toEqual([
@@ -90,7 +90,7 @@ relays:
     },
   );
 
-  it('takes an address without quotes, and another spelling of the URL', () => {
+  it('accepts an address without quotes, and another spelling of the URL', () => {
     const text = `version: 1\nrelays:\n  HTTPS://a.example:443/: ${A}\n  https://a.example: ${A.toLowerCase()}\n`;
     expect([...readLock(text, file)]).toEqual([['https://a.example', { address: A, line: 3 }]]);
   });
@@ -107,7 +107,7 @@ relays:
     [`version: 1\nrelays:\n<<<<<<< HEAD\n  https://a.example: ${A}\n=======\n`, 3, 'both sides'],
     ['version: 1\nrelays: {\n', 3, ''],
     ['- version: 1\n', 1, ''],
-  ])('that makes no sense is placed: %j', (text, line, hint) => {
+  ])('that is invalid is reported with its line: %j', (text, line, hint) => {
     let thrown: unknown;
     try {
       readLock(text, file);
@@ -127,7 +127,7 @@ relays:
 describe('the lock', () => {
   const url = 'https://relay.example';
 
-  it('remembers a relay, and refuses another key of its own, naming both and the line', async () => {
+  it('remembers a relay, and rejects another key with both keys and the line', async () => {
     const lock = new RelayLock({ file });
     await lock.trust(`${url}/`, A);
     await lock.trust(url, A.toLowerCase());
@@ -138,7 +138,7 @@ describe('the lock', () => {
     expect(await entries()).toEqual({ [url]: A });
   });
 
-  it('takes what is in the file now: an entry that was removed, and one that came from elsewhere', async () => {
+  it('reads the file again: notices a removed entry, and one that another process added', async () => {
     const lock = new RelayLock({ file });
     await lock.trust(url, A);
     await writeFile(file, withRelay(undefined, file, 'https://other.example', A));
@@ -158,7 +158,7 @@ describe('the lock', () => {
     expect((await lstat(file)).mtimeMs).toBe(1_000);
   });
 
-  it('that is frozen admits what it holds, and adds nothing', async () => {
+  it('that is frozen accepts known relays, and adds nothing', async () => {
     await new RelayLock({ file }).trust(url, A);
     const frozen = new RelayLock({ file, frozen: true });
     await frozen.admit(url);
@@ -171,7 +171,7 @@ describe('the lock', () => {
     expect(await entries()).toEqual({ [url]: A });
   });
 
-  it('loses nothing when many write at once', async () => {
+  it('loses no entry when many write at once', async () => {
     const urls = Array.from({ length: 24 }, (_, index) => `https://relay-${index}.example`);
     // Each a lock of its own, as agents in processes of their own have it.
     const told: PortalError[] = [];
@@ -182,14 +182,14 @@ describe('the lock', () => {
     expect(await readdir(folder)).toEqual(['portal.lock']);
   });
 
-  it('finds out that another was faster with another key', async () => {
+  it('notices that another process stored a different key first', async () => {
     const outcomes = await Promise.all(
       [A, B].map((each) => codeOf(new RelayLock({ file }).trust(url, each))),
     );
     expect(new Set(outcomes)).toEqual(new Set(['fine', 'relay_key_changed']));
   });
 
-  it('that makes no sense refuses every relay, and stays as it is', async () => {
+  it('that is invalid rejects every relay, and stays unchanged', async () => {
     await writeFile(file, '<<<<<<< HEAD\n');
     const lock = new RelayLock({ file });
     expect(await codeOf(lock.admit(url))).toBe('lock_invalid');
@@ -200,7 +200,7 @@ describe('the lock', () => {
     expect(await codeOf(lock.admit(url))).toBe('lock_invalid');
   });
 
-  it('reports once that it cannot be written, and again after a write; it holds relays to their keys', async () => {
+  it('reports once that it cannot be written, and again after a write; keys are still checked', async () => {
     await writeFile(file, 'version: 1\n');
     await chmod(file, 0o444);
     const told: PortalError[] = [];
@@ -218,7 +218,7 @@ describe('the lock', () => {
     expect(told).toHaveLength(2);
   });
 
-  it('stays a symbolic link, to nothing yet or to a file with a mode of its own', async () => {
+  it('stays a symbolic link, to a missing file or to a file with another mode', async () => {
     await mkdir(join(folder, 'shared'));
     await symlink(join('shared', 'relays.lock'), file);
     await new RelayLock({ file }).trust(url, A);
@@ -230,7 +230,7 @@ describe('the lock', () => {
   });
 });
 
-describe('a file that several write', () => {
+describe('a file with several writers', () => {
   it('takes the lock over from a writer that exited, and waits for one that runs', async () => {
     await writeFile(`${file}.new`, 'half');
     expect(await codeOf(updateFile(file, () => 'whole', { waitMs: 50 }))).toBe('state_unwritable');
@@ -240,7 +240,7 @@ describe('a file that several write', () => {
     expect(await readdir(folder)).toEqual(['portal.lock']);
   });
 
-  it('is waited for while writers take turns, however long all of them take', async () => {
+  it('waits while writers take turns, however long they take together', async () => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     const nextWriter = async (): Promise<void> => {
@@ -266,7 +266,7 @@ describe('a file that several write', () => {
     expect(await readFile(file, 'utf8')).toBe('whole');
   });
 
-  it('is left as it is when the change throws', async () => {
+  it('stays unchanged when the change throws', async () => {
     await writeFile(file, 'before');
     const failing = updateFile(file, () => {
       throw new PortalError('aborted', 'no');

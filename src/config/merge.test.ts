@@ -30,7 +30,7 @@ describe('mergePatch', () => {
     expect(toValue(mergePatch(tree(target), tree(patch)))).toEqual(JSON.parse(result));
   });
 
-  it('keeps every place in the file it was written in', () => {
+  it('keeps the position of every value in its own file', () => {
     const merged = mergePatch(
       tree('services:\n  web: 3000\n  api: { target: 1 }\n', 'base'),
       tree('services:\n  web: 4000\n  api: { name: x }\n', 'local'),

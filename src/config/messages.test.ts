@@ -389,7 +389,7 @@ it.each([
 
 const on = (relays: string): string => `{ target: 1, name: n, relays: [${relays}] }`;
 
-it('lets one name stand on two relays, and finds it twice on one of them', async () => {
+it('allows one name on two relays, and rejects it twice on one relay', async () => {
   expect(await said(`  a: ${on('https://a.example.com')}\n  b: ${on('https://b.example.com')}`)).toEqual([]);
   expect(
     await said(
@@ -417,7 +417,7 @@ it.each([
   expect(await said('  a: 1', rest)).toEqual(problems);
 });
 
-it('wants one CA for one relay', async () => {
+it('requires one CA for each relay', async () => {
   const rest = 'relays: { urls: [{ url: https://a.example.com, ca: one.pem }] }';
   expect(
     await said('  a: { target: 1, relays: [{ url: https://a.example.com, ca: two.pem }] }', rest),

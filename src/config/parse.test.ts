@@ -29,20 +29,20 @@ describe('parse', () => {
     });
   });
 
-  it('takes keys as they are typed', () => {
+  it('keeps keys as written', () => {
     expect(value('1.10: a\ntrue: b\n"x y": c')).toEqual({ '1.10': 'a', true: 'b', 'x y': 'c' });
   });
 
-  it('resolves aliases and merge keys; what is written wins, and earlier sources do', () => {
+  it('resolves aliases and merge keys: explicit keys win, then earlier sources', () => {
     const text = 'a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], x: 0}\nd: {<<: *a}\ne: *b';
     expect(value(text)).toMatchObject({ c: { x: 0, y: 1, z: 2 }, d: { x: 1, y: 1 }, e: { y: 2, z: 2 } });
   });
 
-  it('takes the nearest anchor above an alias', () => {
+  it('uses the nearest anchor above an alias', () => {
     expect(value('a: &x 1\nb: *x\nc: &x 2\nd: *x')).toEqual({ a: 1, b: 1, c: 2, d: 2 });
   });
 
-  it('knows where everything stands', () => {
+  it('records the position of every value', () => {
     const { tree } = parse(new Source('x', 'services:\n  web: "3000"\n  api:\n    target: a:1\n'));
     const told = [
       ['services', 'web'],
@@ -71,11 +71,11 @@ describe('parse', () => {
         '2:4 this quote is not closed',
       ],
     ],
-  ])('%j is refused', (text, messages) => {
+  ])('%j is rejected', (text, messages) => {
     expect(complaints(text)).toEqual(messages);
   });
 
-  it('says what breaks a variable inside brackets', () => {
+  it('explains a variable that needs quotes inside brackets', () => {
     const { findings } = parse(new Source('x', 'a: [1, ${X}]'));
     expect(findings[0]?.hint).toBe('Inside [ ] and { }, a value with ${…} needs quotes: "${NAME}".');
   });
@@ -93,7 +93,7 @@ describe('parse', () => {
       'aliases that multiply',
       `a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n${Array.from({ length: 12 }, (_, i) => `a${i + 1}: &a${i + 1} [${Array(10).fill(`*a${i}`).join(',')}]`).join('\n')}`,
     ],
-  ])('refuses %s within bounds', (_what, text) => {
+  ])('rejects %s with limited time and memory', (_what, text) => {
     expect(complaints(text).length).toBeGreaterThan(0);
   });
 
@@ -101,7 +101,7 @@ describe('parse', () => {
     ['pairs', 'k: 1\n'.repeat(40_000)],
     ['blank lines', '\n'.repeat(250_000)],
     ['comments', '#\n'.repeat(150_000)],
-  ])('refuses too many %s, and says what to do', (_what, text) => {
+  ])('rejects too many %s, with the fix', (_what, text) => {
     const { broken, findings } = parse(new Source('x', text));
     expect(broken).toBe(true);
     expect(findings).toMatchObject([

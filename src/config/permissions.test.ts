@@ -50,11 +50,11 @@ describe('what needs a permission', () => {
     ],
     ['variables that stay on this machine', 'services: { web: { target: "${PORT:-1}", name: "w-${user}" } }'],
     ['paths in the project', 'identity: ./id.json\nservices: { web: "unix:./run/app.sock" }'],
-  ])('nothing: %s', async (_what, text) => {
+  ])('does not include: %s', async (_what, text) => {
     expect(await asked(text)).toEqual([]);
   });
 
-  it('other identities that may see this agent at a relay elsewhere', async () => {
+  it('includes other identities that may see this agent at a remote relay', async () => {
     const address = '0x371531b8ED16256DE8a3f97A99BA7206788143e0';
     const team = `team: ["${address}"]\nservices: { web: 3000 }`;
     expect(await asked(team)).toEqual([]);
@@ -64,7 +64,7 @@ describe('what needs a permission', () => {
     ]);
   });
 
-  it('relays, wherever they are named, each once', async () => {
+  it('includes relays, wherever they are named, each once', async () => {
     const text = `relays: { urls: [https://a.example, { url: "https://b.example:8443", ca: ca.pem }] }
 chains: { far: [https://a.example, https://c.example] }
 services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
@@ -76,7 +76,7 @@ services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
     ]);
   });
 
-  it('a relay by its CA: another file is asked about, and another content of a file in the project', async () => {
+  it('includes the CA of a relay: another file, or changed content of a file in the project', async () => {
     const own = 'relays: { urls: [{ url: "https://relay.example.com", ca: ./own.pem }] }\n';
     await writeFile(join(dir, 'own.pem'), 'one');
     const [plain, first] = [await keys(RELAY), await keys(own)];
@@ -99,7 +99,7 @@ services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
     expect(await keys(far)).toEqual(before);
   });
 
-  it('a CA of a relay wherever it is named: in a chain, too', async () => {
+  it('includes the CA of a relay wherever it is named, also in a chain', async () => {
     await writeFile(join(dir, 'own.pem'), 'one');
     const text = `chains: { far: [https://a.example, { url: "https://b.example", ca: own.pem }] }
 services: { web: { target: 1, via: far } }`;
@@ -109,7 +109,7 @@ services: { web: { target: 1, via: far } }`;
     ]);
   });
 
-  it("certificates of a public CA, Let's Encrypt's too, and the names that are looked up", async () => {
+  it('includes certificates from a public CA, and the names that are looked up', async () => {
     const text = 'services: { web: { target: 1, hostname: shop.example.com, tls: acme } }';
     expect(await asked(text)).toEqual([
       'get certificates from https://acme-v02.api.letsencrypt.org/directory',
@@ -122,7 +122,7 @@ services: { web: { target: 1, via: far } }`;
     ]);
   });
 
-  it('an overlay and a .env that lead out of the project', async () => {
+  it('includes an overlay and a .env that lead out of the project', async () => {
     await writeFile(join(top, 'far.yaml'), '');
     await writeFile(join(top, 'far.env'), '');
     await symlink(join(top, 'far.yaml'), join(dir, 'portal.local.yaml'));
@@ -133,7 +133,7 @@ services: { web: { target: 1, via: far } }`;
     ]);
   });
 
-  it('lists of relays, and relays that tell of others', async () => {
+  it('includes lists of relays, and relays that announce others', async () => {
     const services = 'services: { web: 3000 }';
     expect(await asked(`relays: { registry: "https://x.example/list?t=1" }\n${services}`)).toEqual([
       'publish at relays of https://x.example/list?****',
@@ -144,7 +144,7 @@ services: { web: { target: 1, via: far } }`;
     ]);
   });
 
-  it('hosts other than this machine', async () => {
+  it('includes hosts other than this machine', async () => {
     const text = `services:
   db: { mode: tcp, target: db.internal:5432 }
   meta: { mode: http, routes: { /: "http://169.254.169.254", /own: 3000, /six: "[::ffff:10.0.0.1]:80" } }`;
@@ -155,7 +155,7 @@ services: { web: { target: 1, via: far } }`;
     ]);
   });
 
-  it('files and sockets outside the project, also behind links and where there is nothing yet', async () => {
+  it('includes files and sockets outside the project, also behind links or not yet existing', async () => {
     await symlink(top, join(dir, 'up'));
     await symlink(join(top, 'later.sock'), join(dir, 'app.sock'));
     await writeFile(join(top, 'id.json'), '');
@@ -173,12 +173,12 @@ services:
     ]);
   });
 
-  it('a portal.lock that leads out of the project', async () => {
+  it('includes a portal.lock that leads out of the project', async () => {
     await symlink(join(top, 'elsewhere.lock'), join(dir, 'portal.lock'));
     expect(await asked('services: { web: 3000 }')).toEqual([`use ${top}/elsewhere.lock (portal.lock)`]);
   });
 
-  it('variables that relays read, by what they are made of', async () => {
+  it('includes variables that relays read, by the variables they use', async () => {
     const text = `${RELAY}machine: "m-\${HOSTTYPE:-x}"
 services:
   web: { target: "\${PORT:-1}", name: "w-\${user}", metadata: { a: &a "\${MADE}" } }
@@ -194,12 +194,12 @@ services:
     ]);
   });
 
-  it('variables in a hostname that the relay in this process looks up', async () => {
+  it('includes variables in a hostname that the embedded relay looks up', async () => {
     const text = 'services: { web: { target: 1, hostname: "${LANG:-x}.example.com" } }';
     expect(await asked(text)).toEqual(['look up x.example.com in DNS', 'send $LANG to DNS servers']);
   });
 
-  it('variables that other hosts or visitors read', async () => {
+  it('includes variables that other hosts or visitors read', async () => {
     const text = `${RELAY}services:
   web:
     mode: http
@@ -214,14 +214,14 @@ services:
   });
 });
 
-it('refuses a file that asks for more than a person reads', async () => {
+it('rejects a file that asks for too many permissions to review', async () => {
   const services = Array.from({ length: 1_001 }, (_, index) => `  s${index}: host-${index}.internal:80\n`);
   expect(await refused(`services:\n${services.join('')}`)).toEqual([
     '1003: the file asks for more than 1000 permissions, which is too many to review',
   ]);
 });
 
-it('refuses a short file that asks for millions of leases', async () => {
+it('rejects a short file that asks for millions of leases', async () => {
   const urls = Array.from({ length: 300 }, (_, index) => `"https://r${index}.example"`);
   const services = Array.from({ length: 100 }, (_, index) => `  s${index}: 1\n`);
   expect(await refused(`relays: { urls: [${urls.join(',')}] }\nservices:\n${services.join('')}`)).toEqual([
@@ -257,7 +257,7 @@ describe('variables whose names look like secrets', () => {
     },
   );
 
-  it('are an error where a relay would read them, set or not, at their line', async () => {
+  it('are an error at their line if a relay would read them, set or not', async () => {
     const text = `machine: "\${AWS_SECRET_ACCESS_KEY:-none}"
 services:
   web:
@@ -271,7 +271,7 @@ services:
     ]);
   });
 
-  it('are found in the URL of a relay, behind an alias, and behind a name of the .env', async () => {
+  it('are found in the URL of a relay, behind an alias, and behind a variable of the .env', async () => {
     const text = `relays: { urls: ["https://\${MY_TOKEN:-x}.example.com"] }
 services:
   web: { mode: http, routes: { /: 1 }, access: { pin: &p "\${SITE_PASSWORD:-12345678}" }, metadata: { a: *p, b: "\${PLAIN}" } }`;

@@ -27,18 +27,18 @@ describe('the schema', () => {
     expect(bare.map(([at]) => at)).toEqual([]);
   });
 
-  it('refuses unknown keys in every mapping that has known ones', () => {
+  it('rejects unknown keys in every mapping that has known ones', () => {
     const open = all.filter(([, part]) => part.properties && part.additionalProperties !== false);
     expect(open.map(([at]) => at)).toEqual([]);
   });
 
-  it('has words for whatever a type does not explain', () => {
+  it('has a description for each rule that a type does not explain', () => {
     const wordless = all.filter(([, part]) => (part.anyOf && part.anyOf.length > 1) || 'pattern' in part);
     expect(wordless.length).toBeGreaterThan(5);
     expect(wordless.filter(([, part]) => expected(part) === 'a hostname').map(([at]) => at)).toEqual([]);
   });
 
-  it('draws unions whose branches differ in type', () => {
+  it('has only unions whose branches differ in type', () => {
     const defs = portalSchema().$defs ?? {};
     const typeOf = (part: Schema): unknown =>
       part.$ref ? typeOf(defs[part.$ref.replace('#/$defs/', '')] ?? {}) : part.type;

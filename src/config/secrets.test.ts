@@ -21,7 +21,7 @@ async function everythingSaid(text: string): Promise<string> {
     .join('\n');
 }
 
-describe('no secret is shown', () => {
+describe('a secret is never shown', () => {
   it.each([
     `version: 1\nservices:\n  a: { target: 1, access: { pin: "${SECRET}" }, nope: 1 }`,
     `version: 1\nservices:\n  a: { target: 1, access: { pin: ${SECRET} }, nope: 1 }`,
@@ -98,7 +98,7 @@ describe('no secret is shown', () => {
     expect(await everythingSaid(text)).not.toContain(SECRET);
   });
 
-  it('after the overlay took the PIN away', async () => {
+  it('after the overlay removed the PIN', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'portal-secrets-'));
     const text = `version: 1\nservices:\n  a: { target: 1, access: { pin: &p "${SECRET} x" }, name: *p }\n`;
     await writeFile(join(dir, 'portal.yaml'), text);
@@ -118,7 +118,7 @@ describe('no secret is shown', () => {
     expect(maskSecrets(toValue(marked), marked)).toEqual({ access: { pin: '****' }, n: '****' });
   });
 
-  it('and what is no secret still is', async () => {
+  it('and other values are shown', async () => {
     const text = 'version: 1\nservices:\n  a: http://${HOST:?where is it}:99999 # by me@example.com\n';
     expect(await everythingSaid(text)).toContain('http://${HOST:?where is it}:99999 # by me@example.com');
     const relay = 'version: 1\nrelays: { urls: ["https://u:p@h?x=y"] }\nservices: {}\n';
@@ -141,7 +141,7 @@ describe('no secret is shown', () => {
   });
 });
 
-it('takes a service or a route called pin for what it is', () => {
+it('does not mask a service or a route named pin', () => {
   expect(isSecret(['services', 'pin'])).toBe(false);
   expect(isSecret(['services', 'headers', 'target'])).toBe(false);
   expect(isSecret(['services', 'a', 'metadata', 'pin'])).toBe(false);

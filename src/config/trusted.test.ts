@@ -48,7 +48,7 @@ async function outcome(
 }
 
 describe('a configuration above the current folder', () => {
-  it('may be my own, or root’s', async () => {
+  it('may belong to this user or to root', async () => {
     expect(await outcome()).toBe('ok');
     for (const name of ['', 'portal.yaml', 'portal.local.yaml', '.env', 'portal.lock'])
       await chown(join(top, name), ME, ME);
@@ -56,14 +56,14 @@ describe('a configuration above the current folder', () => {
   });
 
   it.each(['portal.yaml', 'portal.local.yaml', '.env', 'portal.lock', ''])(
-    'is refused where top/%s is another user’s',
+    'is rejected if top/%s belongs to another user',
     async (name) => {
       await chown(join(top, name), MALLORY, MALLORY);
       expect(await outcome()).toBe('config_untrusted');
     },
   );
 
-  it('is refused with the file, its owner and the way around it', async () => {
+  it('is rejected with the file, its owner and the fix', async () => {
     await chown(join(top, 'portal.yaml'), MALLORY, MALLORY);
     const result = await loadConfig({ cwd, env: {}, person: { uid: ME, env: {} } });
     expect(result).toMatchObject({
@@ -77,7 +77,7 @@ describe('a configuration above the current folder', () => {
     });
   });
 
-  it('is taken when it is named', async () => {
+  it('is accepted when it is named with -f', async () => {
     await chown(join(top, 'portal.yaml'), MALLORY, MALLORY);
     expect(await outcome({ file: '../../portal.yaml' })).toBe('ok');
     expect(await outcome({ env: { PORTAL_FILE: join(top, 'portal.yaml') } })).toBe('ok');
@@ -93,7 +93,7 @@ describe('a configuration above the current folder', () => {
     expect(await outcome({ in: top })).toBe('ok');
   });
 
-  it('is refused where a symbolic link is another user’s, or leads to a file of another user', async () => {
+  it('is rejected if a symbolic link or its target belongs to another user', async () => {
     await rm(join(top, 'portal.yaml'));
     await writeFile(join(cwd, 'elsewhere.yaml'), 'version: 1\nservices: { web: 3000 }\n');
     await symlink(join(cwd, 'elsewhere.yaml'), join(top, 'portal.yaml'));
@@ -115,7 +115,7 @@ describe('a configuration above the current folder', () => {
   });
 
   it.each(['portal.local.yaml', '.env'])(
-    'is refused where another user puts %s beside it while it is followed',
+    'is rejected if another user adds %s beside it while it is watched',
     async (name) => {
       await rm(join(top, name));
       const told: string[] = [];
@@ -135,13 +135,13 @@ describe('a configuration above the current folder', () => {
     },
   );
 
-  it('is refused where it becomes another user’s between the look and the reading', async () => {
+  it('is rejected if its owner changes between the check and the read', async () => {
     const trusted = await checkTrusted([join(top, 'portal.yaml')], cwd, { uid: ME, env: {} });
     expect(() => trusted?.('.env', ME)).not.toThrow();
     expect(() => trusted?.('.env', MALLORY)).toThrow(/^\.env belongs to another user/);
   });
 
-  it('is not checked where there are no user ids', async () => {
+  it('is not checked on systems without user ids', async () => {
     await chown(join(top, 'portal.yaml'), MALLORY, MALLORY);
     expect(await outcome({ uid: undefined })).toBe('ok');
   });

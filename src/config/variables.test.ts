@@ -21,17 +21,17 @@ async function repository(files: Readonly<Record<string, string>>): Promise<stri
 }
 
 describe('${user}', () => {
-  it('is PORTAL_USER before the user of git, and that before the login', () => {
+  it('is PORTAL_USER, else the user of git, else the login', () => {
     expect(value('user', { env: { PORTAL_USER: 'Zoë K' }, gitUser: () => 'Ann' })).toBe('zoe-k');
     expect(value('user', { gitUser: () => 'Ann Lee' })).toBe('ann-lee');
   });
 
-  it.each(['root', 'Node', 'ubuntu'])('is never the shared login %s alone', (name) => {
+  it.each(['root', 'Node', 'ubuntu'])('is never only the shared login %s', (name) => {
     expect(value('user', { gitUser: () => name })).not.toBe(dnsLabel(name));
     expect(value('user', { env: { PORTAL_USER: name } })).toBe(dnsLabel(name));
   });
 
-  it('takes digits of the identity where nothing else tells people apart', () => {
+  it('adds digits of the identity to a shared login', () => {
     const login = dnsLabel(userInfo().username);
     const shared = ['root', 'node', 'runner', 'ubuntu'].includes(login);
     expect(value('user')).toBe(shared ? `${login}-abcd` : login);
@@ -39,11 +39,11 @@ describe('${user}', () => {
 });
 
 describe('${id}', () => {
-  it('is the beginning of the address of the identity', () => {
+  it('is the beginning of the identity’s address', () => {
     expect(value('id')).toBe('abcd31b8');
   });
 
-  it('is zeros before there is an identity', () => {
+  it('is all zeros before an identity exists', () => {
     expect(value('id', { address: undefined })).toBe('00000000');
   });
 });
@@ -62,7 +62,7 @@ describe('${branch}', () => {
     expect(value('branch', { folder: join(folder, 'w') })).toBe('fix');
   });
 
-  it('is what CI names on a detached commit, else the short commit', async () => {
+  it('is the branch that CI names on a detached commit, else the short commit', async () => {
     const folder = await repository({ '.git/HEAD': `${'a1b2c3d4e5'.repeat(4)}\n` });
     expect(value('branch', { folder, env: { GITHUB_HEAD_REF: 'topic' } })).toBe('topic');
     expect(value('branch', { folder })).toBe('a1b2c3d');

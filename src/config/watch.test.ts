@@ -93,7 +93,7 @@ describe('watchInputs notices', () => {
     expect(watched.contents).not.toContain('(none)');
   });
 
-  it('a file deleted and made again', async () => {
+  it('a file deleted and created again', async () => {
     const watched = await observe(file);
     for (const text of ['two', 'three']) {
       await rm(file);
@@ -103,7 +103,7 @@ describe('watchInputs notices', () => {
     expect(watched.contents).not.toContain('(none)');
   });
 
-  it('a file that stays deleted, and its return', async () => {
+  it('a file that stays deleted, and its later return', async () => {
     const watched = await observe(file);
     await rm(file);
     await watched.seen('(none)');
@@ -112,7 +112,7 @@ describe('watchInputs notices', () => {
     expect(watched.contents.at(-1)).toBe('back');
   });
 
-  it('a symbolic link swapped for another', async () => {
+  it('a symbolic link replaced by another', async () => {
     const link = join(dir, 'link.yaml');
     await symlink('portal.yaml', link);
     const watched = await observe(link);
@@ -198,8 +198,8 @@ describe('watchInputs notices', () => {
   });
 });
 
-describe('watchInputs says nothing', () => {
-  it('of a touch, of other files, or of a file emptied for a moment', async () => {
+describe('watchInputs does not report', () => {
+  it('a touch, other files, or a file that is empty for a moment', async () => {
     const file = join(dir, 'portal.yaml');
     await writeFile(file, 'one');
     // A moment for a machine that pauses between emptying it and writing it.
@@ -215,7 +215,7 @@ describe('watchInputs says nothing', () => {
     expect(watched.contents).toEqual(['two']);
   });
 
-  it('once it is closed or its signal aborts', async () => {
+  it('anything once it is closed or its signal aborts', async () => {
     const file = join(dir, 'portal.yaml');
     await writeFile(file, 'one');
     const watched = await observe(file);

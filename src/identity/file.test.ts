@@ -30,7 +30,7 @@ const failure = (options = { create: true }) =>
   );
 
 describe('first use', () => {
-  it('makes one, and finds it again', async () => {
+  it('creates an identity, and reuses it', async () => {
     const identity = await loadIdentity(file, { create: true });
     const again = await loadIdentity(file, { create: false });
     expect(again.address).toBe(identity.address);
@@ -41,14 +41,14 @@ describe('first use', () => {
     });
   });
 
-  it('for its owner alone: file 0600 in folders 0700', async (context) => {
+  it('creates it for its owner only: file 0600 in folders 0700', async (context) => {
     needsModes(context);
     await loadIdentity(file, { create: true });
     const modes = await Promise.all([file, dirname(file), dirname(dirname(file))].map((path) => stat(path)));
     expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toStrictEqual(['600', '700', '700']);
   });
 
-  it('by many at once: all get the same one, and nothing else stays behind', async () => {
+  it('by many processes at once gives all the same identity, and leaves no temporary file', async () => {
     const identities = await Promise.all(
       Array.from({ length: 32 }, () => loadIdentity(file, { create: true })),
     );
@@ -56,12 +56,12 @@ describe('first use', () => {
     expect(await readdir(dirname(file))).toStrictEqual(['identity.json']);
   });
 
-  it('does not happen unasked', async () => {
+  it('creates nothing unless requested', async () => {
     expect(await failure({ create: false })).toMatchObject({ code: 'identity_invalid' });
     expect(await readdir(home)).toStrictEqual([]);
   });
 
-  it('says so when the folder cannot be made', async () => {
+  it('reports a folder that cannot be created', async () => {
     await writeFile(join(home, 'deep'), 'a file where a folder should be');
     expect(await failure()).toMatchObject({
       code: 'state_unwritable',
@@ -74,7 +74,7 @@ describe('a file open to others', () => {
   beforeEach(needsModes);
 
   it.each([0o644, 0o640, 0o604, 0o620, 0o660])(
-    'mode %o: refused, with the command that fixes it',
+    'mode %o: rejected, with the command that fixes it',
     async (mode) => {
       await put(exportIdentity(generateIdentity()), mode);
       expect(await failure()).toMatchObject({
@@ -85,7 +85,7 @@ describe('a file open to others', () => {
     },
   );
 
-  it('0400 is fine', async () => {
+  it('mode 0400 is accepted', async () => {
     const identity = generateIdentity();
     await put(exportIdentity(identity), 0o400);
     expect((await loadIdentity(file, { create: false })).address).toBe(identity.address);
@@ -115,7 +115,7 @@ describe('a file that is not an identity', () => {
     ['no address', of({ address: undefined })],
     ['a short key', of({ privateKey: secret.slice(0, -2) })],
     ['the key of another address', of({ address: generateIdentity().address })],
-  ])('%s: refused, left alone, and the key not repeated', async (_what, content) => {
+  ])('%s: rejected, left unchanged, and the key is not shown', async (_what, content) => {
     await put(content);
     const error = await failure();
     expect(error).toMatchObject({ code: 'identity_invalid', message: expect.stringContaining(file) });
@@ -123,7 +123,7 @@ describe('a file that is not an identity', () => {
     expect(await readFile(file, 'utf8')).toBe(content);
   });
 
-  it('a folder: refused', async () => {
+  it('a folder: rejected', async () => {
     await mkdir(file, { recursive: true, mode: 0o700 });
     expect(await failure()).toMatchObject({ code: 'identity_invalid' });
   });

@@ -28,7 +28,7 @@ describe('multiples of the base point', () => {
   const { BASE } = Point;
   const scalar = fc.bigInt({ min: 1n, max: CURVE_ORDER - 2n });
 
-  it('are those that the library computes from their sums', () => {
+  it('match the sums that the library computes', () => {
     fc.assert(
       fc.property(scalar, (n) => {
         expect(
@@ -75,7 +75,7 @@ describe('known answers', () => {
 });
 
 describe('signatures', () => {
-  it('any message, any key: recovers to the signer, and to no one else after a change', () => {
+  it('any message, any key: recovers to the signer, and never after a change', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (message, other) => {
         const identity = generateIdentity();
@@ -102,7 +102,7 @@ describe('signatures', () => {
     ['r of zero', `0x${'0'.repeat(64)}${WEB3.signature.slice(66)}`],
     ['s of zero', `0x${r}${'0'.repeat(64)}1c`],
     ['r beyond the curve', `0x${'f'.repeat(64)}${WEB3.signature.slice(66)}`],
-  ])('%s: refused', (_what, signature) => {
+  ])('%s: rejected', (_what, signature) => {
     expect(() => recoverAddress(WEB3.message, signature)).toThrow(
       expect.objectContaining({ code: 'unauthorized' }),
     );
@@ -117,7 +117,7 @@ describe('private keys', () => {
     `${HARDHAT.privateKey}00`,
     `0x${'0'.repeat(64)}`,
     `0x${'f'.repeat(64)}`,
-  ])('%j: refused, without repeating it', (text) => {
+  ])('%j: rejected, without showing it', (text) => {
     expect(() => identityFromPrivateKey(text)).toThrow(
       expect.objectContaining({
         code: 'identity_invalid',
@@ -126,13 +126,13 @@ describe('private keys', () => {
     );
   });
 
-  it('every generated identity is another one, and comes back from its key', () => {
+  it('every generated identity is unique, and can be restored from its key', () => {
     const identity = generateIdentity();
     expect(generateIdentity().address).not.toBe(identity.address);
     expect(identityFromPrivateKey(privateKeyOf(identity)).address).toBe(identity.address);
   });
 
-  it('never print: not inspected, serialised, copied or enumerated', () => {
+  it('are never printed: not inspected, serialised, copied or enumerated', () => {
     const identity = identityFromPrivateKey(HARDHAT.privateKey);
     const shown = [
       inspect(identity, { showHidden: true, depth: Infinity, getters: true }),
@@ -147,7 +147,7 @@ describe('private keys', () => {
     expect(Reflect.ownKeys(identity)).toStrictEqual(['address']);
   });
 
-  it('make secrets for one purpose each, the same again and again', () => {
+  it('derive one stable secret for each purpose', () => {
     const [one, other] = [generateIdentity(), generateIdentity()];
     const again = identityFromPrivateKey(privateKeyOf(one));
     expect(one.derive('a')).toHaveLength(32);
@@ -156,7 +156,7 @@ describe('private keys', () => {
     expect(other.derive('a')).not.toEqual(one.derive('a'));
   });
 
-  it('stay with identities of another make', () => {
+  it('cannot be read from other implementations of Identity', () => {
     const foreign = { address: HARDHAT.address, sign: () => '0x', derive: () => Buffer.alloc(32) };
     expect(() => privateKeyOf(foreign)).toThrow(expect.objectContaining({ code: 'identity_invalid' }));
   });

@@ -15,7 +15,7 @@ it.each(EXAMPLES)('%s has the right checksum, and lower or upper case is accepte
     expect([isAddress(spelling), isMistyped(spelling)]).toEqual([true, false]);
 });
 
-it('a wrong checksum is a typo', () => {
+it('a wrong checksum is recognised as a typo', () => {
   expect(isMistyped('0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed')).toBe(true);
   expect(isMistyped('0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD')).toBe(true);
 });

@@ -22,7 +22,7 @@ const enters = (at: FairPlaces<Holder>, holder: Holder, key: string): boolean =>
   at.enter(holder, key) !== undefined;
 
 describe('places', () => {
-  it('all go to one group while no other wants any', () => {
+  it('all go to one group while no other needs them', () => {
     const { at, dropped } = places(3);
     for (const name of ['a', 'b', 'c']) expect(enters(at, { name }, 'one')).toBe(true);
     expect(enters(at, { name: 'd' }, 'one')).toBe(false);

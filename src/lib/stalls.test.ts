@@ -8,7 +8,7 @@ function clockAt(): { clock: StallClock; after: (ms: number) => void } {
 }
 
 describe('StallClock', () => {
-  it('counts nothing while the looks are on time', () => {
+  it('counts nothing while the checks are on time', () => {
     const { clock, after } = clockAt();
     for (let look = 0; look < 20; look++) {
       after(115);
@@ -17,7 +17,7 @@ describe('StallClock', () => {
     expect(clock.stalledMs).toBe(0);
   });
 
-  it('adds up how late each look is', () => {
+  it('adds up the delay of each check', () => {
     const { clock, after } = clockAt();
     after(1_100);
     clock.look();
@@ -28,7 +28,7 @@ describe('StallClock', () => {
     expect(clock.stalledMs).toBe(1_200);
   });
 
-  it('counts a stall before the next look, once', () => {
+  it('counts a stall before the next check, once', () => {
     const { clock, after } = clockAt();
     after(1_100);
     expect(clock.stalledMs).toBe(1_000);

@@ -64,13 +64,13 @@ describe('of two addresses', () => {
     expect({ address, tried }).toEqual({ address: '127.0.0.1', tried: ['127.0.0.1'] });
   });
 
-  test('a refusal moves on to the other immediately', async () => {
+  test('dial tries the other immediately after a refusal', async () => {
     const port = await listener('127.0.0.1');
     const { address, tried } = await dialled({ port, resolver: fixed(['::1'], ['127.0.0.1']) });
     expect({ address, tried }).toEqual({ address: '127.0.0.1', tried: ['::1', '127.0.0.1'] });
   });
 
-  test('the other overtakes a silent one', async (context) => {
+  test('dial uses the other if the first one is silent', async (context) => {
     context.skip(!hasIpv6, NO_IPV6);
     const port = await silentPort(context, '127.0.0.1');
     await listener('::1', port);
@@ -78,7 +78,7 @@ describe('of two addresses', () => {
     expect({ address, tried }).toEqual({ address: '::1', tried: ['::1'] });
   });
 
-  test('the one that answered last is tried first', async () => {
+  test('dial first tries the one that answered last', async () => {
     const port = await listener('127.0.0.1');
     const host = 'remembered.test';
     await dialled({ host, port, resolver: fixed(['::1'], ['127.0.0.1']) });

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { expect, it, onTestFinished } from 'vitest';
 import { UdpSocket } from './udp.js';
 
-it('drops datagrams from port 0, because sending there throws', async () => {
+it('drops datagrams from port 0, because a reply to it would throw', async () => {
   const socket = createSocket('udp4');
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   const udp = new UdpSocket(socket);

@@ -78,7 +78,7 @@ function firstFailure<T>(property: fc.IProperty<T>): T | null {
   return fc.check(property, { numRuns: 500 }).counterexample;
 }
 
-describe.each(SIDES)('what a $side says', ({ schemas, decode }) => {
+describe.each(SIDES)('a message of a $side', ({ schemas, decode }) => {
   const message = fc.oneof(...Object.values(schemas).map(valid)) as fc.Arbitrary<Message>;
 
   /** The decoder's whole contract for anything that arrives: a message of a known type, or a PortalError `protocol`. */
@@ -89,7 +89,7 @@ describe.each(SIDES)('what a $side says', ({ schemas, decode }) => {
       return error instanceof PortalError && error.code === 'protocol';
     }
   };
-  it('comes through encode and decode unchanged', () => {
+  it('survives encode and decode unchanged', () => {
     fc.assert(
       fc.property(message, (original) => {
         const text = encode(original as FromAgent);
@@ -101,7 +101,7 @@ describe.each(SIDES)('what a $side says', ({ schemas, decode }) => {
     );
   });
 
-  it('loses the fields nobody knows, and nothing else', () => {
+  it('loses unknown fields, and nothing else', () => {
     const unknown = fc.dictionary(
       fc.string().filter((key) => key !== 'type'),
       fc.jsonValue(),
@@ -119,7 +119,7 @@ describe.each(SIDES)('what a $side says', ({ schemas, decode }) => {
     );
   });
 
-  it('is refused with protocol, and nothing else is ever thrown: any JSON, any bytes, any text', () => {
+  it('is rejected with protocol and no other error: any JSON, any bytes, any text', () => {
     const anything = fc.oneof(
       fc.json({ maxDepth: 5 }),
       fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
@@ -128,7 +128,7 @@ describe.each(SIDES)('what a $side says', ({ schemas, decode }) => {
     expect(firstFailure(fc.property(anything, takes))).toBeNull();
   });
 
-  it('… a message with any value in place of any field', () => {
+  it('is rejected with protocol if any value replaces any field', () => {
     const broken = fc.tuple(message, fc.nat(), fc.jsonValue()).map(([original, at, value]) => {
       const keys = Object.keys(original);
       return JSON.stringify({ ...original, [keys[at % keys.length]!]: value });
@@ -136,7 +136,7 @@ describe.each(SIDES)('what a $side says', ({ schemas, decode }) => {
     expect(firstFailure(fc.property(broken, takes))).toBeNull();
   });
 
-  it('… what is too long, whatever it is', () => {
+  it('is rejected if it is too long', () => {
     const long = ' '.repeat(LIMITS.maxControlMessageBytes + 1);
     for (const data of [long, Buffer.from(long), `{"type":"ok"${long}}`, '['.repeat(100_000)])
       expect(() => decode(data)).toThrow(expect.objectContaining({ code: 'protocol' }));

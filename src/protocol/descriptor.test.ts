@@ -81,7 +81,7 @@ const read = (text: string, url = facts.url): string => {
   }
 };
 
-describe('what a relay says of itself', () => {
+describe('the descriptor that a relay serves', () => {
   it('must be for the URL that it came from', () => {
     const text = JSON.stringify(signed());
     expect(read(text)).toBe(identity.address);

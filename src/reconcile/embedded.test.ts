@@ -44,7 +44,7 @@ it('keeps its port over repeated starts', async () => {
   expect((await embedded.take({ kind: 'embedded', port: 45_877 })).url).toBe('https://localhost:45877');
 });
 
-it('reports no port that was requested or left open', async () => {
+it('reports no port that was requested or free to choose', async () => {
   const { embedded, told } = relays(8443, 45_877);
   await embedded.start(wanted(DEFAULT));
   await embedded.start(wanted({ kind: 'embedded', port: 0 }));

@@ -140,7 +140,7 @@ function placementsAreUnique(services: readonly ServiceSpec[]): boolean {
 }
 
 describe('plan after any edit', () => {
-  it('converges: applied once, planning again keeps everything', () => {
+  it('converges: a second plan keeps everything', () => {
     fc.assert(
       fc.property(
         fc.array(anyDesired, { minLength: 1, maxLength: 6 }),

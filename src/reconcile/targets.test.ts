@@ -95,7 +95,7 @@ describe('targets', () => {
     expect(asked).toHaveLength(2);
   });
 
-  it('with `health` are left to it, and looked at when it asks', async () => {
+  it('with `health` are checked only when the health check requests it', async () => {
     const { targets, told, asked, dead } = watch();
     const health = { intervalMs: 1_000, timeoutMs: 1_000 };
     targets.follow([spec('a', 1, { health })]);
@@ -145,7 +145,7 @@ describe('targets', () => {
     expect(told).toEqual([down('a', 1)]);
   });
 
-  it('of routes each have their own verdict', async () => {
+  it('of routes each have their own state', async () => {
     const { targets, told, dead } = watch();
     dead.add(2);
     const routes = [1, 2].map((port) => ({ prefix: `/${port}`, target: parseTarget(port) }));
@@ -168,7 +168,7 @@ describe('targets', () => {
     expect(told).toEqual([{ ...up('a', 1), error: 'refused' }, up('a', 1)]);
   });
 
-  it('keep their verdict when something else changes, and restart when they change', async () => {
+  it('keep their state when something else changes, and restart when they change', async () => {
     const { targets, told, asked, dead } = watch();
     dead.add(1);
     targets.follow([spec('a', 1), spec('b', 2)]);

@@ -31,7 +31,7 @@ it("follows the machine's clock day by day, and when that is set back", () => {
   expect(clock.now()).toBe(NOW + 60 * DAY_MS);
 });
 
-it('does not jump ahead with it, and follows again once it is right', () => {
+it('does not jump ahead with it, and follows it again once it is correct', () => {
   const { clock, times, pass } = clockAt(NOW, NOW);
   pass(DAY_MS);
   times.wall += 40 * DAY_MS;
@@ -44,7 +44,7 @@ it('does not jump ahead with it, and follows again once it is right', () => {
   expect(clock.aheadMs).toBe(0);
 });
 
-it('takes the clock for wrong if every name would have expired at the start', () => {
+it('treats the clock as wrong if every name would have expired at the start', () => {
   const { clock } = clockAt(NOW + 31 * DAY_MS, NOW);
   expect(clock.now()).toBe(NOW + DAY_MS);
   // If only some names would have expired, the clock is right.

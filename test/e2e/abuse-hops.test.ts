@@ -294,7 +294,7 @@ describe('invalid chains', () => {
     ['leads back', ['a', 'b', 'a'], 'hop_loop'],
     ['has four relays', ['d', 'c', 'b', 'a'], 'too_many_hops'],
     ['goes to a relay that is not a peer', ['d', 'a'], 'peer_unknown'],
-  ] as const)('one that %s', async (_what, names, code) => {
+  ] as const)('a chain that %s', async (_what, names, code) => {
     const d = await relay();
     const c = await relay({ peers: [peerOf(d)] });
     const a = await relay({ limits: { peerRetryMs: 20 } });

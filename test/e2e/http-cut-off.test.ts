@@ -207,7 +207,7 @@ describe('an answer that the target truncates is reset over HTTP/2, never ended:
     await expect.poll(() => visitor.end(1)).toBe('RST_STREAM(2)');
   });
 
-  it('and the visitor is not blamed', async () => {
+  it('and the visitor is not reported as the cause', async () => {
     const target = await sayingTarget(head(LENGTH) + HALF);
     const at = await edge({ '/': target.port }, { bounds: { resetBurst: 2, resetsPerSecond: 0 } });
     const visitor = await frameVisitor(at);

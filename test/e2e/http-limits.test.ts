@@ -67,7 +67,7 @@ describe('an answer with too large headers is a 502 with that reason, over both 
     }
   });
 
-  it('and one within the limits gets through', async () => {
+  it('and an answer within the limits gets through', async () => {
     const lines = cookies(100, 100)
       .map((value) => `Set-Cookie: ${value}\r\n`)
       .join('');

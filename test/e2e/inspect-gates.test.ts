@@ -49,7 +49,7 @@ async function inspected(target: number) {
   return { ask, rows, everything };
 }
 
-it('shows visitors that a gate rejected, and of a PIN nothing', async () => {
+it('shows visitors that a gate rejected, and never a PIN', async () => {
   const { port } = await httpService((_request, response) => response.end('the site'));
   const { ask, rows, everything } = await inspected(port);
   await ask(STRANGER, 'GET /secret?x=1');

@@ -193,7 +193,7 @@ async function hasIpv6(): Promise<boolean> {
 }
 
 describe('a relay', () => {
-  it('that loses the control channel: the service sees the same peers afterwards', async () => {
+  it('that loses the control channel keeps the same peers for the service', async () => {
     let port = 0;
     const between = await wire(() => port);
     const echo = await udpService();

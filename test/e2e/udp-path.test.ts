@@ -70,7 +70,7 @@ describe('a NAT on the path', () => {
     expect(echo.peers.size).toBe(1);
   });
 
-  it('that blocks UDP from the beginning: the lease still becomes ready', async () => {
+  it('that blocks UDP from the beginning does not keep the lease from becoming ready', async () => {
     let port = 0;
     const nat = await middlebox(() => port);
     nat.block();

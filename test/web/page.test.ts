@@ -61,11 +61,11 @@ const listed = (...rows: Partial<RequestRow>[]): string[] =>
   );
 
 describe('the list', () => {
-  it('has one row for a visit and the reloads of its page, where the visit is', () => {
+  it('groups a visit and the reloads of its page in one row at the visit', () => {
     expect(listed({ target: '/b' }, reload, { target: '/a' }, reload, down)).toEqual(['5+0', '3+0', '1+2']);
   });
 
-  it('keeps apart pages, visitors, and visits after which the service responded', () => {
+  it('does not group different pages or visitors, or visits around a response of the service', () => {
     expect(listed(reload, { ...reload, target: '/b' }, { ...down, target: '/b' }, down)).toEqual([
       '2+1',
       '1+1',
@@ -74,7 +74,7 @@ describe('the list', () => {
     expect(listed(reload, {}, reload, down)).toEqual(['4+0', '3+0', '1+1']);
   });
 
-  it('has every row where nothing is a reload', () => {
+  it('has every row if no request is a reload', () => {
     expect(listed(down, down, {})).toEqual(['3+0', '2+0', '1+0']);
   });
 });
@@ -110,7 +110,7 @@ describe('multipart/form-data', () => {
       text: new TextDecoder().decode(content),
     }));
 
-  it('is taken apart', () => {
+  it('is parsed into its parts', () => {
     expect(texts(whole)).toEqual([
       { name: 'title', text: 'A\r\nB', isCut: false },
       { name: 'x"y', filename: 'a;b.png', type: 'image/png', text: '\0\r\n--a', isCut: false },
@@ -118,13 +118,13 @@ describe('multipart/form-data', () => {
     expect(texts(`preamble\r\n${whole}`)).toHaveLength(2);
   });
 
-  it('may end anywhere', () => {
+  it('may be truncated anywhere', () => {
     for (let length = 0; length <= whole.length; length++) texts(whole.slice(0, length));
     expect(texts(whole.slice(0, 60))).toMatchObject([{ name: 'title', isCut: true }]);
     expect(texts('--a b--')).toEqual([]);
   });
 
-  it('is no form without its boundary', () => {
+  it('is not parsed without its boundary', () => {
     expect(texts(whole, 'multipart/form-data')).toBeUndefined();
     expect(texts(whole, 'multipart/mixed; boundary="a b"')).toBeUndefined();
     expect(texts('nothing of it')).toBeUndefined();
@@ -161,11 +161,11 @@ describe('a body', () => {
     // The beginning of a character that was cut.
     ['text/plain', new Uint8Array([0x61, 0xe2, 0x82]), 'text'],
     ['text/plain', new Uint8Array(), 'empty'],
-  ])('of type %s is shown as it should be', (type, body, kind) => {
+  ])('of type %s is shown correctly', (type, body, kind) => {
     expect(kindOf(type, body)).toBe(kind);
   });
 
-  it('is dumped, 16 bytes a line', () => {
+  it('is shown as a hex dump, 16 bytes a line', () => {
     expect(hexDump(bytes('0123456789abcdef\nZ'), 100)).toBe(
       '00000000  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  0123456789abcdef\n' +
         '00000010  0a 5a                                             .Z',
@@ -181,7 +181,7 @@ const called = (script: string): [url: string, init: Record<string, unknown>] =>
     Record<string, unknown>,
   ];
 
-describe('as a curl command', () => {
+describe('a request as a command', () => {
   const message = { trailers: [], body: { bytes: 0, keptBytes: 0 } };
   const details: RequestDetails = {
     ...row,
@@ -191,7 +191,7 @@ describe('as a curl command', () => {
     revealed: true,
   };
 
-  it('says each header, and leaves to curl what is its own', () => {
+  it('contains each header, except those that curl sets', () => {
     const headers = [
       { name: 'Host', value: 'app.localhost' },
       { name: 'X-Empty', value: '' },
@@ -212,7 +212,7 @@ describe('as a curl command', () => {
     ]);
   });
 
-  it('shows nothing that steers a terminal, and sends it all the same', () => {
+  it('shows no control characters, and still sends them', () => {
     const command = asCurl(
       {
         ...details,
@@ -234,7 +234,7 @@ describe('as a curl command', () => {
     );
   });
 
-  it('sends text as it is, and other bytes through a pipe', () => {
+  it('sends text as an argument, and other bytes through a pipe', () => {
     const post = { ...details, method: 'POST' };
     const text = argumentsOf(asCurl(post, new TextEncoder().encode("@x='1'\n&y=2")));
     expect(text.slice(-2)).toEqual(['--data-raw', "@x='1'\n&y=2"]);
@@ -255,7 +255,7 @@ describe('as a curl command', () => {
     '\u00e9',
   ];
 
-  it('becomes the arguments of HTTPie, whatever a header says', () => {
+  it('becomes arguments for HTTPie, whatever a header contains', () => {
     for (const value of HOSTILE.filter((each) => !/\\[:=@;]/.test(each))) {
       const headers = [{ name: '-X', value }];
       const command = asHttpie({ ...details, request: { ...message, headers } }, new Uint8Array());
@@ -277,7 +277,7 @@ describe('as a curl command', () => {
     );
   });
 
-  it('has HTTPie send text as it is, and other bytes through a pipe', () => {
+  it('makes HTTPie send text as an argument, and other bytes through a pipe', () => {
     const post = { ...details, method: 'POST' };
     const sent = argumentsOf(asHttpie(post, bytes(`it's $(x)\n`)), 'http');
     expect(sent).toContain(`--raw=it's $(x)\n`);
@@ -287,7 +287,7 @@ describe('as a curl command', () => {
     expect(piped).not.toContain('--ignore-stdin');
   });
 
-  it('becomes a call of fetch that says the same', () => {
+  it('becomes an equivalent call of fetch', () => {
     for (const value of HOSTILE) {
       const text = asFetch(
         {
@@ -309,7 +309,7 @@ describe('as a curl command', () => {
     expect(asFetch(details, bytes('x'))).toContain('// fetch sends no body with GET');
   });
 
-  it('quotes whatever a shell would take otherwise', () => {
+  it('quotes everything that a shell would interpret', () => {
     for (const each of ['', 'a b', "'", "''", '$x', '`x`', '!x', '*', '~', '\\', '\n', 'ü', '#', '-x'])
       expect(execFileSync('sh', ['-c', `printf %s ${quote(each)}`], { encoding: 'utf8' })).toBe(each);
   });
@@ -318,8 +318,8 @@ describe('as a curl command', () => {
 const field = (name: string, value: string): { name: string; value: string } => ({ name, value });
 const lines = (prefix: string): string => Array.from({ length: 5_000 }, (_, i) => `${prefix}${i}`).join('\n');
 
-describe('two that are compared', () => {
-  it('differ in fields that one lacks, or that say something else', () => {
+describe('two requests that are compared', () => {
+  it('differ in fields that one lacks or that have another value', () => {
     const before = [field('A', '1'), field('B', '1'), field('C', 'x'), field('C', 'y')];
     const after = [field('a', '1'), field('B', '2'), field('c', 'x'), field('D', '')];
     expect(fieldDifferences(before, after)).toEqual([
@@ -335,7 +335,7 @@ describe('two that are compared', () => {
     ['a\nb\nc\nd', 'a\nx\nc\ny\nd', ' a|-b|+x| c|+y| d'],
     ['a', 'b', '-a|+b'],
     ['a\na\na', 'a\na', ' a| a|-a'],
-  ])('differ in lines: %j and %j', (before, after, shown) => {
+  ])('differ by line: %j and %j', (before, after, shown) => {
     const signs = { same: ' ', before: '-', after: '+' };
     expect(
       lineDifferences(before, after)
@@ -344,7 +344,7 @@ describe('two that are compared', () => {
     ).toBe(shown);
   });
 
-  it('may be long and have nothing in common', () => {
+  it('may be long and have no line in common', () => {
     expect(lineDifferences(lines('a'), lines('b'))).toHaveLength(10_000);
   });
 });

@@ -35,7 +35,7 @@ describe('PIN attempts of one address', () => {
     expect(attempts.waitMs(B, 0)).toBe(0);
   });
 
-  it('are forgotten after a quiet day, and after a correct PIN', () => {
+  it('are forgotten after a day without attempts, and after a correct PIN', () => {
     const attempts = new Attempts();
     failing(attempts, A, 20);
     expect(attempts.waitMs(A, ATTEMPTS.forgetMs + 1)).toBe(0);

@@ -41,7 +41,7 @@ describe('a session', () => {
     ['a bare name', '__Host-portal'],
   ])('is invalid with %s', (_what, cookies) => expect(isGood(cookies)).toBe(false));
 
-  it('is found next to an invalid one, because a browser may send several', () => {
+  it('is found beside an invalid cookie, because a browser may send several', () => {
     expect(isGood(`__Host-portal=1.x; ${cookie}`)).toBe(true);
   });
 

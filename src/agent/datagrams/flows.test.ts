@@ -96,7 +96,7 @@ describe('the flows of a session', () => {
     expect(drops.counts()).toEqual({});
   });
 
-  it('that are unknown are requested to open', async () => {
+  it('that are unknown are requested from the relay', async () => {
     const { say, heard, drops } = await flows();
     say((relay) => relay.data(5, Buffer.from('hello')));
     await heard('close', 5);
@@ -105,7 +105,7 @@ describe('the flows of a session', () => {
     await heard('data', 5, 'again');
   });
 
-  it('that ended on this side open again, even if the relay does not know', async () => {
+  it('that ended on this side open again, even if the relay does not know that they ended', async () => {
     const { say, heard, handler, peers } = await flows();
     say((relay) => relay.data(5, Buffer.from('one'), opening));
     await heard('data', 5, 'one');

@@ -183,7 +183,7 @@ describe('permessage-deflate is inflated', () => {
     expect(asked).toEqual([bomb.length, small!.length, limits.maxInflatedBytes]);
   });
 
-  it('keeps an incomplete message while newer ones arrive', () => {
+  it('keeps an incomplete message while newer messages arrive', () => {
     const many = Array.from({ length: 25 }, (_, i) => frame(9, `${i}`));
     const bytes = Buffer.concat([frame(1, 'to be ', { final: false }), ...many, frame(0, 'continued')]);
     const { messages, log, kept } = read(bytes, 1_000);

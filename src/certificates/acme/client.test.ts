@@ -86,7 +86,7 @@ it.each<[string, object]>([
   });
 });
 
-it('challenges of an authorization that are malformed are no challenges', async () => {
+it('ignores malformed challenges of an authorization', async () => {
   const good = { type: 'tls-alpn-01', token: 'x', url: 'https://ca.test/1', status: 'pending' };
   const challenges = [null, 5, { type: 7 }, { ...good, token: undefined }, { ...good, url: 'here' }, good];
   const ca = await fakeCa(p256(), [{ status: 200, body: { status: 'pending', challenges } }]);
@@ -94,7 +94,7 @@ it('challenges of an authorization that are malformed are no challenges', async 
   expect(read.challenges).toEqual([good]);
 });
 
-it('signs with its key until the account is open, and then by the name of the account', async () => {
+it('signs with its key until the account exists, and then with the account URL', async () => {
   const ca = await fakeCa(p256(), [
     { status: 201, body: {}, location: '/account/1' },
     { status: 201, body: order, location: '/order/1' },
@@ -126,7 +126,7 @@ it('sends its contact to an existing account', async () => {
   expect(ca.asked[1]).toMatchObject({ path: '/account/7', payload: { contact: ['mailto:me@web.test'] } });
 });
 
-it('repeats a request whose nonce was rejected, with the new nonce, and gives up in the end', async () => {
+it('repeats a request with a new nonce after a rejected one, a limited number of times', async () => {
   const ca = await fakeCa(p256(), [
     badNonce,
     badNonce,
@@ -140,14 +140,14 @@ it('repeats a request whose nonce was rejected, with the new nonce, and gives up
   expect(ca.asked).toHaveLength(3 + 12);
 });
 
-it('takes an account key of RSA', async () => {
+it('accepts an RSA account key', async () => {
   const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
   const ca = await fakeCa(key, [{ status: 201, body: {}, location: '/account/1' }]);
   await (await ca.connect()).openAccount(undefined);
   expect(ca.asked[0]).toMatchObject({ isSigned: true, header: { alg: 'RS256', jwk: { kty: 'RSA' } } });
 });
 
-it('answers a challenge by the thumbprint of its key, as RFC 7638 computes it', async () => {
+it('answers a challenge with the thumbprint of its key (RFC 7638)', async () => {
   const key = p256();
   const ca = await fakeCa(key, []);
   const { crv, kty, x, y } = createPublicKey(key).export({ format: 'jwk' });
@@ -158,7 +158,7 @@ it('answers a challenge by the thumbprint of its key, as RFC 7638 computes it', 
   expect((await ca.connect()).keyAuthorization(challenge)).toBe(`abc.${thumbprint}`);
 });
 
-it('says so where there is no ACME directory', async () => {
+it('reports a URL that is not an ACME directory', async () => {
   const ca = await fakeCa(p256(), [], { newOrder: undefined });
   await expect(ca.connect()).rejects.toMatchObject({ code: 'acme_rejected' });
 });

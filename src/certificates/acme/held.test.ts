@@ -43,7 +43,7 @@ it('rejects a certificate that has expired when it is issued, and does not reord
   certificate.close();
 });
 
-it('a certificate that is issued late in its life is served until the middle of what is left', async () => {
+it('renews a certificate that was issued late after half of its remaining lifetime', async () => {
   const { certificate, orders } = held(-90, 10);
   await certificate.first(new AbortController().signal);
   await vi.advanceTimersByTimeAsync(4 * HOUR_MS);

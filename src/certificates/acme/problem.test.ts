@@ -34,12 +34,12 @@ it('forwards the reason of an unknown problem', () => {
   expect(error.message).toContain('it is Sunday');
 });
 
-it('a rate limit without a time is waited for an hour', () => {
+it('waits an hour after a rate limit without Retry-After', () => {
   const error = explainProblem(problem('rateLimited'), 'shop.test', 'ca.test');
   expect(error).toMatchObject({ code: 'acme_rate_limited', retryAfterMs: 3_600_000 });
 });
 
-it('of several problems the first one under them is told', () => {
+it('reports the first subproblem', () => {
   const compound = new AcmeProblem({
     type: 'urn:ietf:params:acme:error:compound',
     detail: 'errors',
@@ -55,7 +55,7 @@ it.each([
   { type: 'urn:ietf:params:acme:error:compound', subproblems: [null] },
   { type: 'urn:ietf:params:acme:error:compound', subproblems: 'caa' },
   [],
-])('a malformed document is a refusal without a reason: %j', (document) => {
+])('treats a malformed document as a rejection without a reason: %j', (document) => {
   expect(new AcmeProblem(document as never)).toMatchObject({ detail: 'no reason given' });
 });
 

@@ -16,14 +16,14 @@ async function directoryThrough(proxyUrl: string) {
 }
 
 describe('a CA behind a proxy', () => {
-  it('is asked through it', async () => {
+  it('is reached through it', async () => {
     const proxy = await connectProxy();
     const { spec, answer } = await directoryThrough(proxy.url);
     expect((await answer).status).toBe(200);
     expect(proxy.requested).toEqual([new URL(spec.directory).host]);
   });
 
-  it('differs from a proxy that requires credentials, or is unreachable', async () => {
+  it('is distinguished from a proxy that requires credentials or is unreachable', async () => {
     const proxy = await connectProxy(() => 407);
     await expect((await directoryThrough(proxy.url)).answer).rejects.toMatchObject({
       code: 'proxy_credentials',

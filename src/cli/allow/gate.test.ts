@@ -132,7 +132,7 @@ it('runs what it showed, even if the file changed since', async () => {
   expect(await gate.admit(edited)).toMatchObject({ ok: false });
 });
 
-it('admits a save within the permissions, and rejects one beyond them with its place', async () => {
+it('accepts a save within the permissions, and rejects one beyond them with its position', async () => {
   await answered(await loaded(), 'y\r');
   const gate = createGate(person({ isTTY: false }).context, {});
   expect(await gate.admit(await loaded(CONFIG.replace('web: 3000', 'web: 3001, api: 4000')))).toMatchObject({

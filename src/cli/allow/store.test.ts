@@ -39,7 +39,7 @@ const REACH = permission('reach', 'db:5432');
 const missing = async (at: string, from = store): Promise<string[]> =>
   (await from.missing(at, [RELAY, REACH])).map(({ kind }) => kind);
 
-it('remembers by file: a relay of one file is asked about in another', async () => {
+it('remembers permissions by file: asks again about the same relay in another file', async () => {
   expect(await missing(file)).toEqual(['relay', 'reach']);
   await store.add(file, [RELAY, REACH]);
   expect(await missing(file)).toEqual([]);
@@ -48,13 +48,13 @@ it('remembers by file: a relay of one file is asked about in another', async () 
   expect(await missing(file, new AllowStore(join(top, 'allowed')))).toEqual([]);
 });
 
-it('knows a file by the real path of its folder', async () => {
+it('identifies a file by the real path of its folder', async () => {
   await store.add(file, [REACH, RELAY]);
   await symlink(top, join(top, 'here'));
   expect(await missing(join(top, 'here', 'portal.yaml'))).toEqual([]);
 });
 
-it('asks for a link to a file that is allowed: its overlay, .env and paths are others', async () => {
+it('asks about a link to an allowed file: its overlay, .env and paths differ', async () => {
   await store.add(file, [REACH]);
   const clone = join(top, 'clone');
   await mkdir(clone);
@@ -62,7 +62,7 @@ it('asks for a link to a file that is allowed: its overlay, .env and paths are o
   expect(await missing(join(clone, 'portal.yaml'))).toEqual(['relay', 'reach']);
 });
 
-it('lists what it has, adds to it, and takes it back', async () => {
+it('lists permissions, adds to them, and revokes them', async () => {
   await store.add(file, [RELAY]);
   await store.add(file, [REACH]);
   const { path: _, ...reach } = REACH;
@@ -72,7 +72,7 @@ it('lists what it has, adds to it, and takes it back', async () => {
   expect(await missing(file)).toEqual(['relay', 'reach']);
 });
 
-it('keeps records for their owner alone', async (context) => {
+it('keeps records readable only by their owner', async (context) => {
   if (process.platform === 'win32') context.skip('Windows keeps no such modes');
   await store.add(file, [RELAY]);
   const folder = join(top, 'allowed');
@@ -82,7 +82,7 @@ it('keeps records for their owner alone', async (context) => {
   await expect(store.list()).rejects.toMatchObject({ hint: expect.stringContaining('chmod 600') as string });
 });
 
-it('takes no record of another path, of another store, or with another content', async () => {
+it('ignores a record with another path, store or content', async () => {
   await store.add(file, [RELAY, REACH]);
   const [from, to] = [await store.recordFile(file), await store.recordFile(other)];
   await copyFile(from, to);

@@ -104,7 +104,7 @@ test('logs: recent entries, then new ones until the end', async () => {
   expect(followed.map(({ event }) => event)).toEqual(['log', 'stopped']);
 });
 
-test('the history has a limit', () => {
+test('the log history has a limit', () => {
   const history = new History();
   for (let count = 0; count < 1_500; count += 1)
     history.add({ time: '', event: 'stopped', reason: String(count) });
@@ -144,7 +144,7 @@ test('replaces the socket of a killed agent, but not of a running one', async ()
 test.each([
   ['nothing there', false],
   ['a dead agent’s socket there', true],
-])('one of many agents that start together wins: %s', async (_, stale) => {
+])('only one of many agents that start together runs: %s', async (_, stale) => {
   const directory = await folder();
   const path = join(directory, 'a.sock');
   if (stale) await leaveSocketOfDeadProcess(path);

@@ -50,7 +50,7 @@ test.each([true, false])('does not wait without services (--wait: %s)', (forRead
   expect(watching.note(APPLIED)).toBe('good');
 });
 
-test('ready is enough for --wait', () => {
+test('--wait returns once all services are ready', () => {
   const watching = watch();
   expect(watching.note(STARTED)).toBe('undecided');
   expect(watching.note(lease('web', 'ready'))).toBe('undecided');

@@ -11,7 +11,7 @@ async function copied(env: NodeJS.ProcessEnv): Promise<[string, string]> {
 }
 
 describe('copying', () => {
-  it('is certain only on terminals that are known to do it', async () => {
+  it('is reported as certain only on terminals that are known to support it', async () => {
     expect(await copied({ TERM: 'xterm-kitty' })).toEqual(['terminal', URL_52]);
     expect(await copied({ TERM: 'xterm-256color', TERM_PROGRAM: 'vscode' })).toEqual(['terminal', URL_52]);
     expect(await copied({ TERM: 'xterm-256color' })).toEqual(['asked', URL_52]);

@@ -27,7 +27,7 @@ const snapshot = (leases: readonly LeaseStatus[], over: Partial<Snapshot> = {}):
 });
 
 describe('the model of the live view', () => {
-  it('puts the leases of a service together, the best of them first', () => {
+  it('groups the leases of a service, the best one first', () => {
     const other = lease({ relay: 'https://b', url: 'https://web.b', phase: 'retrying', visitors: 2 });
     const { services } = new LiveModel().view(snapshot([other, lease(), lease({ phase: 'draining' })]), 0);
     expect(services).toMatchObject([
@@ -35,7 +35,7 @@ describe('the model of the live view', () => {
     ]);
   });
 
-  it('knows of a target only what events and status told', () => {
+  it('knows the state of a target only from events and status', () => {
     const model = new LiveModel();
     const isReachable = (over: Partial<LeaseStatus> = {}): boolean | undefined =>
       model.view(snapshot([lease(over)]), 0).services[0]!.isReachable;
@@ -46,7 +46,7 @@ describe('the model of the live view', () => {
     expect(isReachable({ targetError: 'down' })).toBe(false);
   });
 
-  it('says nothing of a target of mode udp, unless it is known to be down', () => {
+  it('shows no state for a udp target, unless it is known to be down', () => {
     const model = new LiveModel();
     const udp = (over: Partial<LeaseStatus> = {}): boolean | undefined =>
       model.view(snapshot([lease({ mode: 'udp', target: 'localhost:53', ...over })]), 0).services[0]!
@@ -57,7 +57,7 @@ describe('the model of the live view', () => {
     expect(udp({ targetError: 'nothing receives datagrams on port 53' })).toBe(false);
   });
 
-  it('has no last status from before the target came back', () => {
+  it('clears the last status when the target recovers', () => {
     const model = new LiveModel();
     const last = (requests: number, lastStatus: number): number | undefined =>
       model.view(snapshot([lease({ requests, lastStatus })]), 0).services[0]!.lastStatus;
@@ -69,7 +69,7 @@ describe('the model of the live view', () => {
     expect([last(2, 503), last(2, 503), last(3, 200)]).toEqual([undefined, undefined, 200]);
   });
 
-  it('shows the error of a lost relay with the relay only, and when it tries again', () => {
+  it('shows the error of a lost relay and the next attempt only with the relay', () => {
     const error = { code: 'relay_unreachable', message: 'connection refused' };
     const relay = { relay: 'https://a', state: 'retrying', since: '', error } as const;
     const view = (nextInMs?: number): unknown =>
@@ -89,7 +89,7 @@ describe('the model of the live view', () => {
     expect(view()).toMatchObject({ relays: [{ nextTryS: undefined }] });
   });
 
-  it('counts requests a second where they are counted, else bytes', () => {
+  it('shows requests per second if known, else bytes per second', () => {
     const model = new LiveModel();
     const rate = (over: Partial<LeaseStatus>, at: number): unknown =>
       model.view(snapshot([lease(over)]), at).services[0]!.rate;
@@ -102,7 +102,7 @@ describe('the model of the live view', () => {
     expect(rate({ bytesIn: 0, servedAs: 'stream' }, 3_000)).toEqual({ unit: 'bytes', perSecond: 0 });
   });
 
-  it('lets nothing that others wrote steer the terminal', () => {
+  it('removes escape sequences from text that others wrote', () => {
     const escape = '\u001B[31mred\u0007';
     const { services, requests } = new LiveModel().view(
       snapshot([lease({ targetError: escape, url: `https://${escape}` })], {

@@ -47,7 +47,7 @@ class Screen {
   }
 }
 
-it('keeps printed lines above what is drawn, and leaves nothing of it in the end', () => {
+it('keeps printed lines above the drawn region, and removes the region at the end', () => {
   const screen = new Screen();
   const region = new Region(screen);
   const look = (): string[] => [...screen.shown];
@@ -61,7 +61,7 @@ it('keeps printed lines above what is drawn, and leaves nothing of it in the end
   expect(look().filter(Boolean)).toEqual(['printed']);
 });
 
-it('leaves nothing old behind when the size changes, and keeps printed lines', () => {
+it('redraws completely when the size changes, and keeps printed lines', () => {
   const screen = new Screen();
   const region = new Region(screen);
   screen.write('shell\n');
@@ -82,7 +82,7 @@ it('leaves nothing old behind when the size changes, and keeps printed lines', (
   expect(screen.shown.filter(Boolean)).toEqual(['printed', 'held']);
 });
 
-it('draws as many printed lines again as fit', () => {
+it('redraws as many printed lines as fit', () => {
   const screen = new Screen();
   const region = new Region(screen);
   for (let line = 1; line <= 20; line++) region.print(`line ${line}`);

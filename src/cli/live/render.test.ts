@@ -44,7 +44,7 @@ const many = (count: number): ServiceView[] =>
   Array.from({ length: count }, (_, index) => service(`svc${index}`));
 
 describe('the live view', () => {
-  it('has a row a service, its troubles below it, relays and keys', () => {
+  it('has a row for each service with its problems below it, relays and keys', () => {
     expect(render(view([service('web'), DEAD]), screen(120, 40))).toEqual([
       '  SERVICE  STATE  ADDRESS                     TARGET            OPEN  REQUESTS  RATE   LAST',
       '› ✔ web    ready  https://web.localhost:8443  ✓ localhost:3000  2     7         1.3/s  200',
@@ -55,7 +55,7 @@ describe('the live view', () => {
     ]);
   });
 
-  it.each([120, 80, 50])('has whole addresses at %i columns, each in one piece', (columns) => {
+  it.each([120, 80, 50])('shows each address unbroken at %i columns', (columns) => {
     const long = service('a-service-with-a-long-name', {
       addresses: [`https://a-service-with-a-long-name.${'tunnel.'.repeat(6)}example.com`],
     });
@@ -74,7 +74,7 @@ describe('the live view', () => {
     [120, 40],
     [80, 24],
     [50, 20],
-  ])('fits 30 services on %ix%i, with the selected one in sight', (columns, rows) => {
+  ])('fits 30 services on %ix%i, with the selected one visible', (columns, rows) => {
     const services = [...many(29), DEAD];
     for (const selected of [0, 14, 29]) {
       const lines = render(view(services), screen(columns, rows, { selected }));
@@ -86,7 +86,7 @@ describe('the live view', () => {
     expect(folded).toMatch(/and \d+ more \(↑↓\): not ready: api/);
   });
 
-  it('has the latest requests where there is room, and more relays than a few in one line', () => {
+  it('shows the latest requests if there is room, and sums up many relays in one line', () => {
     const requests = [1, 2, 3].map((second) => ({
       time: new Date(2026, 0, 1, 12, 0, second),
       service: 'web',
@@ -106,7 +106,7 @@ describe('the live view', () => {
     expect(text).toContain('  3 relays connected (10–30 ms), 1 not: https://r3');
   });
 
-  it('has the reason of a lost relay, and when the agent tries again', () => {
+  it('shows why a relay was lost, and when the agent retries', () => {
     const lost = {
       name: 'https://r',
       state: 'retrying',
@@ -120,19 +120,19 @@ describe('the live view', () => {
     expect(lines({ nextTryS: undefined })).toEqual(['  relay https://r  retrying', '    refused']);
   });
 
-  it('marks a service with a problem, though it is ready', () => {
+  it('marks a service with a problem although it is ready', () => {
     const ill = service('web', { problems: ['GET /healthz returned 500'] });
     expect(render(view([ill]), screen(120, 40))[1]).toMatch(/^ {2}▲ web/);
   });
 
-  it.each([120, 50, 20])('names the key of the inspector while it is on, at %i columns', (columns) => {
+  it.each([120, 50, 20])('shows the key of the inspector while it runs, at %i columns', (columns) => {
     const keys = (inspector?: string): string => render(view([], { inspector }), screen(columns, 24)).at(-1)!;
     expect(keys('http://localhost:4040')).toMatch(columns < 50 ? / i / : /i inspector/);
     expect(keys()).not.toContain('inspector');
     expect(stringWidth(keys('http://localhost:4040'))).toBeLessThan(columns);
   });
 
-  it('has no escapes without colours, and the same text with them', () => {
+  it('has no escape sequences without colours, and the same text with them', () => {
     const plain = render(view([service('web'), DEAD]), screen(100, 24));
     const painted = render(view([service('web'), DEAD]), screen(100, 24, { style: createStyle(true) }));
     expect(plain.map(stripVTControlCharacters)).toEqual(plain);
@@ -140,7 +140,7 @@ describe('the live view', () => {
     expect(painted).not.toEqual(plain);
   });
 
-  it('shows what a key asked for', () => {
+  it('shows the result of a key', () => {
     const lines = render(view(many(3)), screen(80, 24, { overlay: ['code'], message: 'copied' }));
     expect(lines).toEqual(['code', '', '  copied']);
   });

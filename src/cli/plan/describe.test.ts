@@ -34,7 +34,7 @@ describe('a plan', () => {
     ]);
   });
 
-  it('breaks no address, and stays within 80 columns where an address does', () => {
+  it('breaks no address, and stays within 80 columns unless an address is longer', () => {
     const address = `https://${'long'.repeat(14)}.example.com`;
     const lines = planLines(
       [

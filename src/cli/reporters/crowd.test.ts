@@ -21,7 +21,7 @@ function crowd() {
   return { lines, crowd: new Crowd(createStyle(false), (line) => lines.push(line)) };
 }
 
-it('a relay that is lost is one line, however many services it had', () => {
+it('prints one line for a lost relay, however many services it had', () => {
   const { lines, crowd: told } = crowd();
   for (const service of ['a', 'b', 'c', 'd']) told.tell(lost(service));
   told.tell(lost('e', 'https://b'));
@@ -32,7 +32,7 @@ it('a relay that is lost is one line, however many services it had', () => {
   ]);
 });
 
-it('a relay that is back is one line, and none again for services that return later', () => {
+it('prints one line for a relay that is back, and no more for services that return later', () => {
   const { lines, crowd: told } = crowd();
   for (const service of ['a', 'b', 'c']) told.tell(lost(service));
   for (const service of ['b', 'a', 'c']) told.tell(readyAgain(service));
@@ -41,7 +41,7 @@ it('a relay that is back is one line, and none again for services that return la
   expect(lines.slice(1)).toEqual(['https://a: 3 services ready again', 'a: ready at https://a.a']);
 });
 
-it('lines stay in the order of events', async () => {
+it('prints lines in the order of events', async () => {
   const { lines, crowd: told } = crowd();
   told.tell(lost('a'));
   told.tell({ event: 'stopped', reason: 'down' });

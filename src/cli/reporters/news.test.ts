@@ -20,22 +20,22 @@ const told = (news: News, events: readonly PortalEvent[]): boolean[] =>
   events.map((event) => news.isNews(event));
 
 describe('news', () => {
-  it('are that a target answers only after it did not', () => {
+  it('report that a target answers only if it did not answer before', () => {
     expect(told(new News(), [target(true), target(false), target(true)])).toEqual([false, true, true]);
   });
 
-  it('are that a service is unhealthy only while its target answers', () => {
+  it('report an unhealthy service only while its target answers', () => {
     const news = new News();
     expect(told(news, [target(false), health(false), health(true)])).toEqual([true, false, false]);
     expect(told(news, [target(true), health(false), health(true)])).toEqual([true, true, true]);
   });
 
-  it('are no steps on the way, and the first pass as a whole', () => {
+  it('omit intermediate steps, and report the first pass as a whole', () => {
     const start = ['connecting', 'opening', 'ready'].map((phase) => lease(phase));
     expect(told(new News(), [...start, applied(1)])).toEqual([false, false, false, false]);
   });
 
-  it('are that a lease is lost, each reason once, and that it is back', () => {
+  it('report a lost lease, each reason once, and its return', () => {
     const news = new News();
     told(news, [lease('ready'), applied(1)]);
     const lost = [
@@ -49,13 +49,13 @@ describe('news', () => {
     expect(told(news, [lease('draining'), lease('closed')])).toEqual([false, false]);
   });
 
-  it('are a later edit, and another answer of a target', () => {
+  it('report a later edit, and a change of a target’s protocol', () => {
     const news = new News();
     expect(told(news, [served('undecided'), served('http'), served('stream')])).toEqual([false, false, true]);
     expect(told(news, [applied(1), applied(2)])).toEqual([false, true]);
   });
 
-  it('are only errors with --quiet, and each step with --verbose', () => {
+  it('contain only errors with --quiet, and each step with --verbose', () => {
     const events = [lease('connecting'), applied(1), lease('failed', 'a'), target(true), target(false)];
     expect(told(new News('quiet'), events)).toEqual([false, false, true, false, false]);
     expect(told(new News('verbose'), events)).toEqual([true, true, true, false, true]);

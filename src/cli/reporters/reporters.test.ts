@@ -139,12 +139,12 @@ describe('how to reach a service', () => {
   const OPENSSL =
     "try: openssl s_client -quiet -verify_quiet -verify_return_error -CAfile '/a b/ca.pem' -servername web.localhost -connect localhost:8443";
 
-  it('is curl where a target speaks HTTP, whichever it is', () => {
+  it('suggests curl if any target speaks HTTP', () => {
     expect(hints({ web: 'http' })).toEqual([ISSUED, CURL]);
     expect(hints({ lines: 'stream', later: 'undecided', web: 'http' })).toEqual([ISSUED, CURL]);
   });
 
-  it('is for services with a certificate of the local CA only', () => {
+  it('is printed only for services with a certificate from the local CA', () => {
     expect(hints({ public: 'http' })).toEqual([]);
     expect(hints({ public: 'http', web: 'stream' })).toEqual([ISSUED, OPENSSL]);
   });
@@ -155,11 +155,11 @@ describe('how to reach a service', () => {
     expect(hintsAfter([created], { web: 'http' })).toEqual([CURL]);
   });
 
-  it('is a client of TLS where it does not', () => {
+  it('suggests a TLS client if no target speaks HTTP', () => {
     expect(hints({ web: 'stream' })).toEqual([ISSUED, OPENSSL]);
   });
 
-  it('waits until a target has shown what it speaks, and is told once', () => {
+  it('waits until the protocol of a target is known, and is printed once', () => {
     expect(hints({ web: 'undecided' })).toEqual([ISSUED]);
     expect(hints({ web: 'undecided' }, served('web', 'http'), served('web', 'stream'))).toEqual([
       ISSUED,
@@ -169,7 +169,7 @@ describe('how to reach a service', () => {
     expect(hints({ web: 'undecided' }, served('other', 'http'))).toEqual([ISSUED]);
   });
 
-  it('prefers a service of HTTP to one that is decided already', () => {
+  it('prefers an HTTP service to one that was decided earlier', () => {
     expect(hints({ lines: 'stream', web: 'undecided' })).toEqual([ISSUED]);
     expect(hints({ lines: 'stream', web: 'undecided' }, served('web', 'http'))).toEqual([ISSUED, CURL]);
     expect(hints({ web: 'stream', late: 'undecided' }, served('late', 'stream'))).toEqual([ISSUED, OPENSSL]);

@@ -74,7 +74,7 @@ describe('the store of the system', () => {
   ]; // prettier-ignore
 
   test.each(distributions)(
-    'of %s: root changes it, and the bundle tells',
+    'of %s is changed by root, and verified in the bundle',
     async (_, anchors, bundle, refresh, removed) => {
       await mkdir(at(anchors), { recursive: true });
       await write('ca.pem', PEM);
@@ -120,7 +120,7 @@ describe('the store of the system', () => {
     ]);
   });
 
-  test('that an update leaves without the CA counts as failed', async () => {
+  test('counts as failed if the update leaves it without the CA', async () => {
     await mkdir(at('usr/local/share/ca-certificates'), { recursive: true });
     await write('ca.pem', PEM);
     const store = only(machine({ uid: 0 }));
@@ -146,7 +146,7 @@ describe('the store of the system', () => {
 });
 
 describe('the databases of browsers', () => {
-  test('are found where the system, snap and flatpak keep them', async () => {
+  test('are found in the folders of the system, snap and flatpak', async () => {
     await mkdir(home('.pki/nssdb'), { recursive: true });
     await mkdir(home('.local/share/pki/nssdb'), { recursive: true });
     await mkdir(home('snap/chromium/12/.pki/nssdb'), { recursive: true });
@@ -194,7 +194,7 @@ describe('the databases of browsers', () => {
     expect(paths(machine({ programs: ['chromium'] }))[0]).toBe('home/.local/share/pki/nssdb');
   });
 
-  test('of another user are left alone', async () => {
+  test('of another user are left unchanged', async () => {
     await write('home/.pki/nssdb/cert9.db');
     const store = only(machine({ uid: process.getuid!() + 1 }));
     expect(await changeStore(store, 'install')).toMatchObject({
@@ -228,7 +228,7 @@ describe('the databases of browsers', () => {
     expect(await changeStore(store, 'uninstall')).toMatchObject({ outcome: 'failed', ...missing });
   });
 
-  test('trust a certificate under the name that a browser gave it, and only with the flag of a CA', async () => {
+  test('trust a certificate under the browser’s name for it, and only with the CA flag', async () => {
     await write('home/.pki/nssdb/cert9.db');
     const listed = (flags: string, pem = PEM) =>
       machine({

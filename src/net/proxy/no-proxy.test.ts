@@ -29,7 +29,7 @@ describe('NO_PROXY', () => {
     ['fd00::/8', 'fd12::1', 443],
     ['[fd00::/8]:443', 'fd12::1', 443],
     ['10.0.0.0/8', '::ffff:10.1.2.3', 443],
-  ])('%s spares %s:%d', (noProxy, host, port) => {
+  ])('%s exempts %s:%d', (noProxy, host, port) => {
     expect(bypassesProxy(noProxy, host, port)).toBe(true);
   });
 

@@ -56,7 +56,7 @@ describe('a relay in use that does not answer', () => {
   it.each([
     [false, []],
     [true, [`${A} down`]],
-  ])('with all others: a relay that is not in use decides (%s)', async (anotherAnswers, expected) => {
+  ])('with all others is judged by a relay that is not in use (%s)', async (anotherAnswers, expected) => {
     const { watch, noted } = world([{}, {}], { anotherAnswers });
     await watch.ask();
     expect(noted).toEqual(expected);

@@ -76,7 +76,7 @@ describe('a history that is', () => {
     expect(place.warnings).toHaveLength(1);
   });
 
-  it('a file and not a folder is moved away', async () => {
+  it('a file instead of a folder is moved aside', async () => {
     const place = await historyPlace();
     await writeFile(place.own, 'in the way');
     const history = await place.open();
@@ -129,7 +129,7 @@ describe('a history that is', () => {
     );
   });
 
-  it('with two swapped parts shows neither', async () => {
+  it('with two swapped parts shows neither of them', async () => {
     const place = await historyPlace();
     const history = await place.open();
     await fill(history, 1, 1, () => ({ target: '/a' }));

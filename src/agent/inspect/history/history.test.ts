@@ -134,7 +134,7 @@ describe('requests kept across runs', () => {
     expect((await place.search({}, 1_000)).rows).toHaveLength(250);
   });
 
-  it('leave no file without a request', async () => {
+  it('leave no empty file', async () => {
     const place = await historyPlace();
     await (await place.open()).close();
     expect(await place.files()).toEqual([]);
@@ -342,7 +342,7 @@ describe('a disk that rejects writes', () => {
   });
 });
 
-it('has ids that a person can type', () => {
+it('gives requests ids that a person can type', () => {
   for (const [id, text] of [
     [7, '7'],
     [12_000_000_345, '12-345'],
@@ -354,7 +354,7 @@ it('has ids that a person can type', () => {
     expect(parseId(text)).toBeUndefined();
 });
 
-it('keeps nothing longer after a fast clock is corrected', async () => {
+it('keeps requests no longer after a fast clock is corrected', async () => {
   const place = await historyPlace();
   const right = place.now;
   place.now += 365 * 86_400_000;

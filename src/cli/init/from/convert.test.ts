@@ -189,7 +189,7 @@ it.each([
   await expect(converted(name, text)).rejects.toThrow(message);
 });
 
-it('gives every service a name of its own', async () => {
+it('gives each service a unique name', async () => {
   const text = 'proxies: [{ name: My App, localPort: 80 }, { name: my-app, localPort: 81 }]';
   expect(Object.keys((await converted('frpc.yaml', text)).services)).toEqual(['my-app', 'my-app-2']);
 });
