@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { confine, readConfined, unconfine } from '../lib/confined.js';
 import { looksSecret } from './check-sent.js';
 import { loadConfig } from './load.js';
 import { describePermission } from './permissions.js';
@@ -32,6 +33,15 @@ async function asked(text: string, options?: Parameters<typeof load>[1]): Promis
 async function keys(relays: string): Promise<string[]> {
   const result = await load(`${relays}services: { web: 3000 }`);
   return result.ok ? result.permissions.map(({ key }) => key) : [];
+}
+
+/** Loads a file whose relay has the CA `own.pem`, as `portal up` does after the user allowed it. */
+async function allowOwnCa(): Promise<void> {
+  const result = await load(
+    'relays: { urls: [{ url: "https://relay.example.com", ca: ./own.pem }] }\nservices: { web: 3000 }',
+  );
+  if (!result.ok) throw new Error('expected a configuration');
+  confine(result.confined);
 }
 
 async function refused(text: string, options?: Parameters<typeof load>[1]): Promise<string[]> {
@@ -97,6 +107,22 @@ services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
     const before = await keys(far);
     await writeFile(join(top, 'far.pem'), 'two');
     expect(await keys(far)).toEqual(before);
+  });
+
+  it('rejects a CA that appears in the project in place of a missing or linked file', async () => {
+    onTestFinished(unconfine);
+    const file = join(dir, 'own.pem');
+    await allowOwnCa();
+    await writeFile(file, 'planted');
+    await expect(readConfined(file)).rejects.toMatchObject({ code: 'config_not_allowed' });
+    await rm(file);
+    await writeFile(join(top, 'far.pem'), 'far');
+    await symlink(join(top, 'far.pem'), file);
+    await allowOwnCa();
+    expect(await readConfined(file)).toBe('far');
+    await rm(file);
+    await writeFile(file, 'planted');
+    await expect(readConfined(file)).rejects.toMatchObject({ code: 'config_not_allowed' });
   });
 
   it('includes the CA of a relay wherever it is named, also in a chain', async () => {

@@ -53,7 +53,7 @@ export async function permissionsOf(
   read: readonly { file: string; of: string }[] = [],
 ): Promise<Permissions> {
   const project = await projectAt(directory);
-  const named = await files(desired, root, project, read);
+  const named = await files(desired, project, read);
   const trusted = await relays(desired, root, project);
   const all = [
     ...trusted.permissions,
@@ -64,9 +64,11 @@ export async function permissionsOf(
   ];
   const first = new Map<string, Permission>();
   for (const each of all) if (!first.has(each.key)) first.set(each.key, each);
-  const confined = new Map(named.confined);
-  for (const [path, sha256] of trusted.digests) confined.set(path, { ...confined.get(path)!, sha256 });
-  return { permissions: [...first.values()], confined };
+  return {
+    permissions: [...first.values()],
+    // A CA comes last: its limits are tighter than those of a file with the same path.
+    confined: new Map([...named.confined, ...trusted.confined]),
+  };
 }
 
 /** A permission as one line. */
@@ -109,12 +111,12 @@ async function relays(
   { relays: pool, services }: Desired,
   root: Tree,
   project: Project,
-): Promise<{ permissions: Permission[]; digests: Map<string, string> }> {
+): Promise<{ permissions: Permission[]; confined: Map<string, Confined> }> {
   const cas = new Map<string, string>();
   for (const relay of [...pool, ...services.flatMap((service) => service.relays)].flatMap(hopsOf))
     if (relay.caFile !== undefined) cas.set(relay.url, relay.caFile);
   const permissions: Permission[] = [];
-  const digests = new Map<string, string>();
+  const confined = new Map<string, Confined>();
   const seen = new Map<string, Promise<RelayCa>>();
   const known = (file: string): Promise<RelayCa> => {
     const ca = seen.get(file) ?? relayCa(file, project);
@@ -129,11 +131,11 @@ async function relays(
       permissions.push({ ...relay, key: relayKeyOf(origin), of: '' });
       continue;
     }
-    const { key, shown, sha256 } = await known(file);
+    const { key, shown, confined: limits } = await known(file);
     permissions.push({ ...relay, key: relayKeyOf(origin, key), of: shown });
-    if (sha256 !== undefined) digests.set(file, sha256);
+    confined.set(file, limits);
   }
-  return { permissions, digests };
+  return { permissions, confined };
 }
 
 /** Of a permission: a relay, and what it is trusted by. */

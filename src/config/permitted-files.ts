@@ -9,8 +9,7 @@ import type { Target } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { lockFileOf } from './lock.js';
 import type { Permission } from './permissions.js';
-import { relayLists } from './relay-refs.js';
-import type { Path, Tree } from './tree.js';
+import type { Path } from './tree.js';
 
 /** Files that a configuration names: which of them need a permission, and where each may lead later. */
 
@@ -29,11 +28,11 @@ export async function projectAt(directory: string): Promise<Project> {
   return { directory, real: await realPath(directory) };
 }
 
-type Named = { readonly file: string | undefined } & (
-  | { readonly of: string; readonly path: Path }
-  /** The permission for the relay names its CA. */
-  | { readonly isOfRelay: true }
-);
+interface Named {
+  readonly file: string | undefined;
+  readonly of: string;
+  readonly path: Path;
+}
 
 export interface FilePermissions {
   readonly permissions: readonly Permission[];
@@ -41,18 +40,14 @@ export interface FilePermissions {
   readonly confined: ReadonlyMap<string, Confined>;
 }
 
-/** Files and sockets outside the project, wherever links lead. `read` are those that the configuration was read from. */
+/** Files and sockets outside the project, wherever links lead, but not the CAs of relays. `read` are those that the configuration was read from. */
 export async function files(
   desired: Desired,
-  root: Tree,
   project: Project,
   read: readonly { file: string; of: string }[],
 ): Promise<FilePermissions> {
   const named: Named[] = [
     { file: desired.identityFile, of: 'identity', path: ['identity'] },
-    ...relayLists(root)
-      .flat()
-      .map(({ ca }) => ({ file: ca, isOfRelay: true as const })),
     ...desired.services.flatMap((spec) => filesOf(spec)),
     ...read.map((each) => ({ ...each, path: [] })),
   ];
@@ -63,14 +58,12 @@ export async function files(
     named.push({ file: registry, of: 'registry', path: ['relays', 'registry'] });
   const permissions: Permission[] = [];
   const confined = new Map<string, Confined>();
-  for (const each of named) {
-    const { file } = each;
+  for (const { file, of, path } of named) {
     if (file === undefined) continue;
     const at = resolve(project.directory, file);
     const what = await realPath(at);
     const isInside = isWithin(project.real, what);
-    if (!isInside && !('isOfRelay' in each))
-      permissions.push({ key: `file ${what}`, kind: 'file', what, of: each.of, path: each.path });
+    if (!isInside) permissions.push({ key: `file ${what}`, kind: 'file', what, of, path });
     confined.set(at, { within: isInside ? [project.real] : [project.real, what] });
   }
   return { permissions, confined };
@@ -110,8 +103,12 @@ export interface RelayCa {
   readonly key: string;
   /** For people. */
   readonly shown: string;
-  readonly sha256?: string;
+  /** What may be read as the CA while the permission holds. */
+  readonly confined: Confined;
 }
+
+/** No content has this digest. */
+const NO_CONTENT = '';
 
 /**
  * What a relay is trusted by. A file outside the project is this machine's own, and may be renewed. One inside comes with the
@@ -119,11 +116,15 @@ export interface RelayCa {
  */
 export async function relayCa(file: string, project: Project): Promise<RelayCa> {
   const real = await realPath(file);
-  if (!isWithin(project.real, real)) return { key: real, shown: real };
+  // A link that leads into the project later would bring a CA that the user never saw.
+  if (!isWithin(project.real, real)) return { key: real, shown: real, confined: { within: [real] } };
   const shown = relative(project.directory, file);
   const sha256 = await digestOf(real);
-  if (sha256 === undefined) return { key: real, shown: `${shown} (no such file)` };
-  return { key: sha256, shown: `${shown} (SHA-256 ${sha256.slice(0, SHOWN_DIGITS)}…)`, sha256 };
+  const within = [project.real];
+  if (sha256 === undefined)
+    return { key: real, shown: `${shown} (no such file)`, confined: { within, sha256: NO_CONTENT } };
+  const digits = sha256.slice(0, SHOWN_DIGITS);
+  return { key: sha256, shown: `${shown} (SHA-256 ${digits}…)`, confined: { within, sha256 } };
 }
 
 /** Undefined where no CA can be read. */
