@@ -18,7 +18,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`lease\` | a lease changes its phase | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error?; in phase \`ready\` proven, and unproven? (failures, reason) |
 | \`unplaced\` | a service has no relay now, and so no lease | service, error |
 | \`ready\` | the first leases of each service are ready or have failed | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`; unproven?, unreachable?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
-| \`served\` | the target of a service without \`mode\` shows which protocol it speaks | service, servedAs, target |
+| \`served\` | the target of a service without \`mode\` shows its protocol | service, servedAs, target |
 | \`applied\` | a save takes effect | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
 | \`rejected\` | a save has errors | errors: \`[{file, line, column, path, code, message, hint?}]\` |
 | \`inspector\` | the inspector's page is ready | url, askedPort? (when that port is in use) |
@@ -36,8 +36,8 @@ A service that returns to a relay while its previous visitors finish there has t
 
 ### How Portal notices that a service stops
 
-While a local service answers, Portal checks it from time to time, also without visitors. It does this always, so that \`portal status\`, the live
-view, the inspector and these events say the same. Visits count as checks, and \`health\` replaces them.
+While a local service answers, Portal checks it from time to time, also without visitors. It always does this, so that \`portal status\`, the live
+view, the inspector and these events agree. Visits count as checks, and \`health\` replaces them.
 
 | the target | the check | how often |
 |---|---|---|

@@ -1,7 +1,7 @@
 /* Generated from schema/portal.values.schema.json by scripts/generate.mjs: edit the schema. */
 
 /**
- * Name of this machine in `portal agents`. Default: its hostname. `false` sends no name to relays. Over a chain, Portal never sends one.
+ * Name of this machine in `portal agents`. Default: its hostname. With `false`, Portal sends no name to relays. Over a chain, Portal never sends one.
  */
 export type Machine = MachineName | false;
 /**
@@ -55,7 +55,7 @@ export type Target = Port | TargetText;
  */
 export type Host = string;
 /**
- * Name to request from each relay: one DNS label. Default: the service's key. `${user}` gives everyone a name of their own.
+ * Name to request from each relay: one DNS label. Default: the service's key. `${user}` gives each user a different name.
  */
 export type DnsLabel = string;
 /**
