@@ -4,8 +4,9 @@ import type { Logger } from '../lib/logger.js';
 import type { FromRelay } from '../protocol/messages.js';
 import { carrierAsked } from './capabilities.js';
 import type { ControlChannel } from './control.js';
-import { kindOf, wireMode, type ServiceSpec } from './spec.js';
+import { wireMode, type ServiceSpec } from './spec.js';
 import type { PublicAddress } from './status.js';
+import { wantedPort } from './wanted-port.js';
 
 /** How long to wait for the confirmation of a close. The relay finds out anyway. */
 const CLOSE_MS = 2_000;
@@ -14,8 +15,14 @@ export type Opened = FromRelay<'lease.opened'>;
 
 /** Owns a lease as the relay holds it: requests it, updates it in place, gives it back, and stores the relay's answer. */
 export class HeldLease {
+  readonly #relay: string;
   #opened: Opened | undefined;
   #publicPort: number | undefined;
+
+  /** @param relay the relay's key, as in `relayKey` */
+  constructor(relay: string) {
+    this.#relay = relay;
+  }
 
   /** The relay's id of the lease, while it is open. */
   get id(): string | undefined {
@@ -41,7 +48,7 @@ export class HeldLease {
   /** Requests the lease, or refreshes a lease that is already held. */
   async ask(channel: ControlChannel, spec: ServiceSpec, log: Logger, signal?: AbortSignal): Promise<Opened> {
     const answer = await channel.request(
-      openRequest(spec, this.#publicPort, channel.detour?.hides ?? false),
+      openRequest(spec, wantedPort(this.#relay, spec, this.#publicPort), channel.detour?.hides ?? false),
       signal,
     );
     if (answer.type !== 'lease.opened')
@@ -91,8 +98,8 @@ export class HeldLease {
   }
 }
 
-function openRequest(spec: ServiceSpec, portBefore: number | undefined, inChain: boolean) {
-  const { name, mode, carrier, metadata, hostname, port = portBefore } = spec;
+function openRequest(spec: ServiceSpec, port: number | undefined, inChain: boolean) {
+  const { name, mode, carrier, metadata, hostname } = spec;
   return {
     type: 'lease.open',
     name,
@@ -100,8 +107,7 @@ function openRequest(spec: ServiceSpec, portBefore: number | undefined, inChain:
     carrier: carrierAsked(mode, carrier, inChain),
     metadata: { ...metadata },
     ...(hostname !== undefined && { hostname }),
-    // The previous port, unless another is configured, so that visitors find the service there again.
-    ...(kindOf(mode) !== 'tls' && port !== undefined && { port }),
+    ...(port !== undefined && { port }),
   } as const;
 }
 

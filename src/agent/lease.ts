@@ -69,7 +69,7 @@ export class AgentLease {
   readonly #unserved = new Tally<string>();
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
-  readonly #held = new HeldLease();
+  readonly #held: HeldLease;
   readonly #refusals: Refusals;
   /** What serves the lease, and for which hostname. It survives reconnects, so visitors and counters do too. */
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
@@ -86,6 +86,7 @@ export class AgentLease {
   constructor(options: LeaseOptions) {
     this.#options = options;
     this.#spec = options.spec;
+    this.#held = new HeldLease(options.relay);
     this.#log = options.log.child({ service: options.spec.service });
     this.#refusals = new Refusals((reason, address) => options.onRefused(this, reason, address));
     this.#phase = new PhaseRecord(() => options.onPhase(this));

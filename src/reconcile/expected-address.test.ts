@@ -14,6 +14,7 @@ const spec = (over: Partial<ServiceSpec> = {}): ServiceSpec =>
     mode: 'auto',
     hostname: undefined,
     port: undefined,
+    target: { kind: 'tcp', host: 'localhost', port: 3000, tls: false },
     ...over,
   }) as ServiceSpec;
 
@@ -26,6 +27,8 @@ it.each([
   ['https://shop.example.com (on https://two.example)', two, spec({ hostname: 'shop.example.com' })],
   ['tcp one.example:25565', one, spec({ mode: 'tcp', port: 25565 })],
   ['udp localhost (any port)', embedded(8443), spec({ mode: 'udp' })],
+  // The target needs this port.
+  ['udp localhost (any port)', embedded(8443), spec({ mode: 'udp', port: 3000 })],
 ])('%s', (address, relay, service) => {
   expect(expectedAddress({ relay, spec: service })).toBe(address);
 });

@@ -1,4 +1,5 @@
 import { kindOf, relayKey, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
+import { wantedPort } from '../agent/wanted-port.js';
 
 /** Where visitors will reach a service, as far as the configuration says. Relays choose the ports that it does not name. */
 export function expectedAddress({
@@ -6,13 +7,13 @@ export function expectedAddress({
   spec,
 }: {
   readonly relay: RelaySpec;
-  readonly spec: Pick<ServiceSpec, 'mode' | 'name' | 'hostname' | 'port'>;
+  readonly spec: Pick<ServiceSpec, 'mode' | 'name' | 'hostname' | 'port' | 'target'>;
 }): string {
   const entry = relay.kind === 'chain' ? relay.hops[0]! : relay;
   const { hostname, port } =
     entry.kind === 'embedded' ? { hostname: 'localhost', port: String(entry.port) } : new URL(entry.url);
   const kind = kindOf(spec.mode);
-  if (kind !== 'tls') return `${kind} ${withPort(hostname, spec.port)}`;
+  if (kind !== 'tls') return `${kind} ${withPort(hostname, wantedPort(relayKey(entry), spec))}`;
   const own = spec.hostname ?? `${spec.name}.${hostname}`;
   const url = `https://${port === '' ? own : withPort(own, Number(port))}`;
   // The relay does not show in a domain of one's own.

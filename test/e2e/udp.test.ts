@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { RelayOptions } from '../../src/relay/relay.js';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/ports.js';
 import { agent, desired, relay, service } from '../support/world.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 
@@ -57,4 +58,10 @@ describe.each(['udp', 'ws'] as const)('mode udp, carrier %s', (carrier) => {
     // And the agent's own probe, which may still be on its way on a busy machine.
     await eventually(() => expect(at.counts().flows).toBe(201));
   });
+});
+
+it('leaves the port of the target to a service that starts later', async () => {
+  const target = await freePort();
+  const { port } = await published(target, {}, { port: target });
+  expect(port).not.toBe(target);
 });
