@@ -4,6 +4,7 @@ import { connect } from 'node:tls';
 import { expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../certificates/local-ca.js';
 import { temporaryFolder } from '../../test/support/folder.js';
+import { PortalError } from '../lib/errors.js';
 import { connectError } from './connect-error.js';
 
 const URL_OF_RELAY = 'https://relay.example.com';
@@ -73,4 +74,29 @@ it('an untrusted certificate comes with what to write in portal.yaml', async () 
     `the certificate of ${URL_OF_RELAY} is not trusted: unable to verify the first certificate`,
   );
   expect(error.hint).toContain('`relays: { urls: [{ url: https://relay.example.com, ca: ./ca.pem }] }`');
+});
+
+it.each([
+  [
+    'ENOTFOUND',
+    'relay.example.com has no address in DNS (ENOTFOUND)',
+    'relay.example.com and *.relay.example.com',
+  ],
+  ['ECONNREFUSED', 'nothing listens on port 443 (ECONNREFUSED)', 'Start the relay.'],
+])('%s comes with what to do', (code, why, hint) => {
+  const error = connectError(Object.assign(new Error(code), { code }), URL_OF_RELAY);
+  expect(error).toMatchObject({
+    code: 'relay_unreachable',
+    message: `${URL_OF_RELAY} cannot be reached: ${why}`,
+    hint: expect.stringContaining(hint) as string,
+  });
+});
+
+it('a timeout names the port to open', () => {
+  const late = new PortalError('timeout', 'the handshake timed out after 10000 ms');
+  expect(connectError(late, `${URL_OF_RELAY}:8443`)).toMatchObject({
+    code: 'timeout',
+    message: late.message,
+    hint: expect.stringContaining('open port 8443 over TCP') as string,
+  });
 });

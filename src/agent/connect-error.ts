@@ -18,6 +18,11 @@ const ALERT = { handshakeFailure: 40, unrecognizedName: 112 };
 
 /** The error for a relay that could not be reached. */
 export function connectError(error: unknown, url: string): PortalError {
+  if (error instanceof PortalError && error.code === 'timeout' && error.hint === undefined)
+    return new PortalError('timeout', error.message, {
+      cause: error,
+      hint: `Check that the relay runs. A firewall may drop packets: open port ${portOf(url)} over TCP on the server and at its hosting provider.`,
+    });
   if (error instanceof PortalError && error.code !== 'internal') return error;
   const system = systemCode(error);
   // Node 24 adds a hint about its own options.
@@ -27,7 +32,8 @@ export function connectError(error: unknown, url: string): PortalError {
       cause: error,
       hint: untrustedHint(system, url),
     });
-  const { why, hint } = handshakeFailure(reason, url) ?? { why: system ?? reason };
+  const { why, hint } = handshakeFailure(reason, url) ??
+    networkFailure(system, url) ?? { why: system ?? reason };
   return new PortalError('relay_unreachable', `${url} cannot be reached: ${why}`, {
     cause: error,
     ...(hint !== undefined && { hint }),
@@ -38,6 +44,24 @@ function untrustedHint(system: string, url: string): string {
   if (system === 'CERT_HAS_EXPIRED') return "Tell the operator of the relay, and check this machine's clock.";
   if (system === 'ERR_TLS_CERT_ALTNAME_INVALID') return "Use the relay's own domain.";
   return `If a proxy on your network intercepts TLS, have the relay's host exempted. If the relay has a private CA, write its file in portal.yaml: \`${relayYaml(url, './ca.pem')}\``;
+}
+
+const portOf = (url: string): string => new URL(url).port || '443';
+
+/** Undefined for failures that need no explanation. */
+function networkFailure(system: string | undefined, url: string): { why: string; hint: string } | undefined {
+  const { hostname } = new URL(url);
+  if (system === 'ENOTFOUND')
+    return {
+      why: `${hostname} has no address in DNS (ENOTFOUND)`,
+      hint: `Check the name, and that this machine is online. If the relay is yours, create the DNS records ${hostname} and *.${hostname}.`,
+    };
+  if (system === 'ECONNREFUSED')
+    return {
+      why: `nothing listens on port ${portOf(url)} (ECONNREFUSED)`,
+      hint: `Start the relay. If it runs, open port ${portOf(url)} over TCP in the firewall of its server.`,
+    };
+  return undefined;
 }
 
 /** Undefined if the TLS handshake was not the cause. */

@@ -90,7 +90,7 @@ export async function checkRelay(
     subject.problem(
       'relay.dns',
       `${domain} has no address in DNS`,
-      'Check the name, and that this machine is online.',
+      `Check the name, and that this machine is online. If the relay is yours, create the DNS records ${domain} and *.${domain}.`,
     );
     return { subject, facts: { ...facts, addresses } };
   }
@@ -174,10 +174,7 @@ async function checkConnection(
     if (descriptor && locked) checkKey(descriptor.address, locked.get(url.origin), subject);
     return descriptor;
   } catch (error) {
-    subject.failed(
-      step,
-      error instanceof PortalError && error.code !== 'internal' ? error : connectError(error, spec.url),
-    );
+    subject.failed(step, connectError(error, spec.url));
     return undefined;
   } finally {
     plain?.destroy();

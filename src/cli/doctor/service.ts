@@ -144,7 +144,7 @@ async function checkNames(
   { names, relays }: ServiceContext,
   subject: Subject,
 ): Promise<void> {
-  for (const { domain, isEmbedded, inChain } of relays) {
+  for (const { domain, addresses: ofRelay, isEmbedded, inChain } of relays) {
     if (isEmbedded || domain === 'localhost') continue;
     if (inChain) {
       // The relay may run the name server of its domain.
@@ -156,15 +156,22 @@ async function checkNames(
     }
     const hostname = `${name}.${domain}`;
     const addresses = await names.addresses(hostname).catch(() => undefined);
+    const record = `A DNS record for all names has to point to the relay: *.${domain}. CNAME ${domain}. If the relay is not yours, tell its operator.`;
     if (addresses === undefined) subject.warning('service.dns', `DNS does not answer for ${hostname}`);
-    else if (addresses.length > 0)
-      subject.ok('service.dns', `${hostname} resolves to ${addresses.join(', ')}`);
-    else
+    else if (addresses.length === 0)
       subject.problem(
         'service.dns',
         `${hostname} has no address in DNS, so visitors cannot reach it`,
-        `Ask the operator of the relay to add a record for all names: *.${domain}.`,
+        record,
       );
+    else if (ofRelay.length > 0 && !addresses.some((each) => ofRelay.includes(each)))
+      // A relay may have one address for agents and another for visitors.
+      subject.warning(
+        'service.dns',
+        `${hostname} resolves to ${addresses.join(', ')}, and the relay ${domain} to ${ofRelay.join(', ')}`,
+        record,
+      );
+    else subject.ok('service.dns', `${hostname} resolves to ${addresses.join(', ')}`);
   }
 }
 
