@@ -1,3 +1,4 @@
+import { rangeProblem } from '../net/cidr.js';
 import type { Path, Tree } from './tree.js';
 import { itemsOf, textOf, treeAt } from './tree.js';
 import { dnsLabel } from './variables.js';
@@ -6,7 +7,12 @@ import { dnsLabel } from './variables.js';
  * What to write instead of a value that people bring from other programs; undefined for any other value. It repeats what
  * was typed, so values from variables and secrets get none.
  */
-export function advice(root: Tree, path: Path, definition: string | undefined): string | undefined {
+export function advice(
+  root: Tree,
+  path: Path,
+  definition: string | undefined,
+  type: string | undefined,
+): string | undefined {
   const tree = treeAt(root, path);
   if (!tree || (tree.kind === 'scalar' && (tree.interpolated || tree.secret))) return undefined;
   if (path.length === 1 && path[0] === 'relays') return forRelays(tree);
@@ -15,7 +21,26 @@ export function advice(root: Tree, path: Path, definition: string | undefined): 
     return 'A service has one target. Write a service for each port, or one service with `routes`.';
   if (path.at(-1) === 'target' && tree.kind === 'map') return forTargetMapping(tree);
   const text = textOf(tree);
-  return text === undefined ? undefined : forText(text, path, definition);
+  if (text === undefined) return undefined;
+  return type === 'array' ? forList(text, path.at(-1)) : forText(text, path, definition);
+}
+
+/** For `headers` as a list, the way of nginx and curl. Shows names only, because values may be secrets. */
+export function headersAdvice(root: Tree, path: Path): string | undefined {
+  const [first] = itemsOf(treeAt(root, path));
+  const typed = first?.kind === 'map' ? `${[...first.entries.keys()][0]}:` : textOf(first);
+  const name = /^([A-Za-z][\w-]*)\s*[:=]/.exec(typed ?? '')?.[1];
+  return name && `Write \`${path.at(-1)}: { ${name}: … }\`, without dashes or brackets.`;
+}
+
+function forList(text: string, key: Path[number] | undefined): string | undefined {
+  if (key === 'allowIps') {
+    const problem = rangeProblem(text);
+    if (problem !== undefined)
+      return `Write a list, for example \`allowIps: [10.0.0.0/8]\`. ${JSON.stringify(text)} ${problem}.`;
+  }
+  const isPlain = /^[\w.][\w./-]*$/.test(text);
+  return typeof key === 'string' && isPlain ? `Write \`${key}: [${text}]\`.` : undefined;
 }
 
 /** The same for the text of a target. */

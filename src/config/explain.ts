@@ -1,4 +1,4 @@
-import { advice } from './advice.js';
+import { advice, headersAdvice } from './advice.js';
 import { finding, type Complaint, type Finding } from './finding.js';
 import { maskUrl } from './mask-urls.js';
 import { portalSchema, type Schema, type SchemaError } from './schema.js';
@@ -34,7 +34,9 @@ export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
 function advised(error: SchemaError, root: Tree): Complaint {
   const said = complaint(error, root);
   if (error.keyword === 'additionalProperties' || error.keyword === 'required') return said;
-  const hint = isSecret(error.path) ? undefined : advice(root, error.path, definitionOf(error.schema));
+  const hint = isSecret(error.path)
+    ? headersAdvice(root, error.path)
+    : advice(root, error.path, definitionOf(error.schema), error.schema.type);
   return hint === undefined ? said : { ...said, hint };
 }
 

@@ -190,17 +190,31 @@ it.each([
   // --- access
   ['  a: { target: 1, access: { pin: 1234 } }', '`pin` must be text | Put the value in quotes.'],
   ['  a: { target: 1, access: { pin: "12" } }', '`pin` is shorter than 4 characters'],
-  [
-    '  a: { target: 1, pin: "1234" }',
-    'unknown key "pin" in service "a" | `pin` belongs in `access` of a service.',
-  ],
+  ['  a: { target: 1, pin: "1234" }', 'unknown key "pin" in service "a" | Write `access: { pin: … }`.'],
   [
     '  a: { target: 1, access: { allowIps: [10.0.0.0/33] } }',
-    '"10.0.0.0/33" is not an IP address or range | For example 85.99.254.169, 10.0.0.0/8 or "2001:db8::/32".',
+    '"10.0.0.0/33" is not an IP address or range: /33 is beyond /32 | For example 85.99.254.169, 10.0.0.0/8 or "2001:db8::/32".',
   ],
   [
     '  a: { target: 1, access: { allowIps: 10.0.0.1 } }',
-    '`allowIps` must be a list | For example `allowIps: ["85.99.254.169","10.0.0.0/8","2001:db8::/32"]`.',
+    '`allowIps` must be a list | Write `allowIps: [10.0.0.1]`.',
+  ],
+  [
+    '  a: { target: 1, access: { allowIps: 10.0.0.0/99 } }',
+    '`allowIps` must be a list | Write a list, for example `allowIps: [10.0.0.0/8]`. "10.0.0.0/99" is not an IP address or range: /99 is beyond /32.',
+  ],
+  ['  a: { target: 1, alpn: h2 }', '`alpn` must be a list | Write `alpn: [h2]`.'],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, headers: ["X-A: b", Cookie] } } }',
+    '`headers` must be a mapping | Write `headers: { X-A: … }`, without dashes or brackets.',
+  ],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, headers: [{ X-A: b }] } } }',
+    '`headers` must be a mapping | Write `headers: { X-A: … }`, without dashes or brackets.',
+  ],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, headers: ["b"] } } }',
+    '`headers` must be a mapping | For example `headers: {"X-Env":"demo","Cookie":null}`.',
   ],
   // --- certificates, domains, protocols
   ['  a: { target: 1, tls: { cert: x } }', '`key` is missing: `cert` and `key` must be used together'],
@@ -214,7 +228,6 @@ it.each([
     '"shop" is not a full domain name | Write it in full, for example shop.example.com. For a name on the relay, use `name`.',
   ],
   ['  a: { target: 1, hostname: "x y" }', '"x y" is not a hostname'],
-  ['  a: { target: 1, alpn: h2 }', '`alpn` must be a list | For example `alpn: ["h2","http/1.1"]`.'],
   ['  a: { target: 1, alpn: [h2, h2] }', '`alpn` has the same entry twice: entries 1 and 2'],
   [
     '  a: { target: 1, alpn: [acme-tls/1] }',

@@ -100,6 +100,8 @@ const HOMES: readonly (readonly [definition: string, home: string])[] = [
 /** A hint for a key that exists elsewhere or under another name. Undefined for an unknown key. */
 export function misplaced(key: string, path: Path, root: Tree, schema: Schema): string | undefined {
   const value = treeAt(root, [...path, key]);
+  const has = (definition: string, name: string): boolean =>
+    Object.hasOwn(schema.$defs?.[definition]?.properties ?? {}, name);
   if (path[0] === 'services' && path.length === 2 && COMPOSE_KEYS.has(key))
     return 'Docker Compose has this key, and Portal does not. Remove it.';
   const synonym = synonymOf(key, path, schema);
@@ -111,7 +113,9 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
   }
   if (path.length > 0 && Object.hasOwn(schema.properties ?? {}, key))
     return `\`${key}\` belongs at the top level.`;
-  const home = HOMES.find(([name]) => Object.hasOwn(schema.$defs?.[name]?.properties ?? {}, key));
+  if (path[0] === 'services' && path.length === 2 && has('access', key))
+    return `Write \`access: { ${key}: … }\`.`;
+  const home = HOMES.find(([name]) => has(name, key));
   return home && `\`${key}\` belongs in ${home[1]}.`;
 }
 

@@ -22,15 +22,20 @@ describe('the notation of a range', () => {
     '10.0.0',
     '010.0.0.1',
     '0x0a.0.0.1',
-    '10.0.0.0/33',
     '10.0.0.0/08',
     '10.0.0.0/-1',
     '10.0.0.0/8/8',
     '10.0.0.0/',
     'fe80::1%eth0',
-    '2001:db8::/129',
     ' 10.0.0.1',
   ])('%s is invalid', (text) => expect(rangeProblem(text)).toBe('is not an IP address or range'));
+
+  it.each([
+    ['10.0.0.0/33', '/33 is beyond /32'],
+    ['2001:db8::/129', '/129 is beyond /128'],
+  ])('names the prefix of %s', (text, why) =>
+    expect(rangeProblem(text)).toBe(`is not an IP address or range: ${why}`),
+  );
 
   it('rejects an address inside a range and names the range', () => {
     expect(rangeProblem('10.1.2.3/8')).toContain('write 10.0.0.0/8');

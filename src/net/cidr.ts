@@ -12,8 +12,9 @@ export function rangeProblem(text: string): string | undefined {
   const family = isIP(address);
   if (family === 0 || address.includes('%') || rest.length > 0) return 'is not an IP address or range';
   if (prefix === undefined) return undefined;
-  if (!/^(0|[1-9]\d{0,2})$/.test(prefix) || Number(prefix) > (family === 4 ? 32 : 128))
-    return 'is not an IP address or range';
+  if (!/^(0|[1-9]\d{0,2})$/.test(prefix)) return 'is not an IP address or range';
+  const longest = family === 4 ? 32 : 128;
+  if (Number(prefix) > longest) return `is not an IP address or range: /${prefix} is beyond /${longest}`;
   const network = beginningOf(text, family);
   return network === ipaddr.parse(address).toString()
     ? undefined
