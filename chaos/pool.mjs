@@ -16,7 +16,7 @@ export class Pool {
   #lanes = new Map();
   /** It restarted, and not every service has reported its relays yet. */
   #isNew = false;
-  /** Until when a relay may still keep leases of an agent that could not say goodbye. */
+  /** Until when a relay may still keep leases of an agent that could not close them. */
   #leftAt = new Map();
 
   /**

@@ -5,8 +5,8 @@ import { createServer as createTlsServer } from 'node:tls';
 import { options, tell } from './lib.mjs';
 
 /**
- * A relay or an agent in a few lines of Node, without limits, accounts or encryption between the two: what the same way costs
- * at least. With `cert` and `key` it ends TLS, as an agent does.
+ * A relay or an agent in a few lines of Node, without limits, accounts or encryption between the two: the minimum cost of
+ * the same path. With `cert` and `key` it ends TLS, as an agent does.
  */
 
 const HOST = '127.0.0.1';

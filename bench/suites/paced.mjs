@@ -6,7 +6,7 @@ import { atFullSpeed } from './requests.mjs';
 const EVERY_MS = 20;
 
 /**
- * One visitor with one connection who asks 50 times a second: what a request takes on a machine that has time. Before that,
+ * One visitor with one connection who asks 50 times a second: the time of a request on a machine that is not busy. Before that,
  * 32 visitors at full speed let Node compile the contenders.
  */
 export async function paced(world) {

@@ -5,7 +5,7 @@ const START = 'import { createRequire as createRequireOfNode } from "node:module
 const REQUIRE = 'const requireOfNode = createRequireOfNode(import.meta.url);';
 
 /**
- * A plugin that has chunks require Node's own modules. An import reads every export of the module, also those that are
+ * A plugin that makes chunks require Node's own modules. An import reads every export of the module, also those that are
  * getters and load more: on Node 24, importing `node:http` loads the client behind `fetch` and takes 35 ms, requiring it 3.
  */
 export function requiredBuiltins() {

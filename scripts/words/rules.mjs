@@ -219,6 +219,33 @@ export const RULES = [
     'this is no certificate',
     'there is no certificate',
   ),
+  rule(
+    /\bgrowing pauses\b/,
+    '"increasing delays" or "backs off"',
+    'it retries with growing pauses',
+    'it retries with increasing delays',
+  ),
+  rule(
+    /\bno (agent|relay|process|service) runs\b|\balready runs (for|as)\b/i,
+    '"is running"',
+    'no agent runs for this file',
+    'no agent is running for this file',
+  ),
+  rule(/\bthe own \w+/, '"its own …"', 'use the own domain of the relay', "use the relay's own domain"),
+  rule(/\bsays? so (when|where|if)\b/, '"reports …"', 'says so when it cannot be read', 'its log says so'),
+  rule(
+    /\bleft alone\b|\bleav(e|es|ing) (\w+ ){1,3}alone\b/,
+    '"unchanged" or "does not change"',
+    'the file is left alone',
+    'the file stays unchanged',
+  ),
+  rule(
+    /\b(break|breaks|broke|broken|breaking) off\b/,
+    '"interrupted" or "truncated"',
+    'a message that breaks off',
+    'the connection breaks',
+  ),
+  rule(/\bneeds? each other\b/, '"must be used together"', '--cert and --key need each other', 'they meet'),
 ];
 
 function rule(pattern, say, wrong, right) {

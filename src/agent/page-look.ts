@@ -10,7 +10,7 @@ interface PageText {
   readonly text: string;
   /** What the owner of the service can do. Words in backticks are code. */
   readonly owner?: string;
-  /** A browser reloads the page after so many seconds, then less often. */
+  /** A browser reloads the page after this many seconds, then less often. */
   readonly retryAfterS?: number;
   /** HTML between the text and the owner's part; the caller escapes it. */
   readonly form?: string;

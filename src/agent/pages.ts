@@ -21,7 +21,7 @@ interface Words {
   readonly title: string;
   readonly text: string;
   readonly owner?: string;
-  /** A browser asks again after so many seconds, then less often, and programs are told to. */
+  /** A browser retries after this many seconds, then less often. Programs get the time in Retry-After. */
   readonly retryAfterS?: number;
 }
 

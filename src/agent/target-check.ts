@@ -14,7 +14,7 @@ const FORWARDER_MS = 100;
 export interface CheckOptions {
   /** It did not answer before, so only a connection proves that it does now. */
   readonly isDoubted: boolean;
-  /** It answered before: an open port is enough. Its TLS is left alone. */
+  /** It answered before: an open port is enough. Its TLS is not checked. */
   readonly isRoutine?: boolean;
   readonly signal: AbortSignal;
 }

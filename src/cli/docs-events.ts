@@ -31,7 +31,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`error\` | the command fails | code, message, hint |
 | \`dropped\` | the reader was too slow, and lines are missing here | lines: how many |
 
-A service that returns to a relay while its previous visitors finish there has two leases for a while. \`lease\` tells which one is \`draining\` or
+A service that returns to a relay while its previous visitors finish there has two leases for a while. \`lease\` shows which one is \`draining\` or
 \`closed\`.
 
 ### How Portal notices that a service stops
@@ -45,7 +45,7 @@ view, the inspector and these events agree. Visits count as checks, and \`health
 | a port elsewhere, a port on macOS or Windows, a unix socket | opens a TCP connection and closes it; sends nothing, except the PROXY header if \`proxyProtocol\` is set | 15 s at first, then up to 60 s |
 | mode \`udp\` | as in the first row; elsewhere none, because a datagram would reach the service | 3 s, or never |
 
-A service that does not answer is asked after half a second, then up to every 3 seconds. In mode \`udp\` the live view shows no ✓: an open port does not
+A service that does not answer is checked again after half a second, then up to every 3 seconds. In mode \`udp\` the live view shows no ✓: an open port does not
 show that a service answers.
 
 ### Notices

@@ -97,7 +97,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal relay', does: 'serve *.localhost, with a certificate issued by your local CA' },
     {
       run: 'portal relay --domain relay.example.com --listen 0.0.0.0:443 --cert chain.pem --key key.pem',
-      does: 'serve everyone',
+      does: 'run a public relay',
     },
     {
       run: 'portal relay --domain relay.example.com --listen 0.0.0.0:443 --acme --acme-email ops@example.com',

@@ -16,7 +16,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   await exit(context, await run(context));
 }
 
-/** Runs a command in `context`, and leaves the process alone. */
+/** Runs a command in `context`, without changing the process. */
 export async function run(context: ReturnType<typeof createContext>): Promise<ExitCode> {
   let code: ExitCode = 0;
   const program = createProgram({

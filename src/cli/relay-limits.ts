@@ -59,7 +59,7 @@ export function limitsHelp(): string {
   );
   return [
     '',
-    'Limits, with their defaults. Durations are in ms, or such as 30s; sizes are in bytes, or such as 10M:',
+    'Limits, with their defaults. Durations are in ms or with a unit (30s), sizes in bytes or with a unit (10M):',
     ...lines,
   ].join('\n');
 }
@@ -68,7 +68,7 @@ export function limitsHelp(): string {
 export function limitsTable(): string {
   const rows = LIMIT_NAMES.map((name) => `| \`${name}\` | ${defaultOf(name)} | ${ADJUSTABLE[name].what} |`);
   return [
-    'Repeat `--limit` for each limit. Durations are in milliseconds, or such as `30s`, `5m`, `2h`, `7d`. Sizes are in bytes, or such as `64K`, `10M`.',
+    'Repeat `--limit` for each limit. Durations are in milliseconds, or with a unit: `30s`, `5m`, `2h`, `7d`. Sizes are in bytes, or with a unit: `64K`, `10M`.',
     ['| limit | default | what |', '|---|--:|---|', ...rows].join('\n'),
   ].join('\n\n');
 }

@@ -3,7 +3,7 @@ import { Scope } from '../lib/scope.js';
 import { loadConfig, type LoadOptions, type LoadResult } from './load.js';
 import { watchInputs } from './watch.js';
 
-/** How long a text that is invalid, or lacks services, may stand before it is told: editors and people save in steps. */
+/** How long a text that is invalid, or lacks services, may last before it is reported: editors and people save in steps. */
 const HALF_SAVE_MS = 150;
 
 export interface FollowOptions {
@@ -68,7 +68,7 @@ class Follower {
   readonly #load: LoadOptions;
   readonly #scope = new Scope();
   #told: string | undefined;
-  /** Of the last good load that was told. */
+  /** Of the last good load that was reported. */
   #services: readonly string[] = [];
   #stale = false;
   #running: Promise<void> | undefined;

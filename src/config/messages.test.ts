@@ -18,7 +18,7 @@ async function said(services: string, rest = ''): Promise<string[]> {
 const DOT_SEGMENT = (route: string): string =>
   `the route "${route}" is ambiguous | Use plain characters: no escapes, no \`;\` or backslash, no double slash, no dot segments.`;
 
-// Each line is a mistake that people make, and what they are told.
+// Each line is a mistake that people make, and its message.
 it.each([
   // --- targets
   ['  a: 70000', '70000 is out of range: service "a" takes 1 to 65535'],

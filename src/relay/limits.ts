@@ -24,7 +24,7 @@ export const ADJUSTABLE = {
     what: "connections to the relay's own HTTP surface, until their upgrade or hello",
   },
   maxConnectionsPerAddress: {
-    what: 'connections of one address to the public ports, without data connections',
+    what: 'connections of one address to the public ports, not counting data connections',
     ...OR_NONE,
   },
   handshakeMs: { what: 'timeout from the WebSocket opening to `welcome`' },

@@ -97,7 +97,7 @@ it(
   },
 );
 
-it('also queries relays that the running agent found in a list, and says so if it cannot', async () => {
+it('also queries relays that the running agent found in a list, and reports if it cannot', async () => {
   const { port } = await httpService((_request, response) => response.end('hello'));
   const at = await relay();
   const person = await Person.create();

@@ -310,7 +310,7 @@ it('an HTTP/2 visitor who vanishes leaves nothing open', async () => {
   session.request({ ':path': '/', ':authority': at.host }).on('error', () => undefined);
   await arrived;
   session.destroy();
-  // The target is told, and the visitor is no longer counted.
+  // The target notices, and the visitor is no longer counted.
   await left;
   await expect.poll(() => at.handler.traffic().visitors).toBe(0);
 });

@@ -43,7 +43,7 @@ describe('a pool with a registry', () => {
     expect(one.events.filter(({ event }) => event === 'applied')).toHaveLength(1);
   });
 
-  it('replaces a failing relay, leaves other services alone, and does not fail back', async () => {
+  it('replaces a failing relay, does not affect other services, and does not fail back', async () => {
     const [fixed, ...listed] = await relays(4);
     const { file } = await registry(...listed);
     const { port } = await http();

@@ -49,7 +49,7 @@ export async function load() {
             address === undefined || /^0x[0-9a-fA-F]{40}$/.test(address),
             `${address} is not an address`,
           );
-          assert(ca === undefined || options.isFile, 'a list from elsewhere than a file names a file');
+          assert(ca === undefined || options.isFile, 'a list that is not a file names a file');
           assert(!options.signedAlone || address !== undefined, 'an unsigned entry was accepted');
         }
         assert(list.skipped.length <= 6, 'too many reasons');

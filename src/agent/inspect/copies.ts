@@ -15,7 +15,7 @@ export function asHttpie(details: RequestDetails, body: Uint8Array): string {
   for (const { name, value } of request.headers) {
     if (!OWN.has(name.toLowerCase())) parts.push(word(item(name, value)));
   }
-  // HTTPie takes a body for JSON unless it is told otherwise.
+  // HTTPie treats a body as JSON by default.
   const hasType = request.headers.some(({ name }) => name.toLowerCase() === 'content-type');
   if (body.length > 0 && !hasType) parts.push('Content-Type:');
   const command = parts.join(' \\\n  ');

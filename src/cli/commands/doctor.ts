@@ -135,7 +135,7 @@ async function runningAgent(context: Context, file: string | undefined): Promise
   try {
     return await checkAgent(await findAgent(context, { file }));
   } catch (error) {
-    // No agent runs for standard input.
+    // No agent is running for standard input.
     if (error instanceof PortalError && error.code === 'usage') return undefined;
     throw error;
   }

@@ -81,7 +81,10 @@ export function addExpose(program: Command, execute: Execute): void {
     .command('expose')
     .description('publish one local service without a file')
     .argument('[target]', 'a port, host:port, unix:/path or http(s)://host:port')
-    .option('--name <label>', 'set its name on the relay (default: made from your identity and the target)')
+    .option(
+      '--name <label>',
+      'set its name on the relay (default: derived from your identity and the target)',
+    )
     .option('--tcp', 'publish it on a raw TCP port of the relay')
     .option('--udp', 'publish it on a UDP port of the relay')
     .option('--udp-addr <target>', 'forward datagrams here, and publish the target as well')

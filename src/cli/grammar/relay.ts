@@ -49,7 +49,7 @@ function addCertificate(relay: Command): void {
     .option('--key <file>', 'use this private key for the certificate, PEM')
     .option('--acme', "get the certificate from a public CA over ACME, and agree to the CA's terms")
     .option('--acme-directory <url>', "use this ACME directory (default: Let's Encrypt)")
-    .option('--acme-email <address>', 'give the CA this address for its messages')
+    .option('--acme-email <address>', 'give the CA this contact address')
     .option('--acme-ca <file>', "trust this CA for the directory's own HTTPS, PEM, if it is private")
     .addOption(
       list(

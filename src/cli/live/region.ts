@@ -19,7 +19,7 @@ export interface Terminal {
 const BEGIN = '\u001B[?2026h';
 const END = '\u001B[?2026l';
 
-/** So many printed lines are drawn again after a change of size. */
+/** How many printed lines are redrawn after a change of size. */
 const RECENT = 200;
 
 /** The last lines of a terminal, drawn again and again; lines that are printed scroll away above them. */

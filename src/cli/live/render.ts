@@ -21,7 +21,7 @@ export interface Screen {
 const MAX_REQUESTS = 5;
 /** If there are more relays, they share one line. */
 const MAX_RELAYS = 3;
-/** Of more relays, so many lost ones have lines of their own. */
+/** With many relays, how many lost ones get a line each. */
 const MAX_LOST = 2;
 
 /** The lines of the live view, as many as fit. It never breaks a URL: a long URL gets its own lines. */

@@ -28,7 +28,7 @@ export class HowToReach {
   #isAnnounced = false;
   /** Services with a certificate of the local CA. */
   #local: ReadonlySet<string> = new Set();
-  /** The first URL of each service, from `ready` on until the hint is told. */
+  /** The first URL of each service, from `ready` on until the hint is printed. */
   readonly #urls = new Map<string, string>();
   readonly #servedAs = new Map<string, ServedAs>();
 
