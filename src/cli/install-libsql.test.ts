@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../test/support/folder.js';
+import { shellQuote } from '../lib/shell-quote.js';
 import { installLibsql } from './install-libsql.js';
 
 /** A package folder below `above`, in which npm keeps a package.json or not. */
@@ -33,5 +34,5 @@ it('npx gets both packages', async () => {
 it('a checkout installs its development packages', async () => {
   const folder = await temporaryFolder();
   expect(installLibsql(folder, folder)).toBe('npm ci');
-  expect(installLibsql(folder, '/')).toBe(`npm ci --prefix ${folder}`);
+  expect(installLibsql(folder, '/')).toBe(`npm ci --prefix ${shellQuote(folder)}`);
 });
