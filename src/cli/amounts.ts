@@ -18,12 +18,39 @@ export function parseBytes(text: string): number | undefined {
 
 /** `5s`, `3m`, `2h`, `4d`: one unit is enough to see whether it is new. */
 export function formatAge(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  if (seconds < 60) return `${seconds}s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
-  return `${Math.floor(seconds / 86_400)}d`;
+  const [amount, unit] = inLargestUnit(ms);
+  return `${amount}${unit.charAt(0)}`;
 }
+
+/** `just now`, `5 seconds ago`, `1 hour ago`, for sentences. */
+export function formatAgo(ms: number): string {
+  const [amount, unit] = inLargestUnit(ms);
+  return unit === 'second' && amount === 0 ? 'just now' : `${counted(amount, unit)} ago`;
+}
+
+/** `2 March 2027 (in 92 days)`, in UTC; a time in the past has only its date. */
+export function formatEnd(end: Date, now: number = Date.now()): string {
+  const day = end.toLocaleDateString('en-GB', {
+    day: 'numeric',
+    month: 'long',
+    year: 'numeric',
+    timeZone: 'UTC',
+  });
+  const left = end.getTime() - now;
+  return left < 0 ? day : `${day} (in ${counted(...inLargestUnit(left))})`;
+}
+
+type Unit = 'second' | 'minute' | 'hour' | 'day';
+
+function inLargestUnit(ms: number): [amount: number, unit: Unit] {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return [seconds, 'second'];
+  if (seconds < 3600) return [Math.floor(seconds / 60), 'minute'];
+  if (seconds < 86_400) return [Math.floor(seconds / 3600), 'hour'];
+  return [Math.floor(seconds / 86_400), 'day'];
+}
+
+const counted = (amount: number, unit: Unit): string => `${amount} ${unit}${amount === 1 ? '' : 's'}`;
 
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];

@@ -6,6 +6,7 @@ import { ERRORS } from '../lib/error-codes.js';
 import { PortalError, asPortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import type { Context, ExitCode } from './context.js';
 import { jsonLine } from './print.js';
+import { parserWords } from './parser-words.js';
 import { createStyle, printable } from './style.js';
 import { explainUnwritable } from './unwritable.js';
 
@@ -108,9 +109,7 @@ function countProblems(problems: readonly Problem[]): string {
   return files ? `${count} in ${files}` : count;
 }
 
-/** Commander's message is "error: what\n(Did you mean …?)". */
 function fromCommander(error: CommanderError): PortalError {
-  const [what = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
-  const hint = suggestion?.replace(/^\(|\)$/g, '');
-  return new PortalError('usage', what, hint ? { hint } : {});
+  const { message, hint } = parserWords(error);
+  return new PortalError('usage', message, hint ? { hint } : {});
 }

@@ -4,6 +4,7 @@ import { createContext, type Context, type ExitCode } from './context.js';
 import { reportFailure } from './failure.js';
 import { commandNamed } from './help.js';
 import { holdInterrupts } from './interrupts.js';
+import { parserWords } from './parser-words.js';
 import { createProgram } from './program.js';
 import type { Verbosity } from './verbosity.js';
 
@@ -46,8 +47,7 @@ async function hinted(error: unknown, argv: readonly string[]): Promise<unknown>
   const { otherToolHint } = await import('./other-tools.js');
   const hint = otherToolHint(error, argv);
   if (hint === undefined) return error;
-  const [what = ''] = error.message.replace(/^error: /, '').split('\n');
-  return new PortalError('usage', what, { hint });
+  return new PortalError('usage', parserWords(error).message, { hint });
 }
 
 function verbosityOf({ quiet, verbose }: { quiet?: true; verbose?: true }): Verbosity {

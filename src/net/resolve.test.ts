@@ -1,5 +1,11 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { addressesByFamily, RESOLUTION_DELAY_MS, type Resolved, type Resolver } from './resolve.js';
+import {
+  addressesByFamily,
+  allAddresses,
+  RESOLUTION_DELAY_MS,
+  type Resolved,
+  type Resolver,
+} from './resolve.js';
 import { addressesOf, remember, type TcpTarget } from './target-addresses.js';
 
 afterEach(() => {
@@ -35,6 +41,22 @@ it('uses both families, in any order of answers', async () => {
   names.answer(6, ['2001:db8::1']);
   names.answer(4, ['192.0.2.1']);
   expect(await found).toEqual({ 4: ['192.0.2.1'], 6: ['2001:db8::1'] });
+});
+
+it('lists the addresses of both families, the preferred one first', async () => {
+  const names = resolver();
+  const found = allAddresses('db.test', names);
+  names.answer(4, ['192.0.2.1']);
+  names.answer(6, ['2001:db8::1']);
+  expect(await found).toEqual(['2001:db8::1', '192.0.2.1']);
+  const none = allAddresses('db.test', names);
+  names.answer(4, [], missing('EAI_AGAIN'));
+  names.answer(6, [], missing('ENOTFOUND'));
+  await expect(none).rejects.toMatchObject({ code: 'EAI_AGAIN' });
+});
+
+it('finds names of this machine without asking, as doctor and agents need them', async () => {
+  expect(await allAddresses('relay.localhost')).toEqual(['127.0.0.1', '::1']);
 });
 
 it('one family without an address does not affect the other', async () => {

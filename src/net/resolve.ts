@@ -19,7 +19,7 @@ export interface Resolver {
 const LOOPBACK = { 4: ['127.0.0.1'], 6: ['::1'] } as const;
 
 /** These names mean this machine, whatever its hosts file contains (RFC 6761 §6.3). */
-function isLocalhost(name: string): boolean {
+export function isLocalhost(name: string): boolean {
   return /^(?:.+\.)?localhost\.?$/i.test(name);
 }
 
@@ -52,6 +52,23 @@ export const systemResolver: Resolver = {
     }
   },
 };
+
+/** Every address of `name`, those of the family to try first in front. Rejects if it has none. */
+export function allAddresses(name: string, resolver: Resolver = systemResolver): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    const found: Partial<Record<Family, readonly string[]>> = {};
+    let failure: Error | undefined;
+    resolver.resolve(name, (family, addresses, error) => {
+      found[family] = addresses;
+      // A server failure says more than "not found".
+      if (!failure || systemCode(failure) === 'ENOTFOUND') failure = error ?? failure;
+      if (!found[4] || !found[6]) return;
+      const all = resolver.first(name) === 4 ? [...found[4], ...found[6]] : [...found[6], ...found[4]];
+      if (all.length > 0) resolve(all);
+      else reject(failure ?? notFound(name));
+    });
+  });
+}
 
 /** How long to wait for the second family after the first has answered (RFC 8305 §3). */
 export const RESOLUTION_DELAY_MS = 50;

@@ -1,5 +1,5 @@
 import type { ServiceView } from '../../protocol/agents.js';
-import { formatAge, formatBytes } from '../amounts.js';
+import { formatAge, formatAgo, formatBytes } from '../amounts.js';
 import { columns } from '../print.js';
 import { printable, type Style } from '../style.js';
 import type { Merged, MergedAgent } from './merge.js';
@@ -17,20 +17,18 @@ export function describeAgents({ agents, names }: Merged, style: Style, now: num
 
 function describeAgent(agent: MergedAgent, style: Style, now: number): string[] {
   const { id, identity, own, machine, version, state, since, lastSeen, from, services, relays } = agent;
-  const ago = (time: string): string => formatAge(now - Date.parse(time));
+  const ago = (time: string): string => formatAgo(now - Date.parse(time));
   const name = printable(machine ?? 'unnamed machine');
   if (state === 'disconnected')
     return [
-      style.dim(
-        `${name} · disconnected, last seen ${ago(lastSeen)} ago at ${relays.map(printable).join(', ')}`,
-      ),
+      style.dim(`${name} · disconnected, last seen ${ago(lastSeen)} at ${relays.map(printable).join(', ')}`),
       '',
     ];
   const head = [
     name,
     state === 'connected' && since !== undefined
-      ? `connected ${ago(since)}`
-      : `reconnecting, last seen ${ago(lastSeen)} ago`,
+      ? `connected ${formatAge(now - Date.parse(since))}`
+      : `reconnecting, last seen ${ago(lastSeen)}`,
     ...(id === undefined ? [] : [`id ${id}`]),
     ...(version === undefined ? [] : [`portal ${printable(version)}`]),
     ...(from === undefined ? [] : [`from ${printable(from)}`]),

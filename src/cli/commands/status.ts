@@ -13,7 +13,7 @@ import {
   relayName,
   UNPROVEN,
 } from '../reporters/describe.js';
-import { formatAge, formatBytes } from '../amounts.js';
+import { formatAge, formatAgo, formatBytes } from '../amounts.js';
 import { createStyle, printable, type Style } from '../style.js';
 
 interface Options {
@@ -104,7 +104,7 @@ function describeLeases(
     ...onRelay(relayName(lease.relay)),
     targetOf(lease),
     lease.servedAs,
-    lease.provenAt === undefined ? 'never' : `${formatAge(now - Date.parse(lease.provenAt))} ago`,
+    lease.provenAt === undefined ? 'never' : formatAgo(now - Date.parse(lease.provenAt)),
     String(lease.visitors),
     formatBytes(lease.bytesIn),
     formatBytes(lease.bytesOut),

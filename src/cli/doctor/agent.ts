@@ -2,7 +2,7 @@ import type { LeaseStatus } from '../../agent/status.js';
 import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';
-import { formatAge } from '../amounts.js';
+import { formatAgo } from '../amounts.js';
 import { describeUnproven, relayName } from '../reporters/describe.js';
 import { Subject } from './report.js';
 
@@ -41,7 +41,7 @@ const HINT_UNPROVEN =
 
 /** The agent proves most modes by a visit of its own; undefined for others. */
 const visited = (at: string | undefined): string =>
-  at === undefined ? '' : `; the agent's own visit got through ${formatAge(Date.now() - Date.parse(at))} ago`;
+  at === undefined ? '' : `; the agent's own visit got through ${formatAgo(Date.now() - Date.parse(at))}`;
 
 /** @param isReady whether the service is ready on any relay */
 function checkLease(lease: LeaseStatus, subject: Subject, isReady: boolean): void {

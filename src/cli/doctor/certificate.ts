@@ -5,6 +5,7 @@ import { exchange } from '../../certificates/acme/transport.js';
 import { LETS_ENCRYPT, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
 import { readConfined } from '../../lib/confined.js';
 import { cannotRead, PortalError } from '../../lib/errors.js';
+import { formatEnd } from '../amounts.js';
 import { proxyFor } from '../proxy.js';
 import type { Subject } from './report.js';
 import type { ServiceContext } from './service.js';
@@ -38,14 +39,16 @@ async function checkFiles(
 ): Promise<void> {
   try {
     const { notAfter } = await readCertificateFiles(tls, hostname);
-    const message = `${tls.certFile} is valid for ${hostname} until ${notAfter.toISOString()}`;
+    const message = `${tls.certFile} is valid for ${hostname} until ${formatEnd(notAfter)}`;
+    const facts = { expiresAt: notAfter.toISOString() };
     if (notAfter.getTime() - Date.now() < SOON_MS)
       subject.warning(
         'service.certificate',
         message,
         'Renew it. The agent loads the new file automatically.',
+        facts,
       );
-    else subject.ok('service.certificate', message);
+    else subject.ok('service.certificate', message, facts);
   } catch (error) {
     subject.failed('service.certificate', error);
   }
@@ -67,13 +70,15 @@ async function checkAcme(
     else if (stored.notAfter.getTime() > Date.now())
       subject.ok(
         'service.certificate',
-        `the stored certificate for ${hostname} is valid until ${stored.notAfter.toISOString()}`,
+        `the stored certificate for ${hostname} is valid until ${formatEnd(stored.notAfter)}`,
+        { expiresAt: stored.notAfter.toISOString() },
       );
     else
       subject.warning(
         'service.certificate',
-        `the stored certificate for ${hostname} expired on ${stored.notAfter.toISOString()}`,
+        `the stored certificate for ${hostname} expired on ${formatEnd(stored.notAfter)}`,
         'Run `portal up`: it orders a new one automatically.',
+        { expiresAt: stored.notAfter.toISOString() },
       );
   } catch (error) {
     subject.failed('service.certificate', error);

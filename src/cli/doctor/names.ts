@@ -2,6 +2,7 @@ import { promises as dns } from 'node:dns';
 import { isIP } from 'node:net';
 import { systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
+import { allAddresses, isLocalhost } from '../../net/resolve.js';
 
 const LOOKUP_MS = 5_000;
 const ABSENT = new Set(['ENOTFOUND', 'ENODATA']);
@@ -23,16 +24,15 @@ export class Names {
     if (!this.#isSystem) this.#resolver.setServers(servers);
   }
 
-  /** Looks up a host as other programs on this machine do, including the hosts file. */
+  /** Looks up a host as agents do, including the hosts file. */
   async ofMachine(host: string): Promise<string[]> {
     if (isIP(host) !== 0) return [host];
-    return orNone(async () => (await dns.lookup(host, { all: true })).map(({ address }) => address));
+    return orNone(() => allAddresses(host));
   }
 
   /** Looks up a host in DNS, and follows aliases. */
   async addresses(host: string): Promise<string[]> {
-    if (this.#isSystem && (host === 'localhost' || host.endsWith('.localhost')))
-      return this.ofMachine('localhost');
+    if (this.#isSystem && isLocalhost(host)) return this.ofMachine(host);
     const [four, six] = await Promise.all([
       orNone(() => this.#resolver.resolve4(host)),
       orNone(() => this.#resolver.resolve6(host)),

@@ -9,11 +9,13 @@ import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock
 import { ERRORS } from '../../lib/error-codes.js';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
+import { isLocalhost } from '../../net/resolve.js';
 import { proxyName, type ProxyServer } from '../../net/proxy/server.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
 import { LIMITS, PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
 import { endpointOf } from '../../reconcile/endpoint.js';
 import { proxyFor } from '../proxy.js';
+import { formatEnd } from '../amounts.js';
 import { checkAddresses } from './addresses.js';
 import { checkChain } from './chain.js';
 import type { Names } from './names.js';
@@ -94,7 +96,8 @@ export async function checkRelay(
     );
     return { subject, facts: { ...facts, addresses } };
   }
-  if (proxy === undefined) await checkAddresses(addresses, facts.port, subject);
+  // Names of this machine have both loopback addresses, and a relay may listen on one.
+  if (proxy === undefined && !isLocalhost(domain)) await checkAddresses(addresses, facts.port, subject);
   const descriptor = await checkConnection(spec, proxy, services, context.locked, subject);
   return { subject, facts: { ...facts, addresses }, ...(descriptor && { descriptor }) };
 }
@@ -165,10 +168,14 @@ async function checkConnection(
     if (end.getTime() - Date.now() < SOON_MS)
       subject.warning(
         step,
-        `its certificate expires on ${end.toISOString()}`,
+        `its certificate expires on ${formatEnd(end)}`,
         'Tell the operator of the relay.',
+        { expiresAt: end.toISOString() },
       );
-    else subject.ok(step, `its certificate is trusted, until ${end.toISOString()}`);
+    else
+      subject.ok(step, `its certificate is trusted, until ${formatEnd(end)}`, {
+        expiresAt: end.toISOString(),
+      });
     step = 'relay.descriptor';
     const descriptor = checkDescriptor(await describe(endpoint), url, services, subject);
     if (descriptor && locked) checkKey(descriptor.address, locked.get(url.origin), subject);

@@ -13,7 +13,12 @@ export interface Finding {
   readonly message: string;
   /** How to fix it. */
   readonly hint?: string;
+  /** When the certificate of the check ends, for programs (ISO 8601). */
+  readonly expiresAt?: string;
 }
+
+/** What programs read besides the message. */
+type Facts = Pick<Finding, 'expiresAt'>;
 
 /** The findings about one subject, in order. */
 export class Subject {
@@ -24,12 +29,12 @@ export class Subject {
     this.about = about;
   }
 
-  ok(check: string, message: string): void {
-    this.#add('ok', check, message);
+  ok(check: string, message: string, facts?: Facts): void {
+    this.#add('ok', check, message, undefined, facts);
   }
 
-  warning(check: string, message: string, hint?: string): void {
-    this.#add('warning', check, message, hint);
+  warning(check: string, message: string, hint?: string, facts?: Facts): void {
+    this.#add('warning', check, message, hint, facts);
   }
 
   problem(check: string, message: string, hint?: string): void {
@@ -42,13 +47,14 @@ export class Subject {
     this.#add('problem', check, message, hint ?? ERRORS[code].remedy);
   }
 
-  #add(level: Level, check: string, message: string, hint?: string): void {
+  #add(level: Level, check: string, message: string, hint?: string, facts: Facts = {}): void {
     this.findings.push({
       check,
       about: this.about,
       level,
       message,
       ...(hint !== undefined && { hint }),
+      ...facts,
     });
   }
 }

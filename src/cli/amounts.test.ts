@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { formatAge, formatAgo, formatEnd } from './amounts.js';
+
+it.each([
+  [0, '0s', 'just now'],
+  [-5_000, '0s', 'just now'],
+  [1_000, '1s', '1 second ago'],
+  [59_999, '59s', '59 seconds ago'],
+  [120_000, '2m', '2 minutes ago'],
+  [3_600_000, '1h', '1 hour ago'],
+  [3 * 86_400_000, '3d', '3 days ago'],
+])('an age of %d ms is short in tables and a sentence elsewhere', (ms, short, long) => {
+  expect([formatAge(ms), formatAgo(ms)]).toEqual([short, long]);
+});
+
+it('shows the day on which something ends, and how long that is from now', () => {
+  const end = new Date('2027-03-02T23:30:00Z');
+  expect(formatEnd(end, Date.parse('2026-11-30T21:00:00Z'))).toBe('2 March 2027 (in 92 days)');
+  expect(formatEnd(end, Date.parse('2027-03-02T22:30:00Z'))).toBe('2 March 2027 (in 1 hour)');
+  expect(formatEnd(end, Date.parse('2027-03-03T00:00:00Z'))).toBe('2 March 2027');
+});
