@@ -63,10 +63,29 @@ endpoints:
   expect(await converted('ngrok.yml', text)).toEqual({
     services: { web: { target: 3000, name: 'calm-cat' }, 'service-2': { mode: 'tcp', target: 22 } },
     notes: [
-      'service-2: `traffic_policy` has no counterpart and was not converted.',
+      'service-2: `traffic_policy` was not converted: docs/guides/migrate.md lists counterparts.',
       'The authtoken is not needed: Portal has no accounts.',
     ],
   });
+});
+
+it('names every key of ngrok that it does not convert', async () => {
+  const text = `
+version: 3
+tunnels:
+  web: { addr: 3000, schemes: [https], request_header: { add: ["X-Env: dev"] }, compression: true }
+  app: { proto: tls, addr: 8443, crt: ./cert.pem, key: ./key.pem }
+endpoints:
+  - { name: db, url: "tcp://1.tcp.ngrok.io:12345", upstream: { url: "tcp://localhost:5432", proxy_protocol: 2 } }
+`;
+  expect((await converted('ngrok.yml', text)).notes).toEqual([
+    'web: `request_header` was not converted: write `routes` with `headers`.',
+    'web: `compression` has no counterpart and was not converted.',
+    'app: `crt` was not converted: write `tls: { cert, key }`.',
+    'app: `key` was not converted: write `tls: { cert, key }`.',
+    'db: the relay chooses the public port, in place of 1.tcp.ngrok.io:12345.',
+    'db: `proxy_protocol` was not converted: write `proxyProtocol: v2`.',
+  ]);
 });
 
 it('converts ingress rules of cloudflared', async () => {

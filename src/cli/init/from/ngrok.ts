@@ -3,6 +3,23 @@ import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } 
 /** Names that ngrok assigns, below its own domains. */
 const NGROK_DOMAIN = /\.ngrok(-free)?\.(app|dev|io|pizza|pro)$/;
 
+/** Keys that `addTunnel` and `addEndpoint` read, or that need no counterpart. */
+const READ = new Set(
+  'addr auth basic_auth description domain host_header hostname inspect ip_restriction metadata name proto remote_addr schemes subdomain upstream url'.split(
+    ' ',
+  ),
+);
+
+/** Keys with a counterpart that the user has to write. */
+const BY_HAND: Readonly<Record<string, string>> = {
+  crt: 'write `tls: { cert, key }`',
+  key: 'write `tls: { cert, key }`',
+  proxy_protocol: 'write `proxyProtocol: v2`',
+  request_header: 'write `routes` with `headers`',
+  response_header: 'write `routes` with `responseHeaders`',
+  traffic_policy: 'docs/guides/migrate.md lists counterparts',
+};
+
 /**
  * The configuration of an ngrok agent: `tunnels` of versions 2 and 3, `endpoints` of version 3
  * (https://ngrok.com/docs/agent/config/).
@@ -34,13 +51,10 @@ function addTunnel(name: string, tunnel: Fields, draft: Draft): void {
   if (allowed.length > 0) service.access = { allowIps: allowed };
   const added = draft.add(name, service);
   noteDomain(added, service, textOf(tunnel['domain'] ?? tunnel['hostname']), draft);
-  const remote = textOf(tunnel['remote_addr']);
-  if (remote !== undefined) draft.note(`${added}: the relay chooses the public port, in place of ${remote}.`);
+  notePort(added, textOf(tunnel['remote_addr']), draft);
   if (tunnel['auth'] !== undefined || tunnel['basic_auth'] !== undefined)
     draft.note(`${added}: Portal has no basic authentication. Use \`access: { pin: … }\`.`);
-  for (const key of ['oauth', 'oidc', 'traffic_policy', 'webhook_verification', 'circuit_breaker'])
-    if (tunnel[key] !== undefined)
-      draft.note(`${added}: \`${key}\` has no counterpart and was not converted.`);
+  noteOthers(added, tunnel, draft);
 }
 
 function addEndpoint(name: string, endpoint: Fields, draft: Draft): void {
@@ -54,8 +68,25 @@ function addEndpoint(name: string, endpoint: Fields, draft: Draft): void {
   const added = draft.add(name, service);
   if (url !== undefined && service.mode !== 'tcp')
     noteDomain(added, service, url.replace(/^[a-z]+:\/\//, '').replace(/\/.*$/, ''), draft);
-  if (endpoint['traffic_policy'] !== undefined)
-    draft.note(`${added}: \`traffic_policy\` has no counterpart and was not converted.`);
+  if (service.mode === 'tcp') notePort(added, url!.slice('tcp://'.length), draft);
+  const { proxy_protocol } = upstream;
+  noteOthers(added, { ...endpoint, ...(proxy_protocol !== undefined && { proxy_protocol }) }, draft);
+}
+
+function notePort(added: string, address: string | undefined, draft: Draft): void {
+  if (address) draft.note(`${added}: the relay chooses the public port, in place of ${address}.`);
+}
+
+/** Names each key that was not converted, so that none is lost silently. */
+function noteOthers(added: string, fields: Fields, draft: Draft): void {
+  for (const key of Object.keys(fields).filter((each) => !READ.has(each))) {
+    const what = BY_HAND[key];
+    draft.note(
+      what === undefined
+        ? `${added}: \`${key}\` has no counterpart and was not converted.`
+        : `${added}: \`${key}\` was not converted: ${what}.`,
+    );
+  }
 }
 
 /** `rewrite` sends the target's own name; `preserve` is Portal's default. */
