@@ -49,3 +49,19 @@ it('cuts long metadata, and has no column for it without any', () => {
   expect(long).not.toContain('x'.repeat(80));
   expect(lines(service('web')).join('\n')).not.toContain('METADATA');
 });
+
+const name = (use: 'free' | 'served', reservedUntil: string) => ({
+  name: use,
+  relay: 'https://relay.example',
+  ports: {},
+  use,
+  reservedUntil,
+});
+
+it('shows until when names are reserved', () => {
+  const last = (...names: ReturnType<typeof name>[]) =>
+    describeAgents({ agents: [], names }, createStyle(false), 0).at(-1);
+  expect(last(name('served', '1970-01-31T00:00:00.000Z'))).toMatch(/ yes +1970-01-31$/);
+  expect(last(name('served', '1970-01-01T00:00:30.000Z'))).toMatch(/ yes +not yet$/);
+  expect(last(name('free', '1970-01-01T00:09:30.000Z'))).toMatch(/ no +1970-01-01 00:09 UTC$/);
+});

@@ -6,12 +6,13 @@ import type { Merged, MergedAgent } from './merge.js';
 
 /** Longest metadata of a service in the table. */
 const MAX_METADATA_CHARS = 80;
+const DAY_MS = 86_400_000;
 
 /** Formats agents and names. Text from relays and other agents is made safe for the terminal. */
 export function describeAgents({ agents, names }: Merged, style: Style, now: number): string[] {
   return [
     ...(agents.length === 0 ? ['no agents'] : agents.flatMap((agent) => describeAgent(agent, style, now))),
-    ...describeNames(names, style),
+    ...describeNames(names, style, now),
   ];
 }
 
@@ -75,18 +76,24 @@ function paint(style: Style, phase: ServiceView['phase'], line: string): string 
 
 const USE = { free: 'no', served: 'yes', reconnecting: 'agent is reconnecting' } as const;
 
-function describeNames(names: Merged['names'], style: Style): string[] {
+/** A relay reserves a name for long once an agent held it for some minutes. Before, the date alone would mislead. */
+function describeReserved({ reservedUntil, use }: Merged['names'][number], now: number): string {
+  if (Date.parse(reservedUntil) - now > DAY_MS) return reservedUntil.slice(0, 10);
+  return use === 'free' ? `${reservedUntil.slice(0, 16).replace('T', ' ')} UTC` : 'not yet';
+}
+
+function describeNames(names: Merged['names'], style: Style, now: number): string[] {
   if (names.length === 0) return [];
   const [header, ...lines] = columns([
     ['NAME', 'RELAY', 'PORTS', 'IN USE', 'RESERVED UNTIL'],
-    ...names.map(({ name, relay, ports, use, reservedUntil }) => [
-      printable(name),
-      printable(relay),
-      Object.entries(ports)
+    ...names.map((each) => [
+      printable(each.name),
+      printable(each.relay),
+      Object.entries(each.ports)
         .map(([kind, port]) => `${kind} ${port}`)
         .join(', '),
-      USE[use],
-      printable(reservedUntil.slice(0, 10)),
+      USE[each.use],
+      printable(describeReserved(each, now)),
     ]),
   ]);
   return [style.dim(header!), ...lines];
