@@ -202,7 +202,7 @@ export class HeldCertificate {
       : '';
     this.#log.warn(
       { code, reason: message, hint, attempt: count, nextAt: new Date(this.#failure.nextAt).toISOString() },
-      `no new certificate${served}; the agent retries`,
+      `no new certificate${served}; Portal retries`,
     );
     return withPause(error, pauseMs);
   }

@@ -57,7 +57,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   connection: {
     what: 'could not connect for validation',
     hint: (hostname) =>
-      `The CA connects to port 443 of ${hostname}. The hostname must resolve to the relay, and the relay's public port must be 443. \`portal doctor\` checks both.`,
+      `The CA connects to port 443 of ${hostname}. The hostname must resolve to the relay. The relay's public port must be 443, and open in every firewall. \`portal doctor\` checks the hostname.`,
   },
   dns: {
     what: 'found no address for the hostname',
