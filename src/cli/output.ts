@@ -37,6 +37,11 @@ export class Output {
     return this.#stream.isTTY === true;
   }
 
+  /** Columns of the terminal. Files and pipes have no limit. */
+  get columns(): number {
+    return (this.isTTY && this.#stream.columns) || Infinity;
+  }
+
   /** The stream itself, for renderers that draw on it. */
   get stream(): OutputStream {
     return this.#stream;

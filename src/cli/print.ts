@@ -1,3 +1,4 @@
+import stringWidth from 'string-width';
 import type { Context } from './context.js';
 
 /** JSON that is safe on a terminal: escapes C1 controls and bidirectional controls, which JSON.stringify leaves as they are. */
@@ -25,4 +26,17 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
       .join('  ')
       .trimEnd(),
   );
+}
+
+/** Drops columns, named by their header and in this order, until the table fits into `width`. */
+export function fitColumns(
+  rows: readonly (readonly string[])[],
+  optional: readonly string[],
+  width: number,
+): string[] {
+  const lines = columns(rows);
+  const [name, ...others] = optional;
+  if (name === undefined || lines.every((line) => stringWidth(line) <= width)) return lines;
+  const at = rows[0]!.indexOf(name);
+  return fitColumns(at < 0 ? rows : rows.map((row) => row.toSpliced(at, 1)), others, width);
 }

@@ -2,7 +2,7 @@ import type { ErrorSummary, HopStatus, LeaseStatus, RelayStatus } from '../../ag
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent, severalAgents } from '../find-agent.js';
-import { columns, printEvent } from '../print.js';
+import { columns, fitColumns, printEvent } from '../print.js';
 import {
   describeError,
   describeRetiring,
@@ -44,14 +44,18 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 function print(context: Context, status: AgentStatus): void {
   const { stdout, json } = context;
   if (json) return printEvent(context, 'status', status);
-  for (const line of describeStatus(status, createStyle(stdout.color), Date.now())) stdout.line(line);
+  const lines = describeStatus(status, createStyle(stdout.color), Date.now(), stdout.columns);
+  for (const line of lines) stdout.line(line);
 }
 
 const UNDECIDED =
   'undecided between http and stream: the target has sent nothing yet; to decide yourself, set `mode`';
 
-/** Formats the status as lines of text. */
-export function describeStatus(status: AgentStatus, style: Style, now: number): string[] {
+/** What a narrow terminal does not show, first to last. */
+const OPTIONAL = ['OUT', 'IN', 'PROVEN', 'SERVED AS', 'VISITORS', 'TARGET'];
+
+/** Formats the status as lines of text. The table of services has fewer columns where `width` is small. */
+export function describeStatus(status: AgentStatus, style: Style, now: number, width = Infinity): string[] {
   const up = formatAge(now - Date.parse(status.startedAt));
   const head = [status.file ?? 'no file', `pid ${status.pid}`, `up ${up}`, `revision ${status.revision}`];
   return [
@@ -61,7 +65,7 @@ export function describeStatus(status: AgentStatus, style: Style, now: number): 
     ...(status.inspector === undefined ? [] : [`inspector ${printable(status.inspector)}`]),
     ...describeRejected(status, style),
     '',
-    ...describeLeases(status, style, now),
+    ...describeLeases(status, style, now, width),
     '',
     ...describeRelays(status.relays, style),
     ...describeRegistry(status),
@@ -86,6 +90,7 @@ function describeLeases(
   { leases, unplaced = [] }: Pick<AgentStatus, 'leases' | 'unplaced'>,
   style: Style,
   now: number,
+  width: number,
 ): string[] {
   if (leases.length + unplaced.length === 0) return ['no services'];
   const without = unplaced.map(({ service, since }) => [
@@ -109,23 +114,27 @@ function describeLeases(
     formatBytes(lease.bytesIn),
     formatBytes(lease.bytesOut),
   ]);
-  const [header, ...lines] = columns([
+  const [header, ...lines] = fitColumns(
     [
-      'SERVICE',
-      'STATE',
-      'FOR',
-      'ADDRESS',
-      ...onRelay('RELAY'),
-      'TARGET',
-      'SERVED AS',
-      'PROVEN',
-      'VISITORS',
-      'IN',
-      'OUT',
+      [
+        'SERVICE',
+        'STATE',
+        'FOR',
+        'ADDRESS',
+        ...onRelay('RELAY'),
+        'TARGET',
+        'SERVED AS',
+        'PROVEN',
+        'VISITORS',
+        'IN',
+        'OUT',
+      ],
+      ...rows,
+      ...without,
     ],
-    ...rows,
-    ...without,
-  ]);
+    OPTIONAL,
+    width,
+  );
   return [
     style.dim(header!),
     ...lines.slice(0, rows.length).flatMap((line, index) => {
