@@ -28,7 +28,8 @@ export function advice(
 /** For `headers` as a list, the way of nginx and curl. Shows names only, because values may be secrets. */
 export function headersAdvice(root: Tree, path: Path): string | undefined {
   const [first] = itemsOf(treeAt(root, path));
-  const typed = first?.kind === 'map' ? `${[...first.entries.keys()][0]}:` : textOf(first);
+  const [key] = first?.kind === 'map' ? first.entries.keys() : [];
+  const typed = key === undefined ? textOf(first) : `${key}:`;
   const name = /^([A-Za-z][\w-]*)\s*[:=]/.exec(typed ?? '')?.[1];
   return name && `Write \`${path.at(-1)}: { ${name}: … }\`, without dashes or brackets.`;
 }

@@ -209,6 +209,10 @@ it.each([
     '`headers` must be a mapping | Write `headers: { X-A: … }`, without dashes or brackets.',
   ],
   [
+    '  a: { mode: http, routes: { /: { target: 1, headers: [{}] } } }',
+    '`headers` must be a mapping | For example `headers: {"X-Env":"demo","Cookie":null}`.',
+  ],
+  [
     '  a: { mode: http, routes: { /: { target: 1, headers: [{ X-A: b }] } } }',
     '`headers` must be a mapping | Write `headers: { X-A: … }`, without dashes or brackets.',
   ],
