@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
-/** The relay's page of agents: static files that the relay serves at /agents. */
+/** The relay's agents page: static files that the relay serves at /agents. */
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: '/agents/',

@@ -7,7 +7,7 @@ const EVENTS = `# Events
 
 After this page you can write a program that runs Portal and follows what it does.
 
-With \`--json\`, a command prints one JSON object a line on stdout. Each has \`time\` (ISO 8601) and \`event\`. A field with \`?\` can be missing. New
+With \`--json\`, a command prints one JSON object per line on stdout. Each has \`time\` (ISO 8601) and \`event\`. A field with \`?\` can be missing. New
 events and fields may appear in any version: ignore what you do not know.
 
 ## portal up, portal expose

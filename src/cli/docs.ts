@@ -84,7 +84,7 @@ function exampleBlock(examples: readonly Example[]): string {
 
 const sentence = (text: string): string => `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 
-const OVERVIEW = `Every command takes \`--json\` and \`--help\`. With \`--json\`, a command prints one JSON object a line on stdout: [events.md](events.md)
+const OVERVIEW = `Every command takes \`--json\` and \`--help\`. With \`--json\`, a command prints one JSON object per line on stdout: [events.md](events.md)
 lists them. Results go to stdout, progress and errors to stderr. \`-v\` prints each step and the causes of errors; \`-q\` prints results and errors only.
 
 On a terminal, \`portal up\` and \`portal expose\` show a live view with keys (\`?\` lists them). Elsewhere, and with \`--plain\`, they print lines.

@@ -13,7 +13,7 @@ export const PROGRAM_EXAMPLES: readonly Example[] = [
 /** By the command's full name, without `portal`. */
 export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   up: [
-    { run: 'portal up', does: 'publish everything in portal.yaml, and reload it at each save' },
+    { run: 'portal up', does: 'publish everything in portal.yaml, and reload it on every save' },
     { run: 'portal up web api', does: 'publish only these two services' },
     { run: 'portal up --wait', does: 'run in the background; return once all are ready' },
   ],
@@ -69,7 +69,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal requests --service api --search "post /orders" --json', does: 'search, for programs' },
   ],
   'requests show': [{ run: 'portal requests show 12-345 --curl', does: 'print one request as a command' }],
-  'requests wipe': [{ run: 'portal requests wipe --yes', does: 'delete them in a script' }],
+  'requests wipe': [{ run: 'portal requests wipe --yes', does: 'delete them without a prompt, for scripts' }],
   replay: [{ run: 'portal replay 12-345', does: 'send the request again' }],
   init: [
     { run: 'portal init --port 5173', does: 'publish the service on port 5173' },

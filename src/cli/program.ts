@@ -25,7 +25,7 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
   const program = new Command('portal')
     .description('Local services on public URLs, declared in portal.yaml.')
     .version(packageVersion(), '-V, --version', 'print the version')
-    .option('--json', 'print one JSON object a line on stdout, for programs')
+    .option('--json', 'print one JSON object per line on stdout, for programs')
     .addOption(new Option('-v, --verbose', 'print each step, and the causes of errors').conflicts('quiet'))
     .option('-q, --quiet', 'print results and errors only')
     .helpOption('-h, --help', 'print help')

@@ -37,12 +37,12 @@ export const MODE_RULES: readonly ModeRule[] = [
   {
     key: ['alpn'],
     modes: ['auto', 'stream', 'http'],
-    why: 'In the modes tcp and udp, Portal forwards bytes without adding TLS.',
+    why: 'In modes tcp and udp, Portal forwards bytes without adding TLS.',
   },
   {
     key: ['tls'],
     modes: ['auto', 'stream', 'http'],
-    why: 'In the modes tcp and udp, Portal forwards bytes without adding TLS.',
+    why: 'In modes tcp and udp, Portal forwards bytes without adding TLS.',
   },
   {
     key: ['proxyProtocol'],
@@ -67,6 +67,6 @@ export const MODE_RULES: readonly ModeRule[] = [
   {
     key: ['hostname'],
     modes: ['auto', 'stream', 'http'],
-    why: 'In the modes tcp and udp, the port identifies the service.',
+    why: 'In modes tcp and udp, the port identifies the service.',
   },
 ];

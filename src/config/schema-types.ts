@@ -148,7 +148,7 @@ export interface Acme {
   directory?: HttpsUrl;
   email?: Email;
   /**
-   * File with the CA certificate in PEM form that Portal trusts for the directory URL, for a private CA. Relative to this file.
+   * File with the CA certificate in PEM format that Portal trusts for the directory URL, for a private CA; the path is relative to this file.
    */
   ca?: string;
 }
@@ -178,7 +178,7 @@ export interface Pool {
 export interface RelayWithCa {
   url: RelayUrl;
   /**
-   * File with the CA certificate in PEM form, relative to this file. Default: the CAs that Node.js trusts.
+   * File with the CA certificate in PEM format; the path is relative to this file. Default: the CAs that Node.js trusts.
    */
   ca?: string;
 }
@@ -238,7 +238,7 @@ export interface ServiceOptions {
    */
   hostname?: string;
   /**
-   * Public port to request from the relay, in the modes tcp and udp. Default: any free port.
+   * Public port to request from the relay, in modes tcp and udp. Default: any free port.
    */
   port?: number;
   /**
@@ -283,11 +283,11 @@ export interface ServiceOptions {
 export interface TlsOptions {
   source?: TlsSource;
   /**
-   * Certificate chain in PEM form, relative to this file.
+   * File with the certificate chain in PEM format; the path is relative to this file.
    */
   cert?: string;
   /**
-   * Private key in PEM form, relative to this file.
+   * File with the private key in PEM format; the path is relative to this file.
    */
   key?: string;
 }
@@ -352,7 +352,7 @@ export interface HistoryOptions {
  */
 export interface TargetTls {
   /**
-   * File with the CA certificate in PEM form, relative to this file. With it, Portal verifies targets on this machine too.
+   * File with the CA certificate in PEM format; the path is relative to this file. With it, Portal verifies targets on this machine too.
    */
   ca?: string;
   /**

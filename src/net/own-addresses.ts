@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { isLoopback } from './udp.js';
 
-/** The IP addresses of this machine, and their changes: a laptop joins another Wi-Fi, a cable is pulled. */
+/** Watches this machine's IP addresses. They change when a laptop joins another Wi-Fi network, or when a cable is unplugged. */
 
 export interface OwnAddresses {
   /** Calls `changed` with all addresses after each change. Returns a function that stops the watch. */

@@ -131,7 +131,7 @@ export const LIMITS = {
   maxBytesPerSecondPerIdentity: 0,
   /** How long the agent may take to answer a visitor's first bytes. */
   firstAnswerMs: 15_000,
-  /** Idle timeout of a visitor's connection. */
+  /** Idle timeout for a visitor's connection. */
   visitorIdleMs: 3_600_000,
   /** Idle timeout once one side has ended: a visitor that lost its network looks like one that stopped sending. */
   halfClosedMs: 60_000,
@@ -193,7 +193,7 @@ export const LIMITS = {
   maxReassemblyBytes: 8 * 1024 * 1024,
   maxReassembliesPerFlow: 8,
   reassemblyMs: 1_000,
-  /** Idle timeout of a flow, both directions. */
+  /** Idle timeout for a flow, both directions. */
   flowIdleMs: 60_000,
   maxFlowsPerLease: 4_096,
   maxFlowsPerSession: 16_384,

@@ -42,7 +42,7 @@ export interface RelayOptions {
   /** The relay's own key. It signs the descriptor. */
   readonly identity: Identity;
   readonly log?: Logger;
-  /** Public ports for the modes tcp and udp. A kind without a range is not offered. */
+  /** Public ports for modes tcp and udp. A kind without a range is not offered. */
   readonly ports?: { readonly tcp?: PortRange; readonly udp?: PortRange };
   /** Relays that agents may reach through this relay, in a chain. */
   readonly peers?: readonly PeerSpec[];

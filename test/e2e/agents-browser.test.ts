@@ -8,7 +8,7 @@ import { ask, signIn } from '../support/sign-in.js';
 import { AGENTS_WEB_DIR, relay, type TestRelay } from '../support/world.js';
 import { Peer, settled } from './relay-peer.js';
 
-/** A relay's page of agents in a real browser. PORTAL_SCREENSHOTS=FOLDER saves screenshots. */
+/** A relay's agents page in a real browser. PORTAL_SCREENSHOTS=FOLDER saves screenshots. */
 
 const HOSTILE = '<img src=x onerror="document.title=1">';
 

@@ -50,7 +50,7 @@ export async function relay(options: Partial<RelayOptions> & { ca?: LocalCa } = 
 /** The inspector's page as built for the tests. */
 export const WEB_DIR = fileURLToPath(new URL('../../dist/web', import.meta.url));
 
-/** A relay's page of agents, built likewise. */
+/** A relay's agents page, built likewise. */
 export const AGENTS_WEB_DIR = fileURLToPath(new URL('../../dist/web-relay', import.meta.url));
 
 export interface TestAgent {

@@ -47,7 +47,7 @@ class UdpServing implements Serving {
    * is out of reach from here, the public port is too, which proves nothing about visitors.
    */
   async prove({ address, port, lease, datagrams, detour, signal }: PublicWay): Promise<void | 'unproven'> {
-    if (!datagrams) throw new PortalError('internal', 'the session has no datagrams');
+    if (!datagrams) throw new PortalError('internal', 'the session has no datagram channel');
     this.#at = { datagrams, lease };
     await this.#serve(signal);
     this.#handler.idleMs = datagrams.flowIdleMs;

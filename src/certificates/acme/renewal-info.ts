@@ -1,7 +1,7 @@
 import { exchange, retryAfterMs, type Wire } from './transport.js';
 
 /**
- * A CA's suggestion when to renew a certificate (RFC 9773). It is early if the CA is about to revoke the certificate.
+ * A CA's suggestion of when to renew a certificate (RFC 9773). It is early if the CA is about to revoke the certificate.
  * Otherwise it spreads the CA's load.
  */
 

@@ -56,7 +56,7 @@ interface Options extends CertificateOptions {
   readonly logLevel: LogLevel;
 }
 
-/** The built page of agents. */
+/** The built agents page. */
 const AGENTS_WEB_DIR = packageFile('dist/web-relay');
 
 const DEFAULT_LISTEN = '127.0.0.1:8443';

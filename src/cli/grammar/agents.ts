@@ -19,7 +19,7 @@ export function addAgents(program: Command, execute: Execute): void {
     .argument('<name>', 'the name')
     .action(execute(() => import('../commands/agents-release.js')));
   relaysOf(agents.command('page'))
-    .description("print a link to a relay's page of agents, which signs your browser in")
+    .description("print a link that opens a relay's agents page and signs your browser in")
     .action(execute(() => import('../commands/agents-page.js')));
 }
 

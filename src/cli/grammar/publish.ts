@@ -7,12 +7,12 @@ import { agentOf, duration, file, list, pidOf, port, repeated } from './options.
 export function addUp(program: Command, execute: Execute): void {
   program
     .command('up')
-    .description('publish the services of portal.yaml, and follow its changes')
+    .description('publish the services in portal.yaml, and reload it when it changes')
     .argument('[services...]', 'publish only these services')
     .addOption(file())
     .option('--no-watch', 'do not reload when the file changes')
     .option('--frozen', 'reject relays that are not in portal.lock, and leave it unchanged (for CI)')
-    .option('--yes', 'allow everything the file asks for, for this run (default: $PORTAL_ALLOW is 1)')
+    .option('--yes', 'allow everything the file asks for, for this run (default: on if PORTAL_ALLOW=1)')
     .option('-d, --detach', 'run in the background; return after the first attempt for every service')
     .option(
       '--wait',

@@ -21,7 +21,7 @@ function addListening(relay: Command): void {
     .addOption(
       list(
         '--listen <address>',
-        'listen here for visitors and agents, host:port (repeatable, or separated by commas; default: 127.0.0.1:8443); sockets of systemd replace it',
+        'listen here for visitors and agents, host:port (repeatable, or separated by commas; default: 127.0.0.1:8443); systemd sockets replace it',
       ),
     )
     .addOption(port('--public-port <port>', 'set the port that visitors use, if a NAT or a proxy changes it'))
@@ -81,12 +81,12 @@ function addPolicy(relay: Command): void {
     )
     .option(
       '--deny <file>',
-      'deny the identities, IP addresses and ranges of this file, one a line; reload it when it changes',
+      'deny the identities, IP addresses and ranges of this file, one per line; reload it when it changes',
     )
     .option('--allow <file>', 'give leases only to the entries of this file, in the format of --deny')
     .option(
       '--reserved-labels <file>',
-      'reserve the labels of this file, one a line, each with the identities that may use it; reload it when it changes',
+      'reserve the labels of this file, one per line, each with the identities that may use it; reload it when it changes',
     )
     .option('--no-agents', 'do not show users their agents and names, in `portal agents` or on a page');
 }

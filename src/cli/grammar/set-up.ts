@@ -18,7 +18,7 @@ export function addSetUp(program: Command, execute: Execute): void {
   addTrust(program, execute);
   program
     .command('allow')
-    .description('allow a portal.yaml what it asks for: relays, hosts, files and variables')
+    .description('approve what a portal.yaml asks for: relays, hosts, files and variables')
     .addOption(file())
     .addOption(new Option('--list', 'show what each file is allowed').conflicts(['revoke', 'file']))
     .option('--revoke', 'withdraw everything the file is allowed')

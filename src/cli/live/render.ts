@@ -49,7 +49,7 @@ const MARKS: Readonly<Record<State, string>> = {
   'no relay': '✘',
 };
 
-/** The least that is good: ready, and nothing wrong behind it. */
+/** Healthy: ready, reachable, and without problems. */
 const isWell = ({ state, isReachable, problems }: ServiceView): boolean =>
   state === 'ready' && isReachable !== false && problems.length === 0;
 

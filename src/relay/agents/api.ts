@@ -99,7 +99,7 @@ export class AgentsApi {
       if (!isExpected) this.#options.log.error({ err: error }, 'request to the API of agents failed');
       answerError(response, error);
     } finally {
-      // Drops the rest of the body, within the timeout of the request.
+      // Drops the rest of the body, within the timeout for the request.
       request.resume();
     }
   }
@@ -169,7 +169,7 @@ export class AgentsApi {
     const { identity } = this.#who(asked);
     if (asked.request.headers.authorization === undefined)
       throw new HttpRefusal(403, 'only a program with a token can create a link');
-    if (!this.#options.page) throw new PortalError('not_found', 'this relay has no page of agents');
+    if (!this.#options.page) throw new PortalError('not_found', 'this relay has no agents page');
     const { code, until } = this.#options.signIns.code(identity);
     const answer: LinkAnswer = {
       url: `${this.#origin}${PATHS.agentsPage}#${code}`,

@@ -30,7 +30,7 @@ export interface AgentsHereOptions {
   readonly log: Logger;
 }
 
-/** The relay's API and page of agents. */
+/** The relay's API and agents page. */
 export class AgentsHere {
   readonly registry: Agents;
   readonly #options: AgentsHereOptions;
@@ -52,7 +52,7 @@ export class AgentsHere {
       webDir === undefined
         ? undefined
         : await readAssets(webDir).catch((error: unknown) => {
-            log.warn({ err: error, folder: webDir }, 'cannot load the page of agents');
+            log.warn({ err: error, folder: webDir }, 'cannot load the agents page');
             return undefined;
           });
     return new AgentsHere(options, page);

@@ -24,7 +24,7 @@ function addProxy(name: string, proxy: Fields, draft: Draft): void {
   if (target === undefined) return;
   const service: DraftService = { target };
   if (type === 'tcp' || type === 'udp') service.mode = type;
-  // frp forwards the TLS of visitors; Portal ends it in front of the target.
+  // frp passes visitors' TLS through; Portal terminates it in front of the target.
   if (type === 'https')
     service.target = typeof target === 'number' ? `https://localhost:${target}` : `https://${target}`;
   const label = textOf(proxy['subdomain']);
