@@ -50,6 +50,7 @@ export function pourAt(rate: ByteRate, from: Socket, to: Socket): void {
     if (timer === undefined && !to.writableNeedDrain) from.resume();
   };
   from.on('data', (chunk: Buffer) => {
+    if (to.destroyed) return;
     const hasRoom = to.write(chunk);
     const waitMs = rate.take(chunk.length);
     if (waitMs > 0 && timer === undefined) {
@@ -62,7 +63,11 @@ export function pourAt(rate: ByteRate, from: Socket, to: Socket): void {
   });
   to.on('drain', goOn);
   from.once('close', () => clearTimeout(timer));
-  to.once('close', () => clearTimeout(timer));
+  // Later input is dropped. Unread, it would hide the end.
+  to.once('close', () => {
+    clearTimeout(timer);
+    from.resume();
+  });
   if (from.readableEnded) process.nextTick(() => to.end());
   else from.once('end', () => to.end());
   from.resume();

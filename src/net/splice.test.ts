@@ -1,24 +1,26 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { systemCode } from '../lib/errors.js';
 import { conversationIn } from './conversation/conversation.js';
+import { ByteRate } from './rate.js';
 import { resetSocket } from './reset.js';
-import { SpliceSet, type SpliceLimits } from './splice.js';
+import { SOCKET_BUFFER_BYTES, SpliceSet, type SpliceLimits } from './splice.js';
 import type { SpliceOptions, SpliceResult } from './spliced.js';
 
 const LIMITS: SpliceLimits = { idleMs: 60_000, halfClosedMs: 60_000, lifetimeMs: 60_000, firstAnswerMs: 0 };
 
 /** Both ends of one TCP connection. */
 async function connection(): Promise<[Socket, Socket]> {
-  const server = createServer({ allowHalfOpen: true });
+  const options = { allowHalfOpen: true, highWaterMark: SOCKET_BUFFER_BYTES };
+  const server = createServer(options);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const near = connect({
     port: (server.address() as AddressInfo).port,
     host: '127.0.0.1',
-    allowHalfOpen: true,
+    ...options,
   });
   const [[far]] = (await Promise.all([once(server, 'connection'), once(near, 'connect')])) as [
     [Socket],
@@ -70,6 +72,24 @@ async function ending(socket: Socket): Promise<{ how: string; bytes: Buffer }> {
   return { how, bytes: Buffer.concat(chunks) };
 }
 
+/** The failure of a write to `right` whose other direction is complete. */
+async function failed(joined: Joined, answer: Buffer, isEnd: boolean): Promise<void> {
+  const { left, right, a, b } = joined;
+  left.pause();
+  right.resume().end(answer);
+  await once(b, 'end');
+  if (isEnd) {
+    const ended = once(a, 'end');
+    left.end('late');
+    await ended;
+  }
+  const closed = closing(b);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  b.destroy(Object.assign(new Error('reset'), { code: 'ECONNRESET' }));
+  await closed;
+}
+
 describe('a splice', () => {
   it('carries bytes in both directions, counts them, and ends when both sides have ended', async () => {
     const { set, left, right, result } = await join();
@@ -115,6 +135,34 @@ describe('a splice', () => {
     right.resetAndDestroy();
     expect((await ending(left)).how).toBe('ECONNRESET');
     expect((await result).end).toBe('reset');
+  });
+
+  describe('after one side has ended in order and then fails', () => {
+    it.each<[what: string, isEnd: boolean, rate: ByteRate | undefined]>([
+      ['has ended', true, undefined],
+      ['ends afterwards', false, undefined],
+      ['has ended, at a limited rate', true, new ByteRate(1e9)],
+      ['ends afterwards, at a limited rate', false, new ByteRate(1e9)],
+    ])('a slow other side that %s still receives everything', async (_what, isEnd, rate) => {
+      const joined = await join({}, undefined, { rate });
+      const answer = randomBytes(1_000_000);
+      await failed(joined, answer, isEnd);
+      // Until now a reset would have dropped the unread rest.
+      vi.advanceTimersByTime(3_000);
+      const heard = ending(joined.left);
+      joined.left.resume();
+      const { how, bytes } = await heard;
+      expect({ how, sha: sha(bytes) }).toEqual({ how: 'end', sha: sha(answer) });
+      joined.left.end();
+      expect((await joined.result).end).toBe('ended');
+    });
+
+    it('resets an other side that does not end soon', async () => {
+      const joined = await join();
+      await failed(joined, Buffer.from('answer'), false);
+      vi.advanceTimersByTime(10_000);
+      expect((await joined.result).end).toBe('reset');
+    });
   });
 
   it.each([

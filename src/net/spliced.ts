@@ -36,6 +36,9 @@ export interface SpliceOptions {
   readonly conversation?: Conversation | undefined;
 }
 
+/** A peer's end may arrive this much later than its last bytes, when a packet is lost. */
+const LATE_END_MS = 5_000;
+
 /** Two joined sockets, as SpliceSet describes. */
 export class Splice implements Spliced, Retirable {
   readonly #a: Socket;
@@ -143,20 +146,38 @@ export class Splice implements Spliced, Retirable {
   }
 
   #join(from: Socket, to: Socket): void {
+    let hasLeft = false;
     const fail = (): void => {
       if (this.#end === 'ended') this.#end = 'reset';
       resetBehind(to);
     };
+    const failed = (): void => {
+      hasLeft = from.readableEnded && this.#end === 'ended';
+      if (hasLeft) this.#outlive(from, to, fail);
+      else fail();
+    };
     const closed = (): void => {
       // It closed before it had sent and received everything. The other side must not see an orderly end.
-      if (!from.readableEnded || !from.writableFinished) fail();
+      if (!hasLeft && (!from.readableEnded || !from.writableFinished)) fail();
       if (--this.#open === 0) {
         this.#onEnd({ end: this.#end, bytesToA: this.bytesToA, bytesToB: this.bytesToB });
       }
     };
-    from.on('error', fail);
+    from.on('error', failed);
     // It may have closed before the listener was added.
     if (from.closed) queueMicrotask(closed);
     else from.on('close', closed);
+  }
+
+  /**
+   * `from` ended in order and closed, which a reset in answer to a later end of TLS reveals. Its bytes are complete, so `to`
+   * gets them all: a reset would make every system on the path drop the rest. Only a `to` that does not end soon is reset.
+   */
+  #outlive(from: Socket, to: Socket, fail: () => void): void {
+    this.#pourings[from === this.#a ? 1 : 0]?.finish();
+    if (to.readableEnded) return;
+    const timer = setTimeout(fail, LATE_END_MS);
+    to.once('end', () => clearTimeout(timer));
+    to.once('close', () => clearTimeout(timer));
   }
 }
