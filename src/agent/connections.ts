@@ -3,6 +3,7 @@ import pRetry from 'p-retry';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
+import { resetSocket } from '../net/reset.js';
 import { LIMITS } from '../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../protocol/messages.js';
 import type { RelayEndpoint } from './relay-way.js';
@@ -141,9 +142,10 @@ export class DataConnections {
       if (!this.#leaseById(visit.lease)) await new Promise(setImmediate);
       const lease = this.#leaseById(visit.lease);
       if (lease) lease.visit(socket, visit.remote);
-      else socket.destroy();
+      else resetSocket(socket);
     } catch (error) {
-      socket.destroy();
+      // An orderly end would look to the visitor like that of the service.
+      resetSocket(socket);
       throw error;
     }
   }

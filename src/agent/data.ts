@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
 import { PortalError } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
+import { resetSocket } from '../net/reset.js';
 import { WsSocket } from '../net/ws-socket.js';
 import {
   DATA_MESSAGES,
@@ -66,7 +67,8 @@ async function upgrade({
     await within(answered, LIMITS.requestMs, 'a data connection', signal);
     return socket;
   } catch (error) {
-    socket.destroy();
+    // The relay may have joined a visitor to it already.
+    resetSocket(socket);
     throw error;
   }
 }
@@ -159,7 +161,7 @@ export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
       stop();
       socket.pause();
       if (chunk[0] !== START_BYTE) {
-        socket.destroy();
+        resetSocket(socket);
         reject(new PortalError('protocol', 'a data connection started with an unknown byte'));
         return;
       }
@@ -168,7 +170,7 @@ export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
     };
     const onClose = (): void => {
       stop();
-      socket.destroy();
+      resetSocket(socket);
       reject(new PortalError('relay_unreachable', 'the relay closed an idle data connection'));
     };
     const stop = (): void => {

@@ -5,6 +5,7 @@ import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { Tally } from '../lib/tally.js';
 import { delay } from '../lib/wait.js';
+import { resetSocket } from '../net/reset.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
 import type { CertificateSources } from '../certificates/live.js';
@@ -203,14 +204,14 @@ export class AgentLease {
 
   /** A visitor arrived on a data connection. */
   visit(socket: Socket, remote: VisitorInfo['remote']): void {
-    if (!this.#serving) return void socket.destroy();
+    if (!this.#serving) return resetSocket(socket);
     const local = {
       address: this.#channel?.relayAddress ?? '',
       port: this.#held.publicPort ?? this.#channel?.welcome.publicPort ?? 0,
     };
     this.#serving.ready.then(
       (serving) => serving.visit(socket, { remote, local }),
-      () => socket.destroy(),
+      () => resetSocket(socket),
     );
   }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { endWith } from '../net/last-words.js';
+import { resetSocket } from '../net/reset.js';
 import { protocolOf } from './first-line.js';
 import { COME_AGAIN } from './h2-words.js';
 import { valuesOf } from './modes/http/exchange.js';
@@ -40,7 +41,7 @@ export function sendAgain(socket: Socket, service: string): void {
 
 function overHttp1(socket: Socket, page: Page, onAsked?: (asked: Asked) => void): void {
   let head = '';
-  const timer = setTimeout(() => socket.destroy(), FIRST_BYTES_MS);
+  const timer = setTimeout(() => resetSocket(socket), FIRST_BYTES_MS);
   const onData = (chunk: Buffer): void => {
     head += chunk.toString('latin1', 0, MAX_HEAD_BYTES);
     const is = protocolOf(head);
@@ -56,7 +57,7 @@ function overHttp1(socket: Socket, page: Page, onAsked?: (asked: Asked) => void)
   const finish = (answer: string | undefined): void => {
     socket.off('data', onData);
     clearTimeout(timer);
-    if (answer === undefined) return void socket.destroy();
+    if (answer === undefined) return resetSocket(socket);
     endWith(socket, answer, LINGER_MS);
   };
   socket.once('close', () => clearTimeout(timer));

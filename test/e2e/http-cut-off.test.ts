@@ -2,6 +2,9 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { Recorders } from '../../src/agent/inspect/recorder.js';
+import type { HttpLimits } from '../../src/agent/modes/http/limits.js';
+import { systemCode } from '../../src/lib/errors.js';
+import type { Drain } from '../../src/net/splice.js';
 import {
   bodyOf,
   DATA,
@@ -21,7 +24,7 @@ import {
   type FrameConnection,
   type FrameVisitor,
 } from '../support/h2-frames.js';
-import { connectTo, edge, HOST, rawTarget } from '../support/http-edge.js';
+import { connectTo, edge, HOST, rawTarget, type Edge } from '../support/http-edge.js';
 import { settled } from '../support/inspector.js';
 
 /** A truncated answer or upload must not look complete (RFC 9113 §8.1.1, RFC 9112 §8). */
@@ -400,3 +403,41 @@ describe('an upload that the visitor truncates is never complete for the target:
     expect(recorders.noReplay(recording, { body: '' })).toBeUndefined();
   });
 });
+
+describe('a connection that the agent closes during a response of HTTP/1.0', () => {
+  it.each<[what: string, bounds: Partial<HttpLimits>, drain: Drain | undefined]>([
+    ['is reset when the response stalls', { stalledMs: 100 }, undefined],
+    ['is reset when the service shuts down', {}, { ms: 0 }],
+    ['is reset when it has no bytes while the service shuts down', {}, { ms: 20_000, quietMs: 100 }],
+  ])('%s', async (_what, bounds, drain) => {
+    const target = await sayingTarget(head(CHUNKED) + CHUNK);
+    const at = await edge({ '/': target.port }, { bounds });
+    const visitor = await watched(at, `GET / HTTP/1.0\r\nHost: ${HOST}\r\n\r\n`);
+    await expect.poll(visitor.text).toContain(HALF);
+    if (drain) await at.handler.drain(drain);
+    expect(await visitor.how).toBe('ECONNRESET');
+  });
+});
+
+it('a connection that switched protocols is reset when the service shuts down without its bytes', async () => {
+  const target = await sayingTarget(
+    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n${HALF}`,
+  );
+  const at = await edge({ '/': target.port });
+  const lines = `Host: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: other\r\n`;
+  const visitor = await watched(at, `GET / HTTP/1.1\r\n${lines}\r\n`);
+  await expect.poll(visitor.text).toContain(HALF);
+  await at.handler.drain({ ms: 20_000, quietMs: 100 });
+  expect(await visitor.how).toBe('ECONNRESET');
+});
+
+/** A visitor that sends `request`: its response so far, and how its connection ends. */
+async function watched(at: Edge, request: string): Promise<{ text: () => string; how: Promise<string> }> {
+  const socket = await connectTo(at);
+  let text = '';
+  let how = 'end';
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+  socket.on('error', (error) => (how = systemCode(error) ?? error.message));
+  socket.write(request);
+  return { text: () => text, how: new Promise((resolve) => socket.once('close', () => resolve(how))) };
+}

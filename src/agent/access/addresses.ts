@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Socket } from 'node:net';
 import { AddressSet } from '../../net/cidr.js';
+import { resetSocket } from '../../net/reset.js';
 import type { AccessSpec } from '../spec.js';
 
 /**
@@ -32,13 +33,13 @@ export class AddressGate {
   update({ allowIps }: AccessSpec): boolean {
     if (isDeepStrictEqual(allowIps, this.#ranges)) return false;
     this.#set(allowIps);
-    for (const [socket, address] of this.#inside) if (!this.allows(address)) socket.destroy();
+    for (const [socket, address] of this.#inside) if (!this.allows(address)) resetSocket(socket);
     return true;
   }
 
   /** Closes all connections. */
   expel(): void {
-    for (const socket of this.#inside.keys()) socket.destroy();
+    for (const socket of this.#inside.keys()) resetSocket(socket);
   }
 
   #set(ranges: AccessSpec['allowIps']): void {

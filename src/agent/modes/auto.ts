@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { asPortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { until } from '../../lib/wait.js';
+import { resetSocket } from '../../net/reset.js';
 import type { Drain } from '../../net/splice.js';
 import type { Decision } from '../decision.js';
 import { firstLine, type Patience } from '../first-line.js';
@@ -78,7 +79,7 @@ export class AutoHandler implements ModeHandler {
     this.#unfollow();
     await until(() => this.#waiting.size === 0, Math.min(drain.ms, LOOKED_AT_MS));
     await Promise.all(this.#all.map((handler) => handler.drain(drain)));
-    for (const socket of this.#waiting) socket.destroy();
+    for (const socket of this.#waiting) resetSocket(socket);
   }
 
   traffic(): Traffic {
@@ -107,7 +108,7 @@ export class AutoHandler implements ModeHandler {
       if (!socket.destroyed) handler.visit(socket, visitor);
     } catch (error) {
       this.#log.error({ err: asPortalError(error) }, 'failed to serve a visitor');
-      socket.destroy();
+      resetSocket(socket);
     }
   }
 

@@ -5,6 +5,7 @@ import { asPortalError, type PortalError } from '../../lib/errors.js';
 import { until } from '../../lib/wait.js';
 import type { Logger } from '../../lib/logger.js';
 import type { Conversation } from '../../net/conversation/conversation.js';
+import { resetSocket } from '../../net/reset.js';
 import { SpliceSet, type Drain } from '../../net/splice.js';
 import { proxyHeader } from '../../net/proxy-protocol.js';
 import type { Target } from '../../net/target.js';
@@ -63,7 +64,7 @@ export class PipedHandler implements ModeHandler {
   async drain(drain: Drain): Promise<void> {
     await until(() => this.#waiting.size === 0, Math.min(drain.ms, REACHED_MS));
     await this.#splices.drain(drain);
-    for (const socket of this.#waiting) socket.destroy();
+    for (const socket of this.#waiting) resetSocket(socket);
   }
 
   traffic(): Traffic {

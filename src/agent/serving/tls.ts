@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { resetSocket } from '../../net/reset.js';
 import type { Drain } from '../../net/splice.js';
 import type { Logger } from '../../lib/logger.js';
 import type { AcmeChallenges } from '../../certificates/acme/challenges.js';
@@ -225,7 +226,7 @@ class TlsServing implements Serving {
     // Wait for the next handler, so that the visitor need not move.
     if (this.#changing) return void this.#changing.then(() => this.#serve(socket, visitor));
     const agreed = alpnOf(socket);
-    if (this.#closed || socket.destroyed) socket.destroy();
+    if (this.#closed || socket.destroyed) resetSocket(socket);
     else if (agreed === undefined || this.#offer.choose([agreed]) !== undefined)
       this.#handler.visit(socket, visitor);
     else sendAgain(socket, this.#spec.service);

@@ -18,6 +18,8 @@ export interface Client {
   readonly forwardedFor: string;
   /** The server name of the TLS handshake. */
   readonly hostname: string;
+  /** Its connection has switched to another protocol. */
+  isSwitched?: boolean;
   /** Hears the status of each answer. */
   readonly onAnswered?: ((status: number) => void) | undefined;
 }

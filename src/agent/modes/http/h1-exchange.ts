@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
-import { resetSocket } from '../../../net/reset.js';
+import { cut } from './cut.js';
 import { withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
 
 /** Bodies up to this size are copied, to be sent with their head. */
@@ -177,10 +177,7 @@ export class H1Exchange implements Exchange {
   }
 
   abort(): void {
-    const { socket, httpVersionMinor } = this.#request;
-    // HTTP/1.0 has no chunks: without a length, an orderly end would look like the end of the response.
-    if (httpVersionMinor === 0) resetSocket(socket);
-    else socket.destroy();
+    cut(this.#request.socket);
   }
 
   onGone(gone: () => void): void {
@@ -193,6 +190,7 @@ export class H1Exchange implements Exchange {
     const { socket } = this.#request;
     if (socket.destroyed || !this.#head) return undefined;
     this.begun = true;
+    this.client.isSwitched = true;
     this.#response.detachSocket(socket);
     let text = 'HTTP/1.1 101 Switching Protocols\r\n';
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
 import { endWith } from '../../../net/last-words.js';
+import { cut } from './cut.js';
 import type { HttpLimits } from './limits.js';
 import { protocolOf } from '../../first-line.js';
 import type { Client, Exchange } from './exchange.js';
@@ -51,6 +52,7 @@ export function createH1(options: H1Options): Server {
   // Node would silently drop the rest. We reject.
   server.maxHeadersCount = 0;
   server.timeout = limits.stalledMs;
+  server.on('timeout', cut);
   const take = (
     request: IncomingMessage,
     response: ServerResponse,

@@ -13,6 +13,7 @@ import type { NameRejection } from '../../rejected-name.js';
 import { retirementOf, type ServiceSpec } from '../../spec.js';
 import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_LIMITS, type HttpLimits } from './limits.js';
+import { cut } from './cut.js';
 import { answer, type Client, type Exchange, type Gate } from './exchange.js';
 import { Forwarding } from './forward.js';
 import { createH1, type Rejected } from './h1.js';
@@ -150,7 +151,7 @@ export class HttpHandler implements ModeHandler {
     for (const { session } of this.#connections.values()) session?.close();
     if (drain.retires) for (const upstream of this.#upstreams.values()) upstream.lasting.retire(drain.ms);
     await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain)]);
-    for (const socket of this.#connections.keys()) socket.destroy();
+    for (const socket of this.#connections.keys()) cut(socket);
     // An earlier drain must not wait for sockets that close slowly.
     for (const wake of this.#whenEmpty.splice(0)) wake();
     // Stops its timers.
@@ -269,11 +270,13 @@ export class HttpHandler implements ModeHandler {
     const look = (): void => {
       // Requests from before the drain leave their connections open.
       this.#h1.closeIdleConnections();
-      for (const socket of this.#connections.keys()) {
+      for (const [socket, { client }] of this.#connections) {
+        // The SpliceSet drains these.
+        if (client.isSwitched) continue;
         const bytes = socket.bytesRead + socket.bytesWritten;
         const last = moved.get(socket);
         if (last?.bytes !== bytes) moved.set(socket, { bytes, at: performance.now() });
-        else if (performance.now() - last.at > quietMs) socket.destroy();
+        else if (performance.now() - last.at > quietMs) cut(socket);
       }
     };
     return setInterval(look, Math.min(quietMs / 4, MAX_LOOK_MS));

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { cut } from './cut.js';
 
 interface Turn {
   /** Whether a response is in progress. */
@@ -26,7 +27,7 @@ export class Turns {
     if (!turn) this.#turns.set(socket, (turn = { busy: false, waiting: [] }));
     if (!turn.busy) this.#run(socket, turn, begin);
     else if (turn.waiting.length < this.#max) turn.waiting.push(begin);
-    else socket.destroy();
+    else cut(socket);
   }
 
   #run(socket: Socket, turn: Turn, begin: () => ServerResponse): void {
