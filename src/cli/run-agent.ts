@@ -216,6 +216,7 @@ function expectedLeases(desired: Desired): Expected[] {
     leases: spec.relays.length,
     ...(spec.onPool && { more: true }),
     ...(hasLocalCa(spec) && { isLocalCa: true }),
+    ...(spec.access.pin !== undefined && { asksPin: true }),
   }));
 }
 

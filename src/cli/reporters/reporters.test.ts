@@ -119,7 +119,14 @@ const hintsAfter = (
     { urls: [`https://${name}.localhost:8443`], tcp: [], udp: [], servedAs },
   ]);
   const ready: PortalEvent = { event: 'ready', services: Object.fromEntries(services) };
-  reporter.begin(Object.keys(as).map((service) => ({ service, leases: 1, isLocalCa: service !== 'public' })));
+  reporter.begin(
+    Object.keys(as).map((service) => ({
+      service,
+      leases: 1,
+      isLocalCa: service !== 'public',
+      asksPin: service === 'locked',
+    })),
+  );
   for (const event of [STARTED, ...before.map(at), at(ready), ...later.map(at)]) reporter.event(event);
   return stderr
     .text()
@@ -142,6 +149,13 @@ describe('how to reach a service', () => {
   it('suggests curl if any target speaks HTTP', () => {
     expect(hints({ web: 'http' })).toEqual([ISSUED, CURL]);
     expect(hints({ lines: 'stream', later: 'undecided', web: 'http' })).toEqual([ISSUED, CURL]);
+  });
+
+  it('suggests a service without a PIN, if there is one', () => {
+    const LOCKED = CURL.replace('web.', 'locked.');
+    expect(hints({ locked: 'http', web: 'undecided' }, served('web', 'http'))).toEqual([ISSUED, CURL]);
+    expect(hints({ locked: 'http', web: 'http' })).toEqual([ISSUED, CURL]);
+    expect(hints({ locked: 'http' })).toEqual([ISSUED, LOCKED]);
   });
 
   it('is printed only for services with a certificate from the local CA', () => {

@@ -28,6 +28,7 @@ export class HowToReach {
   #isAnnounced = false;
   /** Services with a certificate of the local CA. */
   #local: ReadonlySet<string> = new Set();
+  #asksPin: ReadonlySet<string> = new Set();
   /** The first URL of each service, from `ready` on until the hint is printed. */
   readonly #urls = new Map<string, string>();
   readonly #servedAs = new Map<string, ServedAs>();
@@ -38,6 +39,7 @@ export class HowToReach {
 
   begin(expected: readonly Expected[]): void {
     this.#local = new Set(expected.filter(({ isLocalCa }) => isLocalCa).map(({ service }) => service));
+    this.#asksPin = new Set(expected.filter(({ asksPin }) => asksPin).map(({ service }) => service));
   }
 
   /** To be called after an event was shown. `served` may come ahead of a `ready` that was to be shown before it. */
@@ -63,8 +65,11 @@ export class HowToReach {
   #tell(): void {
     if (this.#caFile === undefined || this.#urls.size === 0) return;
     const services = [...this.#urls.keys()];
-    const http = services.find((service) => this.#servedAs.get(service) === 'http');
-    if (http === undefined && !services.every((service) => this.#servedAs.has(service))) return;
+    const inHttp = services.filter((service) => this.#servedAs.get(service) === 'http');
+    // The command has no PIN, so a service that asks for one would reject it.
+    const open = inHttp.find((service) => !this.#asksPin.has(service));
+    if (open === undefined && !services.every((service) => this.#servedAs.has(service))) return;
+    const http = open ?? inHttp[0];
     const url = printable(this.#urls.get(http ?? services[0]!)!);
     const ca = shellQuote(this.#caFile);
     this.#line(
