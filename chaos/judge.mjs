@@ -11,6 +11,8 @@ import { wayOf } from './shape.mjs';
 const SLACK_MS = 50;
 /** A request that fails after this time failed by a timeout, not by an answer. */
 const BY_TIME_MS = 7_500;
+/** How long streams may continue after their service left a relay. */
+const DRAIN_MS = 10_000;
 /**
  * With more runnable processes per processor than this, a timeout is no finding. Timeouts are multiplied by this
  * factor.
@@ -53,14 +55,15 @@ const isExcused = (excuses, { at, end }) =>
 /** It timed out on a machine where everything is slow. */
 const isStarved = ({ at, end, load = 0 }) => load > BUSY && end - at >= BY_TIME_MS;
 
-/** Reports how a lane's stream ended, unless that is allowed. */
-export function judgeStream(lane, rounds, stream) {
+/** Reports how a lane's stream ended, unless that is allowed. `moves` are those of pools. */
+export function judgeStream(lane, rounds, stream, moves = []) {
   const { at, end, how, detail, bytes } = stream;
   if (how === 'whole' || how === 'left') return undefined;
   if (how === 'wrong') return violation(lane, end, `a stream got wrong bytes (${detail})`);
   const excuses = rounds.flatMap((round) => excuseOf(lane, round) ?? []);
   // A stream that never opened counts as a failed request.
   if (bytes === 0 && (isExcused(excuses, stream) || isStarved(stream))) return undefined;
+  if (how === 'broken' && moves.some((move) => isDrained(lane, move, stream, excuses))) return undefined;
   const breaking = rounds.some((round) =>
     round.faults.some(
       (fault) =>
@@ -73,6 +76,17 @@ export function judgeStream(lane, rounds, stream) {
   );
   return breaking ? undefined : violation(lane, end, `a stream ended ${how} (${detail})`);
 }
+
+/**
+ * Its service left the relay because of a fault, and the drain took its full time. After a fault TCP retransmits late, so the
+ * end of a stream can take longer.
+ */
+const isDrained = (lane, { agent, relay, at }, stream, excuses) =>
+  lane.agent === agent &&
+  lane.relays[0] === relay &&
+  stream.at <= at &&
+  stream.end >= at + DRAIN_MS - SLACK_MS &&
+  isExcused(excuses, { at, end: stream.end });
 
 /** The time span in which a round excuses failures of a lane, or undefined. */
 export function excuseOf(lane, round) {

@@ -24,7 +24,7 @@ export function report({ lanes, rounds, watch, violations, notes, before, after,
       const isEarly = stream.how !== 'whole' && stream.how !== 'left';
       // Visitors try again every 300 ms while a relay is down.
       if (isEarly) counts[stream.bytes === 0 ? 'unopened' : 'broken']++;
-      const wrong = judgeStream(lane, played, stream);
+      const wrong = judgeStream(lane, played, stream, moves);
       if (wrong) found.push(wrong);
     }
   }

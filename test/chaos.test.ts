@@ -60,7 +60,13 @@ const { judgeMoves, judgeRequests, judgeStream } = await load<{
     rounds: Round[],
     requests: Seen[],
   ) => { violations: Violation[]; recoveries: { tookMs: number }[] };
-  judgeStream: (this: void, lane: Lane, rounds: Round[], stream: object) => Violation | undefined;
+  judgeStream: (
+    this: void,
+    lane: Lane,
+    rounds: Round[],
+    stream: object,
+    moves?: object[],
+  ) => Violation | undefined;
 }>('judge.mjs');
 const { playRound } = await load<{
   playRound: (
@@ -205,6 +211,17 @@ describe('the judge', () => {
     expect(judgeStream(lane, round(fault('relay-kill', 'r2')), broken)).toBeDefined();
     const wrong = { ...broken, how: 'wrong' };
     expect(judgeStream(lane, round(fault('relay-kill', 'r1')), wrong)).toBeDefined();
+  });
+
+  it('lets a stream end early when its service moved because of a fault and its drain timed out', () => {
+    const stream = { at: 9_000, end: 20_600, how: 'broken', bytes: 100, detail: 'ECONNRESET' };
+    const rounds = [{ ...round(fault('relay-freeze', 'r1'))[0]!, endedAt: 40_000 }];
+    const move = { agent: 'a1', relay: 'r1', at: 10_500 };
+    expect(judgeStream(lane, rounds, stream, [move])).toBeUndefined();
+    expect(judgeStream(lane, rounds, stream)).toBeDefined();
+    expect(judgeStream(lane, rounds, stream, [{ ...move, relay: 'r2' }])).toBeDefined();
+    expect(judgeStream(lane, rounds, { ...stream, end: 15_000 }, [move])).toBeDefined();
+    expect(judgeStream(lane, rounds, { ...stream, how: 'short' }, [move])).toBeDefined();
   });
 
   it('counts no timeout as a violation on a machine without free CPU time', () => {
