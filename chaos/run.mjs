@@ -154,7 +154,7 @@ async function quiet() {
 async function settle(fresh, before) {
   const from = now();
   const { settleMs } = options;
-  // What has a timeout can be checked only after it.
+  // Resources with a timeout can be checked only after it.
   const overMs = { flows: flowIdleMs * FLOWS_LATE, spare: SPARE_MS };
   const latestMs = Math.max(0, ...Object.values(overMs).filter((ms) => ms <= settleMs));
   for (let last; ;) {

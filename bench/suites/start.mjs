@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Child, output, script } from '../lib/children.mjs';
 import { median, result, round } from '../lib/figures.mjs';
 
-/** What a person waits for before anything is published: the install, a command that only prints, `portal up`. */
+/** The waiting time before anything is published: the install, a command that only prints, `portal up`. */
 export async function start(world) {
   const roots = { portal: world.root, ...(world.against && { against: world.against }) };
   return [

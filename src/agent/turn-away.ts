@@ -13,7 +13,7 @@ const FIRST_BYTES_MS = 5_000;
 const LINGER_MS = 1_000;
 const MAX_HEAD_BYTES = 16 * 1024;
 
-/** What a visitor that gets no further asked for. */
+/** The request of a visitor that Portal answers itself. */
 interface Asked {
   readonly method: string;
   readonly target: string;

@@ -31,7 +31,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true, force: true }));
 
-/** What a TLS client that trusts `ca` makes of a server with this leaf: 'trusted', or the error. */
+/** The result of a TLS client that trusts `ca` with a server with this leaf: 'trusted', or the error. */
 async function visit(leaf: Pick<LocalLeaf, 'cert' | 'key'>, options: ConnectionOptions): Promise<string> {
   const server = createServer({ cert: leaf.cert, key: leaf.key }, (socket) => socket.end());
   server.on('tlsClientError', () => undefined);

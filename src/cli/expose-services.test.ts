@@ -98,7 +98,7 @@ it('uses a public CA for names on a public relay', () => {
   expect(services('3000', flags)['app']).toMatchObject({ tls: 'acme' });
   expect(services(undefined, { ...flags, httpRoute: ['/=3000'] })['app']).toMatchObject({ tls: 'acme' });
   expect(services('3000')['app']).not.toHaveProperty('tls');
-  // What has a port of its own has no certificate of ours.
+  // A service with its own port has no certificate from Portal.
   for (const service of Object.values(services('3000', { ...flags, tcp: true, udp: true, udpAddr: '3001' })))
     expect(service).not.toHaveProperty('tls');
 });

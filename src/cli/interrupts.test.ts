@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { holdInterrupts, listenForInterrupts } from './interrupts.js';
 
-/** A process that notes how it would have ended. */
+/** A process that records how it would have ended. */
 class Process extends EventEmitter {
   readonly env = {};
   readonly exits: number[] = [];

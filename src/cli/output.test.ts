@@ -4,7 +4,7 @@ import { Output } from './output.js';
 
 const describeDropped = (lines: number): string => `dropped ${lines}`;
 
-/** A reader that takes nothing until it is told to. */
+/** A reader that reads nothing until `read` is called. */
 function slowStream() {
   const written: string[] = [];
   let resume: (() => void) | undefined;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { isBlank, steadyText } from './steady-text.js';
 
-/** Reads one of `texts` after the other, the last one again and again. */
+/** Reads `texts` one after another, then repeats the last one. */
 async function reading(...texts: string[]) {
   const pauses: number[] = [];
   let at = 0;

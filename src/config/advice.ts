@@ -44,7 +44,7 @@ function forList(text: string, key: Path[number] | undefined): string | undefine
   return typeof key === 'string' && isPlain ? `Write \`${key}: [${text}]\`.` : undefined;
 }
 
-/** The same for the text of a target. */
+/** The same for a target. */
 export function targetAdvice(text: string): string | undefined {
   const bare = /^\$([A-Za-z_]\w*)$/.exec(text);
   if (bare) return `Write \${${bare[1]}}, with braces.`;
@@ -70,7 +70,7 @@ function forRelays(tree: Tree): string | undefined {
 function forServices(tree: Tree): string | undefined {
   if (tree.kind === 'list') {
     const [first] = itemsOf(tree);
-    // `- web: 3000`; a list of mappings with more keys has its names elsewhere.
+    // `- web: 3000`; in a list of mappings with more keys, the names are elsewhere.
     const key = first?.kind === 'map' && first.entries.size === 1 ? [...first.entries.keys()][0] : undefined;
     return `Write the services as keys, without dashes: \`${key ?? 'web'}: ${textOf(treeAt(first ?? tree, [key ?? ''])) ?? '3000'}\`.`;
   }

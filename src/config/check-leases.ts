@@ -1,10 +1,10 @@
 import { finding, type Finding } from './finding.js';
 import { child, entriesOf, itemsOf, treeAt, type Tree } from './tree.js';
 
-/** Of a file. A relay serves fewer for one identity. */
+/** The limit for one file. A relay allows fewer for one identity. */
 const MAX_LEASES = 20_000;
 
-/** Services times relays: a short file can ask for millions of leases. Before anything looks at each of them. */
+/** Services times relays: a short file can ask for millions of leases. Runs before any other check of each lease. */
 export function tooManyLeases(root: Tree): Finding[] {
   const pool = itemsOf(treeAt(root, ['relays', 'urls'])).length;
   let [services, leases] = [0, 0];

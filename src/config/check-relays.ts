@@ -3,7 +3,7 @@ import { shown, subject } from './explain.js';
 import { relayLists, type RelayRef } from './relay-refs.js';
 import { child, textOf, treeAt, type Tree } from './tree.js';
 
-/** A longer one is refused by its relays (docs/reference/protocol.md). */
+/** Relays reject a longer chain (docs/reference/protocol.md). */
 const MAX_CHAIN = 3;
 
 /** Checks every relay that the file names. */

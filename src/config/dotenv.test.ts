@@ -11,7 +11,7 @@ function parsed(text: string) {
   return { ...dotenv, values: Object.fromEntries(dotenv.values) };
 }
 
-/** Every row was compared with what compose-go v2.16.2 reads, the rows below "differs from compose" apart. */
+/** Every row was compared with compose-go v2.16.2, except the differences listed below. */
 describe('.env files are read as docker compose reads them', () => {
   it.each<[string, Record<string, string>]>([
     // comments
@@ -43,7 +43,7 @@ describe('.env files are read as docker compose reads them', () => {
     ['A="one\n two # x\n\nthree"\nB=1', { A: 'one\n two # x\n\nthree', B: '1' }],
     ["A='one\ntwo'\nB=1", { A: 'one\ntwo', B: '1' }],
     ['A="one\r\ntwo"', { A: 'one\r\ntwo' }],
-    // escapes, in double quotes alone
+    // escapes, in double quotes only
     ['A="a\\tb\\nc"\nB=\'a\\tb\'\nC=a\\tb', { A: 'a\tb\nc', B: 'a\\tb', C: 'a\\tb' }],
     ['A="\\a\\b\\f\\r\\v\\\\"', { A: '\u0007\b\f\r\v\\' }],
     ['A="\\0101\\x41\\u0041\\c"', { A: 'A\\x41\\u0041\\c' }],

@@ -15,7 +15,7 @@ const fits = ajv.compile(schema);
 
 const ENVIRONMENT = { PORT: '3000', HOST: 'localhost', ON: 'true', MODE: 'http', EVERY: '10s' };
 
-/** Whether an editor marks nothing, and whether the program takes it. */
+/** Whether an editor finds no error, and whether the program accepts it. */
 async function verdicts(services: string, rest = ''): Promise<{ editor: boolean; program: boolean }> {
   const text = `version: 1\n${rest}\nservices:\n${services}\n`;
   const stdin = async (): Promise<string> => text;

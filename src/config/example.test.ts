@@ -7,7 +7,7 @@ import { portalSchema, validate, type Schema } from './schema.js';
 
 const FILE = fileURLToPath(new URL('../../examples/portal.yaml', import.meta.url));
 
-/** The example with everything in it switched on. */
+/** The example with every disabled line enabled. */
 async function wholeExample(): Promise<unknown> {
   const text = await readFile(FILE, 'utf8');
   expect(text).toContain('#| ');

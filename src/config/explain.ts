@@ -16,21 +16,21 @@ export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
   const told = relevant(errors).map((error) => ({ ...error, path: withIndices(root, error.path) }));
   const meant = new Set(told.flatMap((error) => meantKey(error, root)));
   const fixed = new Set(told.flatMap((error) => (error.keyword === 'const' ? [toPointer(error.path)] : [])));
-  // A file of bare `web: 3000` is one mistake, however many services it has.
+  // A file with only `web: 3000` lines is one mistake, however many services it has.
   const bare = told.filter((error) => isBareService(error, root));
   const isBare =
     bare.length > 0 && told.every((error) => bare.includes(error) || error.keyword === 'required');
   return told
     .filter((error) => !isBare || error === bare[0])
     .filter((error) => {
-      // Of a fixed value, its type is said with it.
+      // The message for a fixed value includes its type.
       if (error.keyword === 'type') return !fixed.has(toPointer(error.path)) && !isEmptied(error, meant);
       return error.keyword !== 'required' || !meant.has(toPointer([...error.path, ...extraKey(error)]));
     })
     .map((error) => finding(root, [...error.path, ...extraKey(error)], advised(error, root)));
 }
 
-/** A complaint with what to write instead, where the value shows what was meant. */
+/** A problem with the fix, if the value shows what was meant. */
 function advised(error: SchemaError, root: Tree): Complaint {
   const said = complaint(error, root);
   if (error.keyword === 'additionalProperties' || error.keyword === 'required') return said;
@@ -50,7 +50,7 @@ function withIndices(root: Tree, path: Path): Path {
   });
 }
 
-/** The key that an unknown one is likely meant to be: a second problem for its absence would repeat the first. */
+/** The key that an unknown key probably means. Reporting it as missing too would repeat the problem. */
 function meantKey(error: SchemaError, root: Tree): string[] {
   const { keyword, path, params, schema } = error;
   if (keyword !== 'additionalProperties') return [];
@@ -70,7 +70,7 @@ function isBareService({ keyword, path, params }: SchemaError, root: Tree): bool
   );
 }
 
-/** A mapping without a value whose content stands beside it, not indented. */
+/** A mapping without a value whose content follows without indentation. */
 function isEmptied({ path, data }: SchemaError, meant: ReadonlySet<string>): boolean {
   return data === null && meant.has(toPointer(path));
 }

@@ -5,9 +5,9 @@ import type { Problem } from './problem.js';
 import type { Place } from './source.js';
 import { placeOf, toPointer, type Path, type Tree } from './tree.js';
 
-/** Each frame searches all secrets, and nobody reads more frames than this. */
+/** Each frame searches all secrets, and no one reads more frames than this. */
 const MAX_FRAMES = 100;
-/** A short file has tens of thousands, where aliases repeat a mistake. */
+/** A short file can have tens of thousands, if aliases repeat a mistake. */
 const MAX_PROBLEMS = 1_000;
 
 /** A problem with its place in the source. It becomes a `Problem` once all secrets to mask are known. */

@@ -24,7 +24,7 @@ function config(port: number | string): string {
   return `version: 1\nservices:\n  web: ${port}\n`;
 }
 
-/** What a result comes to, in a word. */
+/** A result in one word. */
 function summary(result: LoadResult): string {
   if (!result.ok) return result.problems.map(({ code }) => code).join(' ');
   return result.desired.services.map(({ target }) => (target.kind === 'tcp' ? target.port : '')).join(' ');

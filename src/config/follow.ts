@@ -9,7 +9,7 @@ const HALF_SAVE_MS = 150;
 export interface FollowOptions {
   /** Standard input can be read only once. With `initial`, pass a function that returns the same text again. */
   load: LoadOptions;
-  /** Ends the following. */
+  /** Stops watching. */
   signal: AbortSignal;
   /** What the caller has already loaded. Default: reports the first load too. */
   initial?: LoadResult;
@@ -20,7 +20,7 @@ export interface FollowOptions {
   /** Called for each load with a different result than the last, including invalid files. */
   onLoaded: (result: LoadResult) => void;
   onError: (error: unknown) => void;
-  /** How long half a save may stand. Default: 150. */
+  /** How long an incomplete save may last. Default: 150. */
   halfSaveMs?: number;
 }
 
@@ -68,7 +68,7 @@ class Follower {
   readonly #load: LoadOptions;
   readonly #scope = new Scope();
   #told: string | undefined;
-  /** Of the last good load that was reported. */
+  /** Services of the last good load that was reported. */
   #services: readonly string[] = [];
   #stale = false;
   #running: Promise<void> | undefined;

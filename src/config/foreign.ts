@@ -12,10 +12,10 @@ export const FOREIGN_NAMES: Readonly<Record<ForeignProgram, string>> = {
   frp: 'frp',
 };
 
-/** What marks a service of Docker Compose. */
+/** Keys that identify a service of Docker Compose. */
 const COMPOSE_KEYS = ['image', 'build'];
 
-/** The program that a configuration was written for, by its keys; undefined for one of Portal, with mistakes too. */
+/** The program that a configuration was written for, by its keys; undefined for one of Portal, even with mistakes. */
 export function foreignProgram(root: Tree): { program: ForeignProgram; key: string } | undefined {
   if (root.kind === 'scalar' && /^(?:serverAddr\s*=|\[common\]|\[\[proxies)/m.test(textOf(root) ?? ''))
     return { program: 'frp', key: '' };
@@ -34,7 +34,7 @@ export function foreignProgram(root: Tree): { program: ForeignProgram; key: stri
   return undefined;
 }
 
-/** One problem for the whole file, in place of one for each key that Portal does not know. */
+/** One problem for the whole file, instead of one for each unknown key. */
 export function foreignFinding(root: Tree, file: string): Finding | undefined {
   const found = foreignProgram(root);
   if (!found) return undefined;

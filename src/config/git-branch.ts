@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-/** Where CI says which branch it builds: its checkout has none. */
+/** Variables with the branch that CI builds: its checkout has none. */
 const CI_VARIABLES = [
   'GITHUB_HEAD_REF',
   'GITHUB_REF_NAME',
@@ -11,7 +11,7 @@ const CI_VARIABLES = [
 ];
 
 /**
- * The branch of git that `folder` is on (`HEAD` of gitrepository-layout(5)); on a detached commit what CI names, else the
+ * The branch of git that `folder` is on (`HEAD` of gitrepository-layout(5)); on a detached commit the branch that CI names, else the
  * short commit. Undefined outside a repository.
  */
 export function branchOf(folder: string, env: NodeJS.ProcessEnv): string | undefined {

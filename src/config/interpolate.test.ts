@@ -17,7 +17,7 @@ describe('interpolate', () => {
     ['${A:?said}', 'one'],
     ['${NONE:-${B}}', 'two'],
     ['${NONE:-${NONE2:-x}-${A}}', 'x-one'],
-    ['${A:-${NONE}}', 'one'], // a default that is not needed asks for nothing
+    ['${A:-${NONE}}', 'one'], // an unused default needs no variables
     ['${NONE:-a$$b}', 'a$b'],
     ['$$', '$'],
     ['$${A}', '${A}'],
@@ -27,7 +27,7 @@ describe('interpolate', () => {
     ['costs 5$', 'costs 5$'],
     ['$1', '$1'],
     ['}', '}'],
-    ['${DOLLAR}', '${A}$$'], // what comes out is not read again
+    ['${DOLLAR}', '${A}$$'], // a value is not interpolated again
   ])('%s gives %s', (input, text) => {
     expect(interpolate(input, lookup)).toMatchObject({ text, errors: [] });
   });

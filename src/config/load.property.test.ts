@@ -53,14 +53,14 @@ const VALUES = [
   '$$',
 ];
 
-/** Text that is nearly a configuration: its words, in any order, with YAML's own marks between. */
+/** Text that is almost a configuration: its words in any order, with YAML's punctuation between them. */
 const nearly = fc
   .array(fc.oneof(fc.constantFrom(...WORDS, ...MARKS, ...VALUES), fc.string({ maxLength: 3 })), {
     maxLength: 60,
   })
   .map((parts) => parts.join(''));
 
-/** What does not read well in the problems of a text; empty when all is as it should be. */
+/** Faults in the wording of a text's problems; empty if nothing is wrong. */
 async function flawsOf(text: string, variable = ''): Promise<string[]> {
   const result = await loadConfig({
     file: '-',

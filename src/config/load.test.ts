@@ -387,7 +387,7 @@ it('reports all errors at once, in reading order', async () => {
 });
 
 it('loads thousands of services', async () => {
-  // Work that grew with the square of their number would outlast this test's timeout.
+  // Quadratic work would exceed this test's timeout.
   const services = Array.from(
     { length: 5_000 },
     (_, i) => `  s${i}: { target: localhost:${3000 + i}, alpn: [h2], metadata: { n: "${i}" } }`,

@@ -34,7 +34,7 @@ export interface RelayLockOptions {
 }
 
 /**
- * Which key each relay is trusted by. Reads the file at each connection, so an entry that a user corrects, removes or
+ * The trusted key of each relay. Reads the file at each connection, so an entry that a user corrects, removes or
  * pulls takes effect immediately.
  */
 export class RelayLock {

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { loadConfig } from './load.js';
 import type { Problem } from './problem.js';
 
-/** What is said of a text. */
+/** The messages for a text. */
 async function said(services: string, rest = ''): Promise<string[]> {
   const text = `version: 1\n${rest}\nservices:\n${services}\n`;
   const result = await loadConfig({
@@ -243,7 +243,7 @@ it.each([
     '  a: { target: 1, expires: soon }',
     '"soon" is not a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
   ],
-  // --- what people bring from other programs
+  // --- syntax of other programs
   [
     '  a: "8080:80"',
     '"8080:80" names a port where a host belongs | Write 8080, only the port of this machine.',

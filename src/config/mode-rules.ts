@@ -6,7 +6,7 @@ export interface ModeRule {
   readonly why: string;
 }
 
-/** Settings that mean something in some modes only. */
+/** Settings that have an effect only in some modes. */
 export const MODE_RULES: readonly ModeRule[] = [
   { key: ['routes'], modes: ['http'], why: 'Other modes forward bytes without reading paths in them.' },
   {

@@ -36,7 +36,7 @@ function decidingKey({
   return alpn?.some((protocol) => !isHttpAlpn(protocol)) ? 'alpn' : undefined;
 }
 
-/** The same of a service as it stands in the file; undefined if its `mode` is invalid. */
+/** The same for a service as written in the file; undefined if its `mode` is invalid. */
 export function modeOfTree(service: Tree): { readonly mode: Mode; readonly why: string } | undefined {
   const text = textOf(child(service, 'mode'));
   const written = MODES.find((each) => each === text);

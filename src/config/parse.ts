@@ -23,7 +23,7 @@ import { MAX_DEPTH, readYaml, YamlTooLarge } from './yaml.js';
 
 /** Far more than any real file has. Limits aliases that multiply ("billion laughs"). */
 const MAX_VALUES = 50_000;
-/** Nobody reads more than this. */
+/** No one reads more than this. */
 const MAX_SYNTAX_ERRORS = 100;
 /** How far before a mistake to look for the open bracket that explains it. */
 const LINE_BEFORE = 300;

@@ -29,7 +29,7 @@ async function asked(text: string, options?: Parameters<typeof load>[1]): Promis
   return result.permissions.map(describePermission);
 }
 
-/** Of a file with these relays. */
+/** The permissions of a file with these relays. */
 async function keys(relays: string): Promise<string[]> {
   const result = await load(`${relays}services: { web: 3000 }`);
   return result.ok ? result.permissions.map(({ key }) => key) : [];

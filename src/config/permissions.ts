@@ -27,10 +27,10 @@ export interface Permission {
   readonly path: Path;
 }
 
-/** Per file. Far more than a person reads. */
+/** Per file. Far more than a person would read. */
 export const MAX_PERMISSIONS = 1_000;
 
-/** Of variables, the same ones included: where a file has more, it has too many. */
+/** Of variables, including repeated ones. A file with more asks for too much. */
 const MAX_COLLECTED = 20_000;
 /** The name for readers that are not relays in the file. */
 const LISTED_RELAYS = 'relays of the list';
@@ -87,7 +87,7 @@ export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 
   }
 }
 
-/** Nobody can review a question of this length. */
+/** No one can review a question of this length. */
 export function tooMany(permissions: readonly Permission[], root: Tree): Finding[] {
   const beyond = permissions[MAX_PERMISSIONS];
   if (!beyond) return [];
@@ -106,7 +106,7 @@ export function notAllowed(permissions: readonly Permission[], root: Tree): Find
   );
 }
 
-/** Each relay with what it is trusted by: the same one with another CA is asked about again. */
+/** Each relay with its CA: the same relay with another CA needs a new permission. */
 async function relays(
   { relays: pool, services }: Desired,
   root: Tree,
@@ -138,7 +138,7 @@ async function relays(
   return { permissions, confined };
 }
 
-/** Of a permission: a relay, and what it is trusted by. */
+/** The parts of a permission: a relay and its CA. */
 function relayKeyOf(origin: string, ca?: string): string {
   return ca === undefined ? `relay ${origin}` : `relay ${origin} ${ca}`;
 }
@@ -181,7 +181,7 @@ function sources(desired: Desired): Permission[] {
         of: 'get certificates from',
         path: tls.directory === LETS_ENCRYPT ? ['services', service, 'tls'] : ['acme', 'directory'],
       });
-    // The relay in this process asks DNS whose it is.
+    // The relay in this process looks up its owner in DNS.
     if (hostname !== undefined && !isThisMachine(hostname) && own.some(({ kind }) => kind === 'embedded'))
       found.push({
         key: `dns ${hostname}`,
@@ -229,7 +229,7 @@ function sent(desired: Desired, root: Tree): Permission[] {
   const add = (path: Path, readers: readonly string[]): void => {
     if (readers.length === 0 || found.length > MAX_COLLECTED) return;
     for (const name of variablesAt(root, path)) {
-      // A relay knows the identity that `${id}` is made of.
+      // A relay knows the identity in `${id}`.
       if (name === 'id') continue;
       for (const of of readers) found.push({ key: `send ${name} ${of}`, kind: 'send', what: name, of, path });
     }

@@ -14,13 +14,13 @@ import type { Path } from './tree.js';
 /** Files that a configuration names: which of them need a permission, and where each may lead later. */
 
 const MAX_CA_BYTES = 1024 * 1024;
-/** Of a digest that is shown. */
+/** Digits of a digest to show. */
 const SHOWN_DIGITS = 16;
 
 export interface Project {
-  /** What paths in the file are relative to. */
+  /** Base of relative paths in the file. */
   readonly directory: string;
-  /** The real path of that. */
+  /** Its real path. */
   readonly real: string;
 }
 
@@ -89,7 +89,7 @@ function filesOf(spec: ServiceSpec): Named[] {
   return [...sockets, own];
 }
 
-/** Each target of a service, and where it stands. */
+/** Each target of a service, with its path in the file. */
 export function targetsAt({ service, routes, target }: ServiceSpec): { target: Target; path: Path }[] {
   if (routes.length === 0) return [{ target, path: ['services', service, 'target'] }];
   return routes.map((route) => ({
@@ -99,9 +99,9 @@ export function targetsAt({ service, routes, target }: ServiceSpec): { target: T
 }
 
 export interface RelayCa {
-  /** The same as long as it is trusted as before. */
+  /** The same value means the same trust. */
   readonly key: string;
-  /** For people. */
+  /** For display. */
   readonly shown: string;
   /** What may be read as the CA while the permission holds. */
   readonly confined: Confined;
@@ -111,8 +111,8 @@ export interface RelayCa {
 const NO_CONTENT = '';
 
 /**
- * What a relay is trusted by. A file outside the project is this machine's own, and may be renewed. One inside comes with the
- * project, so its content counts.
+ * The CA that a relay is trusted by. A file outside the project belongs to this machine, and may be renewed. A file inside
+ * comes with the project, so its content counts.
  */
 export async function relayCa(file: string, project: Project): Promise<RelayCa> {
   const real = await realPath(file);
@@ -127,10 +127,10 @@ export async function relayCa(file: string, project: Project): Promise<RelayCa> 
   return { key: sha256, shown: `${shown} (SHA-256 ${digits}…)`, confined: { within, sha256 } };
 }
 
-/** Undefined where no CA can be read. */
+/** Undefined if no CA can be read. */
 async function digestOf(file: string): Promise<string | undefined> {
   try {
-    // A pipe is not waited for.
+    // Does not wait for a pipe.
     const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
       if (!(await handle.stat()).isFile()) return undefined;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { portalSchema, type Schema } from './schema.js';
 import { expected } from './words.js';
 
-/** Every part of the schema, with where it stands. */
+/** Every part of the schema, with its path. */
 function parts(schema: Schema, at = '#'): [string, Schema][] {
   const below = [
     ...Object.entries({ ...schema.properties, ...schema.$defs }),

@@ -44,7 +44,7 @@ describe('a secret is never shown', () => {
     'version: 1\nservices:\n  a: { target: 1, mode: "${SECRET}", metadata: { n: "${SECRET}" } }\n',
     'version: "${SECRET}"\nrelays: { urls: ["${SECRET}", "https://x/${SECRET}"] }\nservices: { a: 1 }\n',
     'version: 1\nservices:\n  a: { target: 1, name: x, hostname: "${SECRET}", access: { allowIps: ["${SECRET}"] } }\n',
-    // A key that is there twice, or where none may be: the tree keeps one of them.
+    // A duplicate key, or a key where none is allowed: the tree keeps only one.
     `version: 1\nservices:\n  a:\n    target: 1\n    access:\n      pin: AAAA\n      pin: ${SECRET}\n`,
     `version: 1\nservices:\n  a: { target: 1, access: { pin: AAAA, pin: ${SECRET} } }\n`,
     `version: 1\nservices:\n  a:\n    target: 1\n    access: { pin: AAAA }\n    access: { pin: ${SECRET} }\n`,
@@ -54,7 +54,7 @@ describe('a secret is never shown', () => {
     `version: 1\nservices:\n  a: { nope: 1, target: 1, access: { [pin]: ${SECRET} } }\n`,
     `version: 1\nservices:\n  a: { nope: 1, target: 1, __proto__: { pin: ${SECRET} } }\n`,
     `version: 1\nservices:\n  a: { target: 1, access: { pin: { ${SECRET} }, nope: 1 } }\n`,
-    // Line ends of old.
+    // Old line endings.
     `version: 1\rservices:\r  a:\r    target: 1\r    access:\r      pin: ${SECRET}\r    nope: 1\r`,
     `version: 1\rservices:\r  a:\r    target: [\r    access:\r      pin: ${SECRET}\r`,
     // URLs
@@ -80,7 +80,7 @@ describe('a secret is never shown', () => {
       `version: 1\nrelays: { urls: [${url.replace('http:', 'https:')}] }\nservices: {}\n`,
     ]),
     `version: 1\nservices:\n  "http://u:${SECRET}@h": 1\n`,
-    // Aliases, of a secret and as one
+    // Aliases of a secret, and an alias as a secret
     ...[
       'name: *p',
       'target: *p',

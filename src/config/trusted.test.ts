@@ -22,7 +22,7 @@ const [ME, MALLORY, TEAM] = [54_321, 54_322, 54_323];
 let top: string;
 let cwd: string;
 
-/** `top/portal.yaml` with all that belongs to it, and `top/mine/project`, where I am. All of it is root's at first. */
+/** `top/portal.yaml` with its files, and the current folder `top/mine/project`. At first root owns everything. */
 beforeEach(async (context) => {
   if (process.geteuid?.() !== 0) context.skip('only root can give files to other users');
   top = await realpath(await mkdtemp(join(tmpdir(), 'portal-trust-')));
@@ -37,7 +37,7 @@ beforeEach(async (context) => {
   await writeFile(join(top, 'portal.lock'), 'version: 1\nrelays: {}\n');
 });
 
-/** The code of what went wrong, or `ok`. */
+/** The error code, or `ok`. */
 async function outcome(
   options: { uid?: number | undefined; env?: NodeJS.ProcessEnv; file?: string; in?: string } = {},
 ) {
@@ -110,7 +110,7 @@ describe('a configuration above the current folder', () => {
     expect(await outcome({ uid: 0 })).toBe('config_untrusted');
     expect(await outcome({ uid: 0, env: { SUDO_UID: String(ME) } })).toBe('ok');
     expect(await outcome({ uid: 0, env: { SUDO_UID: String(MALLORY) } })).toBe('config_untrusted');
-    // Anybody can set it.
+    // Anyone can set it.
     expect(await outcome({ uid: TEAM, env: { SUDO_UID: String(ME) } })).toBe('config_untrusted');
   });
 

@@ -26,7 +26,7 @@ function textOf(path: string): string {
   return existsSync(path) ? readFileSync(path, 'utf8') : '(none)';
 }
 
-/** Watches `inputs` and hands out what they held at each call. */
+/** Watches `inputs`, and records their contents at each call. */
 const observe = (...inputs: string[]): ReturnType<typeof observeWith> => observeWith({}, inputs);
 
 async function observeWith(options: { settleMs?: number }, inputs: string[]) {
@@ -202,7 +202,7 @@ describe('watchInputs does not report', () => {
   it('a touch, other files, or a file that is empty for a moment', async () => {
     const file = join(dir, 'portal.yaml');
     await writeFile(file, 'one');
-    // A moment for a machine that pauses between emptying it and writing it.
+    // Time for a machine that pauses between truncating the file and writing it.
     const watched = await observeWith({ settleMs: 5_000 }, [file]);
     await utimes(file, new Date(), new Date());
     await writeFile(join(dir, 'other.txt'), 'x');

@@ -18,7 +18,7 @@ export async function readPrivateFile(file: string, unsafe: ErrorCode): Promise<
   });
   if (!handle) return undefined;
   try {
-    // Of the open handle, so that the checked file is the one that is read.
+    // Checks the open handle, so that the checked file is the one that is read.
     const { mode } = await handle.stat();
     if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
       const octal = (mode & 0o777).toString(8);

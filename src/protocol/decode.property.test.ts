@@ -5,7 +5,7 @@ import { decodeFromAgent, decodeFromRelay, encode } from './decode.js';
 import { LIMITS } from './limits.js';
 import { AGENT_MESSAGES, RELAY_MESSAGES, type FromAgent } from './messages.js';
 
-/** What a schema of this protocol may be made of; everything else would need a generator here. */
+/** The keywords that a schema of this protocol may use; others would need a generator here. */
 interface Schema {
   readonly const?: unknown;
   readonly enum?: readonly unknown[];

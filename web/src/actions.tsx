@@ -35,7 +35,7 @@ export function Actions(props: Props) {
       : 'copied';
   };
   const canReplay = details !== undefined && details.noReplay === undefined;
-  // What was cut can be replayed with another body.
+  // A truncated request can be replayed with another body.
   const isEditable = details && (canReplay || details.request.body.cut !== undefined);
   useKeys({ r: () => canReplay && onReplay() });
 

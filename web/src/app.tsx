@@ -113,7 +113,7 @@ export function App() {
   );
 }
 
-/** At once, or as soon as a narrow page shows it. */
+/** Immediately, or when a narrow page shows it. */
 function focusOn(selector: string): void {
   const element = document.querySelector<HTMLElement>(selector);
   element?.focus();
@@ -121,7 +121,7 @@ function focusOn(selector: string): void {
     setTimeout(() => document.querySelector<HTMLElement>(selector)?.focus(), 32);
 }
 
-/** Asks once more, because nothing brings the requests back. */
+/** Asks for confirmation, because deleted requests cannot be restored. */
 function Clear() {
   const [isAsking, setAsking] = useState(false);
   const clear = (): void => {

@@ -8,7 +8,7 @@ import { partsOf, type Part } from './multipart.js';
 
 const MAX_HEX_BYTES = 16 * 1024;
 const MAX_TEXT_CHARS = 500_000;
-/** A longer text is folded until it is asked for. */
+/** A longer text stays folded until the user opens it. */
 const FOLDED_LINES = 200;
 const FOLDED_CHARS = 20_000;
 const MAX_FIELD_CHARS = 2_000;
@@ -89,7 +89,7 @@ interface ShownProps {
   readonly kind: BodyKind;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly type: string | undefined;
-  /** For people who hear the page. */
+  /** For screen readers. */
   readonly whose: string;
 }
 
@@ -124,7 +124,7 @@ function Text({ text, whose }: { text: string; whose: string }) {
   );
 }
 
-/** Files by name, type and size only: what is in them is for their reader. */
+/** Shows only name, type and size of files, not their contents. */
 function Parts({ bytes, type, whose }: Omit<ShownProps, 'kind'>) {
   const parts = useMemo(() => partsOf(type, bytes), [bytes, type]);
   if (!parts) return <Hex bytes={bytes} whose={whose} />;
@@ -174,7 +174,7 @@ interface PictureProps {
   readonly whose: string;
 }
 
-/** An image from memory: whatever is in it, an image runs nothing and loads nothing. */
+/** An image from memory: an image runs no code and loads nothing, whatever it contains. */
 function Picture({ bytes, type, whose }: PictureProps) {
   const [url, setUrl] = useState('');
   const [isBroken, setBroken] = useState(false);

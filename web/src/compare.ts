@@ -2,7 +2,7 @@ import type { Field } from '../../src/agent/inspect/wire.js';
 
 export interface Difference {
   readonly name: string;
-  /** Absent where the field is. */
+  /** Absent if the field is absent. */
   readonly before?: string;
   readonly after?: string;
 }

@@ -3,7 +3,7 @@ import type { Field } from '../../src/agent/inspect/wire.js';
 interface Props {
   readonly title: string;
   readonly fields: readonly Field[];
-  /** What is around it has the heading. */
+  /** The surrounding element has the heading. */
   readonly isBare?: boolean;
 }
 

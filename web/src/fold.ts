@@ -1,9 +1,9 @@
 import type { RequestRow } from '../../src/agent/inspect/wire.js';
 
-/** A row of the list: a request, and how often Portal's 503 page asked again after it. */
+/** A row of the list: a request, and the number of reloads by Portal's 503 page after it. */
 export interface ListRow extends RequestRow {
   readonly reloads?: number;
-  /** When it asked last. */
+  /** The time of the last reload. */
   readonly reloadedAt?: number;
 }
 
@@ -43,7 +43,7 @@ export function folded(rows: readonly RequestRow[]): readonly ListRow[] {
       kept[at] = { ...visit, reloads: (visit.reloads ?? 0) + 1, reloadedAt: row.startedAt };
       continue;
     }
-    // Once the service responds, the next reload is of another visit.
+    // Once the service responds, the next reload belongs to another visit.
     if (row.portal) visits.set(page, kept.length);
     else visits.delete(page);
     kept.push(row);

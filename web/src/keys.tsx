@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 
-/** Shortcuts of one key, for as long as the caller is shown; not while people type, and not with Ctrl, Alt or Meta. */
+/** Single-key shortcuts while the caller is shown; not while people type, and not with Ctrl, Alt or Meta. */
 export function useKeys(keys: Readonly<Record<string, () => unknown>>): void {
   const latest = useRef(keys);
   latest.current = keys;

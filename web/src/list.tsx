@@ -3,7 +3,7 @@ import { idText } from '../../src/agent/inspect/history/ids.js';
 import { isGate, isRejected, type ListRow } from './fold.js';
 import { bytesText, earlierText, msText, timeText } from './format.js';
 
-/** Heights of a row, which the style sheet gets from here: in a narrow window it has two lines, and is for fingers. */
+/** Heights of a row, also for the style sheet. In a narrow window a row has two lines, and room for touch. */
 const ROW_PX = 30;
 const NARROW_ROW_PX = 52;
 const NARROW = matchMedia('(max-width: 40rem)');
@@ -15,7 +15,7 @@ interface Props {
   readonly rows: readonly ListRow[];
   readonly selected: number | undefined;
   readonly onSelect: (id: number) => void;
-  /** Shows the request as well, where the window is too narrow for both. */
+  /** Also shows the request if the window is too narrow for both. */
   readonly onOpen: (id: number) => void;
 }
 
@@ -163,7 +163,7 @@ function Row({ row, index, isSelected, onOpen }: RowProps) {
   );
 }
 
-/** Never by colour alone. */
+/** Never only by colour. */
 export function Status({ row: { status, outcome } }: { row: Pick<ListRow, 'status' | 'outcome'> }) {
   const kind = outcome === 'broken' ? 'broken' : status === undefined ? 'open' : `s${String(status)[0]}`;
   const words = { open: '…', switched: 'open', broken: 'cut off', done: '' }[outcome];
@@ -187,7 +187,7 @@ function useRowPx(): number {
   return isNarrow ? NARROW_ROW_PX : ROW_PX;
 }
 
-/** A request that becomes the selected one is scrolled to. */
+/** Scrolls to a newly selected request. */
 function useShown(
   box: { current: HTMLDivElement | null },
   rows: readonly ListRow[],

@@ -2,7 +2,7 @@
 
 export interface Part {
   readonly name: string;
-  /** Absent where the part is a field and no file. */
+  /** Absent if the part is a field, not a file. */
   readonly filename?: string;
   readonly type?: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -13,12 +13,12 @@ export interface Part {
 const MAX_PARTS = 200;
 const MAX_HEAD_BYTES = 8 * 1024;
 
-/** The parts, at most 200; undefined if the body has no such form. */
+/** The parts, at most 200; undefined if the body is not multipart. */
 export function partsOf(type: string | undefined, body: Uint8Array<ArrayBuffer>): Part[] | undefined {
   const boundary = boundaryOf(type);
   if (boundary === undefined) return undefined;
   const separator = ascii(`\r\n--${boundary}`);
-  // The first one has no line break before it.
+  // The first part has no line break before it.
   let at = startsWith(body, 0, separator.subarray(2)) ? separator.length - 2 : after(body, separator, 0);
   if (at < 0) return undefined;
   const parts: Part[] = [];

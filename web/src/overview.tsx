@@ -57,7 +57,7 @@ function sizeText({ body: { bytes, encoding } }: MessageInfo): string {
   return encoding === undefined ? bytesText(bytes) : `${bytesText(bytes)}, ${encoding}`;
 }
 
-/** Each part as long as it took, of the whole. */
+/** The width of each part is its share of the total time. */
 function Timing({ details: { requestMs, firstByteMs, totalMs } }: { details: RequestDetails }) {
   const whole = totalMs ?? firstByteMs;
   if (whole === undefined || firstByteMs === undefined) return null;

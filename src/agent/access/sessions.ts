@@ -6,7 +6,7 @@ const COOKIE = '__Host-portal';
 /** How long a session is valid. */
 const SESSION_MS = 24 * 3_600_000;
 
-/** What a session is valid for. Any change to it ends the session. */
+/** The scope of a session. Any change to it ends the session. */
 export interface Admitted {
   readonly hostname: string;
   readonly pin: string;

@@ -69,7 +69,7 @@ it('hides state disconnected for a machine that is connected elsewhere, and show
   expect(
     mergeAnswers([answer('a', [past]), answer('b', [{ ...past, lastSeen: later }])]).agents,
   ).toMatchObject([{ state: 'disconnected', lastSeen: later, relays: ['a', 'b'] }]);
-  // A machine of the same name with another identity is another machine.
+  // A machine with the same name and another identity is a different machine.
   expect(
     mergeAnswers([answer('a', [past, { id: '2', identity: '0xB', own: false, machine: 'laptop' }])]).agents,
   ).toHaveLength(2);

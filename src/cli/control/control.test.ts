@@ -204,7 +204,7 @@ async function listen(server: Server, path: string): Promise<void> {
   onTestFinished(() => void server.close());
 }
 
-/** What a process that was killed leaves behind: a socket file that no one answers at. */
+/** A killed process leaves a socket file without a listener. */
 async function leaveSocketOfDeadProcess(path: string): Promise<void> {
   const script = `require('node:net').createServer().listen(process.argv[1], () => console.log('listening'))`;
   const child = spawn(process.execPath, ['-e', script, path], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -11,8 +11,8 @@ export async function openUrl(url: string): Promise<void> {
 }
 
 /**
- * Copies `text`, over SSH as well: to tmux, or by a sequence that asks the terminal (OSC 52). Only of some terminals it is
- * known that they do it: otherwise it is only asked.
+ * Copies `text`, over SSH as well: to tmux, or by a sequence that asks the terminal (OSC 52). Only
+ * some terminals are known to support that; with others, the result is uncertain.
  */
 export async function copy(
   text: string,
@@ -21,7 +21,7 @@ export async function copy(
 ): Promise<'tmux' | 'terminal' | 'asked'> {
   if (env['TMUX'] && (await copyToTmux(text))) return 'tmux';
   const sequence = clipboardSequence(text);
-  // Both ignore the sequence by default, and forward what is wrapped.
+  // Both ignore the plain sequence by default, and forward a wrapped one.
   if (env['TMUX'] || env['TERM']?.startsWith('tmux'))
     terminal.write(`\u001BPtmux;${sequence.replaceAll('\u001B', '\u001B\u001B')}\u001B\\`);
   else if (env['STY']) terminal.write(`\u001BP${sequence}\u001B\\`);

@@ -19,7 +19,7 @@ export interface LiveOptions {
 /** Counters change constantly. */
 const DRAW_EVERY_MS = 1_000;
 
-/** A window that is dragged changes its size many times. */
+/** Dragging a window's edge changes its size many times. */
 const RESIZE_MS = 100;
 
 /** How long an answer to a key replaces the list of keys. */
@@ -55,7 +55,7 @@ export class Live {
   #soon: NodeJS.Immediate | undefined;
   #resizeTimer: NodeJS.Timeout | undefined;
   readonly #onResize = (): void => this.#resized();
-  /** Of a process that ends at once: the cursor is not to stay hidden. */
+  /** Shows the cursor again if the process exits immediately. */
   readonly #onExit = (): void => this.close();
   readonly #onContinue = (): void => this.#resume();
 
@@ -122,7 +122,7 @@ export class Live {
     this.#resizeTimer = setTimeout(() => this.#region.repaint(this.#lines()), RESIZE_MS).unref();
   }
 
-  /** Events come in crowds. */
+  /** Events arrive in bursts. */
   #drawSoon(): void {
     this.#soon ??= setImmediate(() => {
       this.#soon = undefined;

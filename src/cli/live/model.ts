@@ -34,9 +34,9 @@ export interface ServiceView {
   readonly problems: readonly string[];
   /** Visitors connected now. */
   readonly open: number;
-  /** Requests since the start, where they are counted. */
+  /** Requests since the start, if Portal counts them. */
   readonly requests: number | undefined;
-  /** Requests a second where they are counted, else bytes a second. */
+  /** Requests per second if Portal counts them, else bytes per second. */
   readonly rate: { readonly unit: 'requests' | 'bytes'; readonly perSecond: number };
   readonly lastStatus: number | undefined;
 }
@@ -81,9 +81,9 @@ export class LiveModel {
   /** Whether each target answers, per service, from events. */
   readonly #verdicts = new Map<string, Map<string, boolean>>();
   readonly #samples = new Map<string, Sample[]>();
-  /** Services of which the target changed, or answers again: their last status is of the time before. */
+  /** Services whose target changed or recovered: their last status is out of date. */
   readonly #renewed = new Set<string>();
-  /** How many requests each of them had by then. */
+  /** The number of requests of each at that time. */
   readonly #outdated = new Map<string, number>();
 
   note(event: TimedEvent): void {

@@ -12,7 +12,7 @@ class Screen {
   #row = 0;
   #column = 0;
 
-  /** A terminal that becomes higher shows lines of its history again, and the cursor moves down with them. */
+  /** A terminal that becomes taller shows lines of its history again, and the cursor moves down with them. */
   grow(history: readonly string[]): void {
     this.rows += history.length;
     this.shown.unshift(...history);
@@ -70,7 +70,7 @@ it('redraws completely when the size changes, and keeps printed lines', () => {
   region.hold();
   region.draw(['HEAD', 'drawn at the wrong size']);
   region.print('held');
-  // The old head is there again, out of the history.
+  // The first old line returns from the history.
   screen.grow(['shell', 'HEAD', 'row']);
   region.repaint(['HEAD', 'wide row']);
   expect(screen.shown).toEqual(['printed', 'held', 'HEAD', 'wide row']);

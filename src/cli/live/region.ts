@@ -22,13 +22,13 @@ const END = '\u001B[?2026l';
 /** How many printed lines are redrawn after a change of size. */
 const RECENT = 200;
 
-/** The last lines of a terminal, drawn again and again; lines that are printed scroll away above them. */
+/** The last lines of a terminal, redrawn often; printed lines scroll above them. */
 export class Region {
   readonly #terminal: Terminal;
   #lines: readonly string[] = [];
-  /** The lines that were printed last. */
+  /** The latest printed lines. */
   #recent: string[] = [];
-  /** Nothing on the screen is from before the region. */
+  /** The screen shows nothing from before the region. */
   #isAlone = false;
   /** While the size changes: lines to print afterwards. */
   #held: string[] | undefined;
@@ -71,7 +71,7 @@ export class Region {
     const held = this.#held ?? [];
     this.#held = undefined;
     if (!this.#isAlone) {
-      // What others have printed is kept in the terminal's history.
+      // Output of other programs stays in the terminal's history.
       this.#write('', []);
       this.#terminal.write('\n'.repeat(this.rows));
       this.#isAlone = true;

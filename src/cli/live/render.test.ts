@@ -63,7 +63,7 @@ describe('the live view', () => {
     for (const address of [...long.addresses, ...DEAD.addresses]) {
       const line = lines.find((each) => each.includes(address));
       expect(line).toBeDefined();
-      // What is longer than a line begins at the left edge, so that the terminal wraps nothing else into it.
+      // Text longer than a line begins at the left edge, so that the terminal wraps only this text.
       expect(line === address || stringWidth(line!) < columns).toBe(true);
     }
     const others = lines.filter((line) => !line.startsWith('https:'));

@@ -50,15 +50,15 @@ const MARKS: Readonly<Record<State, string>> = {
 };
 
 /** Healthy: ready, reachable, and without problems. */
-const isWell = ({ state, isReachable, problems }: ServiceView): boolean =>
+const isHealthy = ({ state, isReachable, problems }: ServiceView): boolean =>
   state === 'ready' && isReachable !== false && problems.length === 0;
 
 function markOf(service: ServiceView): string {
-  return service.state === 'ready' && !isWell(service) ? '▲' : MARKS[service.state];
+  return service.state === 'ready' && !isHealthy(service) ? '▲' : MARKS[service.state];
 }
 
 function paintOf({ style }: Screen, service: ServiceView): Paint {
-  if (isWell(service)) return style.green;
+  if (isHealthy(service)) return style.green;
   return service.state === 'failed' || service.state === 'no relay' ? style.red : style.yellow;
 }
 
@@ -100,7 +100,7 @@ const LAST: Column = {
 };
 
 const TRAFFIC = [OPEN, REQUESTS, RATE, LAST];
-/** The first that fits is used; in the last, addresses have lines of their own. */
+/** Uses the first layout that fits; in the last one, each address has its own line. */
 const LAYOUTS: readonly (readonly Column[])[] = [
   [NAME, STATE, ADDRESS, TARGET, ...TRAFFIC],
   [NAME, ADDRESS, TARGET, ...TRAFFIC],
@@ -156,7 +156,7 @@ function scrolled(
   while (to < blocks.length && fits(to)) used += heights[to++]!;
   while (from > 0 && fits(from - 1)) used += heights[--from]!;
   const folded = services.filter((_, index) => index < from || index >= to);
-  const ill = folded.filter((service) => !isWell(service)).map(({ service }) => service);
+  const ill = folded.filter((service) => !isHealthy(service)).map(({ service }) => service);
   const trouble = ill.length === 0 ? 'all ready' : screen.style.yellow(`not ready: ${ill.join(', ')}`);
   const how = screen.hasKeys ? ' (↑↓)' : '';
   const more = cut(`  and ${folded.length} more${how}: ${trouble}`, screen);
@@ -186,7 +186,7 @@ function relayLines(relays: readonly RelayView[], screen: Screen): string[] {
   ];
 }
 
-/** Of a lost relay the reason, and when the agent tries again, in place. */
+/** For a lost relay: the reason, and the time until the next attempt. */
 function relayLine({ name, state, rttMs, error, nextTryS }: RelayView, screen: Screen): string[] {
   const { dim, yellow } = screen.style;
   if (state === 'connected') return [dim(cut(`  relay ${name}  ${state}${msText(rttMs)}`, screen))];

@@ -7,7 +7,7 @@ import { printable, type Paint, type Style } from '../style.js';
 
 type Change = Exclude<Action['kind'], 'keep'>;
 
-/** Of a terminal. */
+/** Columns of a terminal. */
 const WIDTH = 80;
 const GAP = '  ';
 

@@ -21,7 +21,7 @@ export class Crowd {
   #lost: Lease[] = [];
   /** Leases that were lost in a crowd. */
   readonly #away = new Set<string>();
-  /** Those of them that are ready again. */
+  /** Leases of these that are ready again. */
   #back: Lease[] = [];
   #backTimer: NodeJS.Timeout | undefined;
   /** Leases that failed because of their names. They wait until the other services on the relay are settled. */

@@ -98,7 +98,7 @@ test('plain: names the relay of an error once', () => {
   expect(stderr.text()).toBe(`web: failed: the certificate of ${RELAY} is not trusted [relay_untrusted]\n`);
 });
 
-/** The hints for services that are served so when they are ready, and after `later`. */
+/** The hints for services with these modes when they are ready, and after `later`. */
 const hints = (as: Record<string, ServedAs>, ...later: PortalEvent[]): string[] =>
   hintsAfter([], as, ...later);
 const hintsAfter = (
@@ -290,7 +290,7 @@ test('terminal: prints the inspector after the progress', async () => {
   await reporter.close();
   const plain = (): string => stripVTControlCharacters(stderr.text());
   await expect.poll(plain).toContain(`${message}\ninspector: http://127.0.0.1:9/#secret\n`);
-  // A later one, after another was taken away, at once.
+  // A later one, immediately after another was removed.
   reporter.event(at({ event: 'inspector', url: 'http://127.0.0.1:4040/#another' }));
   expect(plain()).toContain('inspector: http://127.0.0.1:4040/#another\n');
 });

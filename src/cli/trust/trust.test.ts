@@ -78,7 +78,7 @@ describe('the store of the system', () => {
     async (_, anchors, bundle, refresh, removed) => {
       await mkdir(at(anchors), { recursive: true });
       await write('ca.pem', PEM);
-      // As these programs do: every anchor goes into the bundle.
+      // Puts every anchor into the bundle, as these programs do.
       const update = async (): Promise<undefined> => {
         const names = await readdir(at(anchors));
         const text = await Promise.all(names.map((name) => readFile(join(at(anchors), name), 'utf8')));

@@ -6,7 +6,7 @@ import { loadConfig } from '../../../config/load.js';
 import { convert, draftText } from './convert.js';
 import { readForeign } from './read.js';
 
-/** Converts the text of a file, and holds what was written to what `portal up` accepts. */
+/** Converts the text of a file, and checks that `portal up` accepts the result. */
 async function converted(
   name: string,
   text: string,
