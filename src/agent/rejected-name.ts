@@ -7,7 +7,7 @@ export interface NameRejection {
   /** One of `FRAMEWORKS`. `unknown`: it rejects the public name and accepts its own. */
   readonly id: string;
   readonly name: string;
-  /** Who rejects which name. */
+  /** The framework, and the name that it rejects. */
   readonly message: string;
   /** The remedy. */
   readonly hint: string;

@@ -17,7 +17,7 @@ export interface Refused {
   readonly page: Pick<Page, 'status' | 'reason' | 'code' | 'title'>;
 }
 
-/** Its bodies are nobody's: that of the request was not read, that of the response is Portal's own page. */
+/** No bodies: that of the request was not read, and that of the response is Portal's own page. */
 export function refusedRecording(id: number, service: string, refused: Refused): Recording {
   const { asked, remote, hostname, page } = refused;
   return {
