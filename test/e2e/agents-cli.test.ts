@@ -55,7 +55,7 @@ it(
     );
     expect(shown.stdout).toMatch(new RegExp(`^ +ci +ready +https://ci.localhost:${first.port} +0`, 'm'));
     expect(shown.stdout).toMatch(new RegExp(`^ +web +ready +https://web.localhost:${second.port} `, 'm'));
-    expect(shown.stdout).toMatch(new RegExp(`^web +${second.url} +yes +20`, 'm'));
+    expect(shown.stdout).toMatch(new RegExp(`^web +${second.url} +yes +not yet`, 'm'));
     // The same id on both.
     expect(shown.stdout.match(/^laptop · connected/gm)).toHaveLength(1);
 
