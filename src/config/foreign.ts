@@ -23,7 +23,7 @@ export function foreignProgram(root: Tree): { program: ForeignProgram; key: stri
   const tunnels = child(root, 'tunnels');
   const ngrok = has('endpoints', 'authtoken') ?? (isNgrokTunnels(tunnels) ? 'tunnels' : undefined);
   if (ngrok && !child(root, 'services')) return { program: 'ngrok', key: ngrok };
-  const cloudflared = has('ingress');
+  const cloudflared = has('ingress') ?? (child(root, 'tunnel') && has('url', 'credentials-file'));
   if (cloudflared) return { program: 'cloudflared', key: cloudflared };
   const frp = has('serverAddr', 'proxies');
   if (frp && !child(root, 'services')) return { program: 'frp', key: frp };

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PortalError, asPortalError, systemCode } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
@@ -35,9 +35,10 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 /** Converts another program's configuration, and prints what it could not convert. */
 async function convertFile(context: Context, from: string, file: string): Promise<ExitCode> {
   const { readForeign } = await import('../init/from/read.js');
-  const { convert, draftText } = await import('../init/from/convert.js');
+  const { convert, draftText, makeValid } = await import('../init/from/convert.js');
   const { program, fields } = await readForeign(context.cwd, from);
   const draft = convert(program, fields);
+  await makeValid(draft);
   if (draft.services.size === 0) {
     throw new PortalError('usage', `${from} has no service that Portal can publish`, {
       hint: draft.notes[0] ?? 'Write portal.yaml with `portal init`, without --from.',
@@ -65,8 +66,11 @@ async function writeNew(file: string, content: string): Promise<void> {
     if (systemCode(error) === 'EEXIST') {
       throw new PortalError('usage', `${file} already exists`, { hint: 'Edit it, or move it away first.' });
     }
+    // A full disk leaves the beginning of the file.
+    await rm(file, { force: true });
     throw new PortalError('state_unwritable', `cannot write ${file}: ${asPortalError(error).message}`, {
       cause: error,
+      hint: 'Check the permissions and the free space of this folder.',
     });
   }
 }

@@ -1,3 +1,4 @@
+import { FOREIGN_NAMES } from '../../../config/foreign.js';
 import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } from './draft.js';
 
 /**
@@ -6,12 +7,13 @@ import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } 
  */
 export function fromCloudflared(file: Fields, draft: Draft): void {
   const services = new Map<string, string>();
-  for (const rule of listOf(file['ingress']).map(fieldsOf)) {
+  const single = file['url'] === undefined ? [] : [{ service: file['url'] }];
+  for (const rule of [...single, ...listOf(file['ingress'])].map(fieldsOf)) {
     const hostname = textOf(rule['hostname']);
     const to = textOf(rule['service']);
-    // The last rule has no hostname, and answers all other requests.
-    if (to === undefined || to.startsWith('http_status:')) continue;
-    if (/^(hello_world|bastion|socks-proxy)$/.test(to)) {
+    // The last rule has no hostname, and answers all other requests, as Portal does with 404.
+    if (to === undefined || (to === 'http_status:404' && hostname === undefined)) continue;
+    if (/^(hello_world|bastion|socks-proxy|http_status:\d+|unix\+tls:.*)$/.test(to)) {
       draft.note(`${hostname ?? to}: \`service: ${to}\` has no counterpart and was not converted.`);
       continue;
     }
@@ -22,6 +24,8 @@ export function fromCloudflared(file: Fields, draft: Draft): void {
       draft,
     );
   }
+  const read = ['ingress', 'url', 'originRequest', 'tunnel', 'credentials-file'];
+  draft.noteRest({ program: FOREIGN_NAMES.cloudflared }, file, read);
 }
 
 interface Rule {
@@ -37,30 +41,44 @@ function addRule(
   draft: Draft,
 ): void {
   const label = hostname?.replace(/^\*\./, '').split('.')[0] ?? 'web';
-  const target = draft.target(label, to.replace(/^unix\+tls:/, 'unix:'));
+  const target = draft.target(label, to);
   if (target === undefined) return;
   const path = plainPath(textOf(rule['path']));
+  // Without its path, the service would publish more than before.
   if (rule['path'] !== undefined && path === undefined)
-    draft.note(
-      `${label}: the path ${JSON.stringify(rule['path'])} is a pattern. Routes of Portal are prefixes.`,
+    return draft.note(
+      `${label}: the path ${JSON.stringify(rule['path'])} was not converted: it is a pattern, and routes of Portal are prefixes.`,
     );
   const key = hostname ?? label;
   const known = services.get(key);
+  if (known !== undefined) draft.noteRest({ service: known }, fieldsOf(rule['originRequest']), []);
   if (known !== undefined && path !== undefined) return addRoute(draft.services.get(known)!, path, target);
   if (known !== undefined && draft.services.get(known)?.routes)
     return addRoute(draft.services.get(known)!, '/', target);
   const service: DraftService = path === undefined ? { target } : { routes: { [path]: target } };
   if (/^(tcp|ssh|rdp|smb):/.test(to)) service.mode = 'tcp';
-  if (origin['noTLSVerify'] === true && to.startsWith('https:'))
-    service.targetTls = { insecureSkipVerify: true };
+  if (to.startsWith('https:')) setTargetTls(service, origin);
   const host = textOf(origin['httpHostHeader']);
   if (host !== undefined) service.host = host;
   const added = draft.add(label, service);
   services.set(key, added);
-  if (hostname !== undefined)
-    draft.note(
-      `${added}: for ${hostname}, set its DNS records and write \`hostname: ${hostname}\` (docs/guides/certificates.md).`,
-    );
+  if (hostname !== undefined) draft.noteHostname(added, hostname);
+  else if (services.size > 1)
+    draft.note(`${added}: it answered every other hostname. Here it has a name of its own.`);
+  draft.noteRest({ service: added }, origin, ORIGIN_KEYS);
+  draft.noteRest({ service: added }, rule, ['hostname', 'service', 'path', 'originRequest']);
+}
+
+const ORIGIN_KEYS = ['httpHostHeader', 'noTLSVerify', 'originServerName', 'caPool'];
+
+function setTargetTls(service: DraftService, origin: Fields): void {
+  const [ca, serverName] = [textOf(origin['caPool']), textOf(origin['originServerName'])];
+  const targetTls = {
+    ...(ca !== undefined && { ca }),
+    ...(serverName !== undefined && { serverName }),
+    ...(origin['noTLSVerify'] === true && { insecureSkipVerify: true }),
+  };
+  if (Object.keys(targetTls).length > 0) service.targetTls = targetTls;
 }
 
 function addRoute(service: DraftService, path: string, target: string | number): void {

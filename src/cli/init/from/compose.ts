@@ -2,8 +2,10 @@ import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } 
 
 /** Container ports whose protocol is not HTTP and does not start with TLS. */
 const TCP_PORTS: ReadonlySet<number> = new Set([
-  21, 22, 25, 1433, 1521, 1883, 3306, 5432, 5672, 6379, 9042, 11211, 25565, 27017,
+  21, 22, 25, 587, 1025, 1433, 1521, 1883, 3306, 5432, 5672, 6379, 9042, 11211, 25565, 27017,
 ]);
+
+const TLS_PORTS: ReadonlySet<number> = new Set([443, 8443]);
 
 /** Databases, caches and queues. Nobody should publish these by accident. */
 const PRIVATE_PORTS: ReadonlySet<number> = new Set([
@@ -12,7 +14,7 @@ const PRIVATE_PORTS: ReadonlySet<number> = new Set([
 
 interface Port {
   /** The port on this machine. Undefined if Docker chooses it. */
-  readonly published: number | undefined;
+  readonly published: number | string | undefined;
   readonly container: number;
   /** Published only on a loopback address. */
   readonly isLocal: boolean;
@@ -23,24 +25,41 @@ interface Port {
 export function fromCompose(file: Fields, draft: Draft): void {
   for (const [name, value] of Object.entries(fieldsOf(file['services']))) {
     const written = listOf(fieldsOf(value)['ports']);
+    const { network_mode: network, profiles, extends: base } = fieldsOf(value);
+    if (base !== undefined)
+      draft.note(`${name}: ports that it inherits with \`extends\` were not converted.`);
     if (written.length === 0) {
-      draft.note(`${name}: it publishes no port on this machine, so it has no service here.`);
+      draft.note(
+        network === 'host'
+          ? `${name}: it uses the network of this machine. Write its port as a service.`
+          : `${name}: it publishes no port on this machine, so it has no service here.`,
+      );
       continue;
     }
+    const before = draft.services.size;
     for (const one of written) addPort(name, one, written.length > 1, draft);
+    if (listOf(profiles).length > 0 && draft.services.size > before)
+      draft.note(`${name}: it runs only with a profile of Compose: ${listOf(profiles).join(', ')}.`);
   }
+  if (file['include'] !== undefined) draft.note('Services of files in `include` were not converted.');
 }
 
 function addPort(name: string, written: unknown, isOneOfSeveral: boolean, draft: Draft): void {
   const short = textOf(written);
   const port = short === undefined ? longForm(fieldsOf(written)) : shortForm(short);
-  if (!port?.published) {
-    draft.note(
-      `${name}: the port ${short ?? JSON.stringify(written)} was not converted: it names no single port of this machine.`,
-    );
+  if (port?.published === undefined) {
+    const shown =
+      short ?? textOf(fieldsOf(written)['published']) ?? textOf(fieldsOf(written)['target']) ?? '';
+    draft.note(`${name}: the port ${shown} was not converted: ${whyNot(shown)}`);
     return;
   }
+  // The same port on another address, such as 0.0.0.0 and [::].
+  const same = [...draft.services.values()].some(
+    ({ target, mode }) => target === port.published && (mode === 'udp') === port.isUdp,
+  );
+  if (same) return;
   const service: DraftService = { target: port.published };
+  if (!port.isUdp && TLS_PORTS.has(port.container)) service.target = `https://localhost:${port.published}`;
   if (port.isUdp) service.mode = 'udp';
   else if (TCP_PORTS.has(port.container)) service.mode = 'tcp';
   const why = port.isLocal
@@ -55,13 +74,24 @@ function addPort(name: string, written: unknown, isOneOfSeveral: boolean, draft:
   draft.add(isOneOfSeveral ? `${name}-${port.container}` : name, service);
 }
 
-/** `[HOST:]PUBLISHED:CONTAINER[/PROTOCOL]`; variables and ranges are unsupported. */
+function whyNot(written: string): string {
+  const variable = /\$\{\w+\}|\$\w+/.exec(written)?.[0];
+  if (variable !== undefined)
+    return `set the variable, and write \`target: \${${variable.replace(/\W/g, '')}}\`.`;
+  if (/\d-\d/.test(written)) return 'it is a range. Write a service for each port.';
+  return 'Docker chooses its port on this machine. Publish a fixed one, such as "8080:80".';
+}
+
+/** `[HOST:]PUBLISHED:CONTAINER[/PROTOCOL]`; ranges are unsupported. A variable needs a default. */
 function shortForm(text: string): Port | undefined {
-  const match = /^(?:(\d+\.[\d.]+|\[[\da-fA-F:]+\]|localhost):)?(?:(\d+):)?(\d+)(?:\/(tcp|udp))?$/.exec(text);
+  const match =
+    /^(?:(\d+\.[\d.]+|\[[\da-fA-F:]+\]|localhost|::1):)?(?:(\d+|\$\{\w+:-\d+\}):)?(\d+)(?:\/(tcp|udp))?$/.exec(
+      text,
+    );
   if (!match) return undefined;
   const [, address, published, container, protocol] = match;
   return {
-    published: published === undefined ? undefined : Number(published),
+    published: portOf(published),
     container: Number(container),
     isLocal: isLoopbackText(address),
     isUdp: protocol === 'udp',
@@ -72,11 +102,18 @@ function isLoopbackText(address: string | undefined): boolean {
   return address !== undefined && /^(127\.|localhost$|\[?::1\]?$)/.test(address);
 }
 
+/** A port, or a variable with a default, which Portal and Compose write alike. */
+function portOf(text: string | undefined): number | string | undefined {
+  if (text === undefined || /^0*$/.test(text)) return undefined;
+  if (/^\d+$/.test(text)) return Number(text);
+  return /^\$\{\w+:-\d+\}$/.test(text) ? text : undefined;
+}
+
 function longForm(port: Fields): Port | undefined {
   const [published, container] = [textOf(port['published']), textOf(port['target'])];
-  if (container === undefined || !/^\d+$/.test(`${published ?? ''}${container}`)) return undefined;
+  if (container === undefined || !/^\d+$/.test(container)) return undefined;
   return {
-    published: published === undefined ? undefined : Number(published),
+    published: portOf(published),
     container: Number(container),
     isLocal: isLoopbackText(textOf(port['host_ip'])),
     isUdp: port['protocol'] === 'udp',

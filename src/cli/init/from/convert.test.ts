@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { loadConfig } from '../../../config/load.js';
-import { convert, draftText } from './convert.js';
+import { convert, draftText, makeValid } from './convert.js';
 import { readForeign } from './read.js';
 
 /** Converts the text of a file, and checks that `portal up` accepts the result. */
@@ -16,6 +16,7 @@ async function converted(
   await writeFile(join(folder, name), text);
   const { program, fields } = await readForeign(folder, name);
   const draft = convert(program, fields);
+  await makeValid(draft);
   const yaml = draftText(draft, { program, file: name, schema: './portal.schema.json' });
   const loaded = await loadConfig({ file: '-', cwd: folder, env: {}, stdin: async () => yaml });
   expect(loaded.ok ? [] : loaded.problems).toEqual([]);
@@ -63,7 +64,7 @@ endpoints:
   expect(await converted('ngrok.yml', text)).toEqual({
     services: { web: { target: 3000, name: 'calm-cat' }, 'service-2': { mode: 'tcp', target: 22 } },
     notes: [
-      'service-2: `traffic_policy` was not converted: docs/guides/migrate.md lists counterparts.',
+      'service-2: not converted, although visitors had to pass it: `traffic_policy`. Set `access`, or everyone can visit (docs/guides/migrate.md).',
       'The authtoken is not needed: Portal has no accounts.',
     ],
   });
@@ -110,9 +111,10 @@ ingress:
       host: 'admin.internal',
     },
     ssh: { mode: 'tcp', target: 22 },
-    re: { target: 3002 },
   });
-  expect(notes).toContain('re: the path "\\\\.(jpg|png)$" is a pattern. Routes of Portal are prefixes.');
+  expect(notes).toContain(
+    're: the path "\\\\.(jpg|png)$" was not converted: it is a pattern, and routes of Portal are prefixes.',
+  );
   expect(notes).toContain('hi.example.com: `service: hello_world` has no counterpart and was not converted.');
 });
 
@@ -147,8 +149,8 @@ services:
       'db: the port 5433 was not converted: a database, cache, queue or debugger listens there.',
       'debugged: the port 8000 was not converted: Compose publishes it on this machine only.',
       'debugged: the port 81 was not converted: Compose publishes it on this machine only.',
-      'game: the port 9000-9005:9000-9005 was not converted: it names no single port of this machine.',
-      'game: the port 3000 was not converted: it names no single port of this machine.',
+      'game: the port 9000-9005:9000-9005 was not converted: it is a range. Write a service for each port.',
+      'game: the port 3000 was not converted: Docker chooses its port on this machine. Publish a fixed one, such as "8080:80".',
       'worker: it publishes no port on this machine, so it has no service here.',
     ],
   });
@@ -211,4 +213,134 @@ it.each([
 it('gives each service a unique name', async () => {
   const text = 'proxies: [{ name: My App, localPort: 80 }, { name: my-app, localPort: 81 }]';
   expect(Object.keys((await converted('frpc.yaml', text)).services)).toEqual(['my-app', 'my-app-2']);
+});
+
+it('names every setting that it did not convert, and shows no value of them', async () => {
+  const files = [
+    [
+      'ngrok.yml',
+      `
+version: 3
+agent: { authtoken: hunter2, proxy_url: "http://u:hunter2@p:1" }
+tunnels:
+  web:
+    proto: http
+    addr: 3000
+    basic_auth: ["bob:hunter2"]
+    oauth: { provider: google, client_secret: hunter2 }
+    verify_webhook: { provider: stripe, secret: hunter2 }
+    request_header: { add: ["x-key: hunter2"] }
+    ip_restriction: { allow_cidrs: [10.1.2.3/8], deny_cidrs: [10.9.0.0/16] }
+  wild: { proto: http, addr: 3001, hostname: "*.example.com" }
+  odd: { proto: http, addr: 3002, host_header: "a b" }
+endpoints: [{ name: inner, url: "https://api.internal", upstream: { url: 3003, proxy_protocol: 2 } }]
+`,
+      [
+        'web: Portal has no basic authentication. Use `access: { pin: … }`.',
+        'web: not converted, although visitors had to pass it: `deny_cidrs`. Set `access`, or everyone can visit (docs/guides/migrate.md).',
+        'web: not converted, although visitors had to pass it: `oauth`, `verify_webhook`. Set `access`, or everyone can visit (docs/guides/migrate.md).',
+        'web: `request_header` was not converted: write `routes` with `headers`.',
+        'wild: *.example.com is a wildcard. Write a service with its own `hostname` for each name below it.',
+        'inner: api.internal is not a public name, so it was not converted.',
+        'inner: `proxy_protocol` was not converted: write `proxyProtocol: v2`.',
+        'Settings of ngrok itself were not converted: `proxy_url`.',
+      ],
+    ],
+    [
+      'config.yml',
+      `
+tunnel: abc
+credentials-file: x.json
+loglevel: debug
+ingress:
+  - hostname: app.example.com
+    service: https://localhost:8443
+    originRequest: { originServerName: app.internal, caPool: /etc/ca.pem, access: { required: true }, http2Origin: true }
+  - { hostname: old.example.com, service: "http_status:410" }
+  - { service: "http://localhost:8080" }
+`,
+      [
+        'app: not converted, although visitors had to pass it: `access`. Set `access`, or everyone can visit (docs/guides/migrate.md).',
+        'app: `http2Origin` has no counterpart and was not converted.',
+        'old.example.com: `service: http_status:410` has no counterpart and was not converted.',
+        'web: it answered every other hostname. Here it has a name of its own.',
+        'Settings of cloudflared itself were not converted: `loglevel`.',
+      ],
+    ],
+    [
+      'frpc.toml',
+      `
+serverAddr = "x.example.com"
+auth.token = "hunter2"
+[[proxies]]
+name = "sock"
+type = "tcp"
+plugin = { type = "unix_domain_socket", unixPath = "/run/app.sock" }
+[[proxies]]
+name = "proxy"
+type = "tcp"
+plugin = { type = "http_proxy", httpPassword = "hunter2" }
+[[proxies]]
+name = "web"
+type = "http"
+localPort = 80
+locations = ["/", "/api"]
+requestHeaders.set.x-key = "hunter2"
+healthCheck = { type = "http", path = "/up" }
+`,
+      [
+        'proxy: the plugin http_proxy has no counterpart and was not converted.',
+        'web: `requestHeaders` was not converted: write `routes` with `headers`.',
+        'Settings of frp itself were not converted: `auth`.',
+      ],
+    ],
+    [
+      'compose.yaml',
+      `
+include: [other.yaml]
+services:
+  web: { image: x, ports: ["\${WEB_PORT:-8080}:80", "443:443"], environment: { KEY: hunter2 } }
+  api: { image: x, ports: ["\${PORT}:3000", "0.0.0.0:3001:3000", "[::]:3001:3000"], profiles: [debug] }
+  host: { image: x, network_mode: host }
+  base: { extends: { file: a.yml, service: b }, image: x }
+`,
+      [
+        'api: the port ${PORT}:3000 was not converted: set the variable, and write `target: ${PORT}`.',
+        'api: it runs only with a profile of Compose: debug.',
+        'host: it uses the network of this machine. Write its port as a service.',
+        'base: ports that it inherits with `extends` were not converted.',
+        'Services of files in `include` were not converted.',
+      ],
+    ],
+  ] as const;
+  const results = [];
+  for (const [name, text, notes] of files) {
+    const result = await converted(name, text);
+    expect(result.notes).toEqual(expect.arrayContaining([...notes]));
+    expect(JSON.stringify(result)).not.toContain('hunter2');
+    results.push(result.services);
+  }
+  expect(results).toMatchObject([
+    { web: { access: { allowIps: ['10.0.0.0/8'] } }, wild: { target: 3001 } },
+    { app: { targetTls: { ca: '/etc/ca.pem', serverName: 'app.internal' } }, web: { target: 8080 } },
+    { sock: { target: 'unix:/run/app.sock' }, web: { routes: { '/': 80, '/api': 80 }, health: '/up' } },
+    {
+      'web-80': { target: '${WEB_PORT:-8080}' },
+      'web-443': { target: 'https://localhost:443' },
+      'api-3000': { target: 3001 },
+    },
+  ]);
+});
+
+it('converts a tunnel of cloudflared that has one URL', async () => {
+  const text = 'url: http://localhost:8000\ntunnel: abc\ncredentials-file: x.json\n';
+  expect((await converted('config.yml', text)).services).toEqual({ web: { target: 8000 } });
+});
+
+it('does not publish a service whose list of addresses is invalid', async () => {
+  const text =
+    'tunnels: { a: { proto: http, addr: 1, ip_restriction: { allow_cidrs: [x] } }, b: { proto: http, addr: 2 } }';
+  const { services, notes } = await converted('ngrok.yml', text);
+  expect(services).toEqual({ b: { target: 2 } });
+  expect(notes).toContain('a: it was not converted, because its list of addresses has an invalid range.');
 });

@@ -1,4 +1,6 @@
 import { stringify } from 'yaml';
+import { loadConfig } from '../../../config/load.js';
+import { fromPointer } from '../../../config/tree.js';
 import { FOREIGN_NAMES, type ForeignProgram } from '../../../config/foreign.js';
 import { DEFAULT_EMBEDDED_PORT } from '../../../config/normalise.js';
 import { fromCloudflared } from './cloudflared.js';
@@ -21,6 +23,33 @@ export function convert(program: ForeignProgram, file: Fields): Draft {
   return draft;
 }
 
+/** Settings without which a service would be another one. */
+const ESSENTIAL: ReadonlySet<string> = new Set(['target', 'routes', 'mode', 'access']);
+
+/** Removes what portal.yaml does not accept, with a note. The other program may accept more. */
+export async function makeValid(draft: Draft): Promise<void> {
+  for (let rounds = 0; rounds < MAX_ROUNDS; rounds += 1) {
+    const text = `version: 1\n${relaysText(draft)}${stringify({ services: Object.fromEntries(draft.services) })}`;
+    const result = await loadConfig({ file: '-', cwd: '/', env: {}, stdin: async () => text });
+    if (result.ok) return;
+    for (const { path, message } of result.problems) {
+      const [, name = '', key = ''] = fromPointer(path);
+      const service = draft.services.get(name);
+      if (!service) continue;
+      if (key in service && !ESSENTIAL.has(key)) {
+        delete service[key as keyof DraftService];
+        draft.note(`${name}: \`${key}\` was not converted: ${message}.`);
+      } else {
+        draft.services.delete(name);
+        draft.note(`${name}: it was not converted: ${message}.`);
+      }
+    }
+  }
+}
+
+/** A round may uncover more problems. */
+const MAX_ROUNDS = 10;
+
 /** The draft as the text of a portal.yaml; notes become comments. */
 export function draftText(
   draft: Draft,
@@ -35,11 +64,15 @@ export function draftText(
     `# Converted from ${from.file} of ${FOREIGN_NAMES[from.program]}.\n`,
     notes,
     `version: 1\n\n`,
-    usesRelayPort(draft)
-      ? `# Port ${DEFAULT_EMBEDDED_PORT} is one of your services: the embedded relay takes another.\nrelays: { embedded: { port: ${DEFAULT_EMBEDDED_PORT + 1_000} } }\n\n`
-      : '',
+    relaysText(draft),
     stringify({ services }, { lineWidth: 0 }),
   ].join('');
+}
+
+function relaysText(draft: Draft): string {
+  if (!usesRelayPort(draft)) return '';
+  const embedded = `relays: { embedded: { port: ${DEFAULT_EMBEDDED_PORT + 1_000} } }`;
+  return `# Port ${DEFAULT_EMBEDDED_PORT} is one of your services: the embedded relay takes another.\n${embedded}\n\n`;
 }
 
 /** Whether a target uses the port of the embedded relay. */

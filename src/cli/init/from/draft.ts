@@ -1,3 +1,4 @@
+import { rangeProblem } from '../../../net/cidr.js';
 import { parseTarget } from '../../../net/target.js';
 import { dnsLabel } from '../../../config/variables.js';
 
@@ -10,8 +11,9 @@ export interface DraftService {
   port?: number;
   routes?: Record<string, string | number>;
   access?: { allowIps: string[] };
+  health?: string;
   inspect?: boolean;
-  targetTls?: { insecureSkipVerify: boolean };
+  targetTls?: { ca?: string; serverName?: string; insecureSkipVerify?: boolean };
 }
 
 /** The draft of a portal.yaml: services by name, and what could not be converted. */
@@ -33,6 +35,59 @@ export class Draft {
     this.notes.push(sentence);
   }
 
+  /**
+   * Names the keys of `fields` that the caller did not read, so that nothing is lost without a word. It shows no value,
+   * because values may be secrets.
+   *
+   * @param about a service, or the program whose own settings these are
+   */
+  noteRest(about: { service: string } | { program: string }, fields: Fields, read: readonly string[]): void {
+    const keys = Object.keys(fields).filter((key) => !read.includes(key));
+    const guards = keys.filter((key) => GUARDS.has(key));
+    const others = keys.filter((key) => !GUARDS.has(key));
+    if ('program' in about) {
+      if (keys.length > 0)
+        this.note(`Settings of ${about.program} itself were not converted: ${listed(keys)}.`);
+      return;
+    }
+    if (guards.length > 0)
+      this.note(
+        `${about.service}: not converted, although visitors had to pass it: ${listed(guards)}. Set \`access\`, or everyone can visit (docs/guides/migrate.md).`,
+      );
+    for (const key of others.filter((each) => each in BY_HAND))
+      this.note(`${about.service}: \`${key}\` was not converted: ${BY_HAND[key]}.`);
+    const unknown = others.filter((key) => !(key in BY_HAND));
+    if (unknown.length === 1)
+      this.note(`${about.service}: ${listed(unknown)} has no counterpart and was not converted.`);
+    if (unknown.length > 1)
+      this.note(`${about.service}: ${listed(unknown)} have no counterpart and were not converted.`);
+  }
+
+  /** Says how to publish a service at `domain`, which needs DNS records that only its owner can create. */
+  noteHostname(service: string, domain: string): void {
+    if (domain.startsWith('*.'))
+      this.note(
+        `${service}: ${domain} is a wildcard. Write a service with its own \`hostname\` for each name below it.`,
+      );
+    else if (!domain.includes('.') || domain.endsWith('.internal'))
+      this.note(`${service}: ${domain} is not a public name, so it was not converted.`);
+    else
+      this.note(
+        `${service}: for ${domain}, set its DNS records and write \`hostname: ${domain}\` (docs/guides/certificates.md).`,
+      );
+  }
+
+  /** Ranges as Portal writes them. Undefined, with a note, if one is invalid: a gate must not change its meaning. */
+  ranges(service: string, written: readonly string[]): string[] | undefined {
+    const ranges = written.map((range) => {
+      const problem = rangeProblem(range);
+      return problem === undefined ? range : /; write (\S+)$/.exec(problem)?.[1];
+    });
+    if (ranges.every((range) => range !== undefined)) return ranges;
+    this.note(`${service}: it was not converted, because its list of addresses has an invalid range.`);
+    return undefined;
+  }
+
   /** A target in the syntax of portal.yaml. Undefined, with a note, if Portal cannot reach it. */
   target(service: string, written: unknown): string | number | undefined {
     const text = (textOf(written) ?? '').trim();
@@ -49,6 +104,29 @@ export class Draft {
     return local ? Number(local[1]) : plain;
   }
 }
+
+/** Settings of the other programs that decide who may visit. */
+const GUARDS: ReadonlySet<string> = new Set([
+  'oauth', 'oidc', 'saml', 'jwt_validation', 'traffic_policy', 'policy', 'verify_webhook', 'webhook_verification',
+  'mutual_tls_cas', 'user_agent_filter', 'deny_cidrs', 'access', 'ipRules', 'routeByHTTPUser',
+]); // prettier-ignore
+
+/** Keys with a counterpart that the user has to write. */
+const BY_HAND: Readonly<Record<string, string>> = {
+  crt: 'write `tls: { cert, key }`',
+  key: 'write `tls: { cert, key }`',
+  crtPath: 'write `tls: { cert, key }`',
+  keyPath: 'write `tls: { cert, key }`',
+  agent_tls_termination: 'write `tls: { cert, key }`',
+  proxy_proto: 'write `proxyProtocol: v2`',
+  proxy_protocol: 'write `proxyProtocol: v2`',
+  request_header: 'write `routes` with `headers`',
+  requestHeaders: 'write `routes` with `headers`',
+  response_header: 'write `routes` with `responseHeaders`',
+  responseHeaders: 'write `routes` with `responseHeaders`',
+};
+
+const listed = (keys: readonly string[]): string => keys.map((key) => `\`${key}\``).join(', ');
 
 /** Values of a file that may contain anything. */
 export type Fields = Readonly<Record<string, unknown>>;

@@ -1,24 +1,8 @@
+import { FOREIGN_NAMES } from '../../../config/foreign.js';
 import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } from './draft.js';
 
 /** Names that ngrok assigns, below its own domains. */
 const NGROK_DOMAIN = /\.ngrok(-free)?\.(app|dev|io|pizza|pro)$/;
-
-/** Keys that `addTunnel` and `addEndpoint` read, or that need no counterpart. */
-const READ = new Set(
-  'addr auth basic_auth description domain host_header hostname inspect ip_restriction metadata name proto remote_addr schemes subdomain upstream url'.split(
-    ' ',
-  ),
-);
-
-/** Keys with a counterpart that the user has to write. */
-const BY_HAND: Readonly<Record<string, string>> = {
-  crt: 'write `tls: { cert, key }`',
-  key: 'write `tls: { cert, key }`',
-  proxy_protocol: 'write `proxyProtocol: v2`',
-  request_header: 'write `routes` with `headers`',
-  response_header: 'write `routes` with `responseHeaders`',
-  traffic_policy: 'docs/guides/migrate.md lists counterparts',
-};
 
 /**
  * The configuration of an ngrok agent: `tunnels` of versions 2 and 3, `endpoints` of version 3
@@ -32,9 +16,18 @@ export function fromNgrok(file: Fields, draft: Draft): void {
     addEndpoint(textOf(fields['name']) ?? `service-${index + 1}`, fields, draft);
   }
   const agent = fieldsOf(file['agent']);
+  const program = { program: FOREIGN_NAMES.ngrok };
+  draft.noteRest(program, file, ['version', 'tunnels', 'endpoints', 'authtoken', 'agent']);
+  draft.noteRest(program, agent, ['authtoken']);
   if (textOf(file['authtoken'] ?? agent['authtoken']))
     draft.note('The authtoken is not needed: Portal has no accounts.');
 }
+
+/** What `addTunnel` reads. Every Portal URL has https, so `bind_tls` and `schemes` say nothing new. */
+const TUNNEL_KEYS = [
+  'addr', 'proto', 'inspect', 'host_header', 'subdomain', 'ip_restriction', 'domain', 'hostname', 'remote_addr',
+  'auth', 'basic_auth', 'bind_tls', 'schemes',
+]; // prettier-ignore
 
 function addTunnel(name: string, tunnel: Fields, draft: Draft): void {
   const target = draft.target(name, tunnel['addr']);
@@ -47,14 +40,17 @@ function addTunnel(name: string, tunnel: Fields, draft: Draft): void {
   setHost(service, textOf(tunnel['host_header']));
   const label = textOf(tunnel['subdomain']);
   if (label !== undefined) service.name = label;
-  const allowed = listOf(fieldsOf(tunnel['ip_restriction'])['allow_cidrs']).map(String);
+  const restriction = fieldsOf(tunnel['ip_restriction']);
+  const allowed = draft.ranges(name, listOf(restriction['allow_cidrs']).map(String));
+  if (allowed === undefined) return;
   if (allowed.length > 0) service.access = { allowIps: allowed };
   const added = draft.add(name, service);
   noteDomain(added, service, textOf(tunnel['domain'] ?? tunnel['hostname']), draft);
   notePort(added, textOf(tunnel['remote_addr']), draft);
   if (tunnel['auth'] !== undefined || tunnel['basic_auth'] !== undefined)
     draft.note(`${added}: Portal has no basic authentication. Use \`access: { pin: … }\`.`);
-  noteOthers(added, tunnel, draft);
+  draft.noteRest({ service: added }, restriction, ['allow_cidrs']);
+  draft.noteRest({ service: added }, tunnel, TUNNEL_KEYS);
 }
 
 function addEndpoint(name: string, endpoint: Fields, draft: Draft): void {
@@ -66,27 +62,15 @@ function addEndpoint(name: string, endpoint: Fields, draft: Draft): void {
   if (url?.startsWith('tcp://')) service.mode = 'tcp';
   if (url?.startsWith('tls://')) service.mode = 'stream';
   const added = draft.add(name, service);
+  if (service.mode === 'tcp') notePort(added, url!.slice('tcp://'.length), draft);
   if (url !== undefined && service.mode !== 'tcp')
     noteDomain(added, service, url.replace(/^[a-z]+:\/\//, '').replace(/\/.*$/, ''), draft);
-  if (service.mode === 'tcp') notePort(added, url!.slice('tcp://'.length), draft);
-  const { proxy_protocol } = upstream;
-  noteOthers(added, { ...endpoint, ...(proxy_protocol !== undefined && { proxy_protocol }) }, draft);
+  draft.noteRest({ service: added }, upstream, ['url']);
+  draft.noteRest({ service: added }, endpoint, ['name', 'url', 'upstream', 'description']);
 }
 
 function notePort(added: string, address: string | undefined, draft: Draft): void {
   if (address) draft.note(`${added}: the relay chooses the public port, in place of ${address}.`);
-}
-
-/** Names each key that was not converted, so that none is lost silently. */
-function noteOthers(added: string, fields: Fields, draft: Draft): void {
-  for (const key of Object.keys(fields).filter((each) => !READ.has(each))) {
-    const what = BY_HAND[key];
-    draft.note(
-      what === undefined
-        ? `${added}: \`${key}\` has no counterpart and was not converted.`
-        : `${added}: \`${key}\` was not converted: ${what}.`,
-    );
-  }
 }
 
 /** `rewrite` sends the target's own name; `preserve` is Portal's default. */
@@ -102,8 +86,5 @@ function setHost(service: DraftService, header: string | undefined): void {
 function noteDomain(added: string, service: DraftService, domain: string | undefined, draft: Draft): void {
   if (domain === undefined) return;
   if (NGROK_DOMAIN.test(domain)) service.name ??= domain.split('.')[0]!;
-  else
-    draft.note(
-      `${added}: for ${domain}, set its DNS records and write \`hostname: ${domain}\` (docs/guides/certificates.md).`,
-    );
+  else draft.noteHostname(added, domain);
 }
