@@ -38,6 +38,10 @@ export class WsSocket extends Socket {
   #receivedSinceTick = false;
   #hasEnded = false;
   #hasSentEnd = false;
+  /** The peer has ended and closed in order, so that it needs no end. */
+  #isPeerClosed = false;
+  /** Waits for the code of the close. */
+  #onClosed: (() => void) | undefined;
 
   constructor(ws: WebSocket, limits: WsSocketLimits) {
     const options = { allowHalfOpen: true, highWaterMark: SOCKET_BUFFER_BYTES };
@@ -59,7 +63,7 @@ export class WsSocket extends Socket {
     });
     ws.on('pong', () => (this.#receivedSinceTick = true));
     ws.on('error', (error) => this.destroy(error));
-    ws.on('close', () => this.#closed());
+    ws.on('close', (code) => this.#closed(code));
   }
 
   override resetAndDestroy(): this {
@@ -92,9 +96,12 @@ export class WsSocket extends Socket {
   }
 
   override _final(done: Done): void {
+    if (this.#isPeerClosed) return done();
     this.#ws.send(END, { binary: true }, (error) => {
       this.#hasSentEnd = !error;
-      done(error);
+      if (error && this.#hasEnded && this.#ws.readyState === this.#ws.CLOSING)
+        this.#onClosed = () => done(this.#isPeerClosed ? null : error);
+      else done(this.#isPeerClosed ? null : error);
     });
   }
 
@@ -109,6 +116,7 @@ export class WsSocket extends Socket {
     // An empty message would mean an end.
     if (bytes.length === 0) return done();
     const { maxMessageBytes } = this.#limits;
+    if (this.#isPeerClosed) return done(failure('ECONNRESET', 'the WebSocket was closed'));
     this.bytesWritten += bytes.length;
     let start = 0;
     for (; start + maxMessageBytes < bytes.length; start += maxMessageBytes)
@@ -133,9 +141,14 @@ export class WsSocket extends Socket {
     if (this.#hasEnded) this.#ws.resume();
   }
 
-  /** The WebSocket has closed. That is orderly once both sides have sent their end. */
-  #closed(): void {
-    if (this.#hasEnded && this.#hasSentEnd) return;
+  /**
+   * The WebSocket has closed. That is orderly once both sides have sent their end. A peer that has sent its own may close
+   * earlier, as in TCP: it only rejects later bytes.
+   */
+  #closed(code: number): void {
+    this.#isPeerClosed = this.#hasEnded && code === NORMAL_CODE;
+    this.#onClosed?.();
+    if (this.#hasEnded && (this.#hasSentEnd || this.#isPeerClosed)) return;
     this.destroy(failure('ECONNRESET', 'the WebSocket closed before the stream ended'));
   }
 
