@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { PortalError } from '../lib/errors.js';
+import { PortalError, systemCode } from '../lib/errors.js';
 import { createContext, type Context, type ExitCode } from './context.js';
 import { reportFailure } from './failure.js';
 import { commandNamed } from './help.js';
@@ -63,5 +63,13 @@ function isAnswered(error: CommanderError): boolean {
 /** Flushes first: pipes are asynchronous in Node, so an exit would cut off the output. */
 async function exit(context: Context, code: ExitCode): Promise<void> {
   await Promise.all([context.stdout.flush(), context.stderr.flush()]);
+  // A file reports a failed write one turn later.
+  await new Promise(setImmediate);
+  const { failure } = context.stdout;
+  if (failure && code === 0) {
+    context.stderr.line(`error: the output is incomplete: ${systemCode(failure) ?? failure.message}`);
+    await context.stderr.flush();
+    process.exit(1);
+  }
   process.exit(code);
 }

@@ -42,6 +42,22 @@ test('reports a closed reader once, and does not throw', async () => {
   await output.flush();
 });
 
+/** An output after a write that failed. */
+function failing(code: string): Output {
+  const error = Object.assign(new Error(code), { code });
+  const stream = new Writable({ write: (_chunk, _encoding, done) => done(error) });
+  const output = new Output(stream, { env: {}, describeDropped });
+  output.line('hello');
+  return output;
+}
+
+test('tells a full disk from a closed reader', async () => {
+  const [full, closed] = [failing('ENOSPC'), failing('EPIPE')];
+  await Promise.all([full.flush(), closed.flush()]);
+  await new Promise(setImmediate);
+  expect([full.failure?.message, closed.failure]).toEqual(['ENOSPC', undefined]);
+});
+
 test('a reader that hangs does not delay the exit', async () => {
   const output = new Output(slowStream().stream, { env: {}, describeDropped });
   output.line('hello');

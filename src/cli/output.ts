@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { systemCode } from '../lib/errors.js';
 
 /** The parts of a process stream that the CLI uses. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -21,6 +22,7 @@ export class Output {
   readonly #describeDropped: (lines: number) => string;
   readonly #closed = new AbortController();
   #dropped = 0;
+  #failure: Error | undefined;
   /** Suppresses notes. */
   isQuiet = false;
   readonly color: boolean;
@@ -29,7 +31,10 @@ export class Output {
     this.#stream = stream;
     this.#describeDropped = options.describeDropped;
     this.color = wantsColor(stream, options.env);
-    stream.on('error', () => this.#closed.abort('output closed'));
+    stream.on('error', (error) => {
+      if (systemCode(error) !== 'EPIPE') this.#failure ??= error;
+      this.#closed.abort('output closed');
+    });
     stream.on('drain', () => this.#reportDropped());
   }
 
@@ -50,6 +55,11 @@ export class Output {
   /** Aborts when the reader closes the stream. */
   get closed(): AbortSignal {
     return this.#closed.signal;
+  }
+
+  /** Why output was lost, for example on a full disk. A reader that closes the stream loses nothing that it wants. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** Prints a line that `--quiet` suppresses. */
