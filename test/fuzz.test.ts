@@ -33,6 +33,7 @@ describe('npm run fuzz', () => {
     ['relay-list', ['refused, refused, refused', 'relays, relays, none', 'relays, relays, relays']],
     ['proxy-header', ['refused', 'local', 'IPv4', 'IPv6']],
     ['data-upgrade', ['HTTP/1.1 101, agent: refused', 'HTTP/1.1 400, agent: upgraded']],
+    ['ticket-line', ['ticket, routed: ticket', 'malformed, routed: malformed', 'need, routed: none']],
     ['sign-in', ['challenge: challenged, proof: protocol, answer: done']],
     ['dotenv', ['malformed', 'with warnings', '2 values']],
     ['har', ['text', 'no body', 'base64']],

@@ -1,10 +1,13 @@
 import { EventEmitter, once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { eventually } from '../../test/support/eventually.js';
 import { log } from '../../test/support/log.js';
 import { service } from '../../test/support/world.js';
 import { systemCode } from '../lib/errors.js';
+import { silent } from '../lib/logger.js';
 import { START_BYTE } from '../protocol/limits.js';
+import { REJECTED, ticketLine } from '../protocol/ticket-line.js';
 import { DataConnections } from './connections.js';
 import type { ControlChannel } from './control.js';
 import { AgentLease, type LeaseOptions } from './lease.js';
@@ -26,7 +29,7 @@ async function visitFrom(address: string, isKnown = true): Promise<string> {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const channel = Object.assign(new EventEmitter(), { relayAddress: '127.0.0.1' });
+  const channel = Object.assign(new EventEmitter(), { relayAddress: '127.0.0.1', welcome: {} });
   const endpoint: RelayEndpoint = { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}` };
   let visitor: Socket | undefined;
   const lease = {
@@ -89,3 +92,118 @@ async function connection(): Promise<[Socket, Socket]> {
   if (near.connecting) await once(near, 'connect');
   return [near, far];
 }
+
+const starts = (socket: Socket): void => void socket.write(Buffer.from([START_BYTE]));
+
+const upgrades = (socket: Socket): void => {
+  socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+  starts(socket);
+};
+
+describe('how a data connection of the carrier raw begins', () => {
+  const TICKET = 'n'.repeat(16) + 's'.repeat(32);
+  const LINE = ticketLine(TICKET);
+  const UPGRADE = /^GET \/v1\/data HTTP\/1\.1\r\n[^]*authorization: Portal-Ticket n{16}\.s{32}\r\n/;
+
+  interface Dialled {
+    /** First bytes of each data connection. */
+    readonly first: readonly string[];
+    readonly visitors: readonly Socket[];
+    /** Error codes of connections that the agent gave up. */
+    readonly ended: readonly string[];
+  }
+
+  /** An agent of a relay that sent `welcome`. `answers` are the relay's answers to its data connections, in order. */
+  async function dialled(
+    welcome: object,
+    answers: ((socket: Socket) => void)[],
+    detour?: RelayEndpoint['detour'],
+  ): Promise<Dialled> {
+    const first: string[] = [];
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.once('data', (chunk: Buffer) => {
+        first.push(chunk.toString('latin1'));
+        answers.shift()?.(socket);
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const visitors: Socket[] = [];
+    const ended: string[] = [];
+    const channel = Object.assign(new EventEmitter(), { relayAddress: '127.0.0.1', welcome });
+    const connections = new DataConnections(
+      channel as unknown as ControlChannel,
+      { url: `https://127.0.0.1:${port}`, ...(detour && { detour }) },
+      { ...silent, debug: (fields) => ended.push((fields as { code: string }).code) },
+      () => ({ visit: (socket: Socket) => visitors.push(socket) }) as unknown as AgentLease,
+    );
+    onTestFinished(() => {
+      connections.close();
+      for (const socket of [...sockets, ...visitors]) socket.destroy();
+      server.close();
+    });
+    const remote = { address: '203.0.113.7', port: 1 };
+    channel.emit('dial', {
+      type: 'dial',
+      carrier: 'raw',
+      tickets: [{ connection: 'c', ticket: TICKET }],
+    });
+    channel.emit('visit', { type: 'visit', connection: 'c', lease: 'l', remote });
+    return { first, visitors, ended };
+  }
+
+  it('is a ticket line if the relay accepts it', async () => {
+    const { first, visitors } = await dialled({ ticketLine: true }, [starts]);
+    await eventually(() => expect(visitors).toHaveLength(1));
+    expect(first).toEqual([LINE]);
+  });
+
+  it.each([
+    ['does not know it', {}],
+    ['accepts none', { ticketLine: false }],
+  ])('is an upgrade if the relay %s', async (_what, welcome) => {
+    const { first, visitors } = await dialled(welcome, [upgrades]);
+    await eventually(() => expect(visitors).toHaveLength(1));
+    expect(first).toEqual([expect.stringMatching(UPGRADE)]);
+  });
+
+  it('is an upgrade through a proxy', async () => {
+    const detour: RelayEndpoint['detour'] = {
+      hides: false,
+      open: async (host, port) => {
+        const socket = connect({ host, port });
+        await once(socket, 'connect');
+        return socket;
+      },
+    };
+    const { first, visitors } = await dialled({ ticketLine: true }, [upgrades], detour);
+    await eventually(() => expect(visitors).toHaveLength(1));
+    expect(first).toEqual([expect.stringMatching(UPGRADE)]);
+  });
+
+  it.each([
+    ['ends', (socket: Socket) => void socket.end()],
+    ['is reset', (socket: Socket) => void socket.resetAndDestroy()],
+    ['gets an HTTP answer', (socket: Socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ])('is retried as an upgrade with the same ticket if it %s', async (_what, cut) => {
+    const { first, visitors } = await dialled({ ticketLine: true }, [cut, upgrades]);
+    await eventually(() => expect(visitors).toHaveLength(1));
+    expect(first).toEqual([LINE, expect.stringMatching(UPGRADE)]);
+  });
+
+  it.each([
+    ['the line', { ticketLine: true }, String.fromCharCode(REJECTED.ticket)],
+    ['the line, without a descriptor', { ticketLine: true }, String.fromCharCode(REJECTED.noDescriptor)],
+    ['the upgrade', {}, 'HTTP/1.1 403 Forbidden\r\n\r\n'],
+  ])('is not retried if the relay rejects %s', async (_what, welcome, answer) => {
+    const rejects = (socket: Socket): void => void socket.end(answer, 'latin1');
+    const { first, visitors, ended } = await dialled(welcome, [rejects, upgrades]);
+    await eventually(() => expect(ended).toEqual(['expired']));
+    expect(first).toHaveLength(1);
+    expect(visitors).toEqual([]);
+  });
+});

@@ -8,7 +8,7 @@ import { LIMITS } from '../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../protocol/messages.js';
 import type { RelayEndpoint } from './relay-way.js';
 import type { ControlChannel } from './control.js';
-import { openData, started } from './data.js';
+import { openData, startByLine, started } from './data.js';
 import type { AgentLease } from './lease.js';
 import { Resumption } from './resumption.js';
 
@@ -123,13 +123,17 @@ export class DataConnections {
       signal,
       resumption: this.#resumption,
     };
-    const socket = await pRetry(() => openData(dial), {
+    // Through a proxy, the agent sends the upgrade: a proxy may read what it forwards, and let only TLS and HTTP pass.
+    let byLine = carrier === 'raw' && this.#channel.welcome.ticketLine === true && !this.#endpoint.detour;
+    const socket = await pRetry(() => (byLine ? startByLine(dial) : openData(dial)), {
       ...REDIAL,
       signal,
       // The relay itself rejected the ticket.
       shouldRetry: ({ error }) => asPortalError(error).code !== 'expired',
+      // A network may let only HTTP pass.
+      onFailedAttempt: () => void (byLine = false),
     });
-    await this.#meet(notice.promise, await started(socket, signal));
+    await this.#meet(notice.promise, byLine ? socket : await started(socket, signal));
   }
 
   async #meet(notice: Promise<Visit>, socket: Socket): Promise<void> {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
 import { PortalError } from '../lib/errors.js';
-import { within } from '../lib/wait.js';
+import { deadline, within } from '../lib/wait.js';
 import { resetSocket } from '../net/reset.js';
 import { WsSocket } from '../net/ws-socket.js';
 import {
@@ -15,6 +15,7 @@ import {
 } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import { showTicket } from '../protocol/ticket.js';
+import { REJECTED, ticketLine } from '../protocol/ticket-line.js';
 import { creating, openPlain, openTls, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import type { Resumption } from './resumption.js';
 import { showing, shownOn } from './show-ticket.js';
@@ -110,6 +111,19 @@ function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | u
   });
 }
 
+/**
+ * Opens a data connection of the carrier `raw` by its ticket line, and waits for the relay to start it: the relay answers
+ * only a line that it rejects. Rejects like `openData` and `started`.
+ */
+export async function startByLine({ endpoint, relayAddress, ticket, signal }: DataDial): Promise<Socket> {
+  const opened = openPlain(wayTo(endpoint, relayAddress), LIMITS.requestMs, signal);
+  const socket = opened instanceof Promise ? await opened : opened;
+  const connected = deadline(LIMITS.requestMs, () => socket.destroy(notAnswered()));
+  socket.once('connect', connected).once('close', connected);
+  socket.write(ticketLine(ticket), 'latin1');
+  return started(socket, signal);
+}
+
 function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Promise<Socket> {
   const url = new URL(PATHS.data, endpoint.url);
   url.protocol = 'wss:';
@@ -143,7 +157,7 @@ function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Pr
   }).finally(() => signal.removeEventListener('abort', abort));
 }
 
-function refused(status: number | undefined): PortalError {
+function refused(status: number | string | undefined): PortalError {
   return new PortalError('expired', `the relay rejected a data connection (${status})`);
 }
 
@@ -162,8 +176,7 @@ export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
       socket.pause();
       if (chunk[0] !== START_BYTE) {
         resetSocket(socket);
-        reject(new PortalError('protocol', 'a data connection started with an unknown byte'));
-        return;
+        return reject(notStarted(chunk[0]));
       }
       if (chunk.length > 1) socket.unshift(chunk.subarray(1));
       resolve(socket);
@@ -171,14 +184,19 @@ export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
     const onClose = (): void => {
       stop();
       resetSocket(socket);
-      reject(new PortalError('relay_unreachable', 'the relay closed an idle data connection'));
+      reject(
+        new PortalError('relay_unreachable', 'the relay closed a data connection without a visitor', {
+          cause,
+        }),
+      );
     };
     const stop = (): void => {
       socket.off('data', onData).off('close', onClose).off('end', onClose);
       signal.removeEventListener('abort', onClose);
     };
+    let cause: Error | undefined;
     // Permanent: the splice handles later errors, which must not end the process before it listens.
-    socket.on('error', () => undefined);
+    socket.on('error', (error) => (cause ??= error));
     socket.on('data', onData);
     socket.on('close', onClose);
     socket.on('end', onClose);
@@ -186,4 +204,10 @@ export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
     if (signal.aborted || socket.destroyed) onClose();
     else signal.addEventListener('abort', onClose, { once: true });
   });
+}
+
+function notStarted(byte: number | undefined): PortalError {
+  if (byte === REJECTED.ticket) return refused('its ticket is invalid');
+  if (byte === REJECTED.noDescriptor) return refused('no file descriptor is free');
+  return new PortalError('protocol', 'a data connection started with an unknown byte');
 }

@@ -9,7 +9,7 @@ import { AGENT_MESSAGES, RELAY_MESSAGES, type FromAgent } from './messages.js';
 interface Schema {
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
-  readonly type?: 'string' | 'integer' | 'array' | 'object';
+  readonly type?: 'boolean' | 'string' | 'integer' | 'array' | 'object';
   readonly pattern?: string;
   readonly minLength?: number;
   readonly maxLength?: number;
@@ -37,6 +37,8 @@ function valid(schema: Schema): fc.Arbitrary<unknown> {
         minLength: schema.minLength ?? 0,
         maxLength: schema.maxLength ?? 100,
       });
+    case 'boolean':
+      return fc.boolean();
     case 'integer':
       return fc.integer({ min: schema.minimum ?? 0, max: Math.min(schema.maximum ?? 2 ** 31, 2 ** 31 - 1) });
     case 'array':

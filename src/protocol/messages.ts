@@ -155,6 +155,8 @@ export const RELAY_MESSAGES = {
       capabilities: { type: 'array', items: short, maxItems: 32 },
       carriers: { type: 'array', items: short, maxItems: 8 },
       heartbeatMs: { type: 'integer', minimum: 10, maximum: 600_000 },
+      /** Whether a data connection of the carrier `raw` may begin with a ticket line. */
+      ticketLine: { type: 'boolean' },
     },
     ['session', 'publicPort', 'capabilities', 'carriers', 'heartbeatMs'] as const,
   ),

@@ -33,6 +33,7 @@ export function newTicket(): string {
 }
 
 export const nameOf = (ticket: string): string => ticket.slice(0, NAME_CHARS);
+export const secretOf = (ticket: string): string => ticket.slice(NAME_CHARS);
 
 /**
  * The `Authorization` value for `ticket` on a connection with the TLS session `channel` (`channelOf`). Undefined for the
@@ -55,6 +56,6 @@ export function isProven(ticket: string, proof: string, channel: string | undefi
 }
 
 function proofOf(ticket: string, channel: string | undefined): string {
-  const secret = ticket.slice(NAME_CHARS);
+  const secret = secretOf(ticket);
   return channel === undefined ? secret : createHmac('sha256', secret).update(channel).digest('base64url');
 }

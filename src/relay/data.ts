@@ -198,6 +198,8 @@ export class DataPool {
     socket.on('data', lose);
     socket.on('end', lose);
     socket.on('close', lose);
+    // The front paused the socket to read the ticket line.
+    socket.resume();
     const connection: IdleConnection = {
       id,
       socket,

@@ -2,6 +2,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { attendedNow } from '../lib/stalls.js';
 import { readClientHello } from '../net/client-hello.js';
 import { networkOf } from '../net/cidr.js';
+import type { Shown } from '../protocol/ticket.js';
+import { readTicketLine, TICKET_LINE } from '../protocol/ticket-line.js';
 import { Crowd } from './crowd.js';
 import { resetSocket } from '../net/reset.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
@@ -21,6 +23,8 @@ interface FrontRoutes {
   ownTls(socket: Socket, alpn: readonly string[]): void;
   /** Not TLS. `head` is back in the socket. */
   plain(socket: Socket): void;
+  /** A ticket line of an agent; `shown` is undefined if it is malformed. The socket is paused. */
+  ticket(socket: Socket, shown: Shown | undefined): void;
 }
 
 export interface FrontOptions extends ListenAt {
@@ -168,8 +172,9 @@ export class Front {
       this.#arrivals.grow(arrival, chunk.length);
       while (this.#arrivals.bytes > maxUnroutedBytes)
         this.#giveWay(this.#arrivals.heaviest(), 'maxUnroutedBytes');
-      const verdict = head && readClientHello(head);
-      if (!verdict) return;
+      if (!head) return;
+      const isLine = head[0] === TICKET_LINE && only === undefined;
+      const verdict = isLine ? readTicketLine(head) : readClientHello(head);
       if (verdict.kind === 'need') return arrival.needs(verdict.bytes);
       leave();
       socket.pause();
@@ -177,6 +182,8 @@ export class Front {
         case 'hello':
           if (only === 'plain') return void socket.destroy();
           return this.#hello(verdict, socket, head, only === 'visitors');
+        case 'ticket':
+          return routes.ticket(socket, verdict.shown);
         case 'not-tls':
           if (only === 'visitors') return void socket.destroy();
           socket.unshift(head);

@@ -17,7 +17,7 @@ import { Front } from './front.js';
 import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
 import { Hops } from './hops.js';
-import { type ControlBegins, createHttpSurface, type KeyPair } from './http.js';
+import { type ControlBegins, createHttpSurface, type HttpSurfaceOptions, type KeyPair } from './http.js';
 import { LeaseRegistry } from './leases.js';
 import { type Address, listenHosts } from './listen.js';
 import { ExpiryClock } from './expiry-clock.js';
@@ -34,6 +34,7 @@ import { Reservations } from './reservations.js';
 import { listenForRedirects } from './redirect.js';
 import { readStats } from './stats.js';
 import { openStore } from './store.js';
+import { openByLine } from './ticket-line.js';
 import { TicketBook } from './tickets.js';
 import { Turns } from './turns.js';
 import { startUpkeep, warnOfClock } from './upkeep.js';
@@ -149,6 +150,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   let stopping = false;
   let certificateEndsAt = options.tls && endOf(options.tls);
 
+  const data: Pick<HttpSurfaceOptions, 'hasDescriptors' | 'onTrusted' | 'onData'> = {
+    hasDescriptors: (socket) => descriptors.admitsData(socket),
+    onTrusted: (socket) => quotas.trusted(socket),
+    onData(shown, carrier) {
+      const ticket = tickets.redeem(shown, carrier);
+      return ticket && ((socket) => ticket.pool.accept(ticket.connection, carrier, socket));
+    },
+  };
+
   const front = new Front({
     hosts,
     port: options.port,
@@ -179,6 +189,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
         else http.tls(socket);
       },
       plain: (socket) => http.plain(socket),
+      ticket: (socket, shown) => openByLine(socket, shown, data),
     },
   });
 
@@ -210,13 +221,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       });
       ws.once('close', () => sessions.forget(session));
     },
-    hasDescriptors: (socket) => descriptors.admitsData(socket),
-    onTrusted: (socket) => quotas.trusted(socket),
+    ...data,
     onCrowded: () => quotas.refusals.add('maxRequestConnections'),
-    onData(text, carrier) {
-      const ticket = tickets.redeem(text, carrier);
-      return ticket && ((socket) => ticket.pool.accept(ticket.connection, carrier, socket));
-    },
     onDatagrams: (ticket) => datagrams.redeem(ticket),
   });
 

@@ -228,6 +228,7 @@ export class Session implements LeaseHolder {
       capabilities: [...capabilities],
       carriers: [...carriers],
       heartbeatMs,
+      ticketLine: true,
     });
     this.#liveness.start(heartbeatMs, () => {
       this.#log.info({}, 'agent timed out');

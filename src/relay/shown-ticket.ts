@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { channelOf } from '../protocol/channel.js';
-import { isProven, readShown } from '../protocol/ticket.js';
+import { isProven, readShown, type Shown } from '../protocol/ticket.js';
 
 /** A ticket that a client presents on a connection. */
 export interface ShownTicket {
@@ -13,13 +13,17 @@ export interface ShownTicket {
 /** The ticket in `header`, for `socket`; undefined if it is invalid. */
 export function shownOn(socket: Socket, header: string | undefined): ShownTicket | undefined {
   const shown = readShown(header);
-  if (!shown) return undefined;
+  return shown && proving(socket, shown);
+}
+
+/** The ticket `shown` on `socket`. */
+export function proving(socket: Socket, { name, proof }: Shown): ShownTicket {
   return {
-    name: shown.name,
+    name,
     proves: (ticket) => {
-      if (!(socket instanceof TLSSocket)) return isProven(ticket, shown.proof, undefined);
+      if (!(socket instanceof TLSSocket)) return isProven(ticket, proof, undefined);
       const channel = channelOf(socket);
-      return channel !== undefined && isProven(ticket, shown.proof, channel);
+      return channel !== undefined && isProven(ticket, proof, channel);
     },
   };
 }
