@@ -1,7 +1,7 @@
 import { once } from 'node:events';
+import { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type * as Data from '../../src/agent/data.js';
-import type * as Decode from '../../src/protocol/decode.js';
+import { WebSocket } from 'ws';
 import { nameOf, newTicket } from '../../src/protocol/ticket.js';
 import { ticketLine } from '../../src/protocol/ticket-line.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
@@ -12,24 +12,6 @@ const START = Buffer.from([1]);
 const HELLO = helloFor('web.localhost');
 const REJECTED = Buffer.from([3]);
 const lineOf = (ticket: string): Buffer => Buffer.from(ticketLine(ticket), 'latin1');
-
-/** How the agent of this file opened its data connections, and whether it reads `ticketLine` of `welcome`. */
-const agents = vi.hoisted(() => ({ reads: true, lines: 0, upgrades: 0 }));
-vi.mock('../../src/protocol/decode.js', async (original) => {
-  const real = await original<typeof Decode>();
-  const decodeFromRelay: typeof real.decodeFromRelay = (data) => {
-    const message = real.decodeFromRelay(data);
-    if (message.type === 'welcome' && !agents.reads) delete message.ticketLine;
-    return message;
-  };
-  return { ...real, decodeFromRelay };
-});
-vi.mock('../../src/agent/data.js', async (original) => {
-  const real = await original<typeof Data>();
-  const startByLine: typeof real.startByLine = (dial) => (agents.lines++, real.startByLine(dial));
-  const openData: typeof real.openData = (dial) => (agents.upgrades++, real.openData(dial));
-  return { ...real, startByLine, openData };
-});
 
 async function relayWith(limits: Partial<RelayLimits> = {}): Promise<{ at: TestRelay; peer: Peer }> {
   const at = await relay({ limits });
@@ -236,29 +218,40 @@ describe('a connection that begins like a ticket line', () => {
   });
 });
 
-/** Visitors of a service of an agent. */
-async function visited(): Promise<void> {
-  agents.lines = agents.upgrades = 0;
-  onTestFinished(() => void (agents.reads = true));
+/** Serves visitors of an agent. Resolves with how the agent began its data connections. */
+async function beginnings(): Promise<Set<string>> {
+  const found = new Set<string>();
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its socket below
+  const { write } = Socket.prototype;
+  const spy = vi.spyOn(Socket.prototype, 'write').mockImplementation(function (this: Socket, ...args) {
+    const text = typeof args[0] === 'string' ? args[0] : '';
+    if (text.startsWith('\x02')) found.add('line');
+    if (text.startsWith('GET /v1/data ')) found.add('upgrade');
+    return write.apply(this, args as never);
+  });
+  onTestFinished(() => spy.mockRestore());
   const at = await relay();
   const { port } = await httpService((_request, response) => response.end('served'));
   const one = await agent();
   await one.runner.apply(desired([at.spec], service('web', port)));
   for (let visit = 0; visit < 5; visit++)
     expect((await get(at, 'web.localhost', one.ca)).text).toContain('served');
+  return found;
 }
 
 describe('an agent', () => {
   it('sends ticket lines to a relay that accepts them, and no upgrade', async () => {
-    await visited();
-    expect(agents.lines).toBeGreaterThan(0);
-    expect(agents.upgrades).toBe(0);
+    expect(await beginnings()).toEqual(new Set(['line']));
   });
 
-  it('sends upgrades if the relay announces no ticket lines', async () => {
-    agents.reads = false;
-    await visited();
-    expect(agents.upgrades).toBeGreaterThan(0);
-    expect(agents.lines).toBe(0);
+  it('sends upgrades to a relay that announces no ticket lines', async () => {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its WebSocket below
+    const { send } = WebSocket.prototype;
+    const spy = vi.spyOn(WebSocket.prototype, 'send').mockImplementation(function (this: WebSocket, ...args) {
+      if (typeof args[0] === 'string') args[0] = args[0].replace(',"ticketLine":true', '');
+      return send.apply(this, args as never);
+    });
+    onTestFinished(() => spy.mockRestore());
+    expect(await beginnings()).toEqual(new Set(['upgrade']));
   });
 });
