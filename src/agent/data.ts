@@ -68,8 +68,9 @@ async function upgrade({
     await within(answered, LIMITS.requestMs, 'a data connection', signal);
     return socket;
   } catch (error) {
-    // The relay may have joined a visitor to it already.
-    resetSocket(socket);
+    // The relay may have joined a visitor to it already. Not during the socket's own event: below a TLS handshake that
+    // just ended, the reset crashes node.
+    setImmediate(() => resetSocket(socket));
     throw error;
   }
 }
