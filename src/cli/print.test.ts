@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { fitColumns, jsonLine } from './print.js';
+import { fitColumns } from './columns.js';
+import { jsonLine } from './print.js';
 
 it('JSON contains no control characters, and parses to the same value', () => {
   const value = { target: '/\u001b[2J\u009b2J\u202egpj.exe\u2028ü"\n', more: ['😀'] };

@@ -2,7 +2,7 @@ import type { AgentStatus } from '../reconcile/events.js';
 import type { ControlPlace } from './control/address.js';
 import { answers } from './control/claim.js';
 import { ControlClient, readPid } from './control/client.js';
-import { columns } from './print.js';
+import { columns } from './columns.js';
 import { publicAddress } from './reporters/describe.js';
 import { printable } from './style.js';
 

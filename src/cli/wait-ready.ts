@@ -3,7 +3,8 @@ import { delay } from '../lib/wait.js';
 import type { Readiness } from '../reconcile/events.js';
 import type { Context, ExitCode } from './context.js';
 import { findAgent, type WhichAgent } from './find-agent.js';
-import { columns, printEvent } from './print.js';
+import { columns } from './columns.js';
+import { printEvent } from './print.js';
 import { describeError } from './reporters/describe.js';
 
 /** `portal status --wait-ready`: for scripts, and for health checks of containers. */

@@ -1,6 +1,6 @@
 import type { ServiceView } from '../../protocol/agents.js';
 import { formatAge, formatAgo, formatBytes } from '../amounts.js';
-import { columns } from '../print.js';
+import { columns } from '../columns.js';
 import { printable, type Style } from '../style.js';
 import type { Merged, MergedAgent } from './merge.js';
 

@@ -1,7 +1,8 @@
 import { search, type FoundRow, type Wanted } from '../../agent/inspect/history/search.js';
 import { idText } from '../../agent/inspect/history/ids.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { columns, printEvent } from '../print.js';
+import { columns } from '../columns.js';
+import { printEvent } from '../print.js';
 import { msText, ownHistory, plainRow, statusText, timeText } from '../request-history.js';
 import { createStyle, printable, type Style } from '../style.js';
 import { formatBytes } from '../amounts.js';

@@ -2,7 +2,8 @@ import type { ErrorSummary, HopStatus, LeaseStatus, RelayStatus } from '../../ag
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent, severalAgents } from '../find-agent.js';
-import { columns, fitColumns, printEvent } from '../print.js';
+import { columns, fitColumns } from '../columns.js';
+import { printEvent } from '../print.js';
 import {
   describeError,
   describeRetiring,

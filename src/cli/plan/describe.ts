@@ -1,5 +1,5 @@
 import type { Action } from '../../reconcile/plan.js';
-import { columns } from '../print.js';
+import { columns } from '../columns.js';
 import { relayName } from '../reporters/describe.js';
 import { printable, type Paint, type Style } from '../style.js';
 
