@@ -137,8 +137,9 @@ describe('a local service that is down', () => {
     await one.runner.apply(desired([at.spec], service('web', gone.port)));
     await gone.close();
     const visitor = await visit(at, 'web.localhost', one.ca);
+    const reset = once(visitor, 'error');
     visitor.write(Buffer.from([0, 1, 2, 3]));
-    await once(visitor, 'close');
+    expect(await reset).toMatchObject([{ code: 'ECONNRESET' }]);
     expect(visitor.bytesRead).toBe(0);
   });
 });

@@ -172,7 +172,7 @@ it('makes the system trust the local CA, and distrust it again', async (context)
 
 it.each([
   ['firefox', 'No Firefox profile found.'],
-  ['chromium', 'No database of Chromium found.'],
+  ['chromium', 'No Chromium database found.'],
 ])('reports that there is no store of %s', async (store, note) => {
   const person = await Person.create();
   const env = { HOME: person.folder, XDG_DATA_HOME: '', XDG_CONFIG_HOME: '', PATH: '' };
