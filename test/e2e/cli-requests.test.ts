@@ -186,6 +186,32 @@ it('survive a killed agent, except for the last moment', async () => {
   await stop(again);
 });
 
+it('are listed of one configuration, and of all with --all', async () => {
+  const person = await Person.create();
+  const { port } = await echoService();
+  await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
+  await writeFile(join(person.folder, 'other.yaml'), yaml(port));
+  const other = await up(person, ['-f', 'other.yaml']);
+  await other.ask('/other');
+  const targets = async (count: number, ...args: string[]): Promise<unknown[]> =>
+    (await kept(person, count, args)).map(({ target }) => target);
+  expect(await targets(1, '-f', 'other.yaml')).toEqual(['/other']);
+  const none = await person.run(['requests']);
+  expect(none.stdout).toBe('');
+  expect(none.stderr).toBe(
+    'No requests recorded yet for portal.yaml. Use --all to show requests of other configurations.\n',
+  );
+  expect((await person.run(['requests', '--method', 'GET'])).stderr).toBe(
+    'No recorded request of portal.yaml matches. Use --all to show requests of other configurations.\n',
+  );
+  const one = await up(person);
+  await one.ask('/one');
+  expect(await targets(1)).toEqual(['/one']);
+  expect(await targets(1, '-f', 'other.yaml')).toEqual(['/other']);
+  expect(await targets(2, '--all')).toEqual(['/other', '/one']);
+  await Promise.all([stop(one), stop(other)]);
+});
+
 it('are wiped immediately by all agents, which keep running', async () => {
   const person = await Person.create();
   const { port } = await echoService();
@@ -193,7 +219,7 @@ it('are wiped immediately by all agents, which keep running', async () => {
   await writeFile(join(person.folder, 'other.yaml'), yaml(port));
   const [one, other] = await Promise.all([up(person), up(person, ['-f', 'other.yaml'])]);
   await Promise.all([one.ask('/one'), other.ask('/other')]);
-  const [row] = (await kept(person, 2, ['--limit', '9'])) as [Line];
+  const [row] = (await kept(person, 2, ['--all', '--limit', '9'])) as [Line];
   const refused = await person.run(['requests', 'wipe', '--json']);
   expect([refused.code, codeOf(refused)]).toEqual([2, 'usage']);
   // Another identity: it wipes none of these, and asks no other agents to.
@@ -203,11 +229,11 @@ it('are wiped immediately by all agents, which keep running', async () => {
   await person.run(['identity', 'new', ...stranger]);
   const others = await person.run(['requests', 'wipe', '--yes', '--json', ...stranger]);
   expect(jsonLines(others.stdout)).toMatchObject([{ event: 'wiped', agents: 0 }]);
-  await kept(person, 2);
+  await kept(person, 2, ['--all']);
 
   const wiped = await person.run(['requests', 'wipe', '--yes', '--json']);
   expect(jsonLines(wiped.stdout)).toMatchObject([{ event: 'wiped', agents: 2 }]);
-  expect(jsonLines((await person.run(['requests', '--json'])).stdout)).toEqual([]);
+  expect(jsonLines((await person.run(['requests', '--all', '--json'])).stdout)).toEqual([]);
   expect(codeOf(await person.run(['replay', String(row['id']), '--json']))).toBeDefined();
   const folder = join(person.home, 'history');
   const [identity] = await readdir(folder);
@@ -215,7 +241,7 @@ it('are wiped immediately by all agents, which keep running', async () => {
     expect((await readFile(join(folder, identity!, name))).length).toBeLessThan(400);
 
   await Promise.all([one.ask('/one/more'), other.ask('/other/more')]);
-  const targets = (await kept(person, 2)).map(({ target }) => target);
+  const targets = (await kept(person, 2, ['--all'])).map(({ target }) => target);
   expect(new Set(targets)).toEqual(new Set(['/one/more', '/other/more']));
   await Promise.all([stop(one), stop(other)]);
 });

@@ -1,5 +1,7 @@
 import { search, type FoundRow, type Wanted } from '../../agent/inspect/history/search.js';
 import { idText } from '../../agent/inspect/history/ids.js';
+import { findConfig } from '../../config/find.js';
+import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { columns } from '../columns.js';
 import { printEvent } from '../print.js';
@@ -14,6 +16,7 @@ interface Options {
   readonly method?: readonly string[];
   readonly search?: string;
   readonly limit: number;
+  readonly all?: true;
   readonly file?: string;
 }
 
@@ -22,16 +25,46 @@ const MAX_PATH_CHARS = 200;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const now = Date.now();
-  const wanted = wantedBy(options);
   const history = await ownHistory(context, options.file);
+  const config = options.all ? undefined : await configOf(context, options.file);
+  const wanted = wantedBy(options);
+  const here = config ? { ...wanted, source: config.path } : wanted;
   const found = history
-    ? await search(history.folder, wanted, options.limit, now)
+    ? await search(history.folder, here, options.limit, now)
     : { rows: [], isPart: false, damaged: 0 };
+  const hasOthers =
+    config !== undefined &&
+    history !== undefined &&
+    found.rows.length === 0 &&
+    (await search(history.folder, wanted, 1, now)).rows.length > 0;
   const rows = found.rows.toReversed();
   if (context.json) for (const row of rows) printEvent(context, 'request', plainRow(row));
   else for (const line of describe(rows, createStyle(context.stdout.color), now)) context.stdout.line(line);
-  for (const note of notes(found, rows.length, Object.keys(wanted).length > 0)) context.stderr.note(note);
+  const view = {
+    ...found,
+    count: rows.length,
+    isFiltered: Object.keys(wanted).length > 0,
+    othersThan: hasOthers ? config.shown : undefined,
+  };
+  for (const note of notes(view)) context.stderr.note(note);
   return 0;
+}
+
+interface Config {
+  /** Null for agents without a file, such as of standard input. */
+  readonly path: string | null;
+  readonly shown: string;
+}
+
+/** The configuration whose requests are shown; undefined for all. */
+async function configOf({ cwd, env }: Context, file: string | undefined): Promise<Config | undefined> {
+  try {
+    const found = await findConfig({ file, cwd, env });
+    return found.kind === 'file' ? found : { path: null, shown: 'standard input' };
+  } catch (error) {
+    if (error instanceof PortalError && error.code === 'config_not_found') return undefined;
+    throw error;
+  }
 }
 
 function wantedBy({ service, status, since, method, search: text }: Options): Wanted {
@@ -72,17 +105,29 @@ function paint(style: Style, { status = 0, outcome }: FoundRow, line: string): s
   return status >= 400 ? style.yellow(line) : line;
 }
 
-function notes(
-  { isPart, damaged }: { isPart: boolean; damaged: number },
-  count: number,
-  isFiltered: boolean,
-): string[] {
-  const empty = isFiltered
-    ? 'No recorded request matches.'
-    : 'No requests recorded yet. Set `inspect: true` on an http service.';
+interface Seen {
+  readonly isPart: boolean;
+  readonly damaged: number;
+  readonly count: number;
+  readonly isFiltered: boolean;
+  /** The configuration without a match, if others have one. */
+  readonly othersThan: string | undefined;
+}
+
+function notes({ isPart, damaged, count, isFiltered, othersThan }: Seen): string[] {
   return [
-    ...(count === 0 ? [empty] : []),
+    ...(count === 0 ? [whyEmpty(isFiltered, othersThan)] : []),
     ...(isPart ? [`Showing the latest ${count}. Use --limit to show more.`] : []),
     ...(damaged > 0 ? ['Some recorded requests are damaged and not shown.'] : []),
   ];
+}
+
+function whyEmpty(isFiltered: boolean, othersThan: string | undefined): string {
+  if (othersThan !== undefined) {
+    const what = isFiltered ? 'No recorded request of' : 'No requests recorded yet for';
+    return `${what} ${printable(othersThan)}${isFiltered ? ' matches' : ''}. Use --all to show requests of other configurations.`;
+  }
+  return isFiltered
+    ? 'No recorded request matches.'
+    : 'No requests recorded yet. Set `inspect: true` on an http service.';
 }

@@ -32,6 +32,13 @@ export const identityOf = (): Option =>
     'use the identity of this configuration (default: portal.yaml here or above)',
   );
 
+/** Recorded requests carry the configuration that they were recorded for. */
+export const recordedFor = (): Option =>
+  new Option(
+    '-f, --file <file>',
+    'show requests of this configuration and its identity (default: portal.yaml here or above)',
+  );
+
 /** A repeatable option whose values may contain commas. */
 export const repeated = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((value: string, values: string[] | undefined) => [

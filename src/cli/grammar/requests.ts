@@ -1,6 +1,16 @@
 import { Argument, type Command } from 'commander';
 import type { Execute } from './execute.js';
-import { agentOf, choices, count, identityOf, list, pidOf, requestId, since } from './options.js';
+import {
+  agentOf,
+  choices,
+  count,
+  identityOf,
+  list,
+  pidOf,
+  recordedFor,
+  requestId,
+  since,
+} from './options.js';
 
 /** Each request is one line of output. */
 const MAX_REQUESTS = 100_000;
@@ -36,7 +46,8 @@ export function addRequests(program: Command, execute: Execute): void {
       'show only requests with all of these words in host, path, method, status or address',
     )
     .addOption(count('--limit <number>', 'show at most this many', MAX_REQUESTS).default(50))
-    .addOption(identityOf())
+    .option('--all', 'show requests of other configurations too, and of `expose`')
+    .addOption(recordedFor())
     .action(execute(() => import('../commands/requests-list.js')));
   requests
     .command('show')
