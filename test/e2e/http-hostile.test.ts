@@ -152,8 +152,8 @@ describe('timeouts', () => {
       request.on('data', (chunk: Buffer) => (bytes += chunk.length));
       request.on('end', () => response.end(String(bytes)));
     });
-    const answerMs = 1_000;
-    const at = await edge({ '/': port }, { bounds: { answerMs } });
+    const responseMs = 1_000;
+    const at = await edge({ '/': port }, { bounds: { responseMs } });
     const socket = await connectTo(at);
     let received = '';
     socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
@@ -166,7 +166,7 @@ describe('timeouts', () => {
         if (++sent < 8) return;
         clearInterval(trickle);
         resolve();
-      }, answerMs / 4);
+      }, responseMs / 4);
     });
     await closed;
     expect(received).toMatch(/^HTTP\/1.1 200 .*\r\n\r\n8$/s);

@@ -385,7 +385,7 @@ describe('a target', () => {
 
   it('that does not answer times out, 504', async () => {
     const target = await rawTarget(() => undefined);
-    const at = await edge({ '/': target.port }, { bounds: { answerMs: 300 } });
+    const at = await edge({ '/': target.port }, { bounds: { responseMs: 300 } });
     expect((await ask(at, '/')).status).toBe(504);
     expect((await ask(at, '/', { method: 'POST', body: 'x' })).status).toBe(504);
   });

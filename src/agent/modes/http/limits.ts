@@ -19,7 +19,7 @@ export interface HttpLimits {
   readonly idleFrameBurst: number;
   readonly idleFramesPerSecond: number;
   /** Timeout for the start of the target's response. */
-  readonly answerMs: number;
+  readonly responseMs: number;
   /** Timeout for a request or response without progress. */
   readonly stalledMs: number;
   /** Timeout for a visitor that sends none of the body that the target waits for: 408. */
@@ -43,7 +43,7 @@ export const HTTP_LIMITS: HttpLimits = {
   resetsPerSecond: 50,
   idleFrameBurst: 100,
   idleFramesPerSecond: 10,
-  answerMs: 120_000,
+  responseMs: 120_000,
   stalledMs: 3_600_000,
   bodyMs: 60_000,
   sendMs: 300_000,

@@ -88,7 +88,7 @@ export function listen(
 ): void {
   let answered = false;
   // Counted from the last request byte that the target accepted.
-  let silent = setTimeout(onSilent, limits.answerMs);
+  let silent = setTimeout(onSilent, limits.responseMs);
   function onSilent(): void {
     forwarding.fail(new SilentError());
     request.destroy();

@@ -218,7 +218,7 @@ function receive(
   let silent = setTimeout(() => {
     forwarding.fail(new SilentError());
     cancel();
-  }, limits.answerMs);
+  }, limits.responseMs);
   forwarding.exchange.body?.on('data', () => silent.refresh());
   stream.once('close', () => clearTimeout(silent));
   // The types lack the third argument, the raw fields.

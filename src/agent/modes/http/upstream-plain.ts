@@ -25,7 +25,7 @@ export class PlainRequests {
     this.#pool = new Pool('http://target', {
       connections: limits.maxAtTarget,
       pipelining: 1,
-      headersTimeout: limits.answerMs,
+      headersTimeout: limits.responseMs,
       bodyTimeout: limits.stalledMs,
       maxHeaderSize: limits.maxHeadBytes,
       keepAliveMaxTimeout: limits.keepAliveMs,
