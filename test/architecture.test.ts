@@ -32,7 +32,7 @@ const TIME_OF_DAY: readonly string[] = [
   'agent/inspect/history/history.ts',
   'agent/inspect/messages.ts',
   // A visitor's browser, across reloads.
-  'agent/page-look.ts',
+  'agent/page-style.ts',
   'lib/shared-file.ts',
   'reconcile/expiry.ts',
   'relay/agents/agents.ts',

@@ -81,13 +81,13 @@ export class AgentsClient {
   /** A one-time link to the relay's page that signs a browser in. It expires soon. */
   async link(): Promise<LinkAnswer> {
     const answer = readAnswer('link', await this.#ask('POST', `${PATHS.signIn}/link`));
-    // Only an own link may be opened in a browser.
+    // Only a link to the relay itself may be opened in a browser.
     if (URL.canParse(answer.url) && new URL(answer.url).origin === new URL(this.#options.endpoint.url).origin)
       return answer;
     throw new PortalError('protocol', `${this.#options.endpoint.url} returned a link to another origin`);
   }
 
-  /** Signs out if that is quick. */
+  /** Signs out within the timeout, and closes the connection. */
   async close(): Promise<void> {
     try {
       await this.#ask('DELETE', PATHS.signIn);
@@ -176,7 +176,7 @@ const tooLong = (): PortalError =>
 
 /** The error for an unsuccessful status, with the relay's own code if there is one. */
 function refusal(url: string, path: string, status: number, text: string): PortalError {
-  // A relay without this feature, for example an older version, answers as for any unknown path.
+  // A relay without this feature, for example an older version, responds as to any unknown path.
   if (path === `${PATHS.signIn}/challenge` && (status === 404 || status === 405))
     return new PortalError('capability_missing', `${url} does not show agents`, {
       hint: 'The relay runs an older version, or its operator disabled this.',

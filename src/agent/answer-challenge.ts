@@ -2,7 +2,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../identity/identity.js';
 import { checkChallenge } from '../protocol/challenge.js';
 import { verifyRelay, type RelayProof } from '../protocol/relay-proof.js';
-import { channelWith } from './channel-with.js';
+import { channelBinding } from './channel-binding.js';
 import type { RelayEndpoint } from './relay-way.js';
 
 export interface Answering {
@@ -26,7 +26,7 @@ export async function answerChallenge(
   { endpoint, identity, nonce, socket, statement }: Answering,
 ): Promise<{ signature: string; relayKey: string }> {
   const { url, trust } = endpoint;
-  const channel = channelWith(url, socket, 'nothing was signed');
+  const channel = channelBinding(url, socket, 'nothing was signed');
   // Checked first because its errors say more: a wrong name or clock explains a failed proof.
   checkChallenge(challenge.message, {
     address: identity.address,

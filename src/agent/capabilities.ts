@@ -18,7 +18,7 @@ export function missingFor(
   const asked = wireMode(mode);
   if (!capabilities.includes(asked)) missing.push(`mode ${asked}`);
   if (hostname !== undefined && !capabilities.includes('hostname')) missing.push('custom domains');
-  const by = carrierAsked(mode, carrier, inChain);
+  const by = requestedCarrier(mode, carrier, inChain);
   // Packets over UDP are part of the mode.
   const isPackets = kindOf(mode) === 'udp' && by !== 'ws';
   if (!isPackets && !carriers.includes(by)) missing.push(`carrier ${by}`);
@@ -29,7 +29,7 @@ export function missingFor(
 const CHAIN_CARRIER = { tls: 'tls', tcp: 'tls', udp: 'ws' } as const;
 
 /** The carrier to request from a relay. */
-export function carrierAsked(mode: Mode, carrier: Carrier, inChain: boolean): Carrier {
+export function requestedCarrier(mode: Mode, carrier: Carrier, inChain: boolean): Carrier {
   if (inChain) return CHAIN_CARRIER[kindOf(mode)];
   // A TCP port's connections are not TLS of the visitor.
   return kindOf(mode) === 'tcp' && carrier === 'raw' ? 'tls' : carrier;

@@ -112,7 +112,7 @@ async function handshake(
   return { ...welcome, relayKey };
 }
 
-/** Written out: the union of all messages is too large for the compiler to compare. */
+/** Listed explicitly, because the compiler cannot compare the union of all messages. */
 interface Expected {
   challenge: FromRelay<'challenge'>;
   welcome: FromRelay<'welcome'>;
@@ -192,7 +192,7 @@ async function refusal(response: IncomingMessage, url: string): Promise<PortalEr
       if (text.length > MAX_REFUSAL_BYTES) break;
     }
   } catch {
-    // The status must suffice.
+    // Without a readable body, the status is the reason.
   }
   const said = readRefusal(text);
   if (said)

@@ -14,7 +14,7 @@ import { Resumption } from './resumption.js';
 
 type Visit = FromRelay<'visit'>;
 
-/** Limit of connections that are dialling, idle, or waiting for their notice. */
+/** Limit of connections that are opening, idle, or waiting for their notice. */
 const MAX_CONNECTIONS = LIMITS.maxDataConnectionsAhead;
 const STARTS_A_TURN = 16;
 /**
@@ -30,7 +30,7 @@ const REDIAL = {
   maxRetryTime: LIMITS.visitorWaitMs,
 } as const;
 
-/** A dialling or idle data connection, and the notice of its visitor once it has arrived. */
+/** An opening or idle data connection, and the notice of its visitor once it has arrived. */
 interface Pending {
   readonly notice: Deferred<Visit>;
   readonly stop: AbortController;

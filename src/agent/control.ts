@@ -215,7 +215,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     this.#closed = true;
     clearInterval(this.#heartbeat);
     for (const request of this.#requests.values()) request.reject(error);
-    // An orderly close was sent before. All other ends cut the connection, because a frozen relay answers no close handshake.
+    // In order only if Portal closed it. Otherwise cut the connection, because a frozen relay never completes the
+    // close handshake.
     if (error.code !== 'aborted') this.#ws.terminate();
     else setTimeout(() => this.#ws.terminate(), 1_000).unref();
     this.emit('closed', error, this.#reconnectAfterMs);

@@ -19,7 +19,7 @@ import { REJECTED, ticketLine } from '../protocol/ticket-line.js';
 import { creating, openPlain, openTls, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import type { Resumption } from './resumption.js';
 import { showing, shownOn } from './show-ticket.js';
-import { readUpgradeAnswer } from './upgrade-answer.js';
+import { readUpgradeResponse } from './upgrade-response.js';
 
 /** Opens one data connection and waits for the relay to start it. */
 
@@ -38,7 +38,7 @@ export function openData(dial: DataDial): Promise<Socket> {
   return dial.carrier === 'ws' ? openWebSocket(dial) : upgrade(dial);
 }
 
-/** A hand-written HTTP upgrade: hundreds open at a time, and node's HTTP client costs a large part of each. */
+/** A hand-written HTTP upgrade: when hundreds open together, node's HTTP client causes much of their cost. */
 async function upgrade({
   endpoint,
   relayAddress,
@@ -68,20 +68,20 @@ async function upgrade({
     await within(answered, LIMITS.requestMs, 'a data connection', signal);
     return socket;
   } catch (error) {
-    // The relay may have joined a visitor to it already. Not during the socket's own event: below a TLS handshake that
-    // just ended, the reset crashes node.
+    // The relay may already have joined a visitor to this connection. Waits a turn, because a reset inside a TLS
+    // socket's own event crashes node.
     setImmediate(() => resetSocket(socket));
     throw error;
   }
 }
 
-/** Sends the request `head`, immediately or on `event`, and reads exactly the response head. */
+/** Sends the request `head`, immediately or on `event`, and reads exactly the head of the response. */
 function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     let answer = Buffer.alloc(0);
     const onData = (chunk: Buffer): void => {
       answer = Buffer.concat([answer, chunk]);
-      const verdict = readUpgradeAnswer(answer);
+      const verdict = readUpgradeResponse(answer);
       if (verdict.kind === 'need') return;
       stop();
       if (verdict.kind === 'refused') return reject(refused(verdict.status));

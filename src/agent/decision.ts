@@ -1,9 +1,9 @@
 import type { Target } from '../net/target.js';
 import type { Decided } from './known-targets.js';
-import type { TargetProtocols } from './speaks.js';
+import type { TargetProtocols } from './target-protocols.js';
 
-/** The shortest timer, so that timers do not spin when an answer is due now. */
-const LEAST_WAIT_MS = 10;
+/** The shortest timer, so that timers do not spin while an answer is overdue. */
+const MIN_WAIT_MS = 10;
 
 /**
  * Decides how a lease of mode auto is served, from what its target showed to any lease (`known-targets.ts`). Keeps the target
@@ -27,8 +27,8 @@ export class Decision {
     return this.#now;
   }
 
-  /** Whether the target answered in a protocol other than HTTP, so that its visitors need no second look. */
-  get isSurelyStream(): boolean {
+  /** Whether the target answered in a protocol other than HTTP. Its visitors' protocol is then not checked. */
+  get isKnownStream(): boolean {
     return this.#now === 'stream' && this.#protocols.speaks(this.#target()) === 'other';
   }
 
@@ -73,8 +73,8 @@ export class Decision {
   }
 
   /** Probes the target again when visitors do not match what is known. Has a timeout. */
-  async doubt(): Promise<void> {
-    await this.#protocols.doubt(this.#target());
+  async recheck(): Promise<void> {
+    await this.#protocols.recheck(this.#target());
   }
 
   /** Resolves once the target has had time to answer. Has a timeout. */
@@ -89,13 +89,13 @@ export class Decision {
 
   #lookLater(): void {
     if (this.#timer) return;
-    const restMs = this.#protocols.restMs(this.#target());
+    const untilProbeMs = this.#protocols.untilProbeMs(this.#target());
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined;
         if (this.#isWatching) void this.#look();
       },
-      Math.max(restMs, LEAST_WAIT_MS),
+      Math.max(untilProbeMs, MIN_WAIT_MS),
     ).unref();
   }
 

@@ -36,8 +36,8 @@ const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
 /** How many signatures are checked before other work gets a turn. */
 const AT_A_TIME = 8;
 
-/** A relay's descriptor and the round-trip time. Throws `descriptor_invalid`, `version`… */
-export async function askRelay(
+/** Fetches a relay's descriptor and measures the round-trip time. Throws `descriptor_invalid`, `version`… */
+export async function fetchDescriptor(
   endpoint: RelayEndpoint,
   ms: number,
   signal?: AbortSignal,
@@ -56,8 +56,8 @@ export async function askRelay(
   return { descriptor: descriptorFrom(text, endpoint.url, new Date()), rttMs };
 }
 
-/** The relays that a relay knows. Empty if it has no list. */
-export async function askForRelays(
+/** Fetches the list of the relays that a relay knows. Empty if it has no list. */
+export async function fetchRelayList(
   endpoint: RelayEndpoint,
   ms: number,
   signal?: AbortSignal,
@@ -127,7 +127,7 @@ function listedRelay(entry: unknown, signedAlone: boolean): ListedRelay {
 function urlOf(url: unknown): string {
   const origin = typeof url === 'string' && url.length <= 300 ? originOf(url) : undefined;
   if (origin === undefined) throw new PortalError('registry_invalid', 'it has no https:// URL of a relay');
-  // Relays do not answer to addresses, and a list must not send agents to addresses in their own network.
+  // A list names relays by hostname. An IP address could send agents to machines in their own network.
   if (isIP(new URL(origin).hostname.replace(/^\[|\]$/g, '')) !== 0)
     throw new PortalError('registry_invalid', `${origin} is an address; a relay is named by its domain`);
   return origin;

@@ -16,7 +16,7 @@ export function protocolOf(text: string): 'http' | 'other' | 'unclear' {
   return 'unclear';
 }
 
-export interface Patience {
+export interface FirstLineTimeouts {
   /** A visitor without a byte for this long counts as waiting for the target to speak first. */
   readonly silenceMs: number;
   /** Timeout of the request line. */
@@ -29,7 +29,7 @@ export interface Patience {
  */
 export function firstLine(
   socket: Socket,
-  { silenceMs, lineMs }: Patience,
+  { silenceMs, lineMs }: FirstLineTimeouts,
 ): Promise<'http' | 'other' | 'silent'> {
   return new Promise((resolve) => {
     let said: Buffer = Buffer.alloc(0);

@@ -2,18 +2,21 @@ import { isDeepStrictEqual } from 'node:util';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { FromRelay } from '../protocol/messages.js';
-import { carrierAsked } from './capabilities.js';
+import { requestedCarrier } from './capabilities.js';
 import type { ControlChannel } from './control.js';
 import { wireMode, type ServiceSpec } from './spec.js';
 import type { PublicAddress } from './status.js';
 import { wantedPort } from './wanted-port.js';
 
-/** How long to wait for the confirmation of a close. The relay finds out anyway. */
+/**
+ * How long to wait until the relay confirms a close. Without a confirmation, the relay drops the lease after its
+ * grace period.
+ */
 const CLOSE_MS = 2_000;
 
 export type Opened = FromRelay<'lease.opened'>;
 
-/** Owns a lease as the relay holds it: requests it, updates it in place, gives it back, and stores the relay's answer. */
+/** Owns a lease as the relay holds it: requests, updates and releases it, and stores the relay's answer. */
 export class HeldLease {
   readonly #relay: string;
   #opened: Opened | undefined;
@@ -80,8 +83,8 @@ export class HeldLease {
     return false;
   }
 
-  /** Gives the lease back, if there is a channel for that. */
-  async giveBack(channel: ControlChannel | undefined, log: Logger): Promise<void> {
+  /** Releases the lease, if there is a channel for that. */
+  async release(channel: ControlChannel | undefined, log: Logger): Promise<void> {
     if (!this.#opened || !channel || channel.closed) return;
     const { lease } = this.#opened;
     try {
@@ -104,7 +107,7 @@ function openRequest(spec: ServiceSpec, port: number | undefined, inChain: boole
     type: 'lease.open',
     name,
     mode: wireMode(mode),
-    carrier: carrierAsked(mode, carrier, inChain),
+    carrier: requestedCarrier(mode, carrier, inChain),
     metadata: { ...metadata },
     ...(hostname !== undefined && { hostname }),
     ...(port !== undefined && { port }),

@@ -3,7 +3,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { log } from '../../test/support/log.js';
 import { formatTarget, parseTarget } from '../net/target.js';
 import { KnownTargets } from './known-targets.js';
-import { TargetProtocols } from './speaks.js';
+import { TargetProtocols } from './target-protocols.js';
 
 it('forgets the protocol of an unhealthy target for all its leases, and of no other target', async () => {
   const ports: number[] = [];

@@ -1,5 +1,5 @@
 import type { PortalError } from '../lib/errors.js';
-import { isHttp, type Speaks } from './ask-target.js';
+import { isHttp, type Speaks } from './probe-target.js';
 import type { ServedAs } from './spec.js';
 
 /** Pause before a target that was down or silent is asked again. It doubles each time. */
@@ -27,8 +27,8 @@ export interface KnownTarget {
 }
 
 /**
- * What an agent knows of its targets. All leases that reach a target in the same way share its entry: it is probed once for
- * all of them, and they serve it alike.
+ * What an agent knows of its targets. All leases that reach a target in the same way share its entry: the agent
+ * probes it once for all of them, and serves them alike.
  */
 export class KnownTargets {
   readonly #targets = new Map<string, KnownTarget>();

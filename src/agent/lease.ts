@@ -9,7 +9,7 @@ import { resetSocket } from '../net/reset.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
 import type { CertificateSources } from '../certificates/live.js';
-import { Refusals, type RefusalReason } from './access/refusals.js';
+import { Rejections, type RejectionReason } from './access/rejections.js';
 import type { NameRejection } from './rejected-name.js';
 import { missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
@@ -42,7 +42,7 @@ export interface LeaseOptions {
   /** Average interval between two proofs of a ready lease. */
   readonly proveEveryMs: number;
   /** Called for visitors that a gate rejected, once per interval and address. */
-  readonly onRefused: (lease: AgentLease, reason: RefusalReason, address: string) => void;
+  readonly onVisitorRejected: (lease: AgentLease, reason: RejectionReason, address: string) => void;
   /** Called when the target rejects the public name. */
   readonly onNameRejected?: (lease: AgentLease, rejection: NameRejection) => void;
   /** Called with the number of visitors that the relay gave up on, at most once per second. */
@@ -71,13 +71,13 @@ export class AgentLease {
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
   readonly #held: HeldLease;
-  readonly #refusals: Refusals;
+  readonly #rejections: Rejections;
   /** What serves the lease, and for which hostname. It survives reconnects, so visitors and counters do too. */
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
   #served: Serving | undefined;
   #takenOverBy: NextLease | undefined;
   /** Another lease has taken over the place. */
-  #isResting = false;
+  #isReplaced = false;
   /** Aborts the work for the current channel. */
   #attachment = new AbortController();
   /** Aborts all work of the lease when it closes. */
@@ -89,7 +89,7 @@ export class AgentLease {
     this.#spec = options.spec;
     this.#held = new HeldLease(options.relay);
     this.#log = options.log.child({ service: options.spec.service });
-    this.#refusals = new Refusals((reason, address) => options.onRefused(this, reason, address));
+    this.#rejections = new Rejections((reason, address) => options.onVisitorRejected(this, reason, address));
     this.#phase = new PhaseRecord(() => options.onPhase(this));
     this.#prover = new Prover(
       {
@@ -131,9 +131,9 @@ export class AgentLease {
     return this.#held.id;
   }
 
-  /** It accepts only visitors that were already on their way. */
-  get isLeaving(): boolean {
-    return this.#isResting || this.#closing !== undefined;
+  /** Whether it accepts only visitors that were already on their way. */
+  get isEnding(): boolean {
+    return this.#isReplaced || this.#closing !== undefined;
   }
 
   /**
@@ -146,9 +146,9 @@ export class AgentLease {
     this.#attachment.abort();
     this.#attachment = new AbortController();
     this.#channel = channel;
-    // Opening would take the place back from the other lease.
+    // Opening this lease would take the place back from the other lease.
     if (this.#takenOverBy?.id !== undefined) return this.#rest();
-    this.#isResting = false;
+    this.#isReplaced = false;
     const { signal } = this.#attachment;
     if (!moves || this.#phase.now !== 'ready') this.#phase.set('opening');
     pRetry(() => this.#open(channel, opening, signal), {
@@ -172,16 +172,17 @@ export class AgentLease {
   }
 
   /**
-   * Another of the agent's leases has, or will have, the same place at the same relay, reached another way. Once the relay
-   * has handed the place over, this lease only lets its visitors finish. Undefined if there is no such lease any more.
+   * Another of the agent's leases has, or will have, the same place at the same relay, by another path. Once the
+   * relay has handed the place over, this lease only lets its visitors finish. Undefined if there is no such lease
+   * any more.
    */
   yieldTo(other: NextLease | undefined): void {
     this.#takenOverBy = other;
     const [channel, opening] = [this.#channel, this.#opening];
-    if (!other && this.#isResting && channel && opening) this.attach(channel, opening);
+    if (!other && this.#isReplaced && channel && opening) this.attach(channel, opening);
   }
 
-  /** The relay revoked the lease: requests it again, unless another lease has its place. */
+  /** The relay revoked the lease. Requests it again, unless another lease has replaced it. */
   revoked(reason: string): void {
     if (this.#takenOverBy) this.#rest();
     else this.#comeBack(new PortalError('not_found', reason));
@@ -241,7 +242,7 @@ export class AgentLease {
 
   status(): LeaseStatus {
     const traffic = this.#served?.traffic() ?? NO_TRAFFIC;
-    const refused = this.#refusals.counts();
+    const refused = this.#rejections.counts();
     const { provenAt } = this.#prover.proof;
     const { unproven } = this;
     return {
@@ -339,7 +340,7 @@ export class AgentLease {
   }
 
   #rest(): void {
-    this.#isResting = true;
+    this.#isReplaced = true;
     this.#attachment.abort();
     this.#prover.stop();
     if (!this.#closing) this.#phase.set('draining');
@@ -358,7 +359,7 @@ export class AgentLease {
       opened,
       certificates: this.#options.certificates,
       targets: this.#options.targets,
-      refusals: this.#refusals,
+      rejections: this.#rejections,
       sessionKey: this.#options.sessionKey,
       recorders: this.#options.recorders,
       onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
@@ -385,7 +386,7 @@ export class AgentLease {
     this.#ending.abort();
     this.#prover.stop();
     this.#phase.set('draining');
-    if (!this.#takenOverBy) await this.#held.giveBack(this.#channel, this.#log);
+    if (!this.#takenOverBy) await this.#held.release(this.#channel, this.#log);
     await this.#served?.close(drain);
     this.#phase.set('closed');
   }
@@ -403,11 +404,11 @@ export class AgentLease {
     // A lease that failed after it was opened must not get more visitors.
     const served = this.#served;
     if (failure.code === 'intercepted') {
-      // The traffic of connected visitors is read by others too.
+      // Others also read the traffic of connected visitors.
       this.#serving = this.#served = undefined;
       void served?.close({ ms: 0 });
     }
-    await this.#held.giveBack(this.#channel, this.#log);
+    await this.#held.release(this.#channel, this.#log);
     this.#held.forget();
     if (failure.code !== 'intercepted') await delay(FINAL_RETRY_MS, signal);
   }

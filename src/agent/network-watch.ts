@@ -4,8 +4,8 @@ import { delay } from '../lib/wait.js';
 import type { ControlChannel } from './control.js';
 
 /**
- * Timeout of the relay's answer after this machine's addresses have changed: shorter if the session's own address was
- * removed.
+ * Timeout of the relay's answer after this machine's addresses have changed. Shorter if the address of the session
+ * was removed.
  */
 const MOVED_CHECK_MS = 1_500;
 const GONE_CHECK_MS = 1_000;
@@ -32,8 +32,8 @@ export class NetworkWatch {
   }
 
   /**
-   * Aborts on a change of addresses, but not before `ms` have passed: an attempt that takes longer than the time between
-   * changes must end some time. The caller must call `end`.
+   * Aborts on a change of addresses, but not before `ms` have passed: otherwise an attempt that takes longer than the
+   * time between changes would never end. The caller must call `end`.
    */
   changedIn(ms: number): { readonly signal: AbortSignal; readonly end: () => void } {
     const [{ changed }, begin, over] = [this, new AbortController(), new AbortController()];

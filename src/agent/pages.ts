@@ -1,6 +1,9 @@
-import { contentPolicy, htmlPage } from './page-look.js';
+import { contentPolicy, htmlPage } from './page-style.js';
 
-/** What Portal itself sends a visitor, for people and for programs: what happened, what to do, and what the owner can do. */
+/**
+ * A page that Portal itself sends to a visitor, for people and for programs: what happened, what to do, and what the
+ * owner can do.
+ */
 
 export interface Page {
   readonly status: number;
@@ -8,7 +11,7 @@ export interface Page {
   /** Short and stable: programs get it in JSON, and the inspector marks the request with it. */
   readonly code: string;
   readonly title: string;
-  /** Of every variant. */
+  /** Header fields of every format. */
   readonly headers: readonly string[];
   /** The page for browsers, and header fields that only this page needs. */
   readonly html: string;
@@ -25,7 +28,7 @@ interface Words {
   readonly retryAfterS?: number;
 }
 
-/** Of every page of Portal's own. */
+/** Header fields of each of Portal's own pages. */
 export const OWN_HEADERS = [
   'Cache-Control',
   'no-store',
@@ -62,7 +65,7 @@ function page(status: number, reason: string, code: string, words: Words): Page 
   };
 }
 
-/** A page in the form that the visitor's Accept header asks for: a browser's page, JSON, or else plain text. */
+/** A page in the format that the visitor's Accept header asks for: HTML, JSON, or else plain text. */
 export function worded(of: Page, accept: string): { headers: readonly string[]; body: string } {
   if (/\b(text\/html|application\/xhtml\+xml)\b/i.test(accept))
     return {
@@ -102,7 +105,7 @@ export const notTrusted = (service: string): Page =>
     retryAfterS: 3,
   });
 
-/** The visitor knows its own address; the owner needs it to allow it. */
+/** The visitor knows its own address. The owner needs it to allow it. */
 export const notAllowed = (address: string): Page =>
   page(403, 'Forbidden', 'ip_denied', {
     title: 'Your address is not allowed',

@@ -54,7 +54,7 @@ export async function probe(options: Probe): Promise<void> {
     servername: hostname,
     ALPNProtocols: [...alpn],
     secureContext: (context ??= createSecureContext({ minVersion: 'TLSv1.3' })),
-    // The question is not "is it trusted" but "is it ours": the fingerprint is compared below.
+    // Not "is it trusted" but "is it ours": the fingerprint is compared below.
     rejectUnauthorized: false,
   });
   let exporter: string | undefined;

@@ -85,7 +85,7 @@ describe('the response of a framework that rejects a name', () => {
   ])('%j to a page of another site does not reject the name', (text) => {
     const answered = { status: 403, method: 'POST', target: '/', text };
     expect(rejectionOf(answered, NAME)).toBeDefined();
-    expect(rejectionOf({ ...answered, isForeign: true }, NAME)).toBeUndefined();
+    expect(rejectionOf({ ...answered, isCrossOrigin: true }, NAME)).toBeUndefined();
   });
 
   it('has a remedy for unknown servers', () => {

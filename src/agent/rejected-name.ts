@@ -1,6 +1,6 @@
 /**
- * Servers that answer only to names they know, as a defence against DNS rebinding: how their rejection looks, and how to
- * allow another name. docs/guides/frameworks.md has the same as a table.
+ * Servers that accept only names they know, as a defence against DNS rebinding: how they reject others, and how to
+ * allow a name. docs/guides/frameworks.md has the same as a table.
  */
 
 export interface NameRejection {
@@ -22,7 +22,7 @@ export interface Answered {
   /** The start of its body. */
   readonly text: string;
   /** A page of another origin sent the request, which is a reason to reject it. */
-  readonly isForeign?: boolean;
+  readonly isCrossOrigin?: boolean;
 }
 
 interface Framework {
@@ -35,7 +35,7 @@ interface Framework {
 }
 
 /** Only this much of a body is checked. */
-export const MAX_LOOKED_AT_BYTES = 16 * 1024;
+export const MAX_CHECKED_BYTES = 16 * 1024;
 /** Old versions of webpack-dev-server send it with 200. */
 const INVALID_HOST = 'Invalid Host header';
 
@@ -76,8 +76,8 @@ const FRAMEWORKS: readonly Framework[] = [
   {
     id: 'django-csrf',
     title: 'Django',
-    rejects: ({ status, text, isForeign }) =>
-      status === 403 && !isForeign && /Origin checking failed/.test(text),
+    rejects: ({ status, text, isCrossOrigin }) =>
+      status === 403 && !isCrossOrigin && /Origin checking failed/.test(text),
     allow: (name) => `add "https://${name}" to CSRF_TRUSTED_ORIGINS in settings.py`,
   },
   {
@@ -89,23 +89,24 @@ const FRAMEWORKS: readonly Framework[] = [
   {
     id: 'sveltekit',
     title: 'SvelteKit',
-    rejects: ({ status, text, isForeign }) =>
+    rejects: ({ status, text, isCrossOrigin }) =>
       status === 403 &&
-      !isForeign &&
+      !isCrossOrigin &&
       /^(\{"message":")?Cross-site \w+ form submissions are forbidden/.test(text),
     allow: (name) => `start it with ORIGIN=https://${name} (adapter-node)`,
   },
   {
     id: 'spring',
     title: 'Spring',
-    // It believes that requests come over http, so its own pages look like another origin.
-    rejects: ({ status, text, isForeign }) => status === 403 && !isForeign && text === 'Invalid CORS request',
+    // The app believes that requests come over http, so its own pages look like another origin.
+    rejects: ({ status, text, isCrossOrigin }) =>
+      status === 403 && !isCrossOrigin && text === 'Invalid CORS request',
     allow: () => 'set server.forward-headers-strategy=framework in application.properties',
   },
   {
     id: 'next',
     title: 'Next.js',
-    // For a WebSocket it sends this without a status.
+    // For a WebSocket, the app sends this without a status.
     rejects: ({ status, target, text }) =>
       (status === 403 || status === 0) && text === 'Unauthorized' && /^\/(_next|__nextjs)/.test(target),
     allow: (name) => `add "${name}" to allowedDevOrigins in next.config.js`,
@@ -119,7 +120,7 @@ const FRAMEWORKS: readonly Framework[] = [
   },
 ];
 
-/** Whether the first chunk of a response body is worth checking. Cheap, because every response may pass here. */
+/** Whether the first chunk of a response body is worth checking. Cheap, because it runs for every response. */
 export function mayReject(status: number, bytes: number): boolean {
   return status === 200 ? bytes === INVALID_HOST.length : status === 403 || status === 400 || status === 421;
 }
@@ -137,7 +138,7 @@ export function rejectionOf(answered: Answered, authority: string): NameRejectio
   };
 }
 
-/** The same for an unknown framework, which answers differently to its own name. */
+/** The same for an unknown framework that accepts its own name and rejects this one. */
 export function rejectionUnknown(status: number, authority: string): NameRejection {
   const name = hostOf(authority);
   return {

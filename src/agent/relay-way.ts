@@ -24,8 +24,8 @@ export interface Detour {
   readonly ready?: (signal: AbortSignal) => Promise<void>;
   open(host: string, port: number, ms: number, signal?: AbortSignal): Promise<Socket>;
   /**
-   * Aborts once new connections go another way, and existing ones use a relay that is shutting down. Users that can should
-   * move.
+   * Aborts once new connections use another path, and existing ones use a relay that is shutting down. Connections
+   * that can move should move.
    */
   readonly moved?: () => AbortSignal;
 }

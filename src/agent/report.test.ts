@@ -19,7 +19,7 @@ const lease = (service: string, phase: string, over: object = {}) => ({
   phase,
   id: `id-${service}`,
   error: undefined,
-  isLeaving: false,
+  isEnding: false,
   ...over,
 });
 
@@ -105,7 +105,7 @@ it('waits a second between two reports, and for the answer', async () => {
 });
 
 it('reports the remaining lease of a service that moves', async () => {
-  leases = [lease('web', 'draining', { isLeaving: true }), lease('web', 'opening', { id: 'new' })];
+  leases = [lease('web', 'draining', { isEnding: true }), lease('web', 'opening', { id: 'new' })];
   reporter();
   await vi.advanceTimersByTimeAsync(0);
   expect(reports[0]?.services).toEqual([{ service: 'web', phase: 'opening', lease: 'new' }]);

@@ -15,7 +15,7 @@ export interface AboutAgent {
 }
 
 type ServiceReport = NonNullable<FromAgent<'report'>['services']>[number];
-type Lease = Pick<AgentLease, 'spec' | 'phase' | 'id' | 'error' | 'isLeaving'>;
+type Lease = Pick<AgentLease, 'spec' | 'phase' | 'id' | 'error' | 'isEnding'>;
 
 /** The capability of relays that show identities their agents. */
 const AGENTS_CAPABILITY = 'agents';
@@ -81,8 +81,8 @@ export class Reporter {
       const report = this.#next();
       if (report) await this.#channel.request(report);
     } catch (error) {
-      // The channel is ending, or the relay rejected the report. Services do not depend on it. The next report contains
-      // everything.
+      // The channel is ending, or the relay rejected the report. Services do not depend on reports. The next report
+      // contains everything.
       this.#reportedAbout = undefined;
       this.#reported.clear();
       this.#log.debug({ code: asPortalError(error).code }, 'the relay rejected a report');
@@ -116,7 +116,7 @@ export class Reporter {
       if (lease.phase === 'closed') continue;
       const service = keyOf(lease);
       // If one lease replaces another, the new one counts.
-      if (!now.has(service) || !lease.isLeaving) now.set(service, reportOf(lease));
+      if (!now.has(service) || !lease.isEnding) now.set(service, reportOf(lease));
     }
     const changes: ServiceReport[] = [];
     for (const service of this.#reported.keys())

@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest';
 import { LIMITS } from '../protocol/limits.js';
-import { comeBackMs } from './retry.js';
+import { withJitter } from './retry.js';
 
 it('retries after one to two times the requested pause, up to a maximum', () => {
-  const waits = Array.from({ length: 1_000 }, () => comeBackMs(1_000));
+  const waits = Array.from({ length: 1_000 }, () => withJitter(1_000));
   expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000);
   expect(Math.max(...waits)).toBeLessThanOrEqual(2_000);
   // Spread over the whole second.
   expect(new Set(waits.map((ms) => Math.floor(ms / 100))).size).toBe(10);
   // A relay that requests no pause gets no storm.
-  expect(comeBackMs(0)).toBeGreaterThanOrEqual(250);
-  expect(comeBackMs(Number.MAX_SAFE_INTEGER)).toBeLessThanOrEqual(2 * LIMITS.maxComeBackMs);
+  expect(withJitter(0)).toBeGreaterThanOrEqual(250);
+  expect(withJitter(Number.MAX_SAFE_INTEGER)).toBeLessThanOrEqual(2 * LIMITS.maxComeBackMs);
 });

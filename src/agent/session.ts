@@ -16,20 +16,20 @@ import { mayReport, Reporter, type AboutAgent } from './report.js';
 import type { AgentLease } from './lease.js';
 import { NetworkWatch } from './network-watch.js';
 import type { Detour, RelayEndpoint } from './relay-way.js';
-import { comeBackMs } from './retry.js';
+import { withJitter } from './retry.js';
 import type { RelayStatus } from './status.js';
 
 /**
- * Pauses between attempts. They reach full seconds only after a relay has been away for a while, and never exceed ten
- * seconds.
+ * Pauses between attempts. They grow to full seconds only after a relay was unreachable for a while, and never exceed
+ * ten seconds.
  */
 const RETRY = { minTimeout: 200, maxTimeout: 5_000, factor: 1.7 } as const;
 const pauseAfter = (retries: number): number =>
   Math.min(RETRY.maxTimeout, Math.round((1 + Math.random()) * RETRY.minTimeout * RETRY.factor ** retries));
-/** A session that lasted this long counts as stable, and the pauses start again. */
-const SOUND_MS = 10_000;
+/** A session that lasted this long counts as stable, and resets the pauses. */
+const STABLE_MS = 10_000;
 /** After address changes have interrupted an attempt once, the next ones run at least this long, then longer. */
-const FIRST_LEAST_MS = 500;
+const MIN_ATTEMPT_MS = 500;
 /** 500 services must not start 500 handshakes at once. */
 const OPENING_AT_A_TIME = 24;
 /** Timeout for a detour user that waits for the session. */
@@ -70,7 +70,7 @@ export class RelaySession {
   readonly #opening = pLimit(OPENING_AT_A_TIME);
   #channel: ControlChannel | undefined;
   /** The relay is shutting down: detour users must move once there is a new session. */
-  #isLeaving = false;
+  #isRelayDraining = false;
   /** Aborts when the relay starts to shut down. */
   #moved = new AbortController();
   #reporter: Reporter | undefined;
@@ -82,7 +82,7 @@ export class RelaySession {
   /** Detour users that wait for the session. */
   readonly #waiting = new Set<Deferred<HopTunnel>>();
   /** Consecutive sessions that did not last. */
-  #unsound = 0;
+  #unstable = 0;
   readonly #network: NetworkWatch;
   readonly #done: Promise<void>;
 
@@ -163,7 +163,7 @@ export class RelaySession {
     const reason = new PortalError('aborted', 'the session was closed');
     this.#network.close();
     this.#stop.abort(reason);
-    this.#refuseWaiting(reason);
+    this.#rejectWaiting(reason);
     await this.#done;
   }
 
@@ -172,7 +172,7 @@ export class RelaySession {
     while (!signal.aborted) {
       try {
         const pauseMs = await this.#hold(await this.#connect());
-        await this.#stayAway();
+        await this.#waitIfDisconnected();
         if (!signal.aborted) await this.#pause(pauseMs);
       } catch (error) {
         if (!signal.aborted) this.#log.error({ err: error }, 'the session failed');
@@ -186,7 +186,7 @@ export class RelaySession {
     await this.#announced(ms, signal).catch(() => undefined);
   }
 
-  /** Waits for the next attempt. `status` tells when it starts. */
+  /** Waits for the next attempt. `status` shows when it starts. */
   async #announced(ms: number, signal: AbortSignal): Promise<void> {
     this.#nextAt = performance.now() + ms;
     await delay(ms, signal).finally(() => (this.#nextAt = undefined));
@@ -197,13 +197,13 @@ export class RelaySession {
    * distant relay can also be reached while addresses change every second.
    */
   async #connect(): Promise<Connected> {
-    for (let leastMs = 0; ; leastMs = Math.min(LIMITS.handshakeMs, Math.max(FIRST_LEAST_MS, leastMs * 2))) {
+    for (let leastMs = 0; ; leastMs = Math.min(LIMITS.handshakeMs, Math.max(MIN_ATTEMPT_MS, leastMs * 2))) {
       const changed = this.#network.changedIn(leastMs);
       try {
         return await this.#attempts(AbortSignal.any([this.#stop.signal, changed.signal]));
       } catch (error) {
         if (this.#stop.signal.aborted || !changed.signal.aborted) throw error;
-        await this.#stayAway();
+        await this.#waitIfDisconnected();
       } finally {
         changed.end();
       }
@@ -224,7 +224,7 @@ export class RelaySession {
       return { channel, endpoint, moved };
     };
     return pRetry(attempt, {
-      // The pauses are in `onFailedAttempt`, because `status` tells when they end.
+      // `onFailedAttempt` makes the pauses, because `status` shows when they end.
       minTimeout: 0,
       maxTimeout: 0,
       retries: Infinity,
@@ -239,22 +239,22 @@ export class RelaySession {
           'cannot reach the relay',
         );
         if (!this.#channel) this.#lost(failure, 'refused');
-        await this.#stayAway();
+        await this.#waitIfDisconnected();
         if (failure.retryAfterMs !== undefined)
-          await this.#announced(comeBackMs(failure.retryAfterMs), signal);
+          await this.#announced(withJitter(failure.retryAfterMs), signal);
         else if (isOnTheWay) await this.#announced(pauseAfter(retriesConsumed), signal);
       },
     });
   }
 
   /** An agent that its owner disconnected does not return to this relay until it restarts. */
-  async #stayAway(): Promise<void> {
+  async #waitIfDisconnected(): Promise<void> {
     const { signal } = this.#stop;
     if (this.#error?.code === 'disconnected' && !signal.aborted) await once(signal, 'abort');
   }
 
   /**
-   * Works with a channel, in place of the previous one, until it ends or is replaced. Resolves with the pause before the next
+   * Uses a channel instead of the previous one, until it ends or is replaced. Resolves with the pause before the next
    * attempt in milliseconds.
    */
   #hold({ channel, endpoint, moved }: Connected): Promise<number> {
@@ -274,7 +274,7 @@ export class RelaySession {
     if (former) void this.#retire(former);
     this.#reportOn(channel);
     for (const lease of this.#leases) lease.attach(channel, this.#opening, { moves: former !== undefined });
-    if (former || this.#isLeaving) this.#announceMove();
+    if (former || this.#isRelayDraining) this.#announceMove();
     for (const waiting of this.#waiting) waiting.resolve(channel.tunnel);
     this.#waiting.clear();
     if (!former) this.#options.onState?.('connected');
@@ -287,13 +287,13 @@ export class RelaySession {
         if (this.#channel !== channel) return;
         this.#reporter?.close();
         this.#channel = undefined;
-        this.#isLeaving = error.code === 'shutting_down';
+        this.#isRelayDraining = error.code === 'shutting_down';
         if (!this.#stop.signal.aborted) {
           this.#log.info({ code: error.code, reason: error.message }, 'session lost');
           this.#lost(error, 'lost');
         }
-        this.#unsound = performance.now() - openedAt < SOUND_MS ? this.#unsound + 1 : 0;
-        const jitterMs = Math.random() * Math.min(RETRY.maxTimeout, RETRY.minTimeout * 2 ** this.#unsound);
+        this.#unstable = performance.now() - openedAt < STABLE_MS ? this.#unstable + 1 : 0;
+        const jitterMs = Math.random() * Math.min(RETRY.maxTimeout, RETRY.minTimeout * 2 ** this.#unstable);
         resolve(reconnectAfterMs ?? jitterMs);
       };
       channel.once('closed', end);
@@ -327,7 +327,7 @@ export class RelaySession {
 
   /** Users of the detour by the old channel move to the current one. */
   #announceMove(): void {
-    this.#isLeaving = false;
+    this.#isRelayDraining = false;
     const before = this.#moved;
     this.#moved = new AbortController();
     before.abort();
@@ -343,21 +343,21 @@ export class RelaySession {
     try {
       return await within(waiting.promise, ms, 'a session with the relay before it', signal);
     } catch (error) {
-      // The reason of the failure says more than a timeout.
+      // The reason of the failure is more specific than a timeout.
       throw (error as PortalError).code === 'timeout' ? (this.#error ?? error) : error;
     } finally {
       this.#waiting.delete(waiting);
     }
   }
 
-  #refuseWaiting(error: PortalError): void {
+  #rejectWaiting(error: PortalError): void {
     for (const waiting of this.#waiting) waiting.reject(error);
     this.#waiting.clear();
   }
 
   #lost(error: PortalError, how: 'lost' | 'refused'): void {
     this.#set('retrying', error);
-    this.#refuseWaiting(error);
+    this.#rejectWaiting(error);
     for (const lease of this.#leases) lease.detach(error);
     this.#options.onState?.(how, error);
   }
@@ -370,8 +370,8 @@ export class RelaySession {
 
   #leaseById(id: string): AgentLease | undefined {
     const those = [...this.#leases].filter((lease) => lease.id === id);
-    // A lease may have returned to the place where another of ours still has its last visitors.
-    return those.find(({ isLeaving }) => !isLeaving) ?? those.at(-1);
+    // A lease may have returned to a place where another lease of this agent still serves its last visitors.
+    return those.find(({ isEnding }) => !isEnding) ?? those.at(-1);
   }
 }
 

@@ -1,14 +1,14 @@
 import type { ClientRequest } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { showTicket } from '../protocol/ticket.js';
-import { channelWith } from './channel-with.js';
+import { channelBinding } from './channel-binding.js';
 
 /**
  * The header value that presents `ticket` to the relay at `url`. It is valid only in the TLS session of `socket`. Throws
  * `relay_untrusted` if the session is older than TLS 1.3.
  */
 export const shownOn = (socket: TLSSocket, url: string, ticket: string): string =>
-  showTicket(ticket, channelWith(url, socket, 'no ticket was shown'));
+  showTicket(ticket, channelBinding(url, socket, 'no ticket was shown'));
 
 /** For `finishRequest` of `ws`, which delays the request until the TLS session is ready. */
 export function showing(url: string, ticket: string): (request: ClientRequest) => void {

@@ -53,7 +53,7 @@ export interface RouteSpec {
 
 /** How to verify targets that speak TLS (`https://`). */
 export interface TargetTls {
-  /** PEM of the CA to trust. Default: the system's CAs. */
+  /** PEM file of the CA to trust. Default: the system's CAs. */
   readonly caFile?: string;
   /** The name to request and to expect in the certificate. Default: the target's host. */
   readonly serverName?: string;

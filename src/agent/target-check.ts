@@ -12,8 +12,8 @@ const checking = pLimit(64);
 const FORWARDER_MS = 100;
 
 export interface CheckOptions {
-  /** It did not answer before, so only a connection proves that it does now. */
-  readonly isDoubted: boolean;
+  /** It did not answer before, so only a new connection proves that it does now. */
+  readonly wasDown: boolean;
   /** It answered before: an open port is enough. Its TLS is not checked. */
   readonly isRoutine?: boolean;
   readonly signal: AbortSignal;
@@ -29,10 +29,10 @@ export type Found = { readonly error: string | undefined; readonly isUnnoticed?:
 export async function checkTarget(
   spec: ServiceSpec,
   target: Target,
-  { isDoubted, isRoutine = false, signal }: CheckOptions,
+  { wasDown, isRoutine = false, signal }: CheckOptions,
 ): Promise<Found> {
   if (spec.mode === 'udp') return checkDatagrams(target);
-  if (!isDoubted && (isRoutine || !isTls(target)) && (await isListening(target, 'tcp')))
+  if (!wasDown && (isRoutine || !isTls(target)) && (await isListening(target, 'tcp')))
     return { error: undefined, isUnnoticed: true };
   return checking(async () => {
     try {

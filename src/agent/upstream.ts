@@ -17,7 +17,7 @@ import { formatTarget, isLoopback, type Target } from '../net/target.js';
 import { UNTRUSTED } from './connect-error.js';
 import type { ServiceSpec, TargetTls } from './spec.js';
 
-/** Shorter than the two seconds after which a visitor is told that the service is down. */
+/** Shorter than the two seconds after which a visitor is rejected because the service is down. */
 const CONNECT_MS = 1_500;
 
 export interface UpstreamOptions {
@@ -61,7 +61,7 @@ interface SecureOptions {
   readonly signal: AbortSignal | undefined;
 }
 
-/** TLS over a connected `plain`. If its handle were replaced, node would crash. */
+/** TLS over a connected `plain`. node crashes if its handle is replaced. */
 function securely(target: Target, plain: Socket, options: SecureOptions): Promise<Socket> {
   const { secure, alpn = [], leftMs, signal } = options;
   return new Promise((resolve, reject) => {
@@ -160,9 +160,9 @@ export function alpnOf(socket: Socket): string | undefined {
 const READ_OUT_MS = 500;
 
 /**
- * A service may answer an upload before it has read it, and close. The next write then fails, and Node destroys the socket
- * with the unread response. Here a failed write first waits for the reading side to end: by the reset that follows the
- * response, or by a timeout.
+ * A service may respond to an upload before it has read it, and close. The next write then fails, and Node destroys
+ * the socket with the unread response. Here a failed write first waits for the reading side to end: by the reset that
+ * follows the response, or by a timeout.
  */
 function readOutBeforeDestroy(socket: Socket): void {
   const destroy = socket.destroy.bind(socket);

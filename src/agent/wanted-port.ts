@@ -2,11 +2,11 @@ import { isLoopback } from '../net/target.js';
 import { kindOf, type ServiceSpec } from './spec.js';
 
 /**
- * The public port to request: the configured one, else the previous one, so that visitors find the service there again.
- * A relay on this machine must not open the target's own port: the service could not start, or the relay would forward
- * to itself.
+ * The public port to request: the configured one, else the previous one, so that visitors find the service there
+ * again. A relay on this machine must not open the target's own port: the service could not start, or the relay would
+ * forward to itself.
  *
- * @param relay the relay's key, as `relayKey` makes it
+ * @param relay the relay's key, from `relayKey`
  */
 export function wantedPort(
   relay: string,

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { letsInMore } from '../agent/access/addresses.js';
+import { admitsMore } from '../agent/access/addresses.js';
 import { kindOf, relayKey, targetsOf, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 import { formatTarget } from '../net/target.js';
@@ -112,7 +112,7 @@ function inPlace(key: string, present: ActiveLease, place: Placement): Action {
   // A retiring lease that is wanted again becomes active through an update.
   const changed = changes.includes('mode') ? 'replace' : 'update';
   const kind = changes.length > 0 || present.retiring ? changed : 'keep';
-  const exposes = changes.includes('access') && letsInMore(present.spec.access, place.spec.access);
+  const exposes = changes.includes('access') && admitsMore(present.spec.access, place.spec.access);
   return { kind, ...subject(place), changes, exposes, from: key, to: key };
 }
 

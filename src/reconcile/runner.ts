@@ -356,7 +356,7 @@ export class Runner {
       },
       onReached: ({ spec: { service } }, target, failure) =>
         this.#targetWatch.noted(service, target, failure?.message),
-      onRefused: ({ spec: { service } }, reason, remote) =>
+      onVisitorRejected: ({ spec: { service } }, reason, remote) =>
         this.#options.emit({ event: 'refused', service, reason, remote }),
       log: this.#options.log,
     });

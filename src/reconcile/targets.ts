@@ -136,11 +136,11 @@ export class TargetWatch {
 
   async #ask(watch: Watch, isRoutine: boolean): Promise<void> {
     const { spec, target, ending } = watch;
-    const isDoubted = watch.error !== undefined;
-    const found = await this.#check(spec, target, { isDoubted, isRoutine, signal: ending.signal });
+    const wasDown = watch.error !== undefined;
+    const found = await this.#check(spec, target, { wasDown, isRoutine, signal: ending.signal });
     if (ending.signal.aborted || found === 'unknown') return;
     // A connection failed meanwhile, which says more than an open port.
-    if (!isDoubted && watch.error !== undefined && found.error === undefined) return;
+    if (!wasDown && watch.error !== undefined && found.error === undefined) return;
     if (found.isUnnoticed) watch.routineMs = UNNOTICED_MS;
     else if (!isRoutine) watch.routineMs = MIN_ROUTINE_MS;
     else watch.routineMs = Math.min(watch.routineMs * 2, MAX_ROUTINE_MS);

@@ -150,8 +150,8 @@ describe.each(KINDS)('$name', (kind) => {
     expect(await ask()).toBe(host);
     expect((await runner.status()).leases[0]).not.toHaveProperty('targetError');
     const { signal } = new AbortController();
-    for (const isDoubted of [true, false])
-      expect(await checkTarget(spec, spec.target, { isDoubted, signal })).toMatchObject({ error: undefined });
+    for (const wasDown of [true, false])
+      expect(await checkTarget(spec, spec.target, { wasDown, signal })).toMatchObject({ error: undefined });
   });
 
   it('follows a service that moves while visitors come', async ({ skip }) => {

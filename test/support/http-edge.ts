@@ -8,7 +8,7 @@ import type { HttpLimits } from '../../src/agent/modes/http/limits.js';
 import { HttpHandler } from '../../src/agent/modes/http/handler.js';
 import type { Recorders } from '../../src/agent/inspect/recorder.js';
 import type { NameRejection } from '../../src/agent/rejected-name.js';
-import { TargetProtocols } from '../../src/agent/speaks.js';
+import { TargetProtocols } from '../../src/agent/target-protocols.js';
 import { upstreamOf } from '../../src/agent/upstream.js';
 import type { RouteSpec, ServiceSpec } from '../../src/agent/spec.js';
 import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';

@@ -44,6 +44,6 @@ export function Messages({ id, moved }: { id: number; moved: string }) {
 
 function contentOf({ kind, compressed, body }: WsMessage): string {
   const bytes = Uint8Array.from(atob(body), (char) => char.charCodeAt(0));
-  const text = kind === 'binary' || compressed === 'left' ? undefined : textOf(bytes);
+  const text = kind === 'binary' || compressed === 'compressed' ? undefined : textOf(bytes);
   return text === undefined ? hexDump(bytes, MAX_HEX_BYTES) : (prettyJson(text) ?? text);
 }

@@ -72,7 +72,7 @@ const turn = () => new Promise(setImmediate);
 export async function load() {
   const { createHttpSurface } = await built('relay/http.js');
   const { Turns } = await built('relay/turns.js');
-  const { readUpgradeAnswer } = await built('agent/upgrade-answer.js');
+  const { readUpgradeResponse } = await built('agent/upgrade-response.js');
   let taken;
   const surface = createHttpSurface({
     tls: undefined,
@@ -98,7 +98,7 @@ export async function load() {
     corpus: [...REQUESTS, ...ANSWERS].map((text) => Buffer.from(text, 'latin1')),
     mutations: [insertPart],
     async check(input) {
-      const answer = timed(() => readUpgradeAnswer(input));
+      const answer = timed(() => readUpgradeResponse(input));
       if (answer.kind === 'upgraded') {
         assert(/^HTTP\/1\.1 101[ \r]/.test(input.toString('latin1', 0, 13)), 'the answer is no 101');
         const head = input.length - answer.rest.length;

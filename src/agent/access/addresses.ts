@@ -38,7 +38,7 @@ export class AddressGate {
   }
 
   /** Closes all connections. */
-  expel(): void {
+  closeAll(): void {
     for (const socket of this.#inside.keys()) resetSocket(socket);
   }
 
@@ -49,7 +49,7 @@ export class AddressGate {
 }
 
 /** Whether `after` admits visitors that `before` rejected. */
-export function letsInMore(before: AccessSpec, after: AccessSpec): boolean {
+export function admitsMore(before: AccessSpec, after: AccessSpec): boolean {
   if (before.pin !== undefined && after.pin === undefined) return true;
   if (!before.allowIps) return false;
   return !after.allowIps || !new AddressSet(before.allowIps).covers(new AddressSet(after.allowIps));

@@ -8,7 +8,7 @@ export const ATTEMPTS = {
   maxWaitMs: 3_600_000,
   /** An address without attempts for this long starts again. */
   forgetMs: 24 * 3_600_000,
-  /** Wrong attempts of all addresses together, and then one more per interval. */
+  /** Free wrong attempts of all addresses together. One more is free after each interval. */
   allFree: 60,
   allEveryMs: 60_000,
   /** Limit of remembered addresses. Beyond it, the one that was idle longest is forgotten. */

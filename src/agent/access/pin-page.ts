@@ -1,4 +1,4 @@
-import { contentPolicy, escapeHtml, htmlPage } from '../page-look.js';
+import { contentPolicy, escapeHtml, htmlPage } from '../page-style.js';
 import { OWN_HEADERS, type Page } from '../pages.js';
 
 /** Where the page's form posts to. Reserved for Portal while a PIN is set. */
@@ -67,7 +67,9 @@ function wordsFor(outcome: 'wrong' | 'wait', waitS = 0): string {
   return `Too many wrong PINs. Try again in ${time}.`;
 }
 
-/** A 401 must name its scheme (RFC 9110 §15.5.2). Browsers ignore unknown schemes and show the page. */
+/**
+ * A 401 must name its authentication scheme (RFC 9110 §15.5.2). Browsers ignore unknown schemes and show the page.
+ */
 const wanted = (service: string): string[] => [
   'WWW-Authenticate',
   `Portal-Pin realm="${service.replace(/[^\w .-]/g, '')}"`,

@@ -2,12 +2,12 @@ import type { Readable } from 'node:stream';
 import { isSameSecret } from '../../lib/same-secret.js';
 import { networkOf } from '../../net/cidr.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { answer, valuesOf, type Exchange, type Gate } from '../modes/http/exchange.js';
-import { answerWith } from '../modes/http/own-answer.js';
+import { respond, valuesOf, type Exchange, type Gate } from '../modes/http/exchange.js';
+import { respondWith } from '../modes/http/own-response.js';
 import type { ServiceSpec } from '../spec.js';
 import { Attempts } from './attempts.js';
 import { PIN_HEADER, PIN_PATH, pinPage } from './pin-page.js';
-import type { Refusals } from './refusals.js';
+import type { Rejections } from './rejections.js';
 import { Sessions } from './sessions.js';
 
 const MAX_FORM_BYTES = 4 * 1024;
@@ -19,15 +19,15 @@ type Verdict = { readonly kind: 'right' | 'wrong' } | { readonly kind: 'wait'; r
 export class PinGate {
   readonly #sessions: Sessions;
   readonly #attempts = new Attempts();
-  readonly #refusals: Refusals;
+  readonly #rejections: Rejections;
   #service: string;
   #pin: string | undefined;
 
-  constructor({ service, access }: ServiceSpec, key: Buffer, refusals: Refusals) {
+  constructor({ service, access }: ServiceSpec, key: Buffer, rejections: Rejections) {
     this.#service = service;
     this.#pin = access.pin;
     this.#sessions = new Sessions(key);
-    this.#refusals = refusals;
+    this.#rejections = rejections;
   }
 
   /** Returns whether visitors now need a PIN that they did not need before. */
@@ -45,7 +45,7 @@ export class PinGate {
     if (pin === undefined) return false;
     const { hostname } = exchange.client;
     const isForm = exchange.target.split('?', 1)[0] === PIN_PATH;
-    const isIn = this.#sessions.isGood(valuesOf(exchange, 'cookie', '; '), { hostname, pin }, Date.now());
+    const isIn = this.#sessions.isValid(valuesOf(exchange, 'cookie', '; '), { hostname, pin }, Date.now());
     if (isForm && exchange.method === 'POST' && exchange.body)
       void this.#readForm(exchange, exchange.body, pin);
     else if (isForm && isIn) redirect(exchange, '/');
@@ -61,7 +61,7 @@ export class PinGate {
       this.#refuse(exchange, to, undefined);
       return true;
     }
-    // Header fields are bytes. A PIN in one is UTF-8, as in the form.
+    // Node decodes header fields as Latin-1. The PIN is UTF-8, as in the form.
     const verdict = this.#judge(exchange, Buffer.from(given, 'latin1').toString(), pin);
     if (verdict.kind === 'right') return false;
     this.#refuse(exchange, '/', verdict);
@@ -90,7 +90,7 @@ export class PinGate {
       return { kind: 'right' };
     }
     this.#attempts.failed(address, now);
-    this.#refusals.note('pin', client.address);
+    this.#rejections.note('pin', client.address);
     const pauseMs = this.#attempts.waitMs(address, now);
     return pauseMs > 0 ? { kind: 'wait', waitS: seconds(pauseMs) } : { kind: 'wrong' };
   }
@@ -104,7 +104,7 @@ export class PinGate {
       ...(outcome && { outcome }),
       ...(waitS !== undefined && { waitS }),
     });
-    answerWith(exchange, page);
+    respondWith(exchange, page);
   }
 }
 
@@ -113,11 +113,17 @@ const seconds = (ms: number): number => Math.ceil(Math.round(ms) / 1_000);
 
 function redirect(exchange: Exchange, to: string, cookie?: string): void {
   const headers = ['Location', to, 'Cache-Control', 'no-store', 'X-Robots-Tag', 'noindex'];
-  exchange.onOwnAnswer?.({ code: 'pin_form', title: 'PIN form' });
-  answer(exchange, 303, 'See Other', cookie === undefined ? headers : [...headers, 'Set-Cookie', cookie], '');
+  exchange.onOwnResponse?.({ code: 'pin_form', title: 'PIN form' });
+  respond(
+    exchange,
+    303,
+    'See Other',
+    cookie === undefined ? headers : [...headers, 'Set-Cookie', cookie],
+    '',
+  );
 }
 
-/** Whether `to` is a path on this host under every interpretation. */
+/** Whether every URL parser reads `to` as a path on this host. */
 function isLocal(to: string): boolean {
   return to.length <= MAX_RETURN_CHARS && /^\/(?![/\\])[!-~]*$/.test(to) && !to.startsWith(PIN_PATH);
 }

@@ -11,24 +11,24 @@ const cookieOf = (header: string): string => header.split(';', 1)[0]!;
 describe('a session', () => {
   const header = new Sessions(KEY).begin(admitted, NOW);
   const cookie = cookieOf(header);
-  const isGood = (cookies: string, over = {}, now = NOW, key = KEY): boolean =>
-    new Sessions(key).isGood(cookies, { ...admitted, ...over }, now);
+  const isValid = (cookies: string, over = {}, now = NOW, key = KEY): boolean =>
+    new Sessions(key).isValid(cookies, { ...admitted, ...over }, now);
 
   it('is a host-only cookie, hidden from scripts and from plain http', () => {
     expect(header).toMatch(/^__Host-portal=[^;]+; Path=\/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax$/);
   });
 
   it('is valid for a day, across restarts', () => {
-    expect(isGood(cookie)).toBe(true);
-    expect(isGood(`a=b; ${cookie}; c=d`)).toBe(true);
-    expect(isGood(cookie, {}, NOW + DAY - 1_000)).toBe(true);
-    expect(isGood(cookie, {}, NOW + DAY)).toBe(false);
+    expect(isValid(cookie)).toBe(true);
+    expect(isValid(`a=b; ${cookie}; c=d`)).toBe(true);
+    expect(isValid(cookie, {}, NOW + DAY - 1_000)).toBe(true);
+    expect(isValid(cookie, {}, NOW + DAY)).toBe(false);
   });
 
   it('is bound to its service, its PIN and the identity', () => {
-    expect(isGood(cookie, { hostname: 'shop.example.com' })).toBe(false);
-    expect(isGood(cookie, { pin: '12345' })).toBe(false);
-    expect(isGood(cookie, {}, NOW, randomBytes(32))).toBe(false);
+    expect(isValid(cookie, { hostname: 'shop.example.com' })).toBe(false);
+    expect(isValid(cookie, { pin: '12345' })).toBe(false);
+    expect(isValid(cookie, {}, NOW, randomBytes(32))).toBe(false);
   });
 
   it.each([
@@ -39,10 +39,10 @@ describe('a session', () => {
     ['another name', cookie.replace('__Host-portal', '__Host-portal2')],
     ['a name that ends alike', `x${cookie}`],
     ['a bare name', '__Host-portal'],
-  ])('is invalid with %s', (_what, cookies) => expect(isGood(cookies)).toBe(false));
+  ])('is invalid with %s', (_what, cookies) => expect(isValid(cookies)).toBe(false));
 
   it('is found beside an invalid cookie, because a browser may send several', () => {
-    expect(isGood(`__Host-portal=1.x; ${cookie}`)).toBe(true);
+    expect(isValid(`__Host-portal=1.x; ${cookie}`)).toBe(true);
   });
 
   it('is removed from requests to the service', () => {

@@ -29,7 +29,7 @@ export class Sessions {
   }
 
   /** Whether a Cookie header contains a valid session. */
-  isGood(cookies: string, admitted: Admitted, now: number): boolean {
+  isValid(cookies: string, admitted: Admitted, now: number): boolean {
     for (const [, value = ''] of cookies.matchAll(COOKIES)) {
       const [, end = '', signature = ''] = /^(\d{1,12})\.([\w-]{43})$/.exec(value) ?? [];
       const isOurs = signature !== '' && isSameSecret(signature, this.#sign(Number(end), admitted));

@@ -49,8 +49,8 @@ export class AgentDatagrams {
   readonly #lines = new Map<Carrier, Line>();
   #used: Carrier | undefined;
   #sequence = 0;
-  /** Carriers that are kept up. `leaves` is set while one is no longer needed. */
-  readonly #kept = new Map<Carrier, { until: AbortController; leaves: NodeJS.Timeout | undefined }>();
+  /** Carriers that are connected. `closeTimer` is set while one is no longer needed. */
+  readonly #kept = new Map<Carrier, { until: AbortController; closeTimer: NodeJS.Timeout | undefined }>();
   /** Plain UDP was tried and failed. */
   #fellBack = false;
   #probeMs: number = LIMITS.datagramProbeMs;
@@ -108,7 +108,7 @@ export class AgentDatagrams {
   close(): void {
     this.#stop.abort(new PortalError('aborted', 'the session was closed'));
     this.#used = undefined;
-    for (const carrier of ['udp', 'ws'] as const) this.#letGo(carrier);
+    for (const carrier of ['udp', 'ws'] as const) this.#release(carrier);
   }
 
   /** Starts and stops carriers as the leases require. */
@@ -130,26 +130,26 @@ export class AgentDatagrams {
     const kept = this.#kept.get(carrier);
     if (!needed) {
       // Packets in flight still arrive.
-      if (kept) kept.leaves ??= setTimeout(() => this.#letGo(carrier), LIMITS.closeMs).unref();
+      if (kept) kept.closeTimer ??= setTimeout(() => this.#release(carrier), LIMITS.closeMs).unref();
       return;
     }
     if (kept) {
-      clearTimeout(kept.leaves);
-      kept.leaves = undefined;
+      clearTimeout(kept.closeTimer);
+      kept.closeTimer = undefined;
       return;
     }
     const until = new AbortController();
-    this.#kept.set(carrier, { until, leaves: undefined });
+    this.#kept.set(carrier, { until, closeTimer: undefined });
     run(until.signal).catch((error: unknown) => {
       if (!until.signal.aborted) this.#log.error({ err: error, carrier }, 'datagrams failed');
     });
   }
 
-  #letGo(carrier: Carrier): void {
+  #release(carrier: Carrier): void {
     const kept = this.#kept.get(carrier);
     if (!kept) return;
     this.#kept.delete(carrier);
-    clearTimeout(kept.leaves);
+    clearTimeout(kept.closeTimer);
     kept.until.abort(new PortalError('aborted', 'the carrier is no longer needed'));
     this.#end(carrier);
     if (this.#used === carrier) this.#use(this.#up(carrier === 'udp' ? 'ws' : 'udp')?.way.carrier);

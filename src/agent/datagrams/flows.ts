@@ -4,7 +4,7 @@ import { Reassembly } from '../../protocol/datagrams/reassembly.js';
 import type { FrameWriter } from '../../protocol/datagrams/writer.js';
 import { LIMITS } from '../../protocol/limits.js';
 
-/** Sends answers to one visitor. */
+/** Sends datagrams back to one visitor. */
 export interface FlowReply {
   send(payload: Buffer): void;
   /** The flow has ended on this side. */
@@ -18,8 +18,8 @@ export interface LocalFlow {
   /** It accepts no more datagrams: the relay must open the flow again. */
   readonly ended: boolean;
   /**
-   * The visitor has been idle for too long, or was evicted. Ignored by a flow with a newer way back, because the end of the
-   * old one may arrive after the start of the next.
+   * The visitor has been idle for too long, or was evicted. A flow with a newer reply path ignores this, because the
+   * end of the old path may arrive after the start of the next.
    */
   end(reply: FlowReply): void;
 }

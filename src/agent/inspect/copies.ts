@@ -1,12 +1,15 @@
-import { OWN, quote, STEERS, word } from './curl.js';
+import { OWN, quote, CONTROLS, word } from './curl.js';
 import { base64, textOf } from './text.js';
 import type { RequestDetails } from './wire.js';
 
-/** The request as a command for HTTPie 3 in a POSIX shell. What is masked stays masked. Throws for what HTTPie cannot express. */
+/**
+ * The request as a command for HTTPie 3 in a POSIX shell. Masked values stay masked. Throws for what HTTPie cannot
+ * express.
+ */
 export function asHttpie(details: RequestDetails, body: Uint8Array): string {
   const { method, authority, target, request } = details;
   const text = textOf(body);
-  const isPiped = text === undefined || STEERS.test(text.replace(/[\t\n]/g, ''));
+  const isPiped = text === undefined || CONTROLS.test(text.replace(/[\t\n]/g, ''));
   const parts = ['http', '--path-as-is'];
   if (!isPiped || body.length === 0) parts.push('--ignore-stdin');
   if (!isPiped && body.length > 0) parts.push(`--raw=${quote(text)}`);
@@ -22,13 +25,13 @@ export function asHttpie(details: RequestDetails, body: Uint8Array): string {
   return isPiped && body.length > 0 ? `printf %s ${base64(body)} | base64 --decode | ${command}` : command;
 }
 
-/** HTTPie takes `:=` and `:@` for other separators, and a backslash before a separator for an escape. */
+/** HTTPie reads `:=` and `:@` as other separators, and a backslash before a separator as an escape. */
 function item(name: string, value: string): string {
   if (/\\[:=@;]/.test(value)) throw new Error(`HTTPie cannot send this value of ${name}`);
   return value === '' ? `${name};` : `${name}:${value.replace(/^[=@]/, '\\$&')}`;
 }
 
-/** The request as a call of fetch. What is masked stays masked. */
+/** The request as a call of fetch. Masked values stay masked. */
 export function asFetch(details: RequestDetails, body: Uint8Array): string {
   const { method, authority, target, request } = details;
   const headers = request.headers
@@ -49,7 +52,7 @@ function bodyLine(method: string, body: Uint8Array): string {
   return `body: Uint8Array.from(atob('${base64(body)}'), (char) => char.charCodeAt(0)),`;
 }
 
-/** fetch would take a byte of a path for a character: bytes beyond ASCII are escaped as bytes. */
+/** fetch treats each byte of a path as a character, so bytes beyond ASCII are percent-encoded. */
 const escaped = (target: string): string =>
   target.replace(/[^!-~]/g, (char) =>
     char > '\xff'
@@ -57,7 +60,7 @@ const escaped = (target: string): string =>
       : `%${char.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
   );
 
-/** A string of JavaScript, in characters that steer nothing. */
+/** A JavaScript string literal without control characters. */
 const literal = (text: string): string =>
   JSON.stringify(text).replace(
     /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu,

@@ -2,7 +2,7 @@ import { base64, textOf } from './text.js';
 import type { Field, RequestDetails } from './wire.js';
 
 /** Characters that can control a terminal or reorder text. C1 controls can occur as bytes in a path or header. */
-export const STEERS = /\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/u;
+export const CONTROLS = /\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/u;
 
 /** Clients set these themselves. */
 export const OWN = new Set(['host', 'content-length', 'transfer-encoding', 'connection', 'expect']);
@@ -20,8 +20,8 @@ export function asCurl(details: RequestDetails, body: Uint8Array): string {
   }
   if (!hasBody) return parts.join(' \\\n  ');
   const text = textOf(body);
-  // Binary bytes do not survive a terminal.
-  if (text === undefined || STEERS.test(text.replace(/[\t\n]/g, ''))) {
+  // A terminal would change binary bytes.
+  if (text === undefined || CONTROLS.test(text.replace(/[\t\n]/g, ''))) {
     parts.push('--data-binary @-');
     return `printf %s ${base64(body)} | base64 --decode | ${parts.join(' \\\n  ')}`;
   }
@@ -34,7 +34,7 @@ const headerText = ({ name, value }: Field): string => (value === '' ? `${name};
 
 /** Text from a visitor: literal if it is harmless, otherwise byte by byte. */
 export function word(text: string): string {
-  if (!STEERS.test(text)) return quote(text);
+  if (!CONTROLS.test(text)) return quote(text);
   // Node decodes each byte of a head as one character.
   const bytes = /[^\0-\xff]/.test(text)
     ? new TextEncoder().encode(text)

@@ -10,7 +10,7 @@ import {
 } from '../modes/http/exchange.js';
 import { FrameReader, MessageLog } from './messages.js';
 import { CapturedBody, fieldOf, type Recording } from './recording.js';
-import type { OwnAnswer } from './wire.js';
+import type { OwnResponse } from './wire.js';
 import { sizeOf, type RequestStore } from './store.js';
 
 export interface Capture {
@@ -111,7 +111,7 @@ class InspectedExchange implements Exchange {
     return this.#inner.write(chunk);
   }
 
-  onOwnAnswer(why: OwnAnswer): void {
+  onOwnResponse(why: OwnResponse): void {
     this.#recording.portal = why;
     if (isReload(this.#inner)) this.#recording.reload = true;
   }
@@ -196,7 +196,7 @@ class InspectedExchange implements Exchange {
     this.#store.changed(recording.id, bytes);
   }
 
-  /** Reads along once the consumer reads. Its own data listener would start the flow earlier. */
+  /** Captures the body once the consumer reads it. A data listener of its own would start the flow earlier. */
   #capture(body: Readable): void {
     const recording = this.#recording;
     const declaredBytes = Number(fieldOf(this.headers, 'content-length'));
@@ -228,7 +228,7 @@ class InspectedExchange implements Exchange {
   }
 }
 
-/** A page that reloads itself is its own referrer, and browsers say that no person asked (Fetch Metadata). */
+/** A page that reloads itself is its own referrer, and Fetch Metadata shows that no user started the request. */
 function isReload(exchange: Exchange): boolean {
   const { method, authority, target } = exchange;
   return (

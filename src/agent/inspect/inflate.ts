@@ -42,7 +42,7 @@ export class Inflater {
       if (isWhole) this.#window = Buffer.concat([dictionary, text]).subarray(-WINDOW_BYTES);
       return text;
     } catch (error) {
-      // The message exceeded the limit. Finding that out cost as much as showing it.
+      // Inflating an oversized message costs as much as a shown one, so it counts too.
       const isTooLong = systemCode(error) === 'ERR_BUFFER_TOO_LARGE';
       this.#hasStopped = isTooLong && !this.#admits(this.#maxBytes);
       return undefined;

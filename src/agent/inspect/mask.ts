@@ -15,7 +15,7 @@ export function fields(headers: Headers, names: ReadonlySet<string>, revealed: b
     const value = headers[i + 1]!;
     const lower = name.toLowerCase();
     const isSecret = SECRET.has(lower) || names.has(lower);
-    // The PIN of a visitor is never shown, not even to the owner, who has it in portal.yaml.
+    // A visitor's PIN is never shown, not even to the owner, who has it in portal.yaml.
     if (lower !== PIN_HEADER && (revealed || !isSecret)) out.push({ name, value });
     else out.push({ name, value: masked(lower, value), masked: true });
   }

@@ -129,7 +129,7 @@ describe('permessage-deflate is inflated', () => {
       const { messages } = read(bytes, chunkBytes);
       expect(messages.map(({ text }) => text)).toEqual([...texts.slice(0, 4), 'ping', texts[4], 'as it is']);
       expect(messages[1]).toMatchObject({
-        compressed: 'taken off',
+        compressed: 'inflated',
         bytes: sent[1]!.length,
         keptBytes: texts[1]!.length,
       });
@@ -153,14 +153,14 @@ describe('permessage-deflate is inflated', () => {
     const sent = await squeezed([noise, noise, 'x'.repeat(500), `${'x'.repeat(400)}y`]);
     const { messages } = read(Buffer.concat(sent.map((each) => frame(1, each, { rsv1: true }))), 4_096);
     const [long, again, x, y] = messages;
-    expect(long).toMatchObject({ compressed: 'taken off', cut: true, keptBytes: 1_000 });
+    expect(long).toMatchObject({ compressed: 'inflated', cut: true, keptBytes: 1_000 });
     expect(noise.startsWith(long!.text)).toBe(true);
-    expect(again).toMatchObject({ compressed: 'left' });
+    expect(again).toMatchObject({ compressed: 'compressed' });
     for (const [message, text] of [
       [x, 'x'.repeat(500)],
       [y, `${'x'.repeat(400)}y`],
     ] as const)
-      expect(message!.compressed === 'left' || message!.text === text).toBe(true);
+      expect(message!.compressed === 'compressed' || message!.text === text).toBe(true);
   });
 
   it('stops at messages that become too large or are not deflate', async () => {
@@ -171,15 +171,15 @@ describe('permessage-deflate is inflated', () => {
     const frames = [bomb, Buffer.from('no deflate')].map((each) => frame(1, each, { rsv1: true }));
     const limits = { ...BOUNDS, maxMessageBytes: 5_000 };
     expect(read(Buffer.concat(frames), 4_096, limits).messages).toMatchObject([
-      { compressed: 'left', bytes: bomb.length },
-      { compressed: 'left', text: 'no deflate' },
+      { compressed: 'compressed', bytes: bomb.length },
+      { compressed: 'compressed', text: 'no deflate' },
     ]);
     // The first message costs work for nothing. After that, nothing is inflated.
     const [small] = await squeezed(['good']);
     const asked: number[] = [];
     const admits = (bytes: number): boolean => asked.push(bytes) < 3;
     const after = read(Buffer.concat([frames[0]!, frame(1, small!, { rsv1: true })]), 4_096, limits, admits);
-    expect(after.messages).toMatchObject([{ compressed: 'left' }, { compressed: 'left' }]);
+    expect(after.messages).toMatchObject([{ compressed: 'compressed' }, { compressed: 'compressed' }]);
     expect(asked).toEqual([bomb.length, small!.length, limits.maxInflatedBytes]);
   });
 

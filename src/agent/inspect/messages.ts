@@ -74,7 +74,7 @@ export class MessageLog {
     return log;
   }
 
-  /** The stored messages, inflated if possible. Only readers pay for that work. */
+  /** The stored messages, inflated where possible. Only readers cause this work. */
   read(): readonly KeptMessage[] {
     this.#inflate(this.#messages);
     return this.#messages;
@@ -129,7 +129,7 @@ export class MessageLog {
 
 const HEAD_BYTES = 14;
 
-/** Reads one direction. It looks and copies. Bytes that are not WebSocket end only the reading. */
+/** Reads one direction without changing it. Bytes that are not WebSocket frames only stop the recording. */
 export class FrameReader {
   readonly #from: WsMessage['from'];
   readonly #log: MessageLog;
@@ -244,7 +244,9 @@ export function messagesOf(log: MessageLog): WsMessage[] {
     bytes,
     keptBytes,
     ...(isCut && { cut: true as const }),
-    ...(isCompressed && { compressed: inflated === 'text' ? ('taken off' as const) : ('left' as const) }),
+    ...(isCompressed && {
+      compressed: inflated === 'text' ? ('inflated' as const) : ('compressed' as const),
+    }),
     body: Buffer.concat(parts).toString('base64'),
   }));
 }

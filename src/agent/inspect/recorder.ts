@@ -35,7 +35,7 @@ export class Recorders {
   readonly #masks = new Map<string, ReadonlySet<string>>();
 
   /** Services without a history beyond this run. */
-  readonly #unkept = new Set<string>();
+  readonly #withoutHistory = new Set<string>();
   #history: RequestHistory | undefined;
 
   constructor(store = new RequestStore()) {
@@ -56,8 +56,8 @@ export class Recorders {
   /** @param serve the service's handler, for replays */
   open(service: string, { mask, history }: InspectSpec, serve: Serve): Recorder {
     this.#masks.set(service, new Set(mask));
-    if (history === false) this.#unkept.add(service);
-    else this.#unkept.delete(service);
+    if (history === false) this.#withoutHistory.add(service);
+    else this.#withoutHistory.delete(service);
     const handlers = this.#handlers.get(service) ?? new Set();
     this.#handlers.set(service, handlers.add(serve));
     return {
@@ -183,7 +183,7 @@ export class Recorders {
   #keep(recording: Recording): void {
     const { id, service } = recording;
     // Requests from before the history started do not belong to it.
-    if (runOf(id) !== this.#history?.run || this.#unkept.has(service)) return;
+    if (runOf(id) !== this.#history?.run || this.#withoutHistory.has(service)) return;
     this.#history.add(recording, this.#maskOf(service));
   }
 

@@ -1,6 +1,6 @@
 import type { Headers } from '../modes/http/exchange.js';
 import type { MessageLog } from './messages.js';
-import type { BodyInfo, Outcome, OwnAnswer } from './wire.js';
+import type { BodyInfo, Outcome, OwnResponse } from './wire.js';
 
 /** The stored start of one body, copied because its buffers are reused. */
 export class CapturedBody {
@@ -74,9 +74,9 @@ export interface Recording {
   responseTrailers: Headers;
   firstByteMs?: number;
   totalMs?: number;
-  /** Portal itself responded, and why. */
-  portal?: OwnAnswer;
-  /** A page of Portal's own asked again. */
+  /** Set if Portal itself responded: the reason. */
+  portal?: OwnResponse;
+  /** Portal's own page reloaded itself. */
   reload?: true;
   /** For a WebSocket. */
   messages?: MessageLog;

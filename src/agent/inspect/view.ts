@@ -3,7 +3,7 @@ import { fieldOf, type CapturedBody, type Recording } from './recording.js';
 import type { Headers } from '../modes/http/exchange.js';
 import type { BodyInfo, MessageInfo, RequestDetails, RequestRow } from './wire.js';
 
-/** Converts recordings for the page. A recording leaves the process in no other way. */
+/** Converts recordings for the page. A recording leaves the process only through this conversion. */
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 

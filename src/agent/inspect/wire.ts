@@ -3,13 +3,13 @@ import type { LeaseStatus, RelayStatus } from '../status.js';
 /** Messages between the inspector's server and its page. The page imports only these types from here. */
 
 /**
- * `open`: in progress. `switched`: the connection speaks another protocol now, and is open. `done`: complete. `broken`: the
- * visitor disconnected, or the response is incomplete.
+ * `open`: in progress. `switched`: the connection uses another protocol now, and is open. `done`: complete. `broken`:
+ * the visitor disconnected, or the response is incomplete.
  */
 export type Outcome = 'open' | 'switched' | 'done' | 'broken';
 
 /** Why Portal itself responded, and not the service: `code` for programs, `title` for people. */
-export interface OwnAnswer {
+export interface OwnResponse {
   readonly code: string;
   readonly title: string;
 }
@@ -43,8 +43,8 @@ export interface RequestRow {
   /** It comes from the history. */
   readonly earlier?: true;
   /** Portal itself responded: a gate rejected the visitor, or the service did not respond. */
-  readonly portal?: OwnAnswer;
-  /** The 503 page reloaded itself: no person asked again. */
+  readonly portal?: OwnResponse;
+  /** The 503 page reloaded itself: no user started this request. */
   readonly reload?: true;
 }
 
@@ -107,8 +107,11 @@ export interface WsMessage {
   readonly keptBytes: number;
   /** Only a part is stored. */
   readonly cut?: true;
-  /** Compressed with permessage-deflate (RFC 7692). It is inflated here, unless it refers to data that is not stored. */
-  readonly compressed?: 'taken off' | 'left';
+  /**
+   * Compressed with permessage-deflate (RFC 7692). `inflated`: shown without compression. `compressed`: the message
+   * refers to data that is not stored.
+   */
+  readonly compressed?: 'inflated' | 'compressed';
   /** The stored bytes in base64. */
   readonly body: string;
 }

@@ -5,7 +5,7 @@ import { until } from '../../lib/wait.js';
 import { resetSocket } from '../../net/reset.js';
 import type { Drain } from '../../net/splice.js';
 import type { Decision } from '../decision.js';
-import { firstLine, type Patience } from '../first-line.js';
+import { firstLine, type FirstLineTimeouts } from '../first-line.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
 import { alpnOf } from '../upstream.js';
 import {
@@ -18,9 +18,9 @@ import {
 } from './mode.js';
 
 /** If the target takes longer to show its protocol, the visitor's protocol decides. */
-const PATIENCE: Patience = { silenceMs: 250, lineMs: 5_000 };
-/** Timeout until an inspected visitor gets a handler. */
-const LOOKED_AT_MS = 2_000;
+const FIRST_LINE_TIMEOUTS: FirstLineTimeouts = { silenceMs: 250, lineMs: 5_000 };
+/** Timeout until a visitor gets a handler while its protocol is detected. */
+const DETECT_MS = 2_000;
 
 export interface AutoHandlers {
   readonly stream: ModeHandler;
@@ -61,10 +61,10 @@ export class AutoHandler implements ModeHandler {
   }
 
   visit(socket: Socket, visitor: VisitorInfo): void {
-    const { now, isSurelyStream } = this.#decision;
+    const { now, isKnownStream } = this.#decision;
     if (now === 'http' && this.#http?.made) return this.#http.made.visit(socket, visitor);
-    if (isSurelyStream && alpnOf(socket) === undefined) return this.#handlers.stream.visit(socket, visitor);
-    void this.#lookAt(socket, visitor);
+    if (isKnownStream && alpnOf(socket) === undefined) return this.#handlers.stream.visit(socket, visitor);
+    void this.#detect(socket, visitor);
   }
 
   update(spec: ServiceSpec): void {
@@ -77,7 +77,7 @@ export class AutoHandler implements ModeHandler {
   async drain(drain: Drain): Promise<void> {
     this.#drain = drain;
     this.#unfollow();
-    await until(() => this.#waiting.size === 0, Math.min(drain.ms, LOOKED_AT_MS));
+    await until(() => this.#waiting.size === 0, Math.min(drain.ms, DETECT_MS));
     await Promise.all(this.#all.map((handler) => handler.drain(drain)));
     for (const socket of this.#waiting) resetSocket(socket);
   }
@@ -97,8 +97,8 @@ export class AutoHandler implements ModeHandler {
     return [this.#handlers.stream, ...this.#former, ...(made ? [made] : [])];
   }
 
-  /** Finds the handler for this visitor. Has a timeout. */
-  async #lookAt(socket: Socket, visitor: VisitorInfo): Promise<void> {
+  /** Detects the visitor's protocol and passes it to the handler. Has a timeout. */
+  async #detect(socket: Socket, visitor: VisitorInfo): Promise<void> {
     this.#waiting.add(socket);
     socket.once('close', () => this.#waiting.delete(socket));
     try {
@@ -117,11 +117,11 @@ export class AutoHandler implements ModeHandler {
     const isHttp = (): boolean => decision.now === 'http';
     if (isHttp()) return true;
     // The target may be another program by now, and its visitors notice first.
-    if (decision.isSurelyStream) await decision.doubt();
-    if (decision.isSurelyStream) return false;
+    if (decision.isKnownStream) await decision.recheck();
+    if (decision.isKnownStream) return false;
     if (alpnOf(socket) !== undefined || isHttp()) return true;
-    if ((await firstLine(socket, PATIENCE)) === 'http') return true;
-    // Bytes that Portal does not parse as a request line may be one to an app that trusts X-Forwarded-For.
+    if ((await firstLine(socket, FIRST_LINE_TIMEOUTS)) === 'http') return true;
+    // An app that trusts X-Forwarded-For may parse a request line that Portal does not recognize.
     await decision.settle();
     return isHttp();
   }
@@ -139,7 +139,7 @@ export class AutoHandler implements ModeHandler {
     try {
       const made = await this.#handlers.makeHttp(spec);
       isMade(made);
-      // The settings changed while it was created.
+      // The settings changed while the handler was created.
       if (spec !== this.#spec) made.update(this.#spec);
       if (this.#drain) void made.drain(this.#drain);
       return made;
@@ -155,7 +155,7 @@ export class AutoHandler implements ModeHandler {
     if (now === 'stream' && this.#http?.made) void this.#retire(this.#http.made);
   }
 
-  /** The next request of its visitors would be answered in another protocol. */
+  /** Over its open connections, visitors' next requests would get a response in another protocol. */
   async #retire(http: ModeHandler): Promise<void> {
     this.#http = undefined;
     this.#former.add(http);

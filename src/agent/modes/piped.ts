@@ -15,8 +15,8 @@ import { alpnOf, connectTarget } from '../upstream.js';
 import { retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from './mode.js';
 
 export interface PipedHooks {
-  /** Ends a visitor whose service is down, with a response in the visitor's protocol. */
-  readonly turnAway: (visitor: Socket, service: string, error: PortalError) => void;
+  /** Ends a visitor whose service is down, with an error in the visitor's protocol. */
+  readonly reject: (visitor: Socket, service: string, error: PortalError) => void;
   /** The service accepted the visitor's connection. */
   readonly onReached: (target: Target) => void;
   readonly onDown: (target: Target, error: PortalError) => void;
@@ -38,7 +38,7 @@ export class PipedHandler implements ModeHandler {
     lifetimeMs: LIMITS.visitorLifetimeMs,
     firstAnswerMs: 0,
   });
-  /** Visitors whose connection to the service is opening, or who are being told that it is down. */
+  /** Visitors whose connection to the service is opening, or that are being rejected because it is down. */
   readonly #waiting = new Set<Socket>();
   #bytesIn = 0;
   #bytesOut = 0;
@@ -108,7 +108,7 @@ export class PipedHandler implements ModeHandler {
       const failure = asPortalError(error);
       this.#log.warn({ service, reason: failure.message }, 'the local service does not answer');
       this.#hooks.onDown(target, failure);
-      this.#hooks.turnAway(visitor, service, failure);
+      this.#hooks.reject(visitor, service, failure);
     }
   }
 }

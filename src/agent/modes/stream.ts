@@ -3,7 +3,7 @@ import { conversationIn } from '../../net/conversation/conversation.js';
 import type { ServiceSpec } from '../spec.js';
 import { notRunning, notTrusted } from '../pages.js';
 import { alpnOf } from '../upstream.js';
-import { turnAway } from '../turn-away.js';
+import { rejectVisitor } from '../reject-visitor.js';
 import { PipedHandler, type PipedHooks } from './piped.js';
 
 /** Mode `stream`: forwards the bytes inside the visitor's TLS to the target, in any protocol. */
@@ -12,8 +12,8 @@ export class StreamHandler extends PipedHandler {
     super(spec, log, {
       ...hooks,
       follow: (visitor) => conversationIn(alpnOf(visitor)),
-      turnAway: (socket, service, { code }) =>
-        turnAway(socket, code === 'target_untrusted' ? notTrusted(service) : notRunning(service)),
+      reject: (socket, service, { code }) =>
+        rejectVisitor(socket, code === 'target_untrusted' ? notTrusted(service) : notRunning(service)),
     });
   }
 }

@@ -13,13 +13,13 @@ export interface TlsEndpointOptions {
   /** Chooses one of the protocols that a visitor offers (RFC 7301). Undefined ends the handshake with an alert. */
   readonly choose: (offered: readonly string[]) => string | undefined;
   /** A visitor offered only unsupported protocols. */
-  readonly onRefused?: (offered: readonly string[]) => void;
+  readonly onNoCommonProtocol?: (offered: readonly string[]) => void;
   /** Handles a visitor after its handshake. */
   readonly onVisitor: (socket: TLSSocket, visitor: VisitorInfo) => void;
   readonly log: Logger;
 }
 
-/** Terminates visitors' TLS, on the user's own machine. It is also the far end of the probe. */
+/** Terminates visitors' TLS, on the user's own machine. It is also the end of the probe behind the relay. */
 export class TlsEndpoint implements ProbeTarget {
   readonly #options: TlsEndpointOptions;
   readonly #server: Server;
@@ -82,7 +82,7 @@ export class TlsEndpoint implements ProbeTarget {
       handshakeTimeout: LIMITS.firstBytesMs,
       ALPNCallback: ({ protocols }) => {
         const chosen = choose(protocols);
-        if (chosen === undefined) this.#options.onRefused?.(protocols);
+        if (chosen === undefined) this.#options.onNoCommonProtocol?.(protocols);
         return chosen;
       },
     });

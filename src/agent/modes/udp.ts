@@ -8,9 +8,9 @@ import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FlowAddress } from '../../protocol/datagrams/frames.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { AddressGate } from '../access/addresses.js';
-import type { Refusals } from '../access/refusals.js';
+import type { Rejections } from '../access/rejections.js';
 import type { FlowReply, FlowSink, LocalFlow } from '../datagrams/flows.js';
-import type { OnReached } from '../speaks.js';
+import type { OnReached } from '../target-protocols.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
 import { retiringIn, type Traffic } from './mode.js';
 
@@ -19,8 +19,8 @@ const MAX_HELD = 16;
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
- * Mode `udp`: sends each visitor's datagrams to the target from its own socket. The local service sees one peer per visitor,
- * and its answers find their way back.
+ * Mode `udp`: sends each visitor's datagrams to the target from a socket of their own. The local service sees one
+ * peer per visitor, so its replies reach the right visitor.
  */
 export class UdpHandler implements FlowSink {
   readonly #log: Logger;
@@ -33,21 +33,21 @@ export class UdpHandler implements FlowSink {
   readonly #retiring = new Map<UdpFlow, number>();
   #retireTimer: NodeJS.Timeout | undefined;
   readonly #gate: AddressGate;
-  readonly #refusals: Refusals;
+  readonly #rejections: Rejections;
   readonly #onReached: OnReached;
   #spec: ServiceSpec;
   #idleMs: number = LIMITS.flowIdleMs;
   #bytesIn = 0;
   #bytesOut = 0;
-  /** Its target refused datagrams and has not answered since. */
+  /** The target refused datagrams and has not replied since. */
   #isDown = false;
   #closed = false;
 
-  constructor(spec: ServiceSpec, log: Logger, refusals: Refusals, onReached: OnReached) {
+  constructor(spec: ServiceSpec, log: Logger, rejections: Rejections, onReached: OnReached) {
     this.#spec = spec;
     this.#onReached = onReached;
     this.#gate = new AddressGate(spec.access);
-    this.#refusals = refusals;
+    this.#rejections = rejections;
     this.#log = log;
     this.#timer = setInterval(() => this.#expire(), 5_000).unref();
   }
@@ -66,7 +66,7 @@ export class UdpHandler implements FlowSink {
       return present;
     }
     // A rejected visitor also has a flow: a probe may come from any address, and the gate may open.
-    if (!this.#gate.allows(visitor.address)) this.#refusals.note('ip', visitor.address);
+    if (!this.#gate.allows(visitor.address)) this.#rejections.note('ip', visitor.address);
     const flow = new UdpFlow(reply, {
       mayEnter: () => this.#gate.allows(visitor.address),
       target: () => this.#spec.target,
@@ -104,7 +104,9 @@ export class UdpHandler implements FlowSink {
     this.#retire();
   }
 
-  /** A flow may use any protocol, without visible pauses. It lives for a while, and later datagrams start another. */
+  /**
+   * A flow may use any protocol, without visible pauses. It stays for a while. Later datagrams start another flow.
+   */
   #retire(): void {
     clearTimeout(this.#retireTimer);
     const { ms } = retirementOf(this.#spec);
@@ -118,7 +120,7 @@ export class UdpHandler implements FlowSink {
     }
   }
 
-  /** Datagrams have no end to wait for: unanswered ones are lost, as UDP allows. */
+  /** Datagrams have no end to wait for. Datagrams without a reply are lost, as UDP allows. */
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
@@ -157,7 +159,7 @@ export class UdpHandler implements FlowSink {
       code === undefined
         ? asPortalError(error).message
         : `${formatTarget(target)} does not receive datagrams (${code})`;
-    // Once until it answers again, because each datagram may fail the same way.
+    // Once until it replies again, because each datagram may fail in the same way.
     if (!this.#isDown) this.#log.warn({ service, reason }, 'the local service does not answer');
     this.#isDown = true;
     this.#onReached(target, new PortalError('target_down', reason));

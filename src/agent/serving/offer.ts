@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/logger.js';
 import { Decision } from '../decision.js';
 import type { KnownTargets } from '../known-targets.js';
-import { TargetProtocols, type OnReached, type Speaks } from '../speaks.js';
+import { TargetProtocols, type OnReached, type Speaks } from '../target-protocols.js';
 import { servedMode, targetsOf, type ServedAs, type ServiceSpec } from '../spec.js';
 import { upstreamOf } from '../upstream.js';
 
@@ -52,7 +52,7 @@ export class AlpnOffer {
     if (alpn !== 'auto') return alpn;
     const mode = servedMode(this.#spec);
     if (mode === 'http') return BOTH;
-    if (mode === 'auto') return this.decision.isSurelyStream ? H1_ALONE : BOTH;
+    if (mode === 'auto') return this.decision.isKnownStream ? H1_ALONE : BOTH;
     return OFFERS[this.protocols.speaks(target) ?? 'h1'] ?? H1_ALONE;
   }
 
@@ -67,7 +67,7 @@ export class AlpnOffer {
     return chosen;
   }
 
-  /** One of these will be in the offer, whatever the target speaks. */
+  /** One of these will be in the offer, whatever protocol the target uses. */
   get possibleNames(): readonly string[] {
     return this.#follows || (this.#isOpen && this.#spec.alpn === 'auto') ? BOTH : this.names;
   }
@@ -86,9 +86,9 @@ export class AlpnOffer {
     else then();
   }
 
-  /** A visitor asked for something else. */
-  refused(): void {
-    if (this.#follows || this.decision.isSurelyStream) void this.protocols.doubt(this.#spec.target);
+  /** A visitor offered none of the protocols. */
+  noCommonProtocol(): void {
+    if (this.#follows || this.decision.isKnownStream) void this.protocols.recheck(this.#spec.target);
   }
 
   /** Stops deciding. Requests may still be in progress. */

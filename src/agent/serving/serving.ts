@@ -5,20 +5,20 @@ import type { FromRelay } from '../../protocol/messages.js';
 import type { CertificateSources } from '../../certificates/live.js';
 import type { RenewalStatus } from '../../certificates/acme/held.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
-import type { Refusals } from '../access/refusals.js';
+import type { Rejections } from '../access/rejections.js';
 import type { KnownTargets } from '../known-targets.js';
 import type { NameRejection } from '../rejected-name.js';
 import type { Recorders } from '../inspect/recorder.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import type { Detour } from '../relay-way.js';
-import type { OnReached } from '../speaks.js';
+import type { OnReached } from '../target-protocols.js';
 import { kindOf, type LeaseKind, type ServedAs, type ServiceSpec } from '../spec.js';
 
 export type { ServedAs };
 
 /**
- * The agent's side of an open lease: receives its visitors, and proves that they arrive. Each kind of lease has one file. The
- * mode handles the visitors.
+ * The agent's side of an open lease: receives its visitors, and proves that they arrive. Each kind of lease has one
+ * file. The mode's handler serves the visitors.
  */
 export interface Serving {
   /** Accepts a data connection with a visitor. */
@@ -66,7 +66,7 @@ export interface ServingOptions {
   /** What is already known of targets. */
   readonly targets: KnownTargets;
   /** Counts and reports rejected visitors. */
-  readonly refusals: Refusals;
+  readonly rejections: Rejections;
   /** Signs visitors' sessions. */
   readonly sessionKey: Buffer;
   /** Records the requests of inspected services. Default: no recording. */

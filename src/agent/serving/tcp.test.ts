@@ -5,7 +5,7 @@ import { handedOver, service, tcpService } from '../../../test/support/world.js'
 import type { CertificateSources } from '../../certificates/live.js';
 import { silent } from '../../lib/logger.js';
 import { KnownTargets } from '../known-targets.js';
-import { Refusals } from '../access/refusals.js';
+import { Rejections } from '../access/rejections.js';
 import type { Serving } from './serving.js';
 import { openTcpServing } from './tcp.js';
 
@@ -25,7 +25,7 @@ async function served(target: number) {
     opened: {} as never,
     certificates: {} as CertificateSources,
     targets: new KnownTargets(),
-    refusals: new Refusals(() => undefined),
+    rejections: new Rejections(() => undefined),
     sessionKey: Buffer.alloc(32),
     signal: new AbortController().signal,
     onServedAs: () => undefined,

@@ -5,7 +5,7 @@ import { deferred, within } from '../../lib/wait.js';
 import { resetSocket } from '../../net/reset.js';
 import type { Drain } from '../../net/splice.js';
 import { AddressGate } from '../access/addresses.js';
-import type { Refusals } from '../access/refusals.js';
+import type { Rejections } from '../access/rejections.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { TcpHandler } from '../modes/tcp.js';
 import { notThrough, PROBE_MS } from '../not-through.js';
@@ -16,24 +16,24 @@ import type { PublicWay, Serving, ServingOptions } from './serving.js';
 const TOKEN_BYTES = 32;
 
 /** Opens the serving side of a lease with a public TCP port. */
-export function openTcpServing({ spec, refusals, onReached, log }: ServingOptions): Promise<Serving> {
+export function openTcpServing({ spec, rejections, onReached, log }: ServingOptions): Promise<Serving> {
   const handler = new TcpHandler(spec, log, { onReached, onDown: onReached });
-  return Promise.resolve(new TcpServing(handler, new AddressGate(spec.access), refusals));
+  return Promise.resolve(new TcpServing(handler, new AddressGate(spec.access), rejections));
 }
 
 class TcpServing implements Serving {
   readonly #handler: TcpHandler;
   readonly #gate: AddressGate;
-  readonly #refusals: Refusals;
+  readonly #rejections: Rejections;
   /** Probes in progress, by the token that each sends first. */
   readonly #probes = new Map<string, () => void>();
   /** Visitors that have sent nothing yet. They are served once no probe is in progress. */
   readonly #silent = new Set<() => void>();
 
-  constructor(handler: TcpHandler, gate: AddressGate, refusals: Refusals) {
+  constructor(handler: TcpHandler, gate: AddressGate, rejections: Rejections) {
     this.#handler = handler;
     this.#gate = gate;
-    this.#refusals = refusals;
+    this.#rejections = rejections;
   }
 
   visit(socket: Socket, visitor: VisitorInfo): void {
@@ -47,14 +47,14 @@ class TcpServing implements Serving {
   }
 
   /**
-   * Visits the public port. The visit contains no TLS of ours, so a relay could forge it: it proves that visitors get
-   * through, and not that no one reads the traffic.
+   * Visits the public port. The visit contains no TLS of the agent, so a relay could forge it. It proves that
+   * visitors get through, but not that their traffic is confidential.
    */
   async prove({ address, port, detour, signal }: PublicWay): Promise<void | 'unproven'> {
     const token = randomBytes(TOKEN_BYTES);
     const key = token.toString('hex');
     const arrived = deferred<void>();
-    // Before it starts: the relay may deliver it before we learn that it is connected.
+    // Registered before the visit starts: the relay may deliver it before the agent learns that it is connected.
     this.#probes.set(key, arrived.resolve);
     const startedAt = performance.now();
     let socket: Socket | undefined;
@@ -97,7 +97,7 @@ class TcpServing implements Serving {
   #admit(socket: Socket, visitor: VisitorInfo): void {
     const { address } = visitor.remote;
     if (this.#gate.enter(socket, address)) return this.#handler.visit(socket, visitor);
-    this.#refusals.note('ip', address);
+    this.#rejections.note('ip', address);
     resetSocket(socket);
   }
 

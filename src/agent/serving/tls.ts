@@ -12,7 +12,7 @@ import { until } from '../../lib/wait.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { AddressGate } from '../access/addresses.js';
 import { PinGate } from '../access/pin.js';
-import type { Refusals } from '../access/refusals.js';
+import type { Rejections } from '../access/rejections.js';
 import { AutoHandler } from '../modes/auto.js';
 import {
   NO_TRAFFIC,
@@ -27,7 +27,7 @@ import { TlsEndpoint } from '../modes/tls-endpoint.js';
 import { notAllowed } from '../pages.js';
 import { probe } from '../probe.js';
 import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.js';
-import { sendAgain, turnAway } from '../turn-away.js';
+import { requestReconnect, rejectVisitor } from '../reject-visitor.js';
 import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
 import type { PublicWay, ServedAs, Serving, ServingOptions } from './serving.js';
@@ -37,9 +37,9 @@ const ARRIVING_MS = 1_000;
 
 /** Opens the serving side of a lease with a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
-  const { spec, log, sessionKey, refusals, targets, onReached } = options;
+  const { spec, log, sessionKey, rejections, targets, onReached } = options;
   const offer = new AlpnOffer(spec, log, targets, onReached);
-  const pin = new PinGate(spec, sessionKey, refusals);
+  const pin = new PinGate(spec, sessionKey, rejections);
   return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer, pin, options));
 }
 
@@ -58,7 +58,7 @@ async function handlerFor(
       onDown: (target, error) => protocols.failed(target, error),
     });
   const mode = servedMode(spec);
-  const onNotHttp = mode === 'auto' ? { onNotHttp: () => void decision.doubt() } : {};
+  const onNotHttp = mode === 'auto' ? { onNotHttp: () => void decision.recheck() } : {};
   const http = async (of: ServiceSpec): Promise<ModeHandler> => {
     // Loaded on demand, because its HTTP client is large.
     const { HttpHandler } = await import('../modes/http/handler.js');
@@ -76,13 +76,13 @@ class TlsServing implements Serving {
   readonly #offer: AlpnOffer;
   readonly #gate: AddressGate;
   readonly #pin: PinGate;
-  readonly #refusals: Refusals;
+  readonly #rejections: Rejections;
   readonly #hooks: HandlerHooks;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
   /** Set with the first certificate. A CA that issues it may need a response here first. */
   #endpoint: TlsEndpoint | undefined;
-  /** Visitors that arrived before the endpoint, and what to do with each then. */
+  /** Visitors that arrived before the endpoint, and a function that passes each to it. */
   readonly #early = new Map<Socket, () => void>();
   /** The latest settings. */
   #spec: ServiceSpec;
@@ -98,10 +98,10 @@ class TlsServing implements Serving {
   #closed = false;
 
   constructor(options: ServingOptions, offer: AlpnOffer, pin: PinGate, handler: ModeHandler) {
-    const { spec, opened, certificates, refusals, log } = options;
+    const { spec, opened, certificates, rejections, log } = options;
     this.#gate = new AddressGate(spec.access);
     this.#pin = pin;
-    this.#refusals = refusals;
+    this.#rejections = rejections;
     this.#hooks = options;
     this.#offer = offer;
     this.#hostname = opened.hostname;
@@ -137,8 +137,8 @@ class TlsServing implements Serving {
   update(spec: ServiceSpec): void {
     this.#spec = spec;
     this.#gate.update(spec.access);
-    // Connected visitors were not asked for this PIN.
-    if (this.#pin.update(spec)) this.#gate.expel();
+    // Connected visitors did not enter this PIN.
+    if (this.#pin.update(spec)) this.#gate.closeAll();
     this.#certificate.update(spec.tls);
     // The handler being created starts with the latest settings.
     if (this.#changing) return;
@@ -200,7 +200,7 @@ class TlsServing implements Serving {
     this.#endpoint = new TlsEndpoint({
       certificate,
       choose: (offered) => this.#offer.choose(offered),
-      onRefused: () => this.#offer.refused(),
+      onNoCommonProtocol: () => this.#offer.noCommonProtocol(),
       onVisitor: (socket, visitor) => this.#offer.whenKnown(() => this.#admit(socket, visitor)),
       log: this.#log,
     });
@@ -210,13 +210,13 @@ class TlsServing implements Serving {
   /** Checked after the handshake, because before it there is no way to state the reason. */
   #admit(socket: TLSSocket, visitor: VisitorInfo): void {
     const { address } = visitor.remote;
-    if (this.#isSealed) return sendAgain(socket, this.#spec.service);
+    if (this.#isSealed) return requestReconnect(socket, this.#spec.service);
     if (this.#gate.enter(socket, address)) return this.#serve(socket, visitor);
-    this.#refusals.note('ip', address);
+    this.#rejections.note('ip', address);
     const page = notAllowed(address);
     const { service, inspect } = this.#spec;
     const { recorders } = this.#hooks;
-    turnAway(socket, page, (asked) => {
+    rejectVisitor(socket, page, (asked) => {
       if (inspect) recorders?.refused(service, { asked, remote: address, hostname: this.#hostname, page });
     });
   }
@@ -229,7 +229,7 @@ class TlsServing implements Serving {
     if (this.#closed || socket.destroyed) resetSocket(socket);
     else if (agreed === undefined || this.#offer.choose([agreed]) !== undefined)
       this.#handler.visit(socket, visitor);
-    else sendAgain(socket, this.#spec.service);
+    else requestReconnect(socket, this.#spec.service);
   }
 
   /** Whether no visitor may be served, because no handler asks for the PIN yet. */
@@ -237,7 +237,7 @@ class TlsServing implements Serving {
     return this.#spec.access.pin !== undefined && this.#mode !== 'http';
   }
 
-  /** Lets a visitor wait for the first certificate, for as long as the relay waits for the first response. */
+  /** Lets a visitor wait for the first certificate, as long as the relay waits for the first response. */
   #keep(socket: Socket, visitor: VisitorInfo): void {
     const leave = (): void => {
       clearTimeout(timer);

@@ -15,8 +15,8 @@ const TOKEN_BYTES = 32;
 const REPEAT_MS = 250;
 
 /** Opens the serving side of a lease with a public UDP port. */
-export function openUdpServing({ spec, refusals, onReached, log }: ServingOptions): Promise<Serving> {
-  return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log, refusals, onReached)));
+export function openUdpServing({ spec, rejections, onReached, log }: ServingOptions): Promise<Serving> {
+  return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log, rejections, onReached)));
 }
 
 class UdpServing implements Serving {

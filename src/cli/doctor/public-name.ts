@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import {
-  MAX_LOOKED_AT_BYTES,
+  MAX_CHECKED_BYTES,
   mayReject,
   rejectionOf,
   rejectionUnknown,
@@ -117,7 +117,7 @@ async function get(
       const done = (): void => resolve({ status: response.statusCode ?? 0, text, poweredBy });
       response.on('data', (chunk: Buffer) => {
         text += chunk.toString('latin1');
-        if (text.length >= MAX_LOOKED_AT_BYTES) done();
+        if (text.length >= MAX_CHECKED_BYTES) done();
       });
       response.once('close', done);
     });

@@ -1,5 +1,5 @@
 import { isIP, type Socket } from 'node:net';
-import { askForHttp, isHttp } from '../../agent/ask-target.js';
+import { probeHttp, isHttp } from '../../agent/probe-target.js';
 import { kindOf, servedMode, targetsOf, type ServiceSpec } from '../../agent/spec.js';
 import type { RelayStatus } from '../../agent/status.js';
 import { connectTarget, upstreamOf } from '../../agent/upstream.js';
@@ -91,7 +91,7 @@ async function checkDecision(
   subject: Subject,
 ): Promise<boolean> {
   const shown = formatTarget(target);
-  const { speaks } = await askForHttp(target, upstreamOf(spec));
+  const { speaks } = await probeHttp(target, upstreamOf(spec));
   const ignored = (['inspect', 'host', 'forwarded'] as const).filter((key) => spec[key] !== undefined);
   if (isHttp(speaks)) subject.ok('service.target', `${shown} answers in HTTP${at}: served as http`);
   else if (speaks === 'silent')

@@ -1,4 +1,4 @@
-import { askForRelays } from '../../agent/directory.js';
+import { fetchRelayList } from '../../agent/directory.js';
 import { asPortalError } from '../../lib/errors.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import type { Logger } from '../../lib/logger.js';
@@ -72,7 +72,7 @@ export class Discovery {
     const nextAt = now + everyMs * (0.8 + Math.random() * 0.4);
     const before = this.#announced.get(relay.url)?.relays ?? [];
     try {
-      const list = await askForRelays(await endpointOf(relay, proxyFor), ASK_MS, signal);
+      const list = await fetchRelayList(await endpointOf(relay, proxyFor), ASK_MS, signal);
       if (list.skipped.length > 0)
         log.info({ relay: relay.url, skipped: list.skipped }, 'skipped invalid relays of an announcement');
       const told = list.relays

@@ -1,4 +1,4 @@
-import { askRelay, type SignedDescriptor } from '../../agent/directory.js';
+import { fetchDescriptor, type SignedDescriptor } from '../../agent/directory.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import { endpointOf, type ProxyFor } from '../endpoint.js';
 import type { RelayTrust } from '../relays.js';
@@ -19,7 +19,7 @@ export async function probe(
   relay: UrlRelay,
   { proxyFor, trust, ms, signal }: ProbeOptions,
 ): Promise<{ descriptor: SignedDescriptor; rttMs: number }> {
-  const answer = await askRelay(await endpointOf(relay, proxyFor), ms, signal);
+  const answer = await fetchDescriptor(await endpointOf(relay, proxyFor), ms, signal);
   expectKey(relay, answer.descriptor.address);
   await trust?.check(relay.url, answer.descriptor.address);
   return answer;

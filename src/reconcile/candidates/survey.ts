@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { askForRelays, type SignedDescriptor } from '../../agent/directory.js';
+import { fetchRelayList, type SignedDescriptor } from '../../agent/directory.js';
 import { summaryOf } from '../../agent/phase.js';
 import { relayKey, type UrlRelay } from '../../agent/spec.js';
 import type { ErrorSummary, RelayStatus } from '../../agent/status.js';
@@ -215,7 +215,7 @@ async function discover(
   const healthy = new Set(named.filter(({ health }) => health === 'healthy').map(({ url }) => url));
   const lists = desired.relays.map(async (relay) => {
     if (relay.kind !== 'url' || !healthy.has(relay.url)) return [];
-    const list = await askForRelays(await endpointOf(relay, proxyFor), PROBE_MS).catch(() => undefined);
+    const list = await fetchRelayList(await endpointOf(relay, proxyFor), PROBE_MS).catch(() => undefined);
     return (list?.relays ?? []).map(({ url, address }): UrlRelay => ({
       kind: 'url',
       url,

@@ -190,8 +190,8 @@ export async function removeUntouched(histories: string, since: number): Promise
   }
 }
 
-/** If something other than a folder has its name, moves that aside. */
-export async function makeWay(folder: string, log: Logger): Promise<void> {
+/** Moves a file aside if it has the folder's name. */
+export async function freePath(folder: string, log: Logger): Promise<void> {
   const found = await stat(folder).catch(() => undefined);
   if (!found || found.isDirectory()) return;
   const aside = join(dirname(folder), `${basename(folder)}.${ASIDE}`);

@@ -6,7 +6,7 @@ import { makePrivateFolder } from '../../../lib/private-file.js';
 import type { Recording } from '../recording.js';
 import type { RequestRow } from '../wire.js';
 import { FILES_AT_A_TIME, HISTORY_LIMITS, type HistoryLimits } from './limits.js';
-import { fileName, HistoryFolder, makeWay, removeUntouched, type FileInfo } from './files.js';
+import { fileName, HistoryFolder, freePath, removeUntouched, type FileInfo } from './files.js';
 import { find, search, type FoundRow } from './search.js';
 import { Queue } from './queue.js';
 import { encode, type Encoded } from './record.js';
@@ -36,8 +36,9 @@ export function historyFolder(folder: string, identity: Identity): HistoryFolder
 }
 
 /**
- * Requests beyond this run of the agent. They are written some time after they end, to a file that only this process appends
- * to, so agents never wait for each other. Failures here affect neither visitors nor the requests in memory.
+ * Stores requests beyond this run of the agent. Writes them some time after they end, to a file that only this
+ * process appends to, so agents never wait for each other. Failures here affect neither visitors nor the requests in
+ * memory.
  */
 export class RequestHistory {
   readonly run: number;
@@ -75,7 +76,7 @@ export class RequestHistory {
   static async open(options: HistoryOptions): Promise<RequestHistory> {
     const given = { limits: {}, now: Date.now, ...options };
     const folder = historyFolder(options.folder, options.identity);
-    await makeWay(folder.path, options.log);
+    await freePath(folder.path, options.log);
     await makePrivateFolder(folder.path);
     const limits = limitsOf(given);
     // By file time, because not every reader can decrypt the content.
@@ -215,7 +216,7 @@ export class RequestHistory {
 
   /** Ensures a writable file: the current one while it exists and is small and young enough, or a new one. */
   async #writable(): Promise<void> {
-    if (this.#file && !this.#isFull(this.#file) && (await this.#file.isThere())) return;
+    if (this.#file && !this.#isFull(this.#file) && (await this.#file.exists())) return;
     const before = this.#file;
     await makePrivateFolder(this.#folder.path);
     const info = infoOf(this.source, this.#now(), this.#maxAgeMs, this.limits);

@@ -1,9 +1,9 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 
 /**
- * The format of a history file: a head that only the right key opens, then frames, each sealed with AES-256-GCM. A file's key
- * derives from the identity, a salt and the file's name. A frame's nonce is its offset, and no offset is ever written twice.
- * So a frame that was moved, repeated or copied from another file does not open.
+ * The format of a history file: a head that only the right key opens, then frames, each sealed with AES-256-GCM. The
+ * key of a file derives from the identity, a salt and the file's name. A frame's nonce is its offset, and no offset
+ * is written twice. So a frame that was moved, repeated or copied from another file does not open.
  */
 
 const CIPHER = 'aes-256-gcm';
@@ -67,7 +67,7 @@ export class FileSeal {
     return Buffer.concat([head, this.#seal(nonceAt(at), head, content)]);
   }
 
-  /** The content of the frame at `at`. Undefined if it is not what was written there. */
+  /** The content of the frame at `at`. Undefined if the frame was changed, or was written elsewhere. */
   open(at: number, head: Buffer, sealed: Buffer): Buffer | undefined {
     return this.#open(nonceAt(at), head, sealed);
   }

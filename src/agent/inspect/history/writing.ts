@@ -84,7 +84,7 @@ export class WritingFile {
   }
 
   /** Whether the file still exists. */
-  async isThere(): Promise<boolean> {
+  async exists(): Promise<boolean> {
     return (await this.#handle.stat()).nlink > 0;
   }
 

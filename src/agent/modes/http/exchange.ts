@@ -1,6 +1,6 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { Socket } from 'node:net';
-import type { OwnAnswer } from '../../inspect/wire.js';
+import type { OwnResponse } from '../../inspect/wire.js';
 
 /** Name, value, name, value…: header fields on the wire, in order, including repeated ones. */
 export type Headers = readonly string[];
@@ -20,8 +20,8 @@ export interface Client {
   readonly hostname: string;
   /** Its connection has switched to another protocol. */
   isSwitched?: boolean;
-  /** Hears the status of each answer. */
-  readonly onAnswered?: ((status: number) => void) | undefined;
+  /** Called with the status of each response. */
+  readonly onResponse?: ((status: number) => void) | undefined;
 }
 
 /**
@@ -36,7 +36,7 @@ export interface Exchange {
   /** The Host header as the visitor sent it. */
   readonly authority: string;
   readonly headers: Headers;
-  /** Absent if the request has no body. Read it, or end the exchange with `answer`. */
+  /** Absent if the request has no body. Read it, or end the exchange with `respond`. */
   readonly body: Readable | undefined;
   /** Read this when `body` or the switched stream ends: false if the visitor disconnected before the end. */
   readonly isBodyWhole: boolean;
@@ -62,14 +62,14 @@ export interface Exchange {
   /** Called once if the visitor disconnects before the response is complete. */
   onGone(gone: () => void): void;
   /**
-   * Switches the connection to another protocol. Answers accordingly and returns the stream for that protocol, or undefined
-   * if the visitor has disconnected. Throws like `begin`.
+   * Switches the connection to another protocol. Sends the response and returns the stream for that protocol, or
+   * undefined if the visitor has disconnected. Throws like `begin`.
    */
   switchProtocols?(headers: Headers, protocol: string): Switched | undefined;
   /** Called with the target's side of a switched connection, before both sides are joined. */
   onJoined?(upstream: Socket): void;
   /** Called before the response begins, if Portal itself responds and no target does. */
-  onOwnAnswer?(why: OwnAnswer): void;
+  onOwnResponse?(why: OwnResponse): void;
   /** The protocol that the visitor asks to switch to (RFC 9110, 7.8, or RFC 8441). */
   readonly upgrade: string | undefined;
   /** The HTTP version as in Node: `1.1`, `2.0`. */
@@ -83,11 +83,11 @@ export type Switched =
   | { readonly kind: 'socket'; readonly socket: Socket; readonly head: Buffer }
   | { readonly kind: 'stream'; readonly stream: Duplex };
 
-/** A check before the routes: answers the exchange itself (true), or lets it pass. */
+/** A check before the routes: returns true if it responded itself, false to let the exchange pass. */
 export type Gate = (exchange: Exchange) => boolean;
 
 /** Ends the exchange with a short body. */
-export function answer(
+export function respond(
   exchange: Exchange,
   status: number,
   reason: string,

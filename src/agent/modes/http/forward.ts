@@ -5,10 +5,10 @@ import { isTooLarge, type HttpLimits } from './limits.js';
 import { UpstreamError } from './dial.js';
 import { withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
-import { answerWith } from './own-answer.js';
-import { answerTrailers, hasContentType } from './request.js';
+import { respondWith } from './own-response.js';
+import { responseTrailers, hasContentType } from './request.js';
 import { visitorHeaders } from './response.js';
-import { MAX_LOOKED_AT_BYTES, mayReject, rejectionOf, type NameRejection } from '../../rejected-name.js';
+import { MAX_CHECKED_BYTES, mayReject, rejectionOf, type NameRejection } from '../../rejected-name.js';
 import type { Route, RouteTable } from './routes.js';
 import type { SentBody } from './sent-body.js';
 
@@ -32,10 +32,10 @@ export class Forwarding {
   #slow: NodeJS.Timeout | undefined;
   #isBlocked = false;
   #chunks = 0;
-  /** The part of the request's body that an unanswering target got. */
+  /** The part of the request's body that was sent before the target responded. */
   sent: SentBody | undefined;
   /** Called when the target starts its response, if it was not known to speak HTTP. */
-  onAnswered: (() => void) | undefined;
+  onResponse: (() => void) | undefined;
   #cancel: (() => void) | undefined;
   #forget: (() => void) | undefined;
   #isOver = false;
@@ -79,18 +79,18 @@ export class Forwarding {
   }
 
   inform(status: number, headers: Headers): void {
-    this.onAnswered?.();
+    this.onResponse?.();
     if (this.#isOver) return;
     if (status === 100) {
       this.#continued = true;
-      // The visitor's time starts now.
+      // The visitor starts to send its body now.
       this.#bodyTimer?.refresh();
     }
     this.exchange.inform(status, this.fields(headers));
   }
 
   head(status: number, reason: string, headers: Headers, follows: Follows): void {
-    this.onAnswered?.();
+    this.onResponse?.();
     if (this.#isOver) return;
     if (isTooLarge(headers, '', this.#limits)) return this.#breakOff(new HeadTooLargeError(this.#limits));
     try {
@@ -109,11 +109,11 @@ export class Forwarding {
 
   data(chunk: Buffer): boolean {
     this.#chunks++;
-    if (this.#status > 0 && this.onNameRejected) this.#lookForRejection(chunk);
+    if (this.#status > 0 && this.onNameRejected) this.#checkForRejection(chunk);
     return this.#isOver || this.exchange.write(chunk);
   }
 
-  #lookForRejection(chunk: Buffer): void {
+  #checkForRejection(chunk: Buffer): void {
     const status = this.#status;
     this.#status = 0;
     if (mayReject(status, chunk.length)) this.#noteRejection(status, chunk);
@@ -121,8 +121,8 @@ export class Forwarding {
 
   #noteRejection(status: number, chunk: Buffer): void {
     const { method, target, authority, headers } = this.exchange;
-    const text = chunk.toString('latin1', 0, MAX_LOOKED_AT_BYTES);
-    const answered = { status, method, target, text, isForeign: isFromElsewhere(headers, authority) };
+    const text = chunk.toString('latin1', 0, MAX_CHECKED_BYTES);
+    const answered = { status, method, target, text, isCrossOrigin: isCrossOrigin(headers, authority) };
     const rejection = rejectionOf(answered, this.route.alias?.authority ?? authority);
     if (rejection) this.onNameRejected?.(rejection);
   }
@@ -130,7 +130,7 @@ export class Forwarding {
   onDrain(resume: () => void): void {
     this.#isBlocked = true;
     if (this.#slow) this.#slow.refresh();
-    else this.#slow = setTimeout(() => this.#lookAtReader(), this.#limits.sendMs);
+    else this.#slow = setTimeout(() => this.#checkReader(), this.#limits.sendMs);
     this.exchange.onDrain(() => {
       this.#isBlocked = false;
       resume();
@@ -138,7 +138,7 @@ export class Forwarding {
   }
 
   /** Whether the visitor delays the target: it sends no more of its request, or stops reading the response. */
-  get keepsWaiting(): boolean {
+  get delaysTarget(): boolean {
     const { body } = this.exchange;
     return this.#isBlocked || (body !== undefined && !body.readableEnded && !body.isPaused());
   }
@@ -182,7 +182,7 @@ export class Forwarding {
   end(trailers: Headers): void {
     if (this.#isOver) return;
     this.#finish(undefined);
-    this.exchange.end(answerTrailers(trailers));
+    this.exchange.end(responseTrailers(trailers));
   }
 
   /** The response ended with the target's connection. Over TLS, `isAnnounced` means with close_notify. */
@@ -200,12 +200,12 @@ export class Forwarding {
     const { rawPacket } = error as { rawPacket?: Buffer };
     // Node could not parse it: not HTTP, but possibly the message of a framework.
     if (rawPacket) this.#noteRejection(0, rawPacket);
-    answerWith(this.exchange, this.#page(error));
+    respondWith(this.exchange, this.#page(error));
   }
 
   /** The visitor's connection switched protocols. */
   switched(): void {
-    this.onAnswered?.();
+    this.onResponse?.();
     this.#finish(undefined);
   }
 
@@ -219,7 +219,7 @@ export class Forwarding {
     this.#cancel?.();
   }
 
-  #lookAtReader(): void {
+  #checkReader(): void {
     this.#slow = undefined;
     if (this.#isBlocked) this.#breakOff(new StalledError('the visitor stopped reading the response'));
   }
@@ -250,7 +250,7 @@ export class Forwarding {
 }
 
 /** The request comes from a page of another origin. */
-function isFromElsewhere(headers: Headers, authority: string): boolean {
+function isCrossOrigin(headers: Headers, authority: string): boolean {
   const at = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'origin');
   return at >= 0 && headers[at + 1]!.toLowerCase() !== publicOrigin(authority);
 }

@@ -108,7 +108,7 @@ export class H1Exchange implements Exchange {
       this.#response.writeHead(status, reason, withoutField(headers, 'trailer'));
     }
     this.begun = true;
-    this.client.onAnswered?.(status);
+    this.client.onResponse?.(status);
     // With the first chunk of the body if it is available, otherwise alone.
     this.#flushing = true;
     queueMicrotask(() => this.#flush());

@@ -7,10 +7,10 @@ import { cut } from './cut.js';
 import type { HttpLimits } from './limits.js';
 import { protocolOf } from '../../first-line.js';
 import type { Client, Exchange } from './exchange.js';
-import { answerWith } from './own-answer.js';
+import { respondWith } from './own-response.js';
 import { H1Exchange, hasBody } from './h1-exchange.js';
 import { PAGES, rawPage, type Page } from '../../pages.js';
-import { Turns } from './turns.js';
+import { Pipeline } from './pipeline.js';
 
 /** HTTP/1.1 and 1.0 towards visitors: Node's parser in strict mode, plus the checks that it leaves to its user. */
 
@@ -45,7 +45,7 @@ export function createH1(options: H1Options): Server {
     connectionsCheckingInterval: Math.min(2_000, limits.requestHeadMs / 4),
     maxHeaderSize: limits.maxHeadBytes,
     insecureHTTPParser: false,
-    // We answer this ourselves, with a useful page.
+    // Portal rejects these itself, with a helpful page.
     requireHostHeader: false,
     noDelay: true,
   });
@@ -72,7 +72,7 @@ export function createH1(options: H1Options): Server {
       page: refusal,
     });
   };
-  const turns = new Turns(limits.maxStreams);
+  const turns = new Pipeline(limits.maxStreams);
   const inTurn = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void =>
     turns.take(request.socket, () => {
       take(request, response, expectsContinue);
@@ -112,8 +112,8 @@ export function createH1(options: H1Options): Server {
 }
 
 /**
- * The parser has failed on this connection. Earlier complete requests get their responses. Then the error is answered, unless
- * a response to the broken request has started.
+ * The parser has failed on this connection. Earlier complete requests get their responses. Then the visitor gets an
+ * error response, unless the response to the broken request has started.
  */
 function endBroken(socket: Duplex, error: Error, lingerMs: number): void {
   // The response in progress; node exposes it only here.
@@ -176,7 +176,7 @@ function isOtherProtocol({ httpVersionMinor, method = '', headers }: IncomingMes
 
 function refuse(exchange: Exchange, response: ServerResponse, page: Page): void {
   response.shouldKeepAlive = false;
-  answerWith(exchange, page);
+  respondWith(exchange, page);
 }
 
 function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {

@@ -6,7 +6,7 @@ import type { Http2Session } from 'node:http2';
  * Node internals. A Node version with other internals closes such a connection after `keepAliveMs`.
  */
 
-const LOOK_EVERY_MS = 500;
+const CHECK_EVERY_MS = 500;
 
 interface Handle {
   /** Whether the session still has data to read or write. */
@@ -22,7 +22,7 @@ export function endWithNghttp2(session: Http2Session): void {
   const handle = key && (session as unknown as Record<symbol, Handle | undefined>)[key];
   if (typeof handle?.hasPendingData !== 'function') return;
   watched.set(session, handle);
-  timer ??= setInterval(look, LOOK_EVERY_MS).unref();
+  timer ??= setInterval(look, CHECK_EVERY_MS).unref();
   session.once('close', () => {
     watched.delete(session);
     if (watched.size > 0) return;

@@ -20,7 +20,7 @@ import {
 } from './exchange.js';
 import { breakStream, watchStreamEnd } from './h2-ends.js';
 import { PAGES, type Page } from '../../pages.js';
-import { answerWith } from './own-answer.js';
+import { respondWith } from './own-response.js';
 
 /** HTTP/2 towards visitors, on Node's core API: nghttp2 checks frames and fields, and Node limits their cost. */
 
@@ -77,13 +77,13 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
       stream.once('close', () => {
         if (--open === 0 && !session.destroyed) session.setTimeout(limits.keepAliveMs);
         // Cancelled before the response, with any code: the rapid-reset attack (CVE-2023-44487).
-        const takenBack = stream.aborted && !exchange.isAborted;
-        if (takenBack && !resets.spend()) endCalmly(session);
+        const isCancelled = stream.aborted && !exchange.isAborted;
+        if (isCancelled && !resets.spend()) endCalmly(session);
       });
       const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
       const exchange = new H2Exchange(client, stream, headers, raw, endOfStream, limits.lingerMs);
       const refusal = refusalOf(headers, exchange, limits);
-      if (refusal) answerWith(exchange, refusal);
+      if (refusal) respondWith(exchange, refusal);
       else options.serve(exchange);
     },
   );
@@ -156,8 +156,11 @@ class Budget {
   }
 }
 
-/** The answer to a PING or SETTINGS frame, with TLS overhead, is smaller than this. The response to a request is larger. */
-const ANSWER_BYTES = 64;
+/**
+ * The acknowledgement of a PING or SETTINGS frame, with TLS overhead, is smaller than this. The response to a request
+ * is larger.
+ */
+const ACK_BYTES = 64;
 
 /**
  * Ends a session with many PING or SETTINGS frames and no other responses. gRPC measures bandwidth with a ping after received
@@ -167,7 +170,7 @@ function endIdleFrames(session: ServerHttp2Session, socket: TLSSocket, limits: H
   const budget = new Budget(limits.idleFrameBurst, limits.idleFramesPerSecond);
   let written = 0;
   const onFrame = (): void => {
-    const isBusy = socket.bytesWritten - written > ANSWER_BYTES;
+    const isBusy = socket.bytesWritten - written > ACK_BYTES;
     written = socket.bytesWritten;
     if (!isBusy && !budget.spend()) endCalmly(session);
   };
@@ -255,7 +258,7 @@ class H2Exchange implements Exchange {
     const waitForTrailers = follows === 'trailers';
     this.#stream.respond(fields, { endStream: follows === 'nothing', waitForTrailers });
     this.begun = true;
-    this.client.onAnswered?.(status);
+    this.client.onResponse?.(status);
     if (waitForTrailers) {
       this.#stream.once('wantTrailers', () => {
         try {
@@ -281,7 +284,7 @@ class H2Exchange implements Exchange {
     this.#isEnded = true;
     stream.end();
     if (!this.body || stream.readableEnded || stream.destroyed) return;
-    // The visitor still sends: input is dropped for a while, then the stream is closed without an error.
+    // The visitor still sends. Drop its input for a while, then close the stream without an error.
     stream.resume();
     const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), this.#lingerMs);
     stream.once('close', () => clearTimeout(timer));

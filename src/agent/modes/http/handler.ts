@@ -14,23 +14,23 @@ import { retirementOf, type ServiceSpec } from '../../spec.js';
 import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_LIMITS, type HttpLimits } from './limits.js';
 import { cut } from './cut.js';
-import { answer, type Client, type Exchange, type Gate } from './exchange.js';
+import { respond, type Client, type Exchange, type Gate } from './exchange.js';
 import { Forwarding } from './forward.js';
 import { createH1, type Rejected } from './h1.js';
 import { serveH2 } from './h2.js';
 import { PAGES } from '../../pages.js';
-import { answerWith } from './own-answer.js';
+import { respondWith } from './own-response.js';
 import { isWellFormed } from './paths.js';
 import { describeRoute, RouteTable } from './routes.js';
 import { isPassed, upgrade } from './upgrade.js';
 import { Upstream, type Protocols } from './upstream.js';
 
 /** Longest interval between two checks of a draining handler's connections. */
-const MAX_LOOK_MS = 250;
+const MAX_CHECK_MS = 250;
 
 /**
- * Targets answer these methods with the received request, and visitors must not see header fields that a route sets (RFC
- * 9110, 9.3.8).
+ * Targets respond to these methods with the received request, and visitors must not see header fields that a route
+ * sets (RFC 9110, 9.3.8).
  */
 const ECHOING: ReadonlySet<string> = new Set(['TRACE', 'TRACK']);
 
@@ -68,7 +68,7 @@ export class HttpHandler implements ModeHandler {
   /** Upstreams without a route, while requests of theirs are in progress. */
   readonly #formerUpstreams = new Set<Upstream>();
   #table: RouteTable;
-  /** Asked in order before the routes. The first that answers ends the exchange. */
+  /** Checked in order before the routes. The first that responds ends the exchange. */
   readonly #gates: readonly Gate[];
   readonly #hooks: HandlerHooks;
   /** Set while the service is inspected. */
@@ -203,15 +203,16 @@ export class HttpHandler implements ModeHandler {
     this.requests++;
     const exchange = this.#recorder ? this.#recorder.record(asked) : asked;
     for (const gate of this.#gates) if (gate(exchange)) return;
-    if (!isHost(exchange.authority, exchange.client.hostname)) return answerWith(exchange, PAGES.misdirected);
+    if (!isHost(exchange.authority, exchange.client.hostname))
+      return respondWith(exchange, PAGES.misdirected);
     if (exchange.target === '*' && exchange.method === 'OPTIONS') return answerAsterisk(exchange);
-    if (ECHOING.has(exchange.method)) return answerWith(exchange, PAGES.echoRefused);
+    if (ECHOING.has(exchange.method)) return respondWith(exchange, PAGES.echoRefused);
     const { upgrade: protocol } = exchange;
-    if (!isWellFormed(exchange.target)) return answerWith(exchange, PAGES.badRequest);
+    if (!isWellFormed(exchange.target)) return respondWith(exchange, PAGES.badRequest);
     const table = this.#table;
     const route = table.find(exchange.target);
-    if (route === 'unsafe') return answerWith(exchange, PAGES.unsafePath);
-    if (!route) return answerWith(exchange, PAGES.noRoute);
+    if (route === 'unsafe') return respondWith(exchange, PAGES.unsafePath);
+    if (!route) return respondWith(exchange, PAGES.noRoute);
     const switches = protocol !== undefined && isPassed(protocol);
     const { service } = this.#spec;
     const forwarding = new Forwarding(exchange, route, table, service, this.#limits, (problem) => {
@@ -251,7 +252,7 @@ export class HttpHandler implements ModeHandler {
   /** Waits for the last connection to close, within the limits of `drain`. */
   async #drainRequests({ ms, quietMs, retires }: Drain): Promise<void> {
     if (this.#connections.size === 0 || (ms <= 0 && !retires)) return;
-    const looking = this.#closeStill(retires ? STILL_MS : quietMs);
+    const looking = this.#closeIdle(retires ? STILL_MS : quietMs);
     await new Promise<void>((resolve) => {
       // Retiring connections that still move have no limit.
       const timer = retires ? undefined : setTimeout(resolve, ms);
@@ -264,7 +265,7 @@ export class HttpHandler implements ModeHandler {
   }
 
   /** Closes connections without a request, and those without bytes for `quietMs`, until the timer is cleared. */
-  #closeStill(quietMs: number | undefined): NodeJS.Timeout | undefined {
+  #closeIdle(quietMs: number | undefined): NodeJS.Timeout | undefined {
     if (quietMs === undefined) return undefined;
     const moved = new Map<Socket, { bytes: number; at: number }>();
     const look = (): void => {
@@ -279,11 +280,11 @@ export class HttpHandler implements ModeHandler {
         else if (performance.now() - last.at > quietMs) cut(socket);
       }
     };
-    return setInterval(look, Math.min(quietMs / 4, MAX_LOOK_MS));
+    return setInterval(look, Math.min(quietMs / 4, MAX_CHECK_MS));
   }
 }
 
-function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onAnswered: Client['onAnswered']): Client {
+function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onResponse: Client['onResponse']): Client {
   const address = remote.address.replace(/^::ffff:(?=\d+\.)/i, '');
   // For server-side sockets, Node provides the name only in this property.
   const { servername } = socket as { servername?: string | false | null };
@@ -292,7 +293,7 @@ function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onAnswered: Client
     network: networkOf(address),
     forwardedFor: isIPv6(address) ? `"[${address}]"` : address,
     hostname: servername || '',
-    onAnswered,
+    onResponse,
   };
 }
 
@@ -305,8 +306,8 @@ function isHost(authority: string, hostname: string): boolean {
 
 /** `OPTIONS *` refers to the whole server, which is Portal. */
 function answerAsterisk(exchange: Exchange): void {
-  exchange.onOwnAnswer?.({ code: 'options', title: 'OPTIONS for the whole server' });
-  answer(exchange, 204, 'No Content', ['Cache-Control', 'no-store'], '');
+  exchange.onOwnResponse?.({ code: 'options', title: 'OPTIONS for the whole server' });
+  respond(exchange, 204, 'No Content', ['Cache-Control', 'no-store'], '');
 }
 
 function keyOf(target: Target, { targetTls }: ServiceSpec): string {

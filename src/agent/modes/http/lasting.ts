@@ -28,8 +28,8 @@ export class Lasting {
   }
 
   /**
-   * The target is no longer in use. Event streams end, because their clients reconnect. Upgraded connections live for at most
-   * `ms` after the first call.
+   * The target is no longer in use. Ends event streams, because their clients reconnect. Upgraded connections stay
+   * open for at most `ms` after the first call.
    */
   retire(ms: number): void {
     this.#retired = { at: this.#retired?.at ?? performance.now(), ms };

@@ -26,9 +26,12 @@ export interface HttpLimits {
   readonly bodyMs: number;
   /** Timeout for a visitor that reads none of an available response. */
   readonly sendMs: number;
-  /** Concurrent requests at one target. At the limit, the network with most of them loses one, and other requests get 503. */
+  /**
+   * Concurrent requests at one target. At the limit, the network with the most requests loses one, and further
+   * requests get 503.
+   */
   readonly maxAtTarget: number;
-  /** How long input after the end of the response is read and dropped. */
+  /** How long to read and drop input after the end of the response. */
   readonly lingerMs: number;
 }
 
@@ -64,7 +67,10 @@ export function isTooLarge(headers: readonly string[], target: string, limits: H
   return headers.length / 2 - Math.max(0, cookies - 1) > limits.maxHeaders || bytes >= limits.maxHeadBytes;
 }
 
-/** HTTP/2 accepts this factor more, so that a head beyond the limits gets a response. nghttp2 itself would only reset. */
+/**
+ * HTTP/2 accepts heads larger by this factor, so that Portal can respond to a head over the limits. nghttp2 itself
+ * would only reset the stream.
+ */
 const LENIENCY = 4;
 
 /** Settings for both sides of HTTP/2. */

@@ -25,7 +25,7 @@ export function isWellFormed(target: string): boolean {
  * The path as the most lenient target interprets it. The path itself if there is only one interpretation, and undefined if a
  * target would go up from it.
  */
-export function readGenerously(path: string): string | undefined {
+export function readLeniently(path: string): string | undefined {
   if (!AMBIGUOUS.test(path)) return path;
   const read = path
     .replace(/%[0-9a-fA-F]{2}/g, (code) => String.fromCharCode(Number.parseInt(code.slice(1), 16)))

@@ -2,7 +2,7 @@ import { withoutSession } from '../../access/sessions.js';
 import { CONNECTION_HEADERS, FRAMING_HEADERS } from '../../../net/http-headers.js';
 import type { Exchange, Headers } from './exchange.js';
 import { underAlias } from './alias.js';
-import { isNotVisitors } from './not-visitors.js';
+import { isForbiddenField } from './forbidden-fields.js';
 import type { Route } from './routes.js';
 
 /** Builds the request that the target gets. */
@@ -30,7 +30,7 @@ const enum Field {
   Trailer,
 }
 
-/** The class of each field, by name as received. Few notations occur, so they are cached. */
+/** Caches the class of each field by its name as received, because few spellings occur. */
 const FIELDS = new Map<string, Field>();
 const MAX_REMEMBERED = 2_000;
 
@@ -49,7 +49,7 @@ function classify(name: string): Field {
   if (name === 'content-length') return Field.Length;
   if (name === 'trailer') return Field.Trailer;
   if (name === 'host' || name === 'expect' || CONNECTION_HEADERS.has(name)) return Field.Drop;
-  return isNotVisitors(name) ? Field.Drop : Field.Pass;
+  return isForbiddenField(name) ? Field.Drop : Field.Pass;
 }
 
 /** The request target to send: the visitor's bytes without the route's prefix. */
@@ -130,7 +130,7 @@ export function requestTrailers({ exchange, route }: Asked): Headers {
 }
 
 /** The trailers that the visitor gets. */
-export function answerTrailers(trailers: Headers): Headers {
+export function responseTrailers(trailers: Headers): Headers {
   return trailersWhere(trailers, (name) => {
     const lower = name.toLowerCase();
     return !CONNECTION_HEADERS.has(lower) && !FRAMING_HEADERS.has(lower);

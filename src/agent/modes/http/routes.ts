@@ -1,6 +1,6 @@
 import { formatTarget, isThisMachine, type Target } from '../../../net/target.js';
 import type { RouteSpec, ServiceSpec } from '../../spec.js';
-import { pathOf, readGenerously } from './paths.js';
+import { pathOf, readLeniently } from './paths.js';
 import type { Upstream } from './upstream.js';
 
 /** One route, prepared for use by each request. */
@@ -65,7 +65,7 @@ export class RouteTable {
   find(target: string): Route | 'unsafe' | undefined {
     const path = pathOf(target);
     const route = this.#longest(path);
-    const generous = readGenerously(path);
+    const generous = readLeniently(path);
     if (generous === path) return route;
     return generous !== undefined && this.#longest(generous) === route ? route : 'unsafe';
   }

@@ -1,12 +1,12 @@
 import { systemCode } from '../../../lib/errors.js';
-import { isSettings } from '../../h2-words.js';
+import { isSettings } from '../../h2-frames.js';
 
 /** Limit of a request body that is kept for a second attempt. */
 const MAX_BYTES = 64 * 1024;
 
 /**
- * The part of a request's body that the target was sent, kept until it answers. If it proves that it did not process the
- * request, the body is sent again.
+ * The part of a request's body that the target was sent, kept until the target responds. The body is sent again if
+ * the target proves that it did not process the request.
  */
 export class SentBody {
   readonly #chunks: Buffer[] = [];

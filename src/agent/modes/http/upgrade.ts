@@ -19,8 +19,8 @@ export function isPassed(protocol: string): boolean {
 }
 
 /**
- * A request to switch protocols, mostly to WebSocket. If the target agrees, its bytes and the visitor's are joined. Any other
- * response is an ordinary one.
+ * A request to switch protocols, mostly to WebSocket. If the target agrees, joins its connection with the visitor's.
+ * Forwards any other response as usual.
  */
 export async function upgrade(
   forwarding: Forwarding,

@@ -8,7 +8,7 @@ import { hasContentLength, requestTrailers, upstreamHeaders, upstreamTarget } fr
 import { followingH1, lastsUntilClose } from './response.js';
 import { isFromH2, SentBody } from './sent-body.js';
 
-/** A connection is not reused after this time, because a request with a body cannot be sent twice. */
+/** A connection that was idle for longer is not reused, because a request with a body cannot be sent twice. */
 const REUSE_MS = 1_000;
 
 /**
@@ -99,7 +99,7 @@ export function listen(
   forwarding.exchange.body?.once('end', () => silent.refresh());
   request.once('close', () => {
     clearTimeout(silent);
-    // Also without an error: Node closes a connection that gets an unrequested switch of protocols.
+    // Also without an error: Node closes a connection that switches protocols without being asked.
     if (!answered) forwarding.fail(new UpstreamError('the connection closed without a response'));
   });
   request.on('continue', () => forwarding.inform(100, []));

@@ -21,7 +21,7 @@ export class PlainRequests {
 
   constructor(dial: Dial, limits: HttpLimits, onNotH1: (forwarding: Forwarding, error: unknown) => void) {
     this.#onNotH1 = onNotH1;
-    // The name is a placeholder: `connect` goes to the target, and the headers contain Host.
+    // The name is a placeholder: `connect` goes to the target, and the header fields contain Host.
     this.#pool = new Pool('http://target', {
       connections: limits.maxAtTarget,
       pipelining: 1,
@@ -158,7 +158,7 @@ export function isIdempotent(method: string): boolean {
   );
 }
 
-/** The target closed a connection that had answered before, just as this request was sent on it. */
+/** The target closed a connection that had carried a response before, just as this request was sent on it. */
 function wasStale(error: Error & { stale?: boolean; socket?: { bytesRead?: number } }): boolean {
   const code = systemCode(error);
   if (code === 'UND_ERR_SOCKET') return (error.socket?.bytesRead ?? 0) > 0;
@@ -190,7 +190,7 @@ function endOnceRead(socket: Socket): void {
   };
 }
 
-/** The system's errors do not say what happened on the connection before. */
+/** System errors do not say what happened on the connection before. */
 function noteFailure(socket: Socket): void {
   socket.prependListener('error', (error: NodeJS.ErrnoException & { stale?: boolean }) => {
     error.stale = socket.bytesRead > 0;

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { asPortalError } from '../../../lib/errors.js';
 import { FairPlaces } from '../../../lib/fair-places.js';
 import type { Target } from '../../../net/target.js';
-import { isHttp, type Speaks, type TargetProtocols } from '../../speaks.js';
+import { isHttp, type Speaks, type TargetProtocols } from '../../target-protocols.js';
 import type { TargetTls } from '../../spec.js';
 import { connectTarget } from '../../upstream.js';
 import type { HttpLimits } from './limits.js';
@@ -36,7 +36,7 @@ export class Upstream {
   readonly #h2: H2Requests;
   readonly #places: FairPlaces<Forwarding>;
   readonly lasting = new Lasting();
-  readonly #doubted = new WeakSet<Forwarding>();
+  readonly #rechecked = new WeakSet<Forwarding>();
   #closing = false;
 
   constructor(target: Target, tls: TargetTls, limits: HttpLimits, protocols: Protocols) {
@@ -48,7 +48,7 @@ export class Upstream {
       // Behind a proxy that hides their addresses, or a chain, all visitors share one address. Then each connection gets a
       // part of that address's share.
       partOf: ({ exchange }) => exchange.client,
-      givesWay: (forwarding) => forwarding.keepsWaiting,
+      givesWay: (forwarding) => forwarding.delaysTarget,
     });
     this.dial = (alpn) => this.#dial(tls, alpn);
     this.#plain = new PlainRequests(
@@ -82,7 +82,7 @@ export class Upstream {
 
   #sendAs(speaks: Speaks | undefined, forwarding: Forwarding): void {
     const { headers } = forwarding.exchange;
-    if (!isHttp(speaks)) forwarding.onAnswered = () => this.#protocols.answered(this.#target);
+    if (!isHttp(speaks)) forwarding.onResponse = () => this.#protocols.answered(this.#target);
     if (speaks === 'h2' || (speaks === 'both' && isGrpc(headers))) this.#h2.send(forwarding);
     else if (isBodiless(forwarding.exchange)) this.#plain.send(forwarding);
     else this.#body.send(forwarding);
@@ -141,9 +141,9 @@ export class Upstream {
 
   /** The target no longer accepts HTTP/2, and nothing of the request was sent. Returns whether the request continues. */
   #notH2(forwarding: Forwarding): boolean {
-    // A target that was probed a moment ago has hardly changed.
-    if (this.#doubted.has(forwarding) || forwarding.sent) return false;
-    this.#doubted.add(forwarding);
+    // The target was probed a moment ago and has hardly changed since.
+    if (this.#rechecked.has(forwarding) || forwarding.sent) return false;
+    this.#rechecked.add(forwarding);
     this.#protocols.forget(this.#target);
     void this.#learnFirst(forwarding);
     return true;

@@ -2,14 +2,14 @@
 const MAX_BYTES = 8_192;
 
 /** The relay's response to the upgrade of a data connection. */
-export type UpgradeAnswer =
+export type UpgradeResponse =
   | { readonly kind: 'need' }
   | { readonly kind: 'refused'; readonly status: number | undefined }
   /** `rest` already belongs to the data connection. */
   | { readonly kind: 'upgraded'; readonly rest: Buffer };
 
 /** Parses the response from all `bytes` so far. */
-export function readUpgradeAnswer(bytes: Buffer): UpgradeAnswer {
+export function readUpgradeResponse(bytes: Buffer): UpgradeResponse {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0 && bytes.length <= MAX_BYTES) return { kind: 'need' };
   const [, text] = /^HTTP\/1\.1 (\d{3})[ \r]/.exec(bytes.toString('latin1', 0, MAX_BYTES)) ?? [];

@@ -1,11 +1,11 @@
 import { PIN_HEADER } from '../../access/pin-page.js';
 
 /**
- * Request header fields that visitors may never send, because some targets trust them: proxies set them, or they replace a
- * decision of Portal. A route may set any of them.
+ * Request header fields that visitors may never send, because some targets trust them: proxies set them, or they
+ * override a decision of Portal. A route may set any of them.
  */
 
-/** Names that every program reads alike. nginx forwards no others either. */
+/** Names that every program reads in the same way. nginx also forwards only these. */
 const PLAIN_NAME = /^[a-z0-9-]+$/;
 
 const NAMES = new Set([
@@ -112,6 +112,6 @@ const PREFIXES = [
  * `name` in lower case. Names with `_` or another sign are always dropped: behind CGI and WSGI, `X_Auth` and `X-Auth` are the
  * same, and `SCRIPT_NAME` is the start of the path.
  */
-export function isNotVisitors(name: string): boolean {
+export function isForbiddenField(name: string): boolean {
   return !PLAIN_NAME.test(name) || NAMES.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix));
 }

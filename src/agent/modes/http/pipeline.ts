@@ -12,7 +12,7 @@ interface Turn {
  * HTTP/1.1 lets visitors pipeline requests. Node delivers all of them at once, but their order may matter (RFC 9112, section
  * 9.3.2), and one connection must not occupy everything.
  */
-export class Turns {
+export class Pipeline {
   readonly #max: number;
   readonly #turns = new WeakMap<Socket, Turn>();
 

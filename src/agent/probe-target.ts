@@ -3,7 +3,7 @@ import { PortalError, systemCode } from '../lib/errors.js';
 import { deadline } from '../lib/wait.js';
 import { endedUnannounced } from '../net/close-notify.js';
 import { formatTarget, type Target } from '../net/target.js';
-import { GOODBYE, isSettings, PREFACE } from './h2-words.js';
+import { CLIENT_GOAWAY, isSettings, PREFACE } from './h2-frames.js';
 import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
 
 /**
@@ -12,7 +12,7 @@ import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
  */
 
 /**
- * Which versions of HTTP a target accepts: h1, h2 or both. Only `askForHttp` returns the other values: `other` answered in
+ * Which versions of HTTP a target accepts: h1, h2 or both. Only `probeHttp` returns the other values: `other` answered in
  * another protocol, `closes` closed the connection after the probe, `silent` did neither in time.
  */
 export type Speaks = 'h1' | 'h2' | 'both' | 'other' | 'closes' | 'silent';
@@ -41,7 +41,7 @@ export function isHttp(speaks: Speaks | undefined): boolean {
 }
 
 /** Asks an HTTP server for its versions. A target that is not HTTP counts as HTTP/1.1. Rejects if the target is down. */
-export async function askForHttp2(target: Target, upstream: UpstreamOptions): Promise<Answer> {
+export async function probeHttp2(target: Target, upstream: UpstreamOptions): Promise<Answer> {
   if (target.kind === 'tcp' && target.tls) {
     const agreed = await alpnWith(target, upstream, ['h2', 'http/1.1']);
     return sure(agreed === 'h2' ? await versionsOverTls(target, upstream) : 'h1');
@@ -53,7 +53,7 @@ export async function askForHttp2(target: Target, upstream: UpstreamOptions): Pr
 }
 
 /** Asks a target whether it speaks HTTP at all, and which versions. Rejects if the target is down. */
-export async function askForHttp(target: Target, upstream: UpstreamOptions): Promise<Answer> {
+export async function probeHttp(target: Target, upstream: UpstreamOptions): Promise<Answer> {
   if (target.kind === 'tcp' && target.tls) {
     const agreed = await alpnOrNone(target, upstream);
     if (agreed === 'h2') return sure(await versionsOverTls(target, upstream));
@@ -73,7 +73,7 @@ export async function askForHttp(target: Target, upstream: UpstreamOptions): Pro
  * Requests a response after which an HTTP server behind TLS closes the connection. Resolves with whether the server announces
  * the close with close_notify. Undefined if it does not close in time. Rejects if the target is down.
  */
-export async function askForEnd(target: Target, upstream: UpstreamOptions): Promise<boolean | undefined> {
+export async function probeClose(target: Target, upstream: UpstreamOptions): Promise<boolean | undefined> {
   const socket = await connectTarget(target, { ...upstream, alpn: ['http/1.1'] });
   try {
     return await new Promise<boolean | undefined>((resolve) => {
@@ -125,9 +125,9 @@ async function alpnWith(
 }
 
 /**
- * The first nine bytes (or fewer) that the target sends without being asked within `greetingMs`, or else in answer to `words`.
- * Undefined if it sends nothing. Rejects with `target_down` if it closes before anything was sent to it, as a forwarder
- * (docker, ssh -L) does while the service behind it is down.
+ * The first nine bytes (or fewer) that the target sends: unasked within `greetingMs`, otherwise in response to
+ * `words`. Undefined if it sends nothing. Rejects with `target_down` if it closes before anything was sent to it, as
+ * a forwarder (docker, ssh -L) does while the service behind it is down.
  */
 async function say(
   target: Target,
@@ -142,8 +142,8 @@ async function say(
     throw new PortalError('target_down', `${formatTarget(target)} closed the connection immediately`);
   }
   const heard = greeting ?? (await firstBytes(socket, ANSWER_MS, words));
-  if (isSettings(heard)) socket.end(GOODBYE);
-  // Later input is read and dropped, so that the target's own goodbye does not run into a reset.
+  if (isSettings(heard)) socket.end(CLIENT_GOAWAY);
+  // Read and drop later input: unread input would reset the connection before the target closes it in order.
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), ANSWER_MS).unref();
   socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(timer));
@@ -165,7 +165,7 @@ function firstBytes(socket: Socket, ms: number, words?: Buffer): Promise<Buffer 
       heard = Buffer.concat([heard, chunk]);
       if (heard.length >= 9) finish();
     };
-    // On a busy machine the answer may have arrived but not been read yet: that is not silence.
+    // `deadline` reads arrived input first: on a busy machine, a late read is not silence.
     const cancel = deadline(ms, finish);
     socket.on('data', onData).once('end', finish).once('close', finish);
     if (words) socket.write(words);

@@ -3,15 +3,15 @@
 const SETTINGS = 4;
 const GOAWAY = 7;
 const ACK = 1;
-/** No stream was processed, and there is no error. */
+/** GOAWAY: no stream was processed, and there is no error. */
 const goaway = Buffer.concat([frame(GOAWAY, 8), Buffer.alloc(8)]);
 
 /** The client's first bytes with prior knowledge: preface and empty SETTINGS (RFC 9113 §3.4). */
 export const PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(SETTINGS, 0)]);
 /** A client's last frames, so that the server logs no error. */
-export const GOODBYE = Buffer.concat([frame(SETTINGS, 0, ACK), goaway]);
-/** A server's first and last frames: the client may retry its requests on another connection. */
-export const COME_AGAIN = Buffer.concat([frame(SETTINGS, 0), goaway]);
+export const CLIENT_GOAWAY = Buffer.concat([frame(SETTINGS, 0, ACK), goaway]);
+/** A server's first and last frames. The client may retry its requests on another connection. */
+export const SERVER_GOAWAY = Buffer.concat([frame(SETTINGS, 0), goaway]);
 
 /** A server's connection starts with a SETTINGS frame on stream 0 without ACK (RFC 9113 §3.4). */
 export function isSettings(bytes: Buffer | undefined): boolean {

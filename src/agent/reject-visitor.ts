@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { endWith } from '../net/last-words.js';
 import { resetSocket } from '../net/reset.js';
 import { protocolOf } from './first-line.js';
-import { COME_AGAIN } from './h2-words.js';
+import { SERVER_GOAWAY } from './h2-frames.js';
 import { valuesOf } from './modes/http/exchange.js';
 import { changing, rawPage, type Page } from './pages.js';
 import { alpnOf } from './upstream.js';
@@ -13,7 +13,7 @@ const FIRST_BYTES_MS = 5_000;
 const LINGER_MS = 1_000;
 const MAX_HEAD_BYTES = 16 * 1024;
 
-/** The request of a visitor that Portal answers itself. */
+/** The request of a visitor to which Portal itself responds. */
 interface Asked {
   readonly method: string;
   readonly target: string;
@@ -23,20 +23,23 @@ interface Asked {
 }
 
 /**
- * Rejects a visitor: an HTTP client gets `page`, any other connection is closed. Takes ownership of the socket, whose TLS
- * this process terminated. `onAsked` gets each request that the page answers.
+ * Rejects a visitor: an HTTP client gets `page`, any other connection is reset. Takes ownership of the socket, whose
+ * TLS this process terminated. `onAsked` gets each request that the page answers.
  */
-export function turnAway(socket: Socket, page: Page, onAsked?: (asked: Asked) => void): void {
+export function rejectVisitor(socket: Socket, page: Page, onAsked?: (asked: Asked) => void): void {
   socket.on('error', () => undefined);
   if (alpnOf(socket) === 'h2') void overHttp2(socket as TLSSocket, page, onAsked);
   else overHttp1(socket, page, onAsked);
 }
 
-/** The visitor negotiated a protocol that the service no longer speaks. Takes ownership of the socket too. */
-export function sendAgain(socket: Socket, service: string): void {
-  if (alpnOf(socket) !== 'h2') return turnAway(socket, changing(service));
+/**
+ * Ends the connection of a visitor that negotiated a protocol that the service no longer uses, so that the visitor
+ * reconnects. Takes ownership of the socket.
+ */
+export function requestReconnect(socket: Socket, service: string): void {
+  if (alpnOf(socket) !== 'h2') return rejectVisitor(socket, changing(service));
   socket.on('error', () => undefined);
-  endWith(socket, COME_AGAIN, LINGER_MS);
+  endWith(socket, SERVER_GOAWAY, LINGER_MS);
 }
 
 function overHttp1(socket: Socket, page: Page, onAsked?: (asked: Asked) => void): void {
@@ -49,7 +52,7 @@ function overHttp1(socket: Socket, page: Page, onAsked?: (asked: Asked) => void)
     if (is !== 'http') return;
     const asked = askedIn(head);
     onAsked?.(asked);
-    // The page is sent on the first line. Where Accept has not arrived yet, it is the browsers' one.
+    // The first line is enough to respond. Until Accept has arrived, assume a browser.
     const isWhole = head.includes('\r\n\r\n');
     const accept = valuesOf(asked, 'accept') || (isWhole ? '' : undefined);
     finish(rawPage(page, { ...(accept !== undefined && { accept }), headOnly: asked.method === 'HEAD' }));
@@ -65,7 +68,7 @@ function overHttp1(socket: Socket, page: Page, onAsked?: (asked: Asked) => void)
   socket.on('data', onData);
 }
 
-/** As much as has arrived of a request's head, whose first line is whole. */
+/** The head of a request as far as it has arrived. Its first line is complete. */
 function askedIn(head: string): Asked {
   const [line = '', ...fields] = head.split('\r\n\r\n', 1)[0]!.split(/\r?\n/);
   const [method = '', target = '', version = ''] = line.split(' ');
@@ -84,18 +87,18 @@ function askedIn(head: string): Asked {
 
 /** Loaded on demand, because mode stream needs it only here. */
 async function overHttp2(socket: TLSSocket, page: Page, onAsked?: (asked: Asked) => void): Promise<void> {
-  const [{ serveH2 }, { answerWith }, { HTTP_LIMITS }] = await Promise.all([
+  const [{ serveH2 }, { respondWith }, { HTTP_LIMITS }] = await Promise.all([
     import('./modes/http/h2.js'),
-    import('./modes/http/own-answer.js'),
+    import('./modes/http/own-response.js'),
     import('./modes/http/limits.js'),
   ]);
   if (socket.destroyed) return;
-  const nobody = { address: '', network: '', forwardedFor: '', hostname: '' };
-  const session = serveH2(socket, nobody, {
+  const unknownClient = { address: '', network: '', forwardedFor: '', hostname: '' };
+  const session = serveH2(socket, unknownClient, {
     limits: { ...HTTP_LIMITS, keepAliveMs: FIRST_BYTES_MS, pingMs: FIRST_BYTES_MS },
     serve: (exchange) => {
       onAsked?.(exchange);
-      answerWith(exchange, page);
+      respondWith(exchange, page);
       session.close();
     },
   });

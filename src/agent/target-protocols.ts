@@ -1,7 +1,7 @@
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { formatTarget, type Target } from '../net/target.js';
-import { askForEnd, askForHttp, askForHttp2, isHttp, type Speaks } from './ask-target.js';
+import { probeClose, probeHttp, probeHttp2, isHttp, type Speaks } from './probe-target.js';
 import {
   KnownTargets,
   forgetShown,
@@ -14,16 +14,16 @@ import {
 } from './known-targets.js';
 import type { UpstreamOptions } from './upstream.js';
 
-export { isHttp, type Speaks } from './ask-target.js';
+export { isHttp, type Speaks } from './probe-target.js';
 
 /** Longest wait of a visitor for the protocol of a target that is back. */
 const MAX_PAUSE_MS = 5_000;
 /** After a clear answer, the target is not probed again for this long. */
-const SURE_MS = 10_000;
-/** The same for mode auto, where a doubt concerns how all visitors are served. */
-const SURE_OPEN_MS = 1_000;
+const RECHECK_MS = 10_000;
+/** The same for mode auto, where a recheck decides how all visitors are served. */
+const RECHECK_OPEN_MS = 1_000;
 /** Visitors can send invalid HTTP to an HTTP target at any rate. */
-const SURE_HTTP_MS = 5_000;
+const RECHECK_HTTP_MS = 5_000;
 
 /** Called for each connection to a target, with its error if it failed. */
 export type OnReached = (target: Target, failure?: PortalError) => void;
@@ -32,7 +32,7 @@ export type OnReached = (target: Target, failure?: PortalError) => void;
 const NO_COMMON_ALPN = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
 
 export interface Watch {
-  /** Whether a target may speak any protocol. Then it is only asked whether it speaks HTTP at all. */
+  /** Whether a target may use any protocol. Then the probe only detects whether it speaks HTTP at all. */
   readonly isOpen?: () => boolean;
   /** Called when what is known of a target may have changed. */
   readonly onChange?: () => void;
@@ -87,8 +87,8 @@ export class TargetProtocols {
   }
 
   /**
-   * The same for a request that cannot be sent twice: it ignores the pause between probes. Throws `target_down` or what else
-   * keeps the target from answering.
+   * The same for a request that cannot be sent twice: it ignores the pause between probes. Throws `target_down` or
+   * another error that keeps the target from responding.
    */
   async learnNow(target: Target): Promise<Speaks> {
     const entry = this.#entry(target);
@@ -117,7 +117,7 @@ export class TargetProtocols {
     if (failure.code === 'target_down') this.forget(target);
   }
 
-  /** The target did not answer a visitor: it may be another program when it is back. */
+  /** The target did not respond to a visitor. It may be another program when it is back. */
   forget(target: Target): void {
     forgetShown(this.#entry(target));
   }
@@ -126,12 +126,12 @@ export class TargetProtocols {
    * The target behaved differently from what is known, so it is probed again, at a limited rate. Resolves once that is done,
    * within the timeouts of `learn`.
    */
-  async doubt(target: Target): Promise<void> {
+  async recheck(target: Target): Promise<void> {
     const entry = this.#entry(target);
     if (entry.speaks) await this.#ask(target, entry, true);
   }
 
-  /** The target answered a visitor's request in HTTP, whatever the probe said. */
+  /** The target responded to a visitor's request in HTTP, whatever the probe found. */
   answered(target: Target): void {
     const entry = this.#entry(target);
     if (!this.#watch.isOpen?.() || isHttp(entry.speaks) || entry.isHttp) return;
@@ -157,19 +157,19 @@ export class TargetProtocols {
    */
   announcesEnd(target: Target): Promise<boolean | undefined> {
     const entry = this.#entry(target);
-    entry.announcesEnd ??= this.#askForEnd(target, entry);
+    entry.announcesEnd ??= this.#probeClose(target, entry);
     return entry.announcesEnd;
   }
 
-  async #askForEnd(target: Target, entry: KnownTarget): Promise<boolean | undefined> {
-    const announces = await askForEnd(target, this.#upstream()).catch(() => undefined);
+  async #probeClose(target: Target, entry: KnownTarget): Promise<boolean | undefined> {
+    const announces = await probeClose(target, this.#upstream()).catch(() => undefined);
     if (announces === undefined) delete entry.announcesEnd;
     this.#log.debug({ target: formatTarget(target), announces }, 'detected how the target ends a connection');
     return announces;
   }
 
   /** Milliseconds until `learn` may probe `target` again. */
-  restMs(target: Target): number {
+  untilProbeMs(target: Target): number {
     return Math.max(0, this.#entry(target).notBefore - performance.now());
   }
 
@@ -195,7 +195,7 @@ export class TargetProtocols {
     const held = this.#held.get(name);
     if (held) return held.entry;
     if (this.#isClosed) return unknownTarget();
-    // Probed or reached in another way, the same target may behave differently.
+    // The key contains how the target is probed and reached, because that may change its behaviour.
     const key = `${name} ${JSON.stringify([this.#watch.isOpen?.() ?? false, this.#upstream()])}`;
     const entry = this.#known.follow(key, this.#changed);
     this.#held.set(name, { key, entry });
@@ -208,27 +208,30 @@ export class TargetProtocols {
     this.#known.release(key, this.#changed);
   }
 
-  #ask(target: Target, entry: KnownTarget, isDoubted = false): Promise<void> {
+  #ask(target: Target, entry: KnownTarget, isRecheck = false): Promise<void> {
     if (entry.asking) return entry.asking;
     if (entry.notBefore > performance.now()) return Promise.resolve();
-    entry.asking = this.#find(target, entry, isDoubted).finally(() => delete entry.asking);
+    entry.asking = this.#find(target, entry, isRecheck).finally(() => delete entry.asking);
     return entry.asking;
   }
 
-  async #find(target: Target, entry: KnownTarget, isDoubted: boolean): Promise<void> {
+  async #find(target: Target, entry: KnownTarget, isRecheck: boolean): Promise<void> {
     const name = formatTarget(target);
     try {
-      const isAnything = this.#watch.isOpen?.() && (isDoubted || !entry.isHttp);
-      const answer = await (isAnything ? askForHttp : askForHttp2)(target, this.#upstream());
+      const isAnything = this.#watch.isOpen?.() && (isRecheck || !entry.isHttp);
+      const answer = await (isAnything ? probeHttp : probeHttp2)(target, this.#upstream());
       const { speaks, isSure } = answer;
       delete entry.failure;
       this.#watch.onReached?.(target);
       // Only a clear answer replaces a known protocol.
-      const stays = isDoubted && !isSure && this.isHttp(target) === true;
+      const stays = isRecheck && !isSure && this.isHttp(target) === true;
       if (!stays) entry.speaks = speaks;
       if (speaks === 'other') delete entry.isHttp;
       if (isSure || stays)
-        Object.assign(entry, { notBefore: performance.now() + this.#sureMs(target), pauseMs: MIN_PAUSE_MS });
+        Object.assign(entry, {
+          notBefore: performance.now() + this.#recheckMs(target),
+          pauseMs: MIN_PAUSE_MS,
+        });
       else pause(entry);
       this.#log.debug({ target: name, speaks, isSure }, 'detected the protocol of the target');
     } catch (error) {
@@ -245,9 +248,9 @@ export class TargetProtocols {
   }
 
   /** Milliseconds during which a known target is not probed again. */
-  #sureMs(target: Target): number {
-    if (!this.#watch.isOpen?.()) return SURE_MS;
-    return this.isHttp(target) === true ? SURE_HTTP_MS : SURE_OPEN_MS;
+  #recheckMs(target: Target): number {
+    if (!this.#watch.isOpen?.()) return RECHECK_MS;
+    return this.isHttp(target) === true ? RECHECK_HTTP_MS : RECHECK_OPEN_MS;
   }
 }
 

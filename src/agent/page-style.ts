@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** The one look of the pages that Portal itself sends: nothing loaded, small, light and dark. Those that reload have a script. */
+/**
+ * The style of the pages that Portal itself sends: nothing to load, small, light and dark. Pages that reload have a
+ * script.
+ */
 
 interface PageText {
   /** Above the title: the status and its name. */
@@ -21,8 +24,8 @@ export const contentPolicy = (formAction: "'self'" | "'none'", reloads = false):
   `default-src 'none'; style-src 'unsafe-inline'; ${reloads ? `script-src '${RELOAD_HASH}'; ` : ''}form-action ${formAction}; base-uri 'none'`;
 
 /**
- * Reloads the page while it is visible, after 3, 5, 10, then 30 seconds. The count survives reloads in the tab's storage, for a
- * minute. `replace` makes the page its own referrer, by which the inspector knows a reload.
+ * Reloads the page while it is visible, after 3, 5, 10, then 30 seconds. The tab's storage keeps the count for a
+ * minute. `replace` makes the page its own referrer, by which the inspector detects a reload.
  */
 const RELOAD = `(()=>{
 const key='portal-reloads',first=+document.documentElement.dataset.wait
