@@ -68,9 +68,8 @@ async function upgrade({
     await within(answered, LIMITS.requestMs, 'a data connection', signal);
     return socket;
   } catch (error) {
-    // The relay may already have joined a visitor to this connection. Waits a turn, because a reset inside a TLS
-    // socket's own event crashes node.
-    setImmediate(() => resetSocket(socket));
+    // The relay may already have joined a visitor to this connection.
+    resetSocket(socket);
     throw error;
   }
 }

@@ -8,14 +8,29 @@ export function resetSocket(socket: Socket): void {
   // socket open (libuv: uv_tcp_close_reset during uv_shutdown is EINVAL).
   const ending = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
   if (ending || socket.connecting) return void socket.destroy();
-  if (!(socket instanceof TLSSocket)) return void socket.resetAndDestroy();
-  // A TLSSocket cannot send RST, and node's TLS treats a destroyed one like an orderly end, with or without close_notify.
-  // Only the lowest socket can reset. Node closes the TLS layers between: if the socket below a TLSSocket is destroyed
-  // first, the TLSSocket waits for its close event forever.
-  let lowest: Socket = socket;
+  // A TLSSocket cannot send RST: only the lowest socket can. Node closes layers of TLS from the top, and each closes the
+  // one below. If the lowest closes first, the others may never close, and Node crashes in the turn of a handshake's end.
+  const lowest = lowestOf(socket);
+  if (lowest !== socket) resetWhenDestroyed(lowest);
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
+function lowestOf(socket: Socket): Socket {
+  let lowest = socket;
   for (let below = socketBelow(lowest); below; below = socketBelow(lowest)) lowest = below;
-  if (lowest !== socket) resetSocket(lowest);
-  socket.destroy();
+  return lowest;
+}
+
+/** Makes the next `destroy()` of this socket a reset. */
+function resetWhenDestroyed(socket: Socket): void {
+  const destroy = socket.destroy.bind(socket);
+  socket.destroy = (error) => {
+    socket.destroy = destroy;
+    if (error) return destroy(error);
+    resetSocket(socket);
+    return socket;
+  };
 }
 
 /**
