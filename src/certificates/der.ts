@@ -1,4 +1,4 @@
-/** Writing DER (X.690), and as much reading as finding the parts of a certificate needs. */
+/** Writes DER (X.690), and reads as much of it as finding the parts of a certificate needs. */
 
 export const TAG = {
   boolean: 0x01,

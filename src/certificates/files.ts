@@ -15,7 +15,7 @@ export interface CertificateFiles {
 }
 
 /** Interval of polling. Polling also notices when a symbolic link in the path changes. */
-const LOOK_MS = 2_000;
+const CHECK_MS = 2_000;
 
 /**
  * Reads and checks a certificate for `hostname`. Throws `certificate_unavailable` with the reason if it does not fit.
@@ -60,7 +60,7 @@ export function watchCertificateFiles(
   const look = (now: { mtimeMs: number; ino: number }, before: { mtimeMs: number; ino: number }): void => {
     if (now.mtimeMs !== before.mtimeMs || now.ino !== before.ino) onChange();
   };
-  for (const file of [certFile, keyFile]) watchFile(file, { interval: LOOK_MS, persistent: false }, look);
+  for (const file of [certFile, keyFile]) watchFile(file, { interval: CHECK_MS, persistent: false }, look);
   return () => {
     for (const file of [certFile, keyFile]) unwatchFile(file, look);
   };

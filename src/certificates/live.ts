@@ -23,7 +23,7 @@ export interface LiveCertificateOptions {
 }
 
 /** How often to check whether the local CA must issue a new certificate. */
-const LOOK_MS = 12 * 3_600_000;
+const CHECK_MS = 12 * 3_600_000;
 
 /** The current certificate of one hostname. Follows its source and changes of the source. */
 export class LiveCertificate {
@@ -34,7 +34,7 @@ export class LiveCertificate {
   #serving: ServingCertificate | undefined;
   #unwatch: (() => void) | undefined;
   #hold: Hold | undefined;
-  readonly #looking: NodeJS.Timeout;
+  readonly #checking: NodeJS.Timeout;
 
   constructor(options: LiveCertificateOptions) {
     this.hostname = options.hostname;
@@ -42,9 +42,9 @@ export class LiveCertificate {
     this.#tls = options.tls;
     this.#watch();
     // The local CA's certificates are valid for over a year, but a process can run longer.
-    this.#looking = setInterval(() => {
+    this.#checking = setInterval(() => {
       if (this.#serving && this.#tls.source === 'local') void this.#renew();
-    }, LOOK_MS).unref();
+    }, CHECK_MS).unref();
   }
 
   /**
@@ -77,7 +77,7 @@ export class LiveCertificate {
 
   close(): void {
     this.#stop.abort();
-    clearInterval(this.#looking);
+    clearInterval(this.#checking);
     this.#unwatch?.();
     this.#hold?.release();
   }

@@ -113,7 +113,7 @@ async function openCertificate(
     }
     found = await readCertificate(file); // another process created it first
   }
-  const reason = whyUnfit(found, key, now);
+  const reason = whyUnusable(found, key, now);
   if (found instanceof X509Certificate && reason === undefined) return found;
   const fresh = await makeCaCertificate(key, now);
   await replaceFile(file, fresh, CA_CERTIFICATE_MODE);
@@ -141,8 +141,8 @@ async function readCertificate(file: string): Promise<Found> {
   }
 }
 
-/** What is wrong with a CA certificate; completes "its certificate …". */
-function whyUnfit(found: Found, key: KeyObject, now: Date): string | undefined {
+/** Why a CA certificate cannot be used; completes "its certificate …". */
+function whyUnusable(found: Found, key: KeyObject, now: Date): string | undefined {
   if (!(found instanceof X509Certificate)) return 'was invalid';
   if (!found.ca || !found.checkPrivateKey(key)) return 'did not belong to its key';
   const leftMs = Date.parse(found.validTo) - now.getTime();

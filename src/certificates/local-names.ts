@@ -15,10 +15,10 @@ export function covers(hostname: string): boolean {
 }
 
 /**
- * The same as `covers`, for every verifier to hold the CA to: the DER of its name constraints.
+ * The same names as `covers`, as the DER of name constraints, so that every verifier enforces them.
  *
- * NameConstraints ::= SEQUENCE { permittedSubtrees [0] SEQUENCE OF GeneralSubtree }, GeneralSubtree ::=
- * SEQUENCE { base GeneralName }. DNS names are [2] IA5String; addresses are [7] OCTET STRING, address and mask.
+ * NameConstraints ::= SEQUENCE { permittedSubtrees [0] SEQUENCE OF GeneralSubtree }, GeneralSubtree ::= SEQUENCE {
+ * base GeneralName }. DNS names are [2] IA5String; addresses are [7] OCTET STRING, address and mask.
  */
 export function nameConstraints(): Buffer {
   const loopback4 = Buffer.from([127, 0, 0, 0, 255, 0, 0, 0]);

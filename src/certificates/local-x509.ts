@@ -47,7 +47,7 @@ const OID_EXTENDED_KEY_USAGE = '2.5.29.37';
 /** Version 3, as the version field encodes it. */
 const X509_V3 = 2;
 
-/** Takes 150 ms to load, so only to make a CA. */
+/** Loaded only to create a CA, because loading takes 150 ms. */
 const x509 = () => import('@peculiar/x509');
 
 const generateP256 = promisify(generateKeyPair);
@@ -84,7 +84,7 @@ export async function makeCaCertificate(key: KeyObject, now: Date): Promise<stri
 }
 
 /**
- * Prepares what is the same for every leaf of a CA. A leaf has a fixed structure, so it is written directly as DER: loading
+ * Prepares what every leaf of a CA shares. A leaf has a fixed structure, so the code writes its DER directly: loading
  * and running a library for it took a large part of the time of `portal up`.
  */
 export function createIssuer(key: KeyObject, ca: X509Certificate): Issuer {
@@ -137,7 +137,7 @@ export function createIssuer(key: KeyObject, ca: X509Certificate): Issuer {
   };
 }
 
-/** The subject of a certificate as it is written there: issuers are compared byte by byte. */
+/** The subject of a certificate, byte for byte: verifiers compare it with the issuer of a leaf in that form. */
 function subjectOf(certificate: X509Certificate): Buffer {
   const [unsigned] = valuesIn(certificate.raw);
   // After the version, serial number, algorithm, issuer and validity (RFC 5280 §4.1).

@@ -21,8 +21,8 @@ const arithmetic: { multiply: (this: secp.Point, n: bigint, safe?: boolean) => s
 const { multiply } = arithmetic;
 
 /**
- * Multiples of the base point come from OpenSSL: in constant time, and without the table of them that the library makes at
- * first use, which took a tenth of the time of `portal up`. An OpenSSL built without this curve leaves them to the library.
+ * OpenSSL multiplies the base point: in constant time, and without the table that the library builds at first use,
+ * which took a tenth of the time of `portal up`. If OpenSSL lacks this curve, the library does it.
  */
 if (getCurves().includes('secp256k1'))
   arithmetic.multiply = function (n, safe) {
@@ -136,7 +136,7 @@ export function checksumAddress(address: string): string {
   return checksummed(address);
 }
 
-/** An address is the last 20 bytes of the hash of the point, without its 0x04 prefix. */
+/** An address is the last 20 bytes of the hash of the point, without the prefix 0x04. */
 function addressOf(uncompressed: Uint8Array): string {
   return checksumAddress(toHex(keccak256(uncompressed.subarray(1)).subarray(-20)));
 }

@@ -267,7 +267,7 @@ export const ERRORS = {
     exit: 1,
     wire: true,
   },
-  // --- answers of a relay on the control channel
+  // --- errors that a relay sends on the control channel
   name_taken: {
     title: 'Another identity or agent uses this name now',
     remedy: 'Choose another `name` for the service, or use the identity that has the name.',

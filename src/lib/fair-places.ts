@@ -3,9 +3,9 @@ import { Groups, type Place } from './groups.js';
 export type { Place } from './groups.js';
 
 /**
- * A limited number of places that clients share. While places are free, any client gets one. When all are in use, a newcomer
- * replaces one of the group with the most, if its own group has fewer. So no group can block the others, and a single group
- * may use all places. A group is usually a network.
+ * A limited number of places that clients share. While places are free, any client gets one. When all are in use, a
+ * new client replaces one of the group with the most places, if its own group has fewer. So no group can block the
+ * others, and a single group may use all places. A group is usually a network.
  */
 
 export interface FairPlacesOptions<T> {
@@ -15,7 +15,7 @@ export interface FairPlacesOptions<T> {
   readonly drop: (holder: T) => void;
   /** Parts of a group share its places in the same way, for example connections of one address. */
   readonly partOf?: (holder: T) => unknown;
-  /** Whether a holder makes room first in its part. Otherwise the oldest does. */
+  /** Whether a holder makes room before others of its part. Otherwise the oldest makes room. */
   readonly givesWay?: (holder: T) => boolean;
 }
 
@@ -31,7 +31,7 @@ export class FairPlaces<T> {
     return this.#groups.size;
   }
 
-  /** A free place for `holder`, or that of another; undefined if its group gets no place. */
+  /** A free place for `holder`, or the place of another holder. Undefined if its group gets no place. */
   enter(holder: T, key: string): Place<T> | undefined {
     const { max, drop } = this.#options;
     if (max > 0 && this.size >= max) {

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 
 let root: string | undefined;
 
-/** Sets the folder of the package's files, for an executable that brings them along. */
+/** Sets the folder of the package's files, for an executable that contains them. */
 export function useFilesOf(folder: string): void {
   root = folder;
 }

@@ -34,7 +34,10 @@ export interface PageSources {
   readonly connect?: string;
 }
 
-/** Headers of every answer of a page's server. They forbid caching, framing, sniffing and loading from other origins. */
+/**
+ * Headers of every response of a page's server. They forbid caching, framing, sniffing and loading from other
+ * origins.
+ */
 export function pageHeaders({ img, connect }: PageSources = {}): Readonly<Record<string, string>> {
   const policy = [
     "default-src 'none'",

@@ -10,7 +10,7 @@ export interface Paths {
   readonly caDir: string;
   /** ACME accounts and certificates. */
   readonly acmeDir: string;
-  /** The last good copies of relay lists. */
+  /** The last valid copies of relay lists. */
   readonly registryDir: string;
   /** Requests recorded by the inspector, one folder per identity. */
   readonly historyDir: string;

@@ -23,13 +23,14 @@ const RETRY_MS = 25;
 const WAIT_MS = 3_000;
 /** How long to wait for all other writers together. */
 const MAX_WAIT_MS = 60_000;
-/** After this time, the process that started to write the small file must have ended. */
+/** A process that began to write this small file must have ended after this time. */
 const ABANDONED_MS = 10_000;
 
 /**
- * Replaces the text of `file` by the result of `change` in one step; `change` gets undefined if there is no file, and may
- * return undefined to leave it as it is. The new copy is also the lock, like git's `index.lock`: the process that creates it
- * may write, and the next one sees its result. A symbolic link stays one. Throws `state_unwritable`, or what `change` throws.
+ * Replaces the text of `file` by the result of `change` in one step; `change` gets undefined if there is no file, and
+ * may return undefined to keep the file unchanged. The new copy is also the lock, like git's `index.lock`: the
+ * process that creates it may write, and the next one sees its result. A symbolic link stays one. Throws
+ * `state_unwritable`, or the error of `change`.
  */
 export async function updateFile(
   file: string,
@@ -38,7 +39,7 @@ export async function updateFile(
 ): Promise<void> {
   const target = await behindLinks(file);
   const copy = `${target}.new`;
-  // Time in which this process did not run does not count: the other may not have run either.
+  // Does not count time in which this process was suspended: the other writer may have been suspended too.
   const latest = attendedNow() + MAX_WAIT_MS;
   let until = attendedNow() + waitMs;
   let writer: string | undefined;
@@ -94,7 +95,7 @@ async function attempt(
     throw unwritable(target, systemCode(error) ?? asPortalError(error).message, error);
   } finally {
     await handle.close();
-    // Once it is published, or another process took it, the name may belong to the next writer.
+    // After it is published, or another process removed it, the name may belong to the next writer.
     if (isOurs) await rm(copy, { force: true }).catch(() => undefined);
   }
 }

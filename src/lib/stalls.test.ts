@@ -10,9 +10,9 @@ function clockAt(): { clock: StallClock; after: (ms: number) => void } {
 describe('StallClock', () => {
   it('counts nothing while the checks are on time', () => {
     const { clock, after } = clockAt();
-    for (let look = 0; look < 20; look++) {
+    for (let tick = 0; tick < 20; tick++) {
       after(115);
-      clock.look();
+      clock.tick();
     }
     expect(clock.stalledMs).toBe(0);
   });
@@ -20,11 +20,11 @@ describe('StallClock', () => {
   it('adds up the delay of each check', () => {
     const { clock, after } = clockAt();
     after(1_100);
-    clock.look();
+    clock.tick();
     after(100);
-    clock.look();
+    clock.tick();
     after(300);
-    clock.look();
+    clock.tick();
     expect(clock.stalledMs).toBe(1_200);
   });
 
@@ -32,7 +32,7 @@ describe('StallClock', () => {
     const { clock, after } = clockAt();
     after(1_100);
     expect(clock.stalledMs).toBe(1_000);
-    clock.look();
+    clock.tick();
     expect(clock.stalledMs).toBe(1_000);
   });
 });

@@ -1,28 +1,28 @@
 /**
- * How long this process did not run: it was frozen, the machine was busy, or its own work took that long. It could not read
- * answers meanwhile, so timeouts must not count that time.
+ * How long this process did not run: it was frozen, the machine was busy, or its own work took that long. It could
+ * not read responses meanwhile, so timeouts must not count that time.
  */
 
-const LOOK_EVERY_MS = 100;
-/** A look later than this counts as delayed. */
+const TICK_MS = 100;
+/** A tick later than this counts as delayed. */
 const ON_TIME_MS = 20;
 
-/** Adds up how late each look is. */
+/** Adds up how late each tick is. */
 export class StallClock {
   readonly #now: () => number;
-  #lookedAt: number;
+  #checkedAt: number;
   #stalledMs = 0;
 
-  /** `now` is a clock that nobody sets, in milliseconds. */
+  /** `now` returns milliseconds of a monotonic clock. */
   constructor(now: () => number) {
     this.#now = now;
-    this.#lookedAt = now();
+    this.#checkedAt = now();
   }
 
-  /** Call it every `LOOK_EVERY_MS`. */
-  readonly look = (): void => {
+  /** Call it every `TICK_MS`. */
+  readonly tick = (): void => {
     this.#stalledMs += this.#lateMs;
-    this.#lookedAt = this.#now();
+    this.#checkedAt = this.#now();
   };
 
   /** Milliseconds in which the process did not run, including a stall that is about to end. */
@@ -31,7 +31,7 @@ export class StallClock {
   }
 
   get #lateMs(): number {
-    const lateMs = this.#now() - this.#lookedAt - LOOK_EVERY_MS;
+    const lateMs = this.#now() - this.#checkedAt - TICK_MS;
     return lateMs > ON_TIME_MS ? lateMs : 0;
   }
 }
@@ -42,12 +42,12 @@ let clock: StallClock | undefined;
 export function stalledMs(): number {
   if (!clock) {
     clock = new StallClock(realNow);
-    setInterval(clock.look, LOOK_EVERY_MS).unref();
+    setInterval(clock.tick, TICK_MS).unref();
   }
   return clock.stalledMs;
 }
 
-/** A clock that stops while this process does not run, in milliseconds: use it to measure silence of others. */
+/** A clock that stops while this process does not run, in milliseconds. Measure a peer's silence with it. */
 export function attendedNow(): number {
   return performance.now() - stalledMs();
 }

@@ -5,8 +5,8 @@ import { stalledMs } from './stalls.js';
 const MOST_EXTENSIONS = 5;
 
 /**
- * Calls `late` after `ms`, unless the returned function is called before. Time in which this process did not run does not
- * count, up to a limit. Reads pending data first: timers run before anything is read.
+ * Calls `late` after `ms`, unless the returned function is called before. Time in which this process did not run does
+ * not count, up to a limit. Reads pending data first, because timers fire before Node reads input.
  */
 export function deadline(ms: number, late: () => void): () => void {
   const stalledBefore = stalledMs();

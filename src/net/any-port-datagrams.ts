@@ -3,15 +3,15 @@ import { addressesOf, remember, type TcpTarget } from './target-addresses.js';
 import { LOOKUP_MS, type Datagrams, type DatagramsHooks } from './target-datagrams.js';
 import { bindUdp, isLoopback, type UdpSocket } from './udp.js';
 
-/** After this long without an answer, the next address of the target is tried. */
+/** After this long without a reply, the next address of the target is tried. */
 const SILENT_MS = 500;
 /** TFTP opcodes that continue a transfer (RFC 1350, section 5): data, acknowledgement, error. */
 const CONTINUES_TRANSFER: ReadonlySet<number> = new Set([3, 4, 5]);
 
 /**
- * A conversation with a target that may answer from a different port than the one addressed, as TFTP does. Its sockets
+ * A conversation with a target that may reply from a different port than the one addressed, as TFTP does. Its sockets
  * are not connected: they receive from every port of the target's addresses and get no ICMP errors. Datagrams that
- * continue a TFTP transfer go to the port that answered last. All others go to the target's own port.
+ * continue a TFTP transfer go to the port that replied last. All others go to the target's own port.
  */
 export class AnyPortDatagrams implements Datagrams {
   readonly #target: TcpTarget;
@@ -19,10 +19,10 @@ export class AnyPortDatagrams implements Datagrams {
   readonly #sockets: ReadonlyMap<string, UdpSocket>;
   /** Index of the address in use. */
   #at = 0;
-  /** The port that answered last at that address. */
+  /** The port that replied last at that address. */
   #port: number | undefined;
-  /** When the oldest unanswered datagram was sent. */
-  #askedAt: number | undefined;
+  /** When the oldest datagram without a reply was sent. */
+  #unansweredSince: number | undefined;
 
   private constructor(target: TcpTarget, sockets: ReadonlyMap<string, UdpSocket>, hooks: DatagramsHooks) {
     this.#target = target;
@@ -70,12 +70,14 @@ export class AnyPortDatagrams implements Datagrams {
     for (const socket of this.#sockets.values()) socket.close();
   }
 
-  /** Unconnected sockets get no ICMP errors, so a second datagram without an answer means that the address is silent. */
+  /**
+   * Unconnected sockets get no ICMP errors, so a second datagram without a reply means that the address is silent.
+   */
   #choose(now: number): void {
     if (this.#port !== undefined || this.#addresses.length === 1) return;
-    this.#askedAt ??= now;
-    if (now - this.#askedAt < SILENT_MS) return;
-    this.#askedAt = now;
+    this.#unansweredSince ??= now;
+    if (now - this.#unansweredSince < SILENT_MS) return;
+    this.#unansweredSince = now;
     this.#at = (this.#at + 1) % this.#addresses.length;
   }
 

@@ -38,8 +38,9 @@ function readRange(text: string): Range {
 }
 
 /**
- * The key of a limit per address: the IPv4 address, or the /64 of an IPv6 address. A /64 is the smallest network that is
- * assigned (RFC 6177, RFC 4862), and one machine can use any of its 2^64 addresses. Other text counts as it is.
+ * The key of a limit per address: the IPv4 address, or the /64 of an IPv6 address. A /64 is the smallest network that
+ * is assigned (RFC 6177, RFC 4862), and one machine can use any of its 2^64 addresses. Returns text that is not an
+ * address unchanged.
  */
 export function networkOf(address: string): string {
   // Node accepts only one notation of an IPv4 address.

@@ -1,12 +1,12 @@
 import type { Duplex } from 'node:stream';
 
 /**
- * Writes `words`, ends, and closes both directions within `lingerMs` whatever the peer does. Until then it reads and
- * drops input: closing with unread input would reset the connection and lose the words.
+ * Writes `data`, ends, and closes both directions within `lingerMs` whatever the peer does. Until then it reads and
+ * drops input: closing with unread input would reset the connection and lose the data.
  */
-export function endWith(socket: Duplex, words: string | Buffer, lingerMs: number): void {
+export function endWith(socket: Duplex, data: string | Buffer, lingerMs: number): void {
   if (!socket.writable) return void socket.destroy();
-  socket.end(words);
+  socket.end(data);
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
   socket.once('end', () => socket.destroy());

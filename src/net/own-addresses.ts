@@ -11,7 +11,7 @@ export interface OwnAddresses {
 type Read = () => ReturnType<typeof networkInterfaces>;
 
 /** One read takes about 50 µs. Node has no event for changes. */
-const LOOK_EVERY_MS = 1_000;
+const CHECK_EVERY_MS = 1_000;
 
 /** Reads the addresses periodically while there is a watcher. */
 export class InterfaceWatch implements OwnAddresses {
@@ -21,7 +21,7 @@ export class InterfaceWatch implements OwnAddresses {
   #timer: NodeJS.Timeout | undefined;
   #routable = '';
 
-  constructor(read: Read = networkInterfaces, everyMs = LOOK_EVERY_MS) {
+  constructor(read: Read = networkInterfaces, everyMs = CHECK_EVERY_MS) {
     this.#read = read;
     this.#everyMs = everyMs;
   }

@@ -17,17 +17,17 @@ export function pour(from: Socket, to: Socket, onBytes?: OnBytes): Pouring {
 
 export interface Pouring {
   /**
-   * Returns the bytes to forward instead, or undefined to forward them unchanged. Only bytes that are read in place reach
-   * it.
+   * Returns the bytes to forward instead, or undefined to forward them unchanged. Called only for bytes that are read
+   * in place.
    */
-  amend: ((bytes: Buffer, start: number, end: number) => Buffer | undefined) | undefined;
+  rewrite: ((bytes: Buffer, start: number, end: number) => Buffer | undefined) | undefined;
   /** Releases the buffer of an idle connection. */
-  rest(): void;
+  releaseBuffer(): void;
   /** Ends `to` after the bytes so far. Later input is read and dropped: unread, it would turn the close into a reset. */
   finish(): void;
 }
 
-/** Sees the bytes from `start` to `end` after they have passed. It must not keep them. */
+/** Called with the bytes from `start` to `end` after they were forwarded. Must not keep them. */
 type OnBytes = (bytes: Buffer, start: number, end: number) => void;
 
 /** Sockets with little traffic all read into this buffer. Their bytes are copied before the next read. */
@@ -55,7 +55,7 @@ class Lent {
 }
 
 class Piped implements Pouring {
-  amend: Pouring['amend'];
+  rewrite: Pouring['rewrite'];
   readonly #from: Socket;
   readonly #to: Socket;
 
@@ -66,7 +66,7 @@ class Piped implements Pouring {
     if (onBytes) from.on('data', (chunk: Buffer) => onBytes(chunk, 0, chunk.length));
   }
 
-  rest(): void {}
+  releaseBuffer(): void {}
 
   finish(): void {
     this.#from.unpipe(this.#to).resume();
@@ -75,7 +75,7 @@ class Piped implements Pouring {
 }
 
 export class InPlace implements Pouring {
-  amend: Pouring['amend'];
+  rewrite: Pouring['rewrite'];
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #lend: (bytes: Buffer) => void;
@@ -112,7 +112,7 @@ export class InPlace implements Pouring {
     from.resume();
   }
 
-  rest(): void {
+  releaseBuffer(): void {
     if (!this.#own || this.#filled > this.#passed || this.#from.destroyed) return;
     this.#forget();
     this.#lend(SHARED);
@@ -130,10 +130,10 @@ export class InPlace implements Pouring {
     if (this.#isFinished) return true;
     const bytes = this.#own?.bytes ?? SHARED;
     const start = this.#filled;
-    const amended = this.amend?.(bytes, start, start + count);
+    const amended = this.rewrite?.(bytes, start, start + count);
     let more: boolean;
     if (amended) more = this.#takeInstead(amended);
-    else more = this.#own ? this.#takeMuch(count) : this.#takeLittle(count);
+    else more = this.#own ? this.#takeIntoOwn(count) : this.#takeIntoShared(count);
     this.#onBytes?.(bytes, start, start + count);
     // `onBytes` may have called `finish`.
     return more || this.#isFinished;
@@ -145,13 +145,13 @@ export class InPlace implements Pouring {
     return this.#to.write(bytes);
   }
 
-  #takeLittle(count: number): boolean {
+  #takeIntoShared(count: number): boolean {
     if (count >= LONG_BYTES) this.#renew();
     return this.#to.write(Buffer.from(SHARED.subarray(0, count)));
   }
 
   /** Handles a read into this socket's own buffer. */
-  #takeMuch(count: number): boolean {
+  #takeIntoOwn(count: number): boolean {
     this.#filled += count;
     const hasRoom = this.#filled + RECORD_BYTES <= BUFFER_BYTES;
     // A TLSSocket reads one record at a time. Records that arrive together are forwarded in one write.

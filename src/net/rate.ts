@@ -4,9 +4,9 @@ import type { Socket } from 'node:net';
 const MIN_BURST_BYTES = 128 * 1024;
 
 /**
- * A limit of bytes per second that many connections share: a token bucket (GCRA), stored as the time when all bytes taken
- * are paid for. There is no queue. A connection that took too much gets the time to wait, counted after the earlier
- * takers. Shares even out, and no state per connection is needed.
+ * A limit of bytes per second that many connections share: a token bucket (GCRA), stored as the time when all bytes
+ * taken are paid for. There is no queue. A connection that took too much gets the time to wait, counted after earlier
+ * takers. So connections get equal shares without state per connection.
  */
 export class ByteRate {
   readonly #msPerByte: number;
@@ -30,7 +30,7 @@ export class ByteRate {
     return Math.max(0, this.#paidAt - at - this.#burstMs);
   }
 
-  /** Takes `bytes` if they fit now, for data that cannot wait. */
+  /** Takes `bytes` if the rate allows them now, for data that cannot wait. */
   tryTake(bytes: number): boolean {
     const at = now();
     const paidAt = Math.max(this.#paidAt, at) + bytes * this.#msPerByte;
@@ -63,7 +63,7 @@ export function pourAt(rate: ByteRate, from: Socket, to: Socket): void {
   });
   to.on('drain', goOn);
   from.once('close', () => clearTimeout(timer));
-  // Later input is dropped. Unread, it would hide the end.
+  // Drop later input. Unread input would hide the end of the connection.
   to.once('close', () => {
     clearTimeout(timer);
     from.resume();

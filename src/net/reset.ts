@@ -4,8 +4,8 @@ import { TLSSocket } from 'node:tls';
 /** Ends a connection so that the peer sees a reset and not an orderly end. */
 export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return;
-  // The end is already with the kernel. Node can no longer take it back, and a request for a reset now would keep the
-  // socket open (libuv: uv_tcp_close_reset during uv_shutdown is EINVAL).
+  // The end is already with the kernel, and Node cannot cancel it. A request for a reset now would keep the socket
+  // open (libuv: uv_tcp_close_reset during uv_shutdown is EINVAL).
   const ending = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
   if (ending || socket.connecting) return void socket.destroy();
   // A TLSSocket cannot send RST: only the lowest socket can. Node closes layers of TLS from the top, and each closes the
@@ -33,21 +33,18 @@ function resetWhenDestroyed(socket: Socket): void {
   };
 }
 
-/**
- * A reset follows earlier writes after this long. This is also the interval for checking whether node still has unsent
- * bytes.
- */
+/** How long a reset waits after earlier writes, and how often to check for bytes that node has not sent. */
 const BEHIND_MS = 200;
-const MAX_LOOKS_BEHIND = 10;
+const MAX_CHECKS_BEHIND = 10;
 
 /**
  * Resets `socket`, but only after its earlier writes. A service that answers an upload early and closes sends its
  * response and a reset at the same moment. A reset makes every system on the path drop unsent data.
  */
-export function resetBehind(socket: Socket, looks = 0): void {
+export function resetBehind(socket: Socket, checks = 0): void {
   if (socket.destroyed) return;
   const timer = setTimeout(() => {
-    if (socket.writableLength > 0 && looks < MAX_LOOKS_BEHIND) resetBehind(socket, looks + 1);
+    if (socket.writableLength > 0 && checks < MAX_CHECKS_BEHIND) resetBehind(socket, checks + 1);
     else resetSocket(socket);
   }, BEHIND_MS);
   socket.once('close', () => clearTimeout(timer));

@@ -1,9 +1,7 @@
 import { getDefaultResultOrder, lookup } from 'node:dns';
 import { systemCode } from '../lib/errors.js';
 
-/**
- * Resolves names to IP addresses, one family at a time: an answer for one family never waits for the other (RFC 8305 §3).
- */
+/** Resolves names to IP addresses, one family at a time: one family never waits for the other (RFC 8305 §3). */
 
 export type Family = 4 | 6;
 
@@ -26,16 +24,16 @@ export function isLocalhost(name: string): boolean {
 /**
  * Lookups in progress. A lookup cannot be cancelled and occupies one of node's few threads, so later callers share it.
  */
-const underway = new Map<string, Resolved[]>();
+const pending = new Map<string, Resolved[]>();
 
 function ask(name: string, family: Family, resolved: Resolved): void {
   const key = `${family} ${name}`;
-  const waiting = underway.get(key);
+  const waiting = pending.get(key);
   if (waiting) return void waiting.push(resolved);
   const all = [resolved];
-  underway.set(key, all);
+  pending.set(key, all);
   lookup(name, { family, all: true }, (error, found) => {
-    underway.delete(key);
+    pending.delete(key);
     const addresses = error ? [] : found.map(({ address }) => address);
     for (const tell of all) tell(family, addresses, error ?? undefined);
   });

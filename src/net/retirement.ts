@@ -1,17 +1,17 @@
 import { attendedNow } from '../lib/stalls.js';
 import type { Conversation } from './conversation/conversation.js';
 
-/** A connection that ends as soon as that breaks nothing, because its target has changed. */
+/** A connection to a former target. It ends as soon as the end breaks nothing. */
 export interface Retirable {
   /** State of its HTTP exchanges; undefined for other protocols. */
   readonly conversation: Conversation | undefined;
-  /** When bytes last moved, as of the last `look`. */
+  /** When bytes last moved, as of the last `check`. */
   readonly movedAt: number;
   /** No writes are pending. */
   readonly isWritten: boolean;
   /** When `end` was called. */
   readonly endedAt: number | undefined;
-  look(now: number): void;
+  check(now: number): void;
   /** Ends both directions in order. */
   end(): void;
   /** Ends both directions with the last byte of an exchange, if exchanges can be followed that precisely. */
@@ -19,17 +19,17 @@ export interface Retirable {
   close(end: 'closed'): void;
 }
 
-/** Interval for reading the counters of retiring connections. Nothing is done per byte. */
-const LOOK_EVERY_MS = 100;
+/** Interval for reading the counters of retiring connections. Retirement adds no work per byte. */
+const CHECK_EVERY_MS = 100;
 /** Idle this long between exchanges: the visitor expects nothing. */
 const QUIET_MS = 500;
 /**
  * After this long, a shorter pause or the end of an exchange is enough, because the visitor sends requests more often.
  */
-const PATIENT_MS = 2_000;
+const LESS_QUIET_AFTER_MS = 2_000;
 const SHORT_QUIET_MS = 100;
-/** An exchange without bytes for this long is no longer waited for. */
-export const STILL_MS = 5 * 60_000;
+/** After this long without bytes, an exchange counts as finished. */
+export const STALLED_MS = 5 * 60_000;
 /** Peers close their side within this time after an orderly end, or are closed. */
 const ENDED_MS = 2_000;
 
@@ -51,7 +51,7 @@ export class Retirement {
   add(connections: Iterable<Retirable>): void {
     const now = attendedNow();
     for (const each of connections) if (!this.#since.has(each)) this.#since.set(each, now);
-    if (this.#since.size > 0) this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    if (this.#since.size > 0) this.#timer ??= setInterval(() => this.#check(), CHECK_EVERY_MS).unref();
   }
 
   /** Removes a connection that has closed. */
@@ -62,10 +62,10 @@ export class Retirement {
     this.#timer = undefined;
   }
 
-  #look(): void {
+  #check(): void {
     const now = attendedNow();
     for (const [connection, since] of this.#since) {
-      connection.look(now);
+      connection.check(now);
       this.#judge(connection, now - since, now);
     }
   }
@@ -77,13 +77,13 @@ export class Retirement {
       return;
     }
     const quiet = now - movedAt;
-    if (age > PATIENT_MS) connection.endAfterExchange();
+    if (age > LESS_QUIET_AFTER_MS) connection.endAfterExchange();
     switch (connection.conversation?.progress) {
       case 'between':
-        if (quiet >= (age > PATIENT_MS ? SHORT_QUIET_MS : QUIET_MS)) connection.end();
+        if (quiet >= (age > LESS_QUIET_AFTER_MS ? SHORT_QUIET_MS : QUIET_MS)) connection.end();
         break;
       case 'exchange':
-        if (Math.min(age, quiet) > STILL_MS) connection.close('closed');
+        if (Math.min(age, quiet) > STALLED_MS) connection.close('closed');
         break;
       case 'endless':
         if (quiet >= QUIET_MS && connection.isWritten) connection.end();

@@ -126,7 +126,7 @@ export class SpliceSet {
   #closeQuiet(quietMs: number): void {
     const now = attendedNow();
     for (const splice of this.#splices) {
-      splice.look(now);
+      splice.check(now);
       const quiet = now - splice.movedAt;
       // An idle keep-alive connection accepts an orderly end. In the middle of a transfer that would look complete.
       if (quiet > 2 * quietMs) splice.close('closed');
@@ -167,7 +167,7 @@ export class SpliceSet {
     const now = attendedNow();
     const { idleMs, halfClosedMs, lifetimeMs, firstAnswerMs } = this.#limits;
     for (const splice of this.#splices) {
-      splice.look(now);
+      splice.check(now);
       if (firstAnswerMs > 0 && !splice.answered && now - splice.startedAt > firstAnswerMs)
         splice.close('unanswered');
       else if (now - splice.movedAt > (splice.halfClosed ? halfClosedMs : idleMs)) splice.close('idle');

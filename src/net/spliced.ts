@@ -80,8 +80,8 @@ export class Splice implements Spliced, Retirable {
       this.#pourings = [];
     } else if (conversation) {
       this.#pourings = [
-        pour(a, b, (bytes, start, end) => conversation.asked(bytes, start, end)),
-        pour(b, a, (bytes, start, end) => conversation.answered(bytes, start, end)),
+        pour(a, b, (bytes, start, end) => conversation.visitorSent(bytes, start, end)),
+        pour(b, a, (bytes, start, end) => conversation.targetSent(bytes, start, end)),
       ];
     } else this.#pourings = [pour(a, b), pour(b, a)];
   }
@@ -106,20 +106,20 @@ export class Splice implements Spliced, Retirable {
     return this.#a.readableEnded || this.#b.readableEnded;
   }
 
-  /** An orderly end now cannot look like the end of a message that is not complete. */
+  /** Whether an orderly end now cannot look like the end of an incomplete message. */
   get isBetweenMessages(): boolean {
     const { progress } = this.conversation ?? {};
     return progress === 'between' || progress === 'endless';
   }
 
-  /** Records whether bytes moved since the last look. */
-  look(now: number): void {
+  /** Records whether bytes moved since the last check. */
+  check(now: number): void {
     const moved = this.#a.bytesRead + this.#b.bytesRead;
     if (moved !== this.#moved) {
       this.#moved = moved;
       this.movedAt = now;
     } else {
-      for (const pouring of this.#pourings) pouring.rest();
+      for (const pouring of this.#pourings) pouring.releaseBuffer();
     }
   }
 
@@ -136,7 +136,7 @@ export class Splice implements Spliced, Retirable {
     const { conversation } = this;
     conversation?.onceExchanged?.(() => this.end());
     const [, toVisitor] = this.#pourings;
-    if (toVisitor) toVisitor.amend = (bytes, start, end) => conversation?.closing?.(bytes, start, end);
+    if (toVisitor) toVisitor.rewrite = (bytes, start, end) => conversation?.closing?.(bytes, start, end);
   }
 
   close(end: SpliceEnd): void {
@@ -170,8 +170,9 @@ export class Splice implements Spliced, Retirable {
   }
 
   /**
-   * `from` ended in order and closed, which a reset in answer to a later end of TLS reveals. Its bytes are complete, so `to`
-   * gets them all: a reset would make every system on the path drop the rest. Only a `to` that does not end soon is reset.
+   * `from` ended in order and closed, which a reset in response to a later end of TLS reveals. Its bytes are
+   * complete, so `to` gets all of them: a reset would make every system on the path drop the rest. Resets `to` only
+   * if it does not end soon.
    */
   #outlive(from: Socket, to: Socket, fail: () => void): void {
     this.#pourings[from === this.#a ? 1 : 0]?.finish();

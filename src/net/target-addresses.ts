@@ -12,11 +12,11 @@ export type TcpTarget = Extract<Target, { kind: 'tcp' }>;
 const THIS_MACHINE: readonly string[] = ['127.0.0.1', '::1'];
 
 /** Keyed by the target object, so that entries of unused targets disappear. */
-const answeredLast = new WeakMap<Target, string>();
+const lastGood = new WeakMap<Target, string>();
 
 /** Records that `address` answered: the next connection to `target` tries it first. */
 export function remember(target: TcpTarget, address: string): void {
-  if (answeredLast.get(target) !== address) answeredLast.set(target, address);
+  if (lastGood.get(target) !== address) lastGood.set(target, address);
 }
 
 export interface AddressOptions {
@@ -34,7 +34,7 @@ export interface AddressOptions {
 export async function addressesOf(target: TcpTarget, options: AddressOptions): Promise<readonly string[]> {
   const { host } = target;
   if (isIP(host)) return [host];
-  const last = answeredLast.get(target);
+  const last = lastGood.get(target);
   const all = isThisMachine(host) ? THIS_MACHINE : await resolve(host, last, options);
   if (last === undefined || last === all[0] || !all.includes(last)) return all;
   return [last, ...all.filter((address) => address !== last)];
@@ -74,10 +74,10 @@ export interface Attempt {
 /** The system's codes for an address of a family that the machine does not have. */
 const NO_SUCH_FAMILY: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH']);
 
-export interface UnreachableWords {
+export interface UnreachableTexts {
   /** What should listen on a port of this machine. */
   readonly nothing: string;
-  /** What another address did. */
+  /** The result of another address. */
   readonly refused: string;
 }
 
@@ -85,13 +85,13 @@ export interface UnreachableWords {
 export function unreachable(
   target: Target,
   attempts: readonly Attempt[],
-  words: UnreachableWords,
+  words: UnreachableTexts,
   cause?: Error,
 ): PortalError {
   return new PortalError('target_down', describe(target, attempts, words), { cause });
 }
 
-function describe(target: Target, attempts: readonly Attempt[], words: UnreachableWords): string {
+function describe(target: Target, attempts: readonly Attempt[], words: UnreachableTexts): string {
   const shown = formatTarget(target);
   if (target.kind === 'tcp' && isThisMachine(target.host)) {
     const tried = attempts.filter(({ code }) => !NO_SUCH_FAMILY.has(code));

@@ -4,20 +4,20 @@ import {
   remember,
   unreachable,
   type TcpTarget,
-  type UnreachableWords,
+  type UnreachableTexts,
 } from './target-addresses.js';
 import { connectUdp, type UdpSocket } from './udp.js';
 
 /** Timeout for resolving the target's name. */
 export const LOOKUP_MS = 5_000;
-/** A refusal (ICMP) arrives within this time. Sent datagrams are kept no longer. */
+/** A refusal (ICMP) arrives within this time. Sent datagrams are not kept longer. */
 const REFUSAL_MS = 100;
 /** Limit of datagrams kept during that time, to send them again to another address. */
 const MAX_KEPT = 16;
 /** After all addresses have refused, the target counts as down for this long. */
-const REST_MS = 250;
+const DOWN_MS = 250;
 
-const WORDS: UnreachableWords = { nothing: 'nothing receives datagrams', refused: 'refused the datagrams' };
+const WORDS: UnreachableTexts = { nothing: 'nothing receives datagrams', refused: 'refused the datagrams' };
 
 /** System codes for a refusal. Any other error would be the same at another address. */
 const REFUSED: ReadonlySet<string> = new Set([
@@ -39,7 +39,7 @@ export interface DatagramsHooks {
   readonly onMessage: (payload: Buffer) => void;
   /** At least `lost` datagrams did not reach the target. The error is `target_down` if it refused them. */
   readonly onFailed: (error: Error, lost: number) => void;
-  /** Answers lost because this process did not read them in time. */
+  /** Replies lost because this process did not read them in time. */
   readonly onOverrun: (count: number) => void;
   /** The conversation cannot continue. */
   readonly onEnd: () => void;
@@ -57,7 +57,7 @@ export class TargetDatagrams implements Datagrams {
   /** The socket in use; undefined while another address is tried. */
   #socket: UdpSocket | undefined;
   #at = -1;
-  /** Refusals by address since the target last answered. */
+  /** Refusals by address since the target last replied. */
   readonly #refusals = new Map<string, string>();
   #kept: Buffer[] = [];
   #refusalTimer: NodeJS.Timeout | undefined;
@@ -117,7 +117,7 @@ export class TargetDatagrams implements Datagrams {
     this.#refusalTimer = undefined;
   }
 
-  /** The target has answered, or has not refused anything for a while. */
+  /** The target has replied, or has not refused anything for a while. */
   #accepted(): void {
     this.#kept = [];
     this.#refusals.clear();
@@ -196,7 +196,7 @@ export class TargetDatagrams implements Datagrams {
   #giveUp(cause: Error): void {
     const error = this.#describe(cause);
     this.#refusals.clear();
-    this.#down = { error, until: performance.now() + REST_MS };
+    this.#down = { error, until: performance.now() + DOWN_MS };
     this.#lose(error);
   }
 

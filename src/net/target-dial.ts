@@ -8,19 +8,19 @@ import {
   remember,
   unreachable,
   type Attempt,
-  type UnreachableWords,
+  type UnreachableTexts,
 } from './target-addresses.js';
 import { formatTarget, type Target } from './target.js';
 
 /**
- * Connects to local services. It does not use Node's own fallback between addresses: that replaces the handle of a socket
+ * Connects to local services. Node's own fallback between addresses is not usable: it replaces the handle of a socket
  * that TLS may already read from, and it waits for silent addresses.
  */
 
 /** After this long without an answer, the next address is tried as well (RFC 8305, section 5). */
 const STAGGER_MS = 250;
 
-const WORDS: UnreachableWords = { nothing: 'nothing listens', refused: 'refused the connection' };
+const WORDS: UnreachableTexts = { nothing: 'nothing listens', refused: 'refused the connection' };
 
 /**
  * Connects to `target`: first to the address that answered last, then to the next one once that refuses or stays silent.

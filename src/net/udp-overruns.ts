@@ -9,7 +9,7 @@ import ipaddr from 'ipaddr.js';
  */
 
 const FILES = ['/proc/net/udp', '/proc/net/udp6'];
-const LOOK_EVERY_MS = 10_000;
+const CHECK_EVERY_MS = 10_000;
 /** Columns of a row, separated by white space: `local_address` and, last, `drops`. */
 const LOCAL = 1;
 const DROPS = 12;
@@ -39,18 +39,18 @@ export function udpTableKey(address: string, port: number): string {
 
 interface Watched {
   seen: number;
-  readonly tell: (count: number) => void;
+  readonly report: (count: number) => void;
 }
 
 const watched = new Map<string, Watched>();
 let timer: NodeJS.Timeout | undefined;
 
-/** Calls `tell` periodically with the number of new drops. Returns a function that stops the watch. */
-export function watchOverruns(address: string, port: number, tell: (count: number) => void): () => void {
+/** Calls `report` periodically with the number of new drops. Returns a function that stops the watch. */
+export function watchOverruns(address: string, port: number, report: (count: number) => void): () => void {
   const key = udpTableKey(address, port);
-  const entry: Watched = { seen: 0, tell };
+  const entry: Watched = { seen: 0, report };
   watched.set(key, entry);
-  timer ??= setInterval(() => void look(), LOOK_EVERY_MS).unref();
+  timer ??= setInterval(() => void check(), CHECK_EVERY_MS).unref();
   return () => {
     if (watched.get(key) === entry) watched.delete(key);
     if (watched.size > 0) return;
@@ -71,7 +71,7 @@ export function countOverruns(): void {
   }
 }
 
-async function look(): Promise<void> {
+async function check(): Promise<void> {
   for (const file of FILES) note(await readFile(file, 'utf8').catch(() => ''));
 }
 
@@ -81,6 +81,6 @@ function note(text: string): void {
     if (!entry || drops <= entry.seen) continue;
     const more = drops - entry.seen;
     entry.seen = drops;
-    entry.tell(more);
+    entry.report(more);
   }
 }

@@ -49,16 +49,16 @@ export class UdpSocket {
   }
 
   /** Reports a datagram that the system did not send or the peer refused (ICMP). */
-  onFailed(tell: (error: Error) => void): void {
-    this.#onFailed = tell;
+  onFailed(report: (error: Error) => void): void {
+    this.#onFailed = report;
     this.#socket.on('error', this.#onSent);
   }
 
   /** Reports datagrams lost because this process did not read them in time, where the system counts them. */
-  onOverrun(tell: (count: number) => void): void {
+  onOverrun(report: (count: number) => void): void {
     this.#unwatch();
     const { address } = this.#socket.address();
-    this.#unwatch = watchOverruns(address, this.port, tell);
+    this.#unwatch = watchOverruns(address, this.port, report);
   }
 
   /**

@@ -3,8 +3,8 @@ import type { WebSocket } from 'ws';
 import { SOCKET_BUFFER_BYTES } from './splice.js';
 
 /**
- * A byte stream over WebSocket messages. It adds what TCP has and a WebSocket does not: a half-close (an empty message)
- * and a reset (a close code).
+ * A byte stream over WebSocket messages. It adds two features of TCP that a WebSocket lacks: a half-close (an empty
+ * message) and a reset (a close code).
  */
 
 export interface WsSocketLimits {
@@ -25,11 +25,11 @@ const GATHER_BYTES = 16 * 1024;
 type Done = (error?: Error | null) => void;
 
 /**
- * A net.Socket for its users, because the splice and TLS require one. It has no handle, so Node treats it like any
- * JavaScript stream.
+ * A net.Socket, because the splice and TLS require one. It has no handle, so Node treats it like any JavaScript
+ * stream.
  */
 export class WsSocket extends Socket {
-  // Own counters: Node's count only what passes a handle.
+  // Own counters: Node counts only bytes that pass a handle.
   override bytesRead = 0;
   override bytesWritten = 0;
   readonly #ws: WebSocket;
@@ -38,9 +38,9 @@ export class WsSocket extends Socket {
   #receivedSinceTick = false;
   #hasEnded = false;
   #hasSentEnd = false;
-  /** The peer has ended and closed in order, so that it needs no end. */
+  /** The peer has ended and closed in order, so it expects no end from this side. */
   #isPeerClosed = false;
-  /** Waits for the code of the close. */
+  /** Called with the close code. */
   #onClosed: (() => void) | undefined;
 
   constructor(ws: WebSocket, limits: WsSocketLimits) {
@@ -142,8 +142,8 @@ export class WsSocket extends Socket {
   }
 
   /**
-   * The WebSocket has closed. That is orderly once both sides have sent their end. A peer that has sent its own may close
-   * earlier, as in TCP: it only rejects later bytes.
+   * The WebSocket has closed. That is orderly once both sides have sent their end. A peer that has sent its own end
+   * may close earlier, as in TCP: it only rejects later bytes.
    */
   #closed(code: number): void {
     this.#isPeerClosed = this.#hasEnded && code === NORMAL_CODE;

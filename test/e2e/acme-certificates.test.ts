@@ -199,7 +199,7 @@ it('explains a rejection, and backs off between attempts', async () => {
     detail: 'CAA record for shop.test prevents issuance',
   }));
   const acme = certificates(await temporaryFolder(), {
-    schedule: { refusedMs: { first: 50, factor: 3, max: 10_000 } },
+    schedule: { rejectedMs: { first: 50, factor: 3, max: 10_000 } },
   });
   const held = hold(acme, 'shop.test', ca.spec);
   const pauses: number[] = [];
@@ -245,7 +245,7 @@ it('renews when the CA suggests it, long before the usual time', async () => {
   const folder = await temporaryFolder();
   const { cert, key } = await (await openLocalCa(await temporaryFolder())).issue(['shop.test']);
   await new AcmeStore(folder, ca.spec.directory).write('shop.test', key, cert);
-  const held = hold(certificates(folder, { schedule: { askWithinMs: 0 } }), 'shop.test', ca.spec);
+  const held = hold(certificates(folder, { schedule: { firstQueryWithinMs: 0 } }), 'shop.test', ca.spec);
   const { notAfter } = await held.certificate.first(neverAborted);
   await expect.poll(() => ca.requested.includes('/order')).toBe(true);
   const requested = ca.requested.find((path) => path.startsWith('/renewal/'))!;

@@ -12,7 +12,7 @@ import type { AcmeChallenges } from './challenges.js';
 import { AcmeClient, type Order } from './client.js';
 import { AcmeProblem, explainProblem } from './problem.js';
 import type { AcmeStore, DatedCertificate } from './store.js';
-import { askWhenToRenew, type Suggestion } from './renewal-info.js';
+import { fetchRenewalTime, type Suggestion } from './renewal-info.js';
 import type { Wire } from './transport.js';
 import { makeChallengeCertificate, makeRequest } from './x509.js';
 
@@ -72,11 +72,11 @@ export class AcmeAuthority {
     });
   }
 
-  /** The renewal time that the CA suggests for `certificate`. Undefined if it suggests none or does not answer. */
+  /** The renewal time that the CA suggests for `certificate`. Undefined if it suggests none or does not respond. */
   async suggestion(certificate: DatedCertificate, signal: AbortSignal): Promise<Suggestion | undefined> {
     try {
       const wire: Wire = { signal, ...(await this.#reach()) };
-      return await this.#ordering(() => askWhenToRenew(wire, this.#spec.directory, certificate.cert));
+      return await this.#ordering(() => fetchRenewalTime(wire, this.#spec.directory, certificate.cert));
     } catch (error) {
       this.#log.debug({ ca: this.name, err: error }, 'the CA gave no renewal time');
       return undefined;

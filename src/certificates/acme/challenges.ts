@@ -10,7 +10,7 @@ const HANDSHAKE_MS = 10_000;
 const MAX_HANDSHAKES = 64;
 
 /**
- * Pending challenges and the answers to them (TLS-ALPN-01). Only a handshake for the challenge's hostname, with ALPN
+ * Pending challenges and their responses (TLS-ALPN-01). Only a handshake for the challenge's hostname, with ALPN
  * `acme-tls/1`, sees its certificate, and only while the challenge is pending.
  */
 export class AcmeChallenges {
@@ -18,7 +18,7 @@ export class AcmeChallenges {
   readonly #open = new Set<Socket>();
   #server: Server | undefined;
 
-  /** Answers challenges for `hostname` until the returned function is called. */
+  /** Responds to challenges for `hostname` until the returned function is called. */
   add(hostname: string, { cert, key }: { cert: string | Buffer; key: string | Buffer }): () => void {
     const context = createSecureContext({ cert, key });
     this.#pending.set(hostname, context);
@@ -63,7 +63,7 @@ export class AcmeChallenges {
     socket.resume();
   }
 
-  /** Answers a CA's handshake on `socket`. Nothing has been read from it yet. */
+  /** Responds to a CA's handshake on `socket`. Nothing has been read from it yet. */
   answer(socket: Socket): void {
     if (this.#open.size >= MAX_HANDSHAKES) return void socket.destroy();
     this.#open.add(socket);

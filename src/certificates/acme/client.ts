@@ -35,7 +35,7 @@ export interface Challenge extends Resource {
 
 type Directory = Readonly<Record<'newNonce' | 'newAccount' | 'newOrder', string>>;
 
-/** A CA's answer, which may name its account or order. */
+/** A CA's response, which may name its account or order. */
 interface Signed {
   readonly status: number;
   readonly location: string | undefined;
@@ -115,7 +115,7 @@ export class AcmeClient {
     return (await this.#post(certificate)).text;
   }
 
-  /** The answer to a challenge (§8.1). */
+  /** The response to a challenge (§8.1). */
   keyAuthorization({ token }: Challenge): string {
     const { crv, e, kty, n, x, y } = jwkOf(this.#key);
     // RFC 7638: the required members, in this order.

@@ -8,17 +8,17 @@ import type { AcmeStore, DatedCertificate } from './store.js';
 /** Pauses after failures, in milliseconds. */
 export interface Schedule {
   /** After a rejection. CAs count failed validations: Let's Encrypt allows five per hour and hostname. */
-  readonly refusedMs: { readonly first: number; readonly factor: number; readonly max: number };
-  /** After a CA did not answer. CAs do not count these. */
+  readonly rejectedMs: { readonly first: number; readonly factor: number; readonly max: number };
+  /** After a CA did not respond. CAs do not count these. */
   readonly unreachableMs: { readonly first: number; readonly factor: number; readonly max: number };
   /** The agent first asks the CA for a renewal time at a random moment within this. */
-  readonly askWithinMs: number;
+  readonly firstQueryWithinMs: number;
 }
 
 const SCHEDULE: Schedule = {
-  refusedMs: { first: 60_000, factor: 3, max: 6 * 3_600_000 },
+  rejectedMs: { first: 60_000, factor: 3, max: 6 * 3_600_000 },
   unreachableMs: { first: 10_000, factor: 2, max: 600_000 },
-  askWithinMs: 60_000,
+  firstQueryWithinMs: 60_000,
 };
 
 /** Renew after this part of the lifetime. The remaining third covers an outage of the CA. */
@@ -27,11 +27,11 @@ const RENEW_AT = 2 / 3;
 const SPREAD = 0.02;
 /** The latest renewal that a CA may suggest, as a part of the lifetime. */
 const LATEST_AT = 0.9;
-/** A certificate with a shorter life is renewed before an answer of the CA would matter. */
-const MIN_ASKED_LIFE_MS = 3_600_000;
-const ASK_AGAIN_MS = 6 * 3_600_000;
+/** A certificate with a shorter life is renewed before a response of the CA would matter. */
+const MIN_QUERIED_LIFE_MS = 3_600_000;
+const QUERY_AGAIN_MS = 6 * 3_600_000;
 /** Node's timers are limited to 24 days and stop while a machine sleeps, so the agent checks the clock this often. */
-const LOOK_MS = 3_600_000;
+const CHECK_MS = 3_600_000;
 
 export interface HoldListener {
   /** A new certificate is available. Never called for the one that `first` resolves with. */
@@ -96,12 +96,12 @@ export class HeldCertificate {
    */
   async first(signal: AbortSignal): Promise<ServingCertificate> {
     this.#read ??= this.#readStored();
-    await within(this.#read, LOOK_MS, 'the stored certificate', signal);
+    await within(this.#read, CHECK_MS, 'the stored certificate', signal);
     if (this.#certificate && isValid(this.#certificate)) return this.#certificate;
     const { error, nextAt } = this.#failure ?? {};
     const leftMs = (nextAt ?? 0) - Date.now();
     if (error && leftMs > 0) throw withPause(error, leftMs);
-    return await within(this.#obtain(), LOOK_MS, `the certificate for ${this.hostname}`, signal);
+    return await within(this.#obtain(), CHECK_MS, `the certificate for ${this.hostname}`, signal);
   }
 
   status(): RenewalStatus {
@@ -140,12 +140,12 @@ export class HeldCertificate {
     // A certificate that was issued late in its life, or by another clock, is not reordered immediately.
     if (isNew && this.#renewAt <= Date.now()) this.#renewAt = (Date.now() + to) / 2;
     this.#wait();
-    const askMs = Math.random() * this.#schedule.askWithinMs;
-    if (to - from > MIN_ASKED_LIFE_MS) this.#askLater(certificate, askMs);
+    const askMs = Math.random() * this.#schedule.firstQueryWithinMs;
+    if (to - from > MIN_QUERIED_LIFE_MS) this.#queryLater(certificate, askMs);
   }
 
   /** Asks the CA from time to time whether to renew the certificate at another time. */
-  #askLater(certificate: DatedCertificate, pauseMs: number): void {
+  #queryLater(certificate: DatedCertificate, pauseMs: number): void {
     clearTimeout(this.#asking);
     this.#asking = setTimeout(() => void this.#ask(certificate), pauseMs).unref();
   }
@@ -154,9 +154,9 @@ export class HeldCertificate {
     const { signal } = this.#stop;
     const suggestion = await this.#options.authority.suggestion(certificate, signal);
     if (signal.aborted || this.#certificate !== certificate) return;
-    this.#askLater(certificate, suggestion?.againMs ?? ASK_AGAIN_MS);
+    this.#queryLater(certificate, suggestion?.againMs ?? QUERY_AGAIN_MS);
     if (!suggestion) return;
-    // Never so late that an outage of the CA would leave no time.
+    // Renew early enough to survive an outage of the CA.
     const [from, to] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()];
     this.#renewAt = Math.min(suggestion.renewAt, from + (to - from) * LATEST_AT);
     if (!this.#failure) this.#wait();
@@ -209,7 +209,7 @@ export class HeldCertificate {
 
   #pauseMs(error: PortalError, count: number): number {
     const isAway = error.code === 'acme_unreachable';
-    const { first, factor, max } = isAway ? this.#schedule.unreachableMs : this.#schedule.refusedMs;
+    const { first, factor, max } = isAway ? this.#schedule.unreachableMs : this.#schedule.rejectedMs;
     return Math.min(max, first * factor ** (count - 1)) * (1 + Math.random() / 4);
   }
 
@@ -222,7 +222,7 @@ export class HeldCertificate {
       if (Date.now() < at) this.#wait();
       else this.#obtain().catch(() => undefined);
     };
-    this.#timer = setTimeout(look, Math.min(LOOK_MS, Math.max(0, at - Date.now()))).unref();
+    this.#timer = setTimeout(look, Math.min(CHECK_MS, Math.max(0, at - Date.now()))).unref();
   }
 }
 

@@ -13,7 +13,7 @@ export interface ProblemDocument {
   readonly subproblems?: readonly ProblemDocument[];
 }
 
-/** A CA's error answer, as received. */
+/** A CA's error response, as received. */
 export class AcmeProblem extends Error {
   /** The type without its namespace (`rateLimited`), or `unknown`. */
   readonly type: string;

@@ -17,7 +17,7 @@ const USUAL_AGAIN_MS = 6 * 3_600_000;
 const MAX_AGAIN_MS = 24 * 3_600_000;
 
 /** Asks a CA when to renew a certificate (PEM). Undefined if the CA suggests nothing. */
-export async function askWhenToRenew(
+export async function fetchRenewalTime(
   wire: Wire,
   directory: string,
   cert: string,

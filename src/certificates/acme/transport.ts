@@ -8,7 +8,7 @@ import { isProxyError, type ProxyFor } from '../../net/proxy/server.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
 /**
- * How requests reach a CA. Each is sent once, has a timeout and can be cancelled. An error answer rejects with its
+ * How requests reach a CA. Each is sent once, has a timeout and can be cancelled. An error response rejects with its
  * meaning.
  */
 
@@ -20,7 +20,7 @@ export interface Wire {
 }
 
 const REQUEST_MS = 20_000;
-const MAX_ANSWER_BYTES = 1024 * 1024;
+const MAX_RESPONSE_BYTES = 1024 * 1024;
 /** The longest rate limits of CAs last a week. */
 const MAX_RETRY_AFTER_MS = 7 * 24 * 3_600_000;
 
@@ -37,7 +37,7 @@ export interface Answer {
   readonly text: string;
 }
 
-/** Sends one request to a CA. Rejects with `acme_unreachable` without a timely answer. */
+/** Sends one request to a CA. Rejects with `acme_unreachable` if no response arrives in time. */
 export async function exchange(wire: Wire, { url, method, headers, body }: Exchange): Promise<Answer> {
   const signal = AbortSignal.any([wire.signal, AbortSignal.timeout(REQUEST_MS)]);
   try {
@@ -58,7 +58,7 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
           let length = 0;
           incoming.on('data', (chunk: Buffer) => {
             length += chunk.length;
-            if (length > MAX_ANSWER_BYTES) incoming.destroy(new Error('the answer is too long'));
+            if (length > MAX_RESPONSE_BYTES) incoming.destroy(new Error('the answer is too long'));
             else chunks.push(chunk);
           });
           incoming.once('error', reject);

@@ -31,7 +31,7 @@ export async function makeRequest(hostname: string): Promise<{ key: string; csr:
   return { key: pemOf(keys), csr: Buffer.from(request.rawData) };
 }
 
-/** The certificate that answers the CA's connection to a hostname (RFC 8737 §3). */
+/** The certificate with which the agent responds to the CA's connection (RFC 8737 §3). */
 export async function makeChallengeCertificate(
   hostname: string,
   keyAuthorization: string,

@@ -6,13 +6,17 @@ const h1 = (): Conversation => conversationIn('http/1.1')!;
 function asks(conversation: Conversation, text: string | Buffer): void {
   const bytes = Buffer.from(text as string);
   // Surrounded by other bytes, as in a shared buffer.
-  conversation.asked(Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('yy')]), 2, 2 + bytes.length);
+  conversation.visitorSent(Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('yy')]), 2, 2 + bytes.length);
 }
 
 function answers(conversation: Conversation, ...texts: (string | Buffer)[]): void {
   for (const text of texts) {
     const bytes = Buffer.from(text as string);
-    conversation.answered(Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('yy')]), 2, 2 + bytes.length);
+    conversation.targetSent(
+      Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('yy')]),
+      2,
+      2 + bytes.length,
+    );
   }
 }
 

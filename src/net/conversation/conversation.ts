@@ -10,10 +10,10 @@ export type Progress = 'between' | 'exchange' | 'endless' | 'other' | 'unclear';
 
 /** Follows the bytes of one connection, to know when it can end without breaking an exchange. */
 export interface Conversation {
-  /** The visitor sent the bytes from `start` to `end` of `bytes`, and they were forwarded. */
-  asked(bytes: Buffer, start: number, end: number): void;
+  /** The visitor sent the bytes from `start` to `end` of `bytes`, and Portal forwarded them. */
+  visitorSent(bytes: Buffer, start: number, end: number): void;
   /** The target sent these bytes. */
-  answered(bytes: Buffer, start: number, end: number): void;
+  targetSent(bytes: Buffer, start: number, end: number): void;
   readonly progress: Progress;
   /** Calls `then` after the last byte of the next exchange. That exchange must begin after this call. */
   onceExchanged?(then: () => void): void;

@@ -16,8 +16,8 @@ function afterAll(...texts: string[]): boolean {
 function say(exchange: H1Exchange, text: string): void {
   // Surrounded by other bytes, as in a shared buffer.
   const bytes = Buffer.from(`\r\n${text.slice(1)}\r\n\r\n`, 'latin1');
-  if (text.startsWith('>')) exchange.asked(bytes, 2, bytes.length - 4);
-  else exchange.answered(bytes, 2, bytes.length - 4);
+  if (text.startsWith('>')) exchange.visitorSent(bytes, 2, bytes.length - 4);
+  else exchange.targetSent(bytes, 2, bytes.length - 4);
 }
 
 it.each([

@@ -35,7 +35,7 @@ export class H1Exchange {
     return undefined;
   }
 
-  asked(bytes: Buffer, start: number, end: number): void {
+  visitorSent(bytes: Buffer, start: number, end: number): void {
     let at = start;
     if (!this.#request) {
       const head = headIn(bytes, start, end);
@@ -48,7 +48,7 @@ export class H1Exchange {
     if (this.#request?.take(bytes, at, end) !== end) this.#giveUp();
   }
 
-  answered(bytes: Buffer, start: number, end: number): void {
+  targetSent(bytes: Buffer, start: number, end: number): void {
     let at = start;
     while (!this.#answer && at < end) {
       const head = headIn(bytes, at, end);

@@ -29,7 +29,7 @@ export class H1Conversation implements Conversation {
   #isOther = false;
   #isPipelined = false;
   /** Bytes of the response so far. */
-  #answered = 0;
+  #responseBytes = 0;
   /** The first of those bytes. */
   #head: Buffer | undefined;
   /** How many bytes of LAST_CHUNK the response ends with. */
@@ -41,9 +41,9 @@ export class H1Conversation implements Conversation {
     this.#isHttp = isHttp;
   }
 
-  asked(bytes: Buffer, start: number, end: number): void {
+  visitorSent(bytes: Buffer, start: number, end: number): void {
     if (this.#isOther) return;
-    if (this.#onComplete) this.#followAsked(bytes, start, end);
+    if (this.#onComplete) this.#followRequest(bytes, start, end);
     if (this.#visitorSpokeLast) {
       if (begins(bytes, start, end, 'GET ')) this.#isPipelined = true;
       return;
@@ -57,23 +57,24 @@ export class H1Conversation implements Conversation {
     this.#isHead = begins(bytes, start, end, 'HEAD ');
   }
 
-  answered(bytes: Buffer, start: number, end: number): void {
+  targetSent(bytes: Buffer, start: number, end: number): void {
     // In HTTP the visitor speaks first.
     if (!this.#isHttp) this.#isOther = true;
     if (this.#isOther) return;
     if (this.#visitorSpokeLast) {
       this.#visitorSpokeLast = false;
       // Without the status line, the response continues while the visitor still sends its request.
-      if (begins(bytes, start, end, STATUS_LINE)) this.#answered = 0;
+      if (begins(bytes, start, end, STATUS_LINE)) this.#responseBytes = 0;
       if (begins(bytes, start, end, 'HTTP/1.1 101')) this.#isOther = true;
     }
     // Visitors may agree on http/1.1 and speak another protocol.
-    if (this.#answered === 0 && !mayBegin(bytes, start, end, STATUS_LINE)) return void (this.#isOther = true);
+    if (this.#responseBytes === 0 && !mayBegin(bytes, start, end, STATUS_LINE))
+      return void (this.#isOther = true);
     this.#keepHead(bytes, start, end);
-    this.#answered += end - start;
+    this.#responseBytes += end - start;
     this.#matchEnd(bytes, start, end);
     if (this.#exchange) {
-      this.#exchange.answered(bytes, start, end);
+      this.#exchange.targetSent(bytes, start, end);
       this.#checkComplete();
     }
   }
@@ -89,27 +90,27 @@ export class H1Conversation implements Conversation {
   get progress(): Progress {
     if (this.#isOther || !this.#isHttp) return 'other';
     if (this.#visitorSpokeLast) return 'exchange';
-    const progress = this.#answered === 0 ? 'between' : this.#progressOfAnswer();
+    const progress = this.#responseBytes === 0 ? 'between' : this.#progressOfResponse();
     return progress === 'between' && this.#isPipelined ? 'unclear' : progress;
   }
 
   /** Keeps the start of the response, up to the end of its head. */
   #keepHead(bytes: Buffer, start: number, end: number): void {
     this.#head ??= Buffer.allocUnsafeSlow(HEAD_BYTES);
-    while (this.#answered <= this.#head.length) {
-      bytes.copy(this.#head, this.#answered, start, end);
+    while (this.#responseBytes <= this.#head.length) {
+      bytes.copy(this.#head, this.#responseBytes, start, end);
       const { length } = this.#head;
-      const isFull = this.#answered + end - start > length;
+      const isFull = this.#responseBytes + end - start > length;
       if (!isFull || length >= MAX_HEAD_BYTES || this.#head.includes(HEAD_END)) return;
       this.#head = Buffer.concat([this.#head], 2 * length);
     }
   }
 
-  #followAsked(bytes: Buffer, start: number, end: number): void {
+  #followRequest(bytes: Buffer, start: number, end: number): void {
     // A long head makes the progress unclear, but the visitor knows that the response has ended.
     if (!this.#visitorSpokeLast && ['between', 'unclear'].includes(this.progress))
       this.#exchange = this.#isPipelined ? undefined : new H1Exchange();
-    this.#exchange?.asked(bytes, start, end);
+    this.#exchange?.visitorSent(bytes, start, end);
     this.#checkComplete();
   }
 
@@ -127,14 +128,14 @@ export class H1Conversation implements Conversation {
     this.#matched = matched;
   }
 
-  #progressOfAnswer(): Progress {
+  #progressOfResponse(): Progress {
     const { length } = this.#head!;
-    const text = this.#head!.toString('latin1', 0, Math.min(this.#answered, length));
+    const text = this.#head!.toString('latin1', 0, Math.min(this.#responseBytes, length));
     for (let at = 0; at < text.length;) {
       const status = /^HTTP\/1\.[01] (\d{3})/.exec(text.slice(at))?.[1];
       if (status === undefined) return text.length - at < STATUS_BYTES ? 'exchange' : 'unclear';
       const headEnd = text.indexOf(HEAD_END, at);
-      if (headEnd < 0) return this.#answered > length ? 'unclear' : 'exchange';
+      if (headEnd < 0) return this.#responseBytes > length ? 'unclear' : 'exchange';
       const body = headEnd + HEAD_END.length;
       if (!status.startsWith('1')) return this.#progressOfBody(status, text.slice(at, body), body);
       // An interim response: the final one follows.
@@ -144,7 +145,7 @@ export class H1Conversation implements Conversation {
   }
 
   #progressOfBody(status: string, head: string, begin: number): Progress {
-    const received = this.#answered - begin;
+    const received = this.#responseBytes - begin;
     if (this.#isHead || status === '204' || status === '304') return progressOf(received, 0);
     if (/\r\ncontent-type:[ \t]*text\/event-stream/i.test(head)) return 'endless';
     if (!/\r\ntransfer-encoding:/i.test(head)) return progressOf(received, lengthIn(head));

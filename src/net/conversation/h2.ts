@@ -22,7 +22,7 @@ export class H2Conversation implements Conversation {
   #prefaced = 0;
   /** The visitor began without the preface: it agreed on h2 and speaks another protocol. */
   #isOther = false;
-  readonly #asked = new Frames(PREFACE.length, (type, _flags, stream) => {
+  readonly #visitorFrames = new Frames(PREFACE.length, (type, _flags, stream) => {
     if (type === RST_STREAM) this.#open.delete(stream);
     // The trailers of a request belong to a known stream.
     if (type !== HEADERS || stream <= this.#highest) return;
@@ -30,18 +30,18 @@ export class H2Conversation implements Conversation {
     this.#open.add(stream);
     if (this.#open.size > MAX_STREAMS) this.#isLost = true;
   });
-  readonly #answered = new Frames(0, (type, flags, stream) => {
+  readonly #targetFrames = new Frames(0, (type, flags, stream) => {
     const ends = (type === DATA || type === HEADERS) && (flags & END_STREAM) !== 0;
     if (ends || type === RST_STREAM) this.#open.delete(stream);
   });
 
-  asked(bytes: Buffer, start: number, end: number): void {
+  visitorSent(bytes: Buffer, start: number, end: number): void {
     if (this.#prefaced < PREFACE.length) this.#checkPreface(bytes, start, end);
-    if (this.#isFollowed) this.#asked.take(bytes, start, end);
+    if (this.#isFollowed) this.#visitorFrames.take(bytes, start, end);
   }
 
-  answered(bytes: Buffer, start: number, end: number): void {
-    if (this.#isFollowed) this.#answered.take(bytes, start, end);
+  targetSent(bytes: Buffer, start: number, end: number): void {
+    if (this.#isFollowed) this.#targetFrames.take(bytes, start, end);
   }
 
   get progress(): Progress {

@@ -39,7 +39,7 @@ function basic({ user, password }: NonNullable<ProxyServer['credentials']>): str
 
 function refusal(proxy: ProxyServer, target: string, { statusCode, headers }: IncomingMessage): PortalError {
   const name = proxyName(proxy);
-  // Some proxies answer 401, for example tinyproxy on wrong credentials. Only the proxy can answer CONNECT.
+  // Some proxies respond with 401, for example tinyproxy to wrong credentials. Only the proxy can respond to CONNECT.
   if (statusCode !== 407 && statusCode !== 401)
     return new PortalError('proxy_refused', `the proxy ${name} refused ${target} (${statusCode})`);
   const schemes = [headers['proxy-authenticate'] ?? headers['www-authenticate'] ?? []]

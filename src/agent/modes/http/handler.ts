@@ -4,7 +4,7 @@ import { isIPv6, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../../lib/logger.js';
 import { networkOf } from '../../../net/cidr.js';
-import { STILL_MS } from '../../../net/retirement.js';
+import { STALLED_MS } from '../../../net/retirement.js';
 import { SpliceSet, type Drain } from '../../../net/splice.js';
 import { formatTarget, type Target } from '../../../net/target.js';
 import { LIMITS } from '../../../protocol/limits.js';
@@ -252,7 +252,7 @@ export class HttpHandler implements ModeHandler {
   /** Waits for the last connection to close, within the limits of `drain`. */
   async #drainRequests({ ms, quietMs, retires }: Drain): Promise<void> {
     if (this.#connections.size === 0 || (ms <= 0 && !retires)) return;
-    const looking = this.#closeIdle(retires ? STILL_MS : quietMs);
+    const looking = this.#closeIdle(retires ? STALLED_MS : quietMs);
     await new Promise<void>((resolve) => {
       // Retiring connections that still move have no limit.
       const timer = retires ? undefined : setTimeout(resolve, ms);
