@@ -4,8 +4,8 @@ import { itemsOf, textOf, treeAt } from './tree.js';
 import { dnsLabel } from './variables.js';
 
 /**
- * What to write instead of a value that people bring from other programs; undefined for any other value. It repeats what
- * was typed, so values from variables and secrets get none.
+ * What to write instead of a value copied from another program's configuration. Undefined for any other value. The
+ * advice repeats the value, so values from variables and secrets get none.
  */
 export function advice(
   root: Tree,

@@ -22,7 +22,7 @@ export async function checkOwner(desired: Desired, root: Tree, owner: Owner): Pr
   try {
     address = await owner.addressIn(desired.identityFile);
   } catch (error) {
-    // The agent that runs with the file reports what is wrong with it.
+    // The agent that runs with this identity file reports its errors.
     if (error instanceof PortalError) return [];
     throw error;
   }

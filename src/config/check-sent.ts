@@ -10,7 +10,7 @@ const SECRET_WORDS =
   /TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY|(DATABASE|POSTGRES\w*|MYSQL|MONGO\w*|REDIS|AMQP|RABBITMQ)_UR[IL]|CONNECTION_?STRING/;
 
 /** Whether the name of a variable suggests a secret: DB_PASSWORD, githubToken, AWS_ACCESS_KEY_ID. */
-export function looksSecret(name: string): boolean {
+export function isSecretName(name: string): boolean {
   const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
   // PWD without other words is the current folder.
   return (
@@ -22,7 +22,7 @@ export function looksSecret(name: string): boolean {
 export function checkSent(root: Tree, report: Report): void {
   const visit = (tree: Tree | undefined, path: Path): void => {
     if (tree?.kind === 'scalar') {
-      const name = tree.variables?.find(looksSecret);
+      const name = tree.variables?.find(isSecretName);
       if (name === undefined) return;
       report(path, {
         message: `the value of ${name} would be sent to a relay`,

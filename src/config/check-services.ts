@@ -113,7 +113,7 @@ function checkHasTarget(path: Path, service: Tree, mode: Mode, report: Report): 
   }
 }
 
-/** If another finding already says that an unknown key means `target`, do not report `target` as missing. */
+/** If another finding already suggests `target` for an unknown key, do not report `target` as missing. */
 function hasMisspeltTarget(service: Tree): boolean {
   return [...entriesOf(service)].some(([key]) => nearest(key, ['target']));
 }

@@ -16,7 +16,7 @@ export function checkTarget(root: Tree, path: Path, ownPort: number | undefined,
     target = parseTarget(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    // The parser's message quotes the value, which must not appear if it is a secret or came from a variable.
+    // The parser's message quotes the value. Do not show it if the value is a secret or came from a variable.
     const mayQuote = !tree.interpolated && !tree.secret && maskUrl(text) === text;
     const message =
       mayQuote || !/["\d]/.test(error.message)

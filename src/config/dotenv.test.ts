@@ -174,11 +174,11 @@ describe('a file that is not a .env', () => {
 });
 
 it('lists the variables that a value uses, directly or through others', () => {
-  const { madeOf } = parseDotenv(
+  const { references } = parseDotenv(
     new Source('.env', 'A=$HOME\nB="${A:-$C}x"\nD=plain\nE=\'$HOME\'\n'),
     () => '',
   );
-  expect(Object.fromEntries([...madeOf].map(([name, names]) => [name, [...names]]))).toEqual({
+  expect(Object.fromEntries([...references].map(([name, names]) => [name, [...names]]))).toEqual({
     A: ['HOME'],
     B: ['A', 'HOME', 'C'],
   });

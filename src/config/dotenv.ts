@@ -6,8 +6,8 @@ import type { Place, Source } from './source.js';
 export interface Dotenv {
   readonly values: ReadonlyMap<string, string | Unusable>;
   /** By name: the variables that the value refers to. */
-  readonly madeOf: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Malformed lines. The meaning of the lines after them is uncertain. */
+  readonly references: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Malformed lines. They make the meaning of later lines uncertain. */
   readonly findings: readonly Finding[];
   readonly warnings: readonly Finding[];
   /** Values, comments and malformed lines, which a code frame must not show. */
@@ -39,17 +39,17 @@ const ESCAPED: Readonly<Record<string, string>> = {
 };
 
 /** Values can refer to each other in long chains, and each one stores everything that it refers to. */
-const MAX_MADE_OF = 100;
+const MAX_REFERENCES = 100;
 
 /** A file that is not a `.env` has a mistake in every line. */
-const MAX_TOLD = 20;
+const MAX_REPORTED = 20;
 
 class Reader {
   readonly #source: Source;
   readonly #text: string;
   readonly #lookup: Lookup;
   readonly #values = new Map<string, string | Unusable>();
-  readonly #madeOf = new Map<string, Set<string>>();
+  readonly #references = new Map<string, Set<string>>();
   readonly #findings: Finding[] = [];
   readonly #warnings: Finding[] = [];
   readonly #secrets: Place[] = [];
@@ -65,7 +65,7 @@ class Reader {
     for (; this.#at < this.#text.length; this.#at = this.#lineEnd(this.#at) + 1) this.#line();
     return {
       values: this.#values,
-      madeOf: this.#madeOf,
+      references: this.#references,
       findings: someOf(this.#findings, 'malformed lines follow'),
       warnings: someOf(this.#warnings, 'names without a value follow'),
       secrets: this.#secrets,
@@ -149,16 +149,16 @@ class Reader {
 
   #set(name: string, value: string, at: number): void {
     const { text, errors, names } = interpolate(value, this.#lookup, 'compose');
-    const madeOf = this.#madeOfAll(name, names);
-    if (madeOf.size > MAX_MADE_OF) {
+    const references = this.#allReferences(name, names);
+    if (references.size > MAX_REFERENCES) {
       // Nothing uses the value, so what it refers to does not matter.
-      this.#madeOf.delete(name);
+      this.#references.delete(name);
       const { line } = this.#source.position(at);
-      const problem = `${this.#source.file}:${line}: ${name} refers to more than ${MAX_MADE_OF} variables`;
+      const problem = `${this.#source.file}:${line}: ${name} refers to more than ${MAX_REFERENCES} variables`;
       this.#values.set(name, { problem, hint: 'Shorten the chain of variables that refer to each other.' });
       return;
     }
-    if (madeOf.size > 0) this.#madeOf.set(name, madeOf);
+    if (references.size > 0) this.#references.set(name, references);
     const [error] = errors;
     if (!error) {
       this.#values.set(name, text);
@@ -171,11 +171,11 @@ class Reader {
   }
 
   /** A name that is set twice refers to everything that either value refers to. */
-  #madeOfAll(name: string, names: readonly string[]): Set<string> {
-    const all = new Set(this.#madeOf.get(name));
+  #allReferences(name: string, names: readonly string[]): Set<string> {
+    const all = new Set(this.#references.get(name));
     for (const each of names) {
-      for (const one of [each, ...(this.#madeOf.get(each) ?? [])]) all.add(one);
-      if (all.size > MAX_MADE_OF) break;
+      for (const one of [each, ...(this.#references.get(each) ?? [])]) all.add(one);
+      if (all.size > MAX_REFERENCES) break;
     }
     return all;
   }
@@ -208,10 +208,10 @@ class Reader {
 
 /** The first few findings, and the number of the others. */
 function someOf(findings: readonly Finding[], others: string): Finding[] {
-  const next = findings[MAX_TOLD];
+  const next = findings[MAX_REPORTED];
   if (!next) return [...findings];
-  const more = findings.length - MAX_TOLD;
-  return [...findings.slice(0, MAX_TOLD), { ...next, message: `${more} ${others}, this is the first` }];
+  const more = findings.length - MAX_REPORTED;
+  return [...findings.slice(0, MAX_REPORTED), { ...next, message: `${more} ${others}, this is the first` }];
 }
 
 function wrongName(name: string): { index: number; message: string } | undefined {

@@ -6,11 +6,11 @@ import { isSecret, MASK } from './secrets.js';
 import { sourceText } from './source.js';
 import { listOf, nearest } from './suggest.js';
 import { child, keyPlaceOf, toPointer, treeAt, type Path, type Tree } from './tree.js';
-import { definitionOf, expected, looksLikeService, misplaced, synonymOf } from './words.js';
+import { definitionOf, expected, isLikelyService, misplaced, synonymOf } from './words.js';
 
 /**
- * Translates schema errors into messages for people: one finding per mistake. Where a value may have several forms,
- * only considers the closest one.
+ * Translates schema errors into messages for people: one finding per mistake. If a value may have several forms,
+ * considers only the closest one.
  */
 export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
   const told = relevant(errors).map((error) => ({ ...error, path: withIndices(root, error.path) }));
@@ -66,7 +66,7 @@ function isBareService({ keyword, path, params }: SchemaError, root: Tree): bool
   return (
     keyword === 'additionalProperties' &&
     path.length === 0 &&
-    looksLikeService(treeAt(root, [String(params['additionalProperty'])]))
+    isLikelyService(treeAt(root, [String(params['additionalProperty'])]))
   );
 }
 

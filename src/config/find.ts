@@ -68,7 +68,7 @@ async function checkedTrust(
   return dirname(path) === cwd ? undefined : checkTrusted(besides(path), cwd, person ?? self(env));
 }
 
-/** The file and the files that are read with it. */
+/** The file and the files that Portal reads with it. */
 const besides = (path: string): string[] => [path, overlayOf(path), dotenvOf(path), lockFileOf(path)];
 
 /** `portal.yaml` → `portal.local.yaml`. */

@@ -62,7 +62,7 @@ export function toProblems(findings: readonly Finding[], secrets: readonly Place
   }));
 }
 
-/** Keeps the first finding per path. What a later, finer rule reports about a broken value only repeats it. */
+/** Keeps the first finding per path. A later, finer rule would only repeat a broken value. */
 export function firstPerPath(findings: readonly Finding[], later: readonly Finding[]): Finding[] {
   const seen = new Set(findings.map((found) => toPointer(found.path)));
   return [...findings, ...later.filter((found) => !seen.has(toPointer(found.path)))];

@@ -3,7 +3,7 @@ import { Scope } from '../lib/scope.js';
 import { loadConfig, type LoadOptions, type LoadResult } from './load.js';
 import { watchInputs } from './watch.js';
 
-/** How long a text that is invalid, or lacks services, may last before it is reported: editors and people save in steps. */
+/** How long a text may stay invalid, or lack services, before it is reported: editors and people save in steps. */
 const HALF_SAVE_MS = 150;
 
 export interface FollowOptions {
@@ -17,7 +17,7 @@ export interface FollowOptions {
   admit?: (result: LoadResult) => Promise<LoadResult>;
   /** More files whose change triggers another load. */
   alsoWatch?: readonly string[];
-  /** Called for each load with a different result than the last, including invalid files. */
+  /** Called for each load whose result differs from the last one, including invalid files. */
   onLoaded: (result: LoadResult) => void;
   onError: (error: unknown) => void;
   /** How long an incomplete save may last. Default: 150. */
@@ -25,9 +25,9 @@ export interface FollowOptions {
 }
 
 /**
- * Loads the configuration again after every relevant change, one load at a time. Resolves once no change can be
- * missed. Stays with the file that it found first, even if that file is missing for a moment and a parent directory
- * has another.
+ * Loads the configuration again after every relevant change, one load at a time. Resolves once it cannot miss a
+ * change. Keeps to the file that it found first, even if that file is missing for a moment and a parent directory has
+ * another.
  */
 export async function followConfig(options: FollowOptions): Promise<{ close(): Promise<void> }> {
   const load = withStdinOnce(options.load);
@@ -119,13 +119,13 @@ class Follower {
     }
   }
 
-  /** The beginning of a file may be a valid configuration, and would close the services of its rest. */
+  /** The beginning of a file may be a valid configuration. Applying it would close the services in its rest. */
   #lacksServices(result: Extract<LoadResult, { ok: true }>): boolean {
     const now = new Set(servicesOf(result));
     return this.#services.some((service) => !now.has(service));
   }
 
-  /** Loads until nothing has changed meanwhile. */
+  /** Loads until nothing has changed during a load. */
   async #run(): Promise<void> {
     try {
       while (this.#stale && !this.#scope.closed) {

@@ -11,7 +11,7 @@ const MAX_WIDTH = 120;
  * How much of a line to read on either side of the place. A line may be megabytes long, with a problem in every
  * character.
  */
-const MAX_LOOKED_AT = 8 * MAX_WIDTH;
+const MAX_CHECKED = 8 * MAX_WIDTH;
 
 /**
  * The lines around a place with a caret under it, secrets masked, without colour:
@@ -56,8 +56,8 @@ function maskedLine(source: Source, line: number, secrets: readonly Place[], aro
   const start = source.lineStarts[line - 1]!;
   const end = source.lineStarts[line] ?? source.text.length;
   const original = source.text.slice(start, end).replace(/\r?\n$/, '');
-  const first = Math.max(0, around - MAX_LOOKED_AT);
-  const last = Math.min(original.length, around + MAX_LOOKED_AT);
+  const first = Math.max(0, around - MAX_CHECKED);
+  const last = Math.min(original.length, around + MAX_CHECKED);
   const hidden = secrets
     .filter((secret) => secret.source === source && secret.start < start + last && secret.end > start + first)
     .map((secret) => ({

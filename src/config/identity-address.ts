@@ -16,7 +16,7 @@ export async function identityAddress(
   try {
     return await addressIn(file === undefined ? undefined : resolve(directory, file));
   } catch (error) {
-    // The agent that runs with the file reports what is wrong with it.
+    // The agent that runs with this identity file reports its errors.
     if (error instanceof PortalError) return undefined;
     throw error;
   }

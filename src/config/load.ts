@@ -37,15 +37,15 @@ export interface LoadOptions {
   env: NodeJS.ProcessEnv;
   /** Reads standard input to its end. Called only if the file is `-`. */
   stdin?: () => Promise<string>;
-  /** Answers `${user}`; by default PORTAL_USER, git and the operating system do. */
+  /** The value of `${user}`. Default: PORTAL_USER, git or the operating system. */
   userName?: string;
-  /** `user.name` of git, asked for only when `${user}` needs it. */
+  /** `user.name` of git, called only when `${user}` needs it. */
   gitUser?: () => string | undefined;
-  /** The address of the identity in a file (undefined: the person's own), for `${id}`; undefined before it exists. */
+  /** The address of the identity in a file (undefined: the user's own), for `${id}`; undefined before it exists. */
   addressIn?: (file: string | undefined) => Promise<string | undefined>;
   /** Default: the user of this process. */
   person?: Person;
-  /** The identity that runs it. Default: Portal does not check whose services they are. */
+  /** The identity that runs the configuration. Default: the owner of the services is not checked. */
   owner?: Owner;
 }
 
@@ -65,7 +65,7 @@ export type LoadResult =
       warnings: Problem[];
       /** Everything that needs the user's permission. */
       permissions: Permission[];
-      /** Where each path that it names may lead while it runs. */
+      /** Where each path in the configuration may lead while it runs. */
       confined: ReadonlyMap<string, Confined>;
       /** Permissions as problems, placed. */
       refuse: (missing: readonly Permission[]) => Problem[];
@@ -136,7 +136,7 @@ function inputsOf(found: Found, cwd: string): Inputs {
   return { directory, overlay, dotenv, all: [found.path, overlay, dotenv] };
 }
 
-/** What was read beside the configuration itself. */
+/** The files that Portal read in addition to the configuration. */
 function readFiles({ overlay, dotenv }: Inputs, texts: Texts): { file: string; of: string }[] {
   return [
     ...(overlay !== undefined && texts.overlay !== undefined
@@ -263,7 +263,7 @@ function evaluate(
   if (dotenv.findings.length > 0)
     return { ok: false, problems: toProblems([...syntax, ...dotenv.findings], secrets) };
   const lookup = withDotenv(environment, dotenv.values);
-  const { tree, findings, warnings } = substitute(merged, lookup, secrets, dotenv.madeOf);
+  const { tree, findings, warnings } = substitute(merged, lookup, secrets, dotenv.references);
   const beyond = tooManyLeases(tree);
   if (beyond.length > 0) return { ok: false, problems: toProblems(beyond, secrets) };
   const verdict = validateTree(tree);

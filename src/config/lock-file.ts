@@ -3,7 +3,7 @@ import { PortalError } from '../lib/errors.js';
 import { originOf } from './relay-refs.js';
 import { readYaml, YamlTooLarge } from './yaml.js';
 
-/** Reads the text of a portal.lock with the place of every entry, and adds entries without changing the rest. */
+/** Reads portal.lock with the place of every entry, and adds entries without changing the rest. */
 
 export interface LockEntry {
   /** Address of the relay's key, as written in the file. */
@@ -41,7 +41,7 @@ export function readLock(text: string, file: string): LockEntries {
 export function withRelay(text: string | undefined, file: string, origin: string, address: string): string {
   const { document, relays } = read(text ?? '', file);
   const value = new Scalar(address);
-  // Without quotes, the next reader would take it for a number.
+  // Without quotes, the next reader would parse it as a number.
   value.type = Scalar.QUOTE_DOUBLE;
   const pair = document.createPair(new Scalar(origin), value) as Pair<Scalar, Scalar>;
   const after = relays.items.findIndex(({ key }) => String((key as Scalar).value) > origin);

@@ -27,7 +27,7 @@ export interface RelayLockOptions {
   readonly file: string;
   /** Rejects unknown relays instead of adding them. */
   readonly frozen?: boolean;
-  /** Called for each relay that was added to the file; `isNew` where the file did not exist before. */
+  /** Called for each relay that was added to the file; `isNew` if the file did not exist before. */
   readonly onAdded?: (origin: string, isNew: boolean) => void;
   /** Called once when the file cannot be written. Until it can, only this process remembers the keys. */
   readonly onUnwritable?: (error: PortalError) => void;

@@ -1,7 +1,7 @@
 import { MASK } from './secrets.js';
 
 /** A range of a text: from `start` up to, but not including, `end`. */
-interface Stretch {
+interface Range {
   readonly start: number;
   readonly end: number;
 }
@@ -16,7 +16,7 @@ const CLOSING = new Set(`"'\`}]),;`);
  * its fragment. Does not rely on the syntax, since rejected URLs are often malformed: a password may contain a slash,
  * and the scheme may be missing.
  */
-export function secretsOfUrl(text: string): Stretch[] {
+export function secretsOfUrl(text: string): Range[] {
   const scheme = SCHEME.exec(text);
   const at = text.lastIndexOf('@');
   const afterScheme = scheme ? scheme.index + scheme[0].length : 0;
@@ -25,11 +25,11 @@ export function secretsOfUrl(text: string): Stretch[] {
   const end = endOfUrl(text);
   // An `@` after a `?` may belong to the query or to a password.
   if (user !== undefined && query !== undefined && query <= at) return [{ start: user, end }];
-  const stretches = [
+  const ranges = [
     { start: user ?? at, end: at },
     { start: query ?? end, end },
   ];
-  return stretches.filter((stretch) => stretch.start < stretch.end);
+  return ranges.filter((range) => range.start < range.end);
 }
 
 function queryStart(text: string, from: number): number | undefined {
@@ -55,7 +55,7 @@ function userStart(text: string, at: number): number | undefined {
 }
 
 /** The same as `secretsOfUrl`, for each word of a longer text. */
-export function secretsOfUrls(text: string): Stretch[] {
+export function secretsOfUrls(text: string): Range[] {
   if (!/[@?#]/.test(text)) return [];
   return [...text.matchAll(/\S+/g)].flatMap(({ 0: word, index }) =>
     secretsOfUrl(word).map(({ start, end }) => ({ start: start + index, end: end + index })),
@@ -72,8 +72,6 @@ export function maskUrls(text: string): string {
   return masked(text, secretsOfUrls(text));
 }
 
-function masked(text: string, stretches: readonly Stretch[]): string {
-  return stretches
-    .toReversed()
-    .reduce((so, { start, end }) => so.slice(0, start) + MASK + so.slice(end), text);
+function masked(text: string, ranges: readonly Range[]): string {
+  return ranges.toReversed().reduce((so, { start, end }) => so.slice(0, start) + MASK + so.slice(end), text);
 }

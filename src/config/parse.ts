@@ -38,7 +38,7 @@ export interface Parsed {
   /** Set if the text could not be read in full, so that its content is uncertain. */
   readonly broken: boolean;
   readonly findings: readonly Finding[];
-  /** Every secret of the text, even if it is missing from the tree. */
+  /** Every secret of the text, including secrets that are missing from the tree. */
   readonly secrets: readonly Place[];
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { confine, readConfined, unconfine } from '../lib/confined.js';
-import { looksSecret } from './check-sent.js';
+import { isSecretName } from './check-sent.js';
 import { loadConfig } from './load.js';
 import { describePermission } from './permissions.js';
 
@@ -273,13 +273,13 @@ describe('variables whose names look like secrets', () => {
     'MONGODB_URI',
     'SLACK_WEBHOOK_URL',
   ])('%s', (name) => {
-    expect(looksSecret(name)).toBe(true);
+    expect(isSecretName(name)).toBe(true);
   });
 
   it.each(['user', 'PORT', 'PWD', 'KEYBOARD', 'HOSTNAME', 'AUTHOR', 'PASSENGER', 'PINE', 'PATH', 'BASE_URL'])(
     'not %s',
     (name) => {
-      expect(looksSecret(name)).toBe(false);
+      expect(isSecretName(name)).toBe(false);
     },
   );
 

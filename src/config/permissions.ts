@@ -21,7 +21,10 @@ export interface Permission {
   readonly kind: 'relay' | 'source' | 'reach' | 'file' | 'send';
   /** A relay's origin, a path, a host, or a variable's name. */
   readonly what: string;
-  /** Whose it is: a service, or a key of the file; of a variable, who reads it; of a relay its CA, empty for the usual ones. */
+  /**
+   * Its owner: a service, or a key of the file. For a variable: its readers. For a relay: its CA, empty for the
+   * system's CAs.
+   */
   readonly of: string;
   /** The path of the setting that needs the permission. */
   readonly path: Path;
@@ -32,7 +35,7 @@ export const MAX_PERMISSIONS = 1_000;
 
 /** Of variables, including repeated ones. A file with more asks for too much. */
 const MAX_COLLECTED = 20_000;
-/** The name for readers that are not relays in the file. */
+/** The readers that are not relays in the file. */
 const LISTED_RELAYS = 'relays of the list';
 const VISITORS = 'visitors';
 /** A relay in this process looks up the hostname's TXT record. */
@@ -45,7 +48,10 @@ export interface Permissions {
   readonly confined: ReadonlyMap<string, Confined>;
 }
 
-/** `directory` is the project: paths in it need no permission. `read` are the files besides the configuration itself. */
+/**
+ * `directory` is the project: paths in it need no permission. `read` are the files that were read in addition to the
+ * configuration.
+ */
 export async function permissionsOf(
   desired: Desired,
   root: Tree,
@@ -181,7 +187,7 @@ function sources(desired: Desired): Permission[] {
         of: 'get certificates from',
         path: tls.directory === LETS_ENCRYPT ? ['services', service, 'tls'] : ['acme', 'directory'],
       });
-    // The relay in this process looks up its owner in DNS.
+    // The relay in this process looks up the owner of the hostname in DNS.
     if (hostname !== undefined && !isThisMachine(hostname) && own.some(({ kind }) => kind === 'embedded'))
       found.push({
         key: `dns ${hostname}`,
@@ -191,11 +197,11 @@ function sources(desired: Desired): Permission[] {
         path: ['services', service, 'hostname'],
       });
   }
-  return [...found, ...onlookers(desired)];
+  return [...found, ...teamPermissions(desired)];
 }
 
 /** Other identities to which relays show this agent. */
-function onlookers(desired: Desired): Permission[] {
+function teamPermissions(desired: Desired): Permission[] {
   if (remoteRelays(desired).length === 0) return [];
   return (desired.team ?? []).map((address) => ({
     key: `show ${address}`,

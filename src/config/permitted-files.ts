@@ -40,7 +40,10 @@ export interface FilePermissions {
   readonly confined: ReadonlyMap<string, Confined>;
 }
 
-/** Files and sockets outside the project, wherever links lead, but not the CAs of relays. `read` are those that the configuration was read from. */
+/**
+ * Files and sockets outside the project, wherever links lead, except the CAs of relays. `read` are the files of the
+ * configuration itself.
+ */
 export async function files(
   desired: Desired,
   project: Project,
@@ -51,7 +54,7 @@ export async function files(
     ...desired.services.flatMap((spec) => filesOf(spec)),
     ...read.map((each) => ({ ...each, path: [] })),
   ];
-  // Keys of relays are written there.
+  // Portal writes keys of relays there.
   if (desired.file !== undefined) named.push({ file: lockFileOf(desired.file), of: 'portal.lock', path: [] });
   const { registry } = desired.candidates ?? {};
   if (registry !== undefined && !/^https:/i.test(registry))
@@ -99,11 +102,11 @@ export function targetsAt({ service, routes, target }: ServiceSpec): { target: T
 }
 
 export interface RelayCa {
-  /** The same value means the same trust. */
+  /** Equal keys mean equal trust. */
   readonly key: string;
   /** For display. */
   readonly shown: string;
-  /** What may be read as the CA while the permission holds. */
+  /** What the CA file may contain while the permission holds. */
   readonly confined: Confined;
 }
 

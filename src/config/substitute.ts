@@ -6,7 +6,7 @@ import { sourceText, type Place, type Source } from './source.js';
 import type { Entry, Path, ScalarTree, Tree } from './tree.js';
 
 /** Per text, since each expression is searched in it. */
-const MAX_TOLD = 20;
+const MAX_REPORTED = 20;
 
 export interface Substituted {
   readonly tree: Tree;
@@ -23,7 +23,7 @@ export function substitute(
   root: Tree,
   lookup: Lookup,
   secrets: readonly Place[],
-  madeOf: Dotenv['madeOf'] = new Map(),
+  references: Dotenv['references'] = new Map(),
 ): Substituted {
   const secretStarts = new Map<Source, Set<number>>();
   for (const { source, start } of secrets) {
@@ -59,7 +59,7 @@ export function substitute(
 
   const scalar = (tree: ScalarTree, value: string, path: Path): Tree => {
     const result = interpolate(value, lookup);
-    for (const { expression, message, hint } of result.errors.slice(0, MAX_TOLD)) {
+    for (const { expression, message, hint } of result.errors.slice(0, MAX_REPORTED)) {
       findings.push({
         place: placeWithin(tree.place, expression),
         path,
@@ -68,8 +68,8 @@ export function substitute(
         hint,
       });
     }
-    for (const name of result.bareNames.slice(0, MAX_TOLD)) warnings.push(bareName(tree, path, name));
-    const variables = [...new Set(result.names.flatMap((name) => [name, ...(madeOf.get(name) ?? [])]))];
+    for (const name of result.bareNames.slice(0, MAX_REPORTED)) warnings.push(bareName(tree, path, name));
+    const variables = [...new Set(result.names.flatMap((name) => [name, ...(references.get(name) ?? [])]))];
     return {
       ...tree,
       value: result.text,
@@ -92,7 +92,7 @@ function bareName({ place, secret }: ScalarTree, path: Path, name: string): Find
   };
 }
 
-/** The place of an expression within its scalar. If escapes hide the position, the whole scalar. */
+/** The place of an expression within its scalar, or the whole scalar if escapes hide the position. */
 function placeWithin(scalar: Place, expression: string): Place {
   const at = sourceText(scalar).indexOf(expression);
   if (at === -1) return scalar;

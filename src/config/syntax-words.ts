@@ -5,8 +5,8 @@ export interface SyntaxWords {
 }
 
 /**
- * Plainer messages for the YAML library's error codes. For other codes, the library's own message without the text
- * that it quotes at the end, which may be a secret.
+ * Plainer messages for the YAML library's error codes. Other codes keep the library's message, without the text
+ * quoted at its end, which may be a secret.
  */
 export function syntaxWords(code: string, message: string): SyntaxWords {
   const known = BY_CODE[code] ?? BY_MESSAGE.find(({ test }) => test.test(message));

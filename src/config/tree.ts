@@ -27,11 +27,11 @@ export interface ScalarTree {
   readonly kind: 'scalar';
   readonly place: Place;
   readonly value: string | number | boolean | null;
-  /** The value came from `${…}`. It is never shown, and the schema may cast it to a number or boolean. */
+  /** The value came from `${…}`. Portal never shows it, and the schema may cast it to a number or boolean. */
   readonly interpolated: boolean;
   /** The variables that the value refers to, directly or through a `.env`. Undefined: none. */
   readonly variables?: readonly string[];
-  /** Written in a secret's place, or reused there through an alias. It is never shown, at any path. */
+  /** Written where a secret belongs, or reused there through an alias. Portal never shows it, at any path. */
   readonly secret?: boolean;
 }
 

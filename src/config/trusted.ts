@@ -2,9 +2,9 @@ import { lstat, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PortalError } from '../lib/errors.js';
 
-/** Who runs this. */
+/** The user who runs Portal. */
 export interface Person {
-  /** Effective user id. Undefined on systems without one (Windows), where nothing is checked. */
+  /** Effective user id. Undefined on systems without one (Windows), where Portal checks nothing. */
   readonly uid: number | undefined;
   readonly env: NodeJS.ProcessEnv;
 }

@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { dnsLabel, variables, type Surroundings } from './variables.js';
+import { dnsLabel, variables, type VariableSources } from './variables.js';
 
 const ADDRESS = '0xABcd31b8ED16256DE8a3f97A99BA7206788143e0';
 
-function value(name: string, about: Partial<Surroundings> = {}): string | undefined {
+function value(name: string, about: Partial<VariableSources> = {}): string | undefined {
   return variables({ env: {}, folder: '/nowhere', address: ADDRESS, ...about })(name);
 }
 

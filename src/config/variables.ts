@@ -3,12 +3,12 @@ import type { Dotenv } from './dotenv.js';
 import { branchOf } from './git-branch.js';
 import type { Lookup } from './interpolate.js';
 
-/** What `${user}`, `${branch}` and `${id}` are made of. */
-export interface Surroundings {
+/** The values behind `${user}`, `${branch}` and `${id}`. */
+export interface VariableSources {
   readonly env: NodeJS.ProcessEnv;
   /** The folder of the configuration. */
   readonly folder: string;
-  /** Answers `${user}` alone; otherwise PORTAL_USER, git and the operating system do. */
+  /** The value of `${user}`. Default: PORTAL_USER, git or the operating system. */
   readonly userName?: string | undefined;
   /** `user.name` of git. */
   readonly gitUser?: (() => string | undefined) | undefined;
@@ -24,14 +24,14 @@ const SHARED_LOGINS: ReadonlySet<string> = new Set([
 /** Hex digits of an address that `${id}` shows. */
 const ID_LENGTH = 8;
 
-/** Where `${…}` takes its values from before the `.env` beside the file: Portal's own variables, then the environment. */
-export function variables(surroundings: Surroundings): (name: string) => string | undefined {
+/** Where `${…}` looks up values before the `.env` beside the file: Portal's own variables, then the environment. */
+export function variables(sources: VariableSources): (name: string) => string | undefined {
   let user: string | undefined;
   return (name) => {
-    if (name === 'user') return (user ??= userLabel(surroundings));
-    if (name === 'branch') return optionalLabel(branchOf(surroundings.folder, surroundings.env));
-    if (name === 'id') return idOf(surroundings.address);
-    return surroundings.env[name];
+    if (name === 'user') return (user ??= userLabel(sources));
+    if (name === 'branch') return optionalLabel(branchOf(sources.folder, sources.env));
+    if (name === 'id') return idOf(sources.address);
+    return sources.env[name];
   };
 }
 
@@ -51,7 +51,7 @@ function idOf(address: string | undefined): string {
 }
 
 /** A person's own label. For a login that many people share, uses the identity to distinguish them. */
-function userLabel({ env, userName, gitUser, address }: Surroundings): string {
+function userLabel({ env, userName, gitUser, address }: VariableSources): string {
   const chosen = optionalLabel(userName ?? env['PORTAL_USER']);
   if (chosen !== undefined) return chosen;
   const login = optionalLabel(loginName(env));

@@ -9,7 +9,7 @@ import { MAX_FILE_BYTES } from './yaml.js';
 
 /** Events of one save arrive together. A save ends with a pause of this length. */
 const QUIET_MS = 25;
-/** The longest delay of a check during a stream of events. */
+/** The longest delay of a check while events keep arriving. */
 const MAX_QUIET_MS = 100;
 const SETTLE_MS = 150;
 
@@ -90,11 +90,11 @@ class InputWatcher {
   #schedule(ms: number): void {
     if (this.#scope.closed) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#lookOnce(), ms);
+    this.#timer = setTimeout(() => this.#checkOnce(), ms);
   }
 
   /** Checks never overlap. An event during one causes another. */
-  #lookOnce(): void {
+  #checkOnce(): void {
     if (this.#looking) {
       this.#again = true;
       return;
@@ -210,7 +210,7 @@ async function identify(directory: string): Promise<string | undefined> {
 
 const EMPTY = createHash('sha256').digest('base64');
 
-/** Missing or empty, but not before: the middle of a save. */
+/** Missing or empty now, but not before: the middle of a save. */
 function isHalfSaved(now: string | undefined, before: string | undefined): boolean {
   return (now === undefined || now === EMPTY) && before !== undefined && before !== EMPTY;
 }

@@ -40,7 +40,7 @@ export function expected(schema: Schema): string {
   return EXPECTED[definitionOf(schema) ?? ''] ?? 'a hostname';
 }
 
-/** The key of this mapping that other programs call `key`. */
+/** Portal's name for a key that other programs call `key`. */
 export function synonymOf(key: string, path: Path, schema: Schema): string | undefined {
   const synonym = Object.hasOwn(SYNONYMS, key) ? SYNONYMS[key] : undefined;
   return synonym !== undefined && isKnownAt(synonym, path, schema) ? synonym : undefined;
@@ -81,13 +81,13 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   relay: 'relays',
 };
 
-/** What services of Docker Compose have besides their ports. */
+/** Keys of Docker Compose services besides their ports. */
 const COMPOSE_KEYS: ReadonlySet<string> = new Set([
   'image', 'build', 'command', 'container_name', 'depends_on', 'environment', 'env_file', 'networks', 'restart', 'volumes',
 ]); // prettier-ignore
 
-/** Where to put a key that exists only in another mapping. */
-const HOMES: readonly (readonly [definition: string, home: string])[] = [
+/** The place of a key that exists only in another mapping. */
+const PLACES: readonly (readonly [definition: string, home: string])[] = [
   ['access', '`access` of a service'],
   ['serviceOptions', 'a service'],
   ['pool', '`relays`'],
@@ -106,7 +106,7 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
     return 'Docker Compose has this key, and Portal does not. Remove it.';
   const synonym = synonymOf(key, path, schema);
   if (synonym !== undefined) return `Portal calls it \`${synonym}\`.`;
-  if (path.length === 0 && !Object.hasOwn(schema.properties ?? {}, key) && looksLikeService(value)) {
+  if (path.length === 0 && !Object.hasOwn(schema.properties ?? {}, key) && isLikelyService(value)) {
     return child(root, 'services') === undefined
       ? 'Write `version: 1`, then `services:`, and indent this below it.'
       : 'Indent it below `services:`.';
@@ -115,7 +115,7 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
     return `\`${key}\` belongs at the top level.`;
   if (path[0] === 'services' && path.length === 2 && has('access', key))
     return `Write \`access: { ${key}: … }\`.`;
-  const home = HOMES.find(([name]) => has(name, key));
+  const home = PLACES.find(([name]) => has(name, key));
   return home && `\`${key}\` belongs in ${home[1]}.`;
 }
 
@@ -130,7 +130,7 @@ function isKnownAt(dotted: string, path: Path, schema: Schema): boolean {
   return Object.hasOwn(here?.properties ?? {}, first);
 }
 
-export function looksLikeService(value: Tree | undefined): boolean {
+export function isLikelyService(value: Tree | undefined): boolean {
   if (value?.kind === 'map') return value.entries.has('target') || value.entries.has('mode');
   return /^(\d+|[\w.-]+:\d+)$/.test(textOf(value) ?? '');
 }

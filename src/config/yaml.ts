@@ -17,15 +17,15 @@ export const MAX_FILE_BYTES = 1024 * 1024;
  * process.
  */
 export const MAX_DEPTH = 64;
-/** Line ends count: a file of nothing else takes as long. A pair of a key and a value has six. */
+/** Counts line ends: a file with only line ends takes as long. A key and its value have six tokens. */
 const MAX_TOKENS = 170_000;
 const SPACES = /^[ \t]+$/;
-/** Each message costs more than its cause, and nobody reads more than this. */
+/** Each message costs more than its cause, and no one reads more than this. */
 const MAX_ERRORS = 1_000;
 /** Each nested collection has one entry on the parser's stack, and so has the document. */
 const MAX_STACK = MAX_DEPTH + 8;
 
-/** A text beyond a limit. Portal uses none of it. */
+/** A text over a limit. Portal uses no part of it. */
 export class YamlTooLarge extends Error {
   /** Where the text exceeds the limit, in UTF-16 units. */
   readonly offset: number;
@@ -39,11 +39,11 @@ export class YamlTooLarge extends Error {
 type ReadYamlOptions = ParseOptions & DocumentOptions & SchemaOptions;
 
 /**
- * The first document of a text, as `parseDocument` reads it, within limits of depth, tokens and errors, which limit the time, too.
- * Throws `YamlTooLarge`.
+ * Parses the first document of a text like `parseDocument`, within limits of depth, tokens and errors, which also
+ * limit the time. Throws `YamlTooLarge`.
  */
 export function readYaml(text: string, options: ReadYamlOptions): Document.Parsed {
-  // An error for each of many mistakes is cheap without its stack.
+  // Errors are cheap without a stack, and there may be many.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {

@@ -10,7 +10,7 @@ interface Answers {
   done: object;
 }
 
-/** Parses an answer. Throws `protocol` if it is invalid. Drops unknown fields. */
+/** Parses a response. Throws `protocol` if it is invalid. Drops unknown fields. */
 export function readAnswer<K extends keyof Answers>(kind: K, json: string): Answers[K] {
   const validate = validators[kind]!;
   let value: unknown;

@@ -1,6 +1,6 @@
 import { LIMITS } from './limits.js';
 
-/** Schemas of a relay's answers about agents. The operator of the relay controls them, and they are shown in a terminal. */
+/** Schemas of a relay's responses about agents. The relay's operator controls them, and a terminal shows them. */
 
 const short = { type: 'string', maxLength: 300 } as const;
 const text = { type: 'string', maxLength: 4_096 } as const;
@@ -76,7 +76,7 @@ export const ANSWERS = {
       identity: short,
       now: short,
       agents: list(agent, LIMITS.maxAgentsShown + LIMITS.maxSeenAgentsPerIdentity),
-      // An operator may raise the usual number of names per identity.
+      // An operator may raise the default number of names per identity.
       names: list(name, 100_000),
       truncated: { const: true },
     },

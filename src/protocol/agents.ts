@@ -30,7 +30,7 @@ export interface AgentView {
   readonly id?: string;
   /** The identity that it belongs to. */
   readonly identity: string;
-  /** Whether it belongs to the asking identity, which may then disconnect it. */
+  /** Whether it belongs to the identity that asks, which may then disconnect it. */
   readonly own: boolean;
   readonly machine?: string;
   readonly version?: string;
@@ -56,7 +56,7 @@ export interface NameView {
   readonly agent?: string;
 }
 
-/** The answer to `GET /v1/agents`. */
+/** The response to `GET /v1/agents`. */
 export interface AgentsAnswer {
   readonly relay: string;
   readonly identity: string;
@@ -64,7 +64,7 @@ export interface AgentsAnswer {
   readonly now: string;
   readonly agents: readonly AgentView[];
   readonly names: readonly NameView[];
-  /** Whether the answer is incomplete because there is too much. */
+  /** Set if the response is incomplete because there is too much. */
   readonly truncated?: true;
 }
 
@@ -83,12 +83,12 @@ export interface SignInAnswer {
 }
 
 export interface LinkAnswer {
-  /** It has the code after `#`, which browsers never send. */
+  /** Contains the code after `#`, which browsers never send. */
   readonly url: string;
   readonly expiresAt: string;
 }
 
-/** Any of them may be this instead. */
+/** The response to any of these requests if it fails. */
 export interface ErrorAnswer {
   readonly code: ErrorCode;
   readonly message: string;

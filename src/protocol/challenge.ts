@@ -71,8 +71,8 @@ const FORM = new RegExp(
 );
 
 /**
- * The text for `fields`. Throws `unauthorized` for an invalid address, and a RangeError for values that would forge another
- * line or that no reader accepts.
+ * The text for `fields`. Throws `unauthorized` for an invalid address, and a RangeError for values that would forge
+ * another line or that no reader accepts.
  */
 export function buildChallenge(fields: ChallengeFields): string {
   const { domain, uri, nonce, issuedAt, expiresAt, channel, statement, requestId } = fields;
@@ -191,7 +191,7 @@ export function checkChallenge(
 }
 
 function checkTimes({ issuedAt, expiresAt }: ChallengeFields, now: Date): void {
-  // `expired`, so that the agent retries: a clock that is corrected later is enough.
+  // `expired`, so that the agent retries: correcting the clock later is enough.
   if (issuedAt.getTime() > now.getTime() + CLOCK_SKEW_MS) {
     throw new PortalError(
       'expired',
@@ -222,7 +222,7 @@ function malformed(why: string): PortalError {
   return new PortalError('protocol', `the challenge is malformed: ${why}`);
 }
 
-/** The relay sent a well-formed text. If it is malformed now, the agent signed something else. */
+/** The relay sent a well-formed text. If it is malformed now, the agent signed another text. */
 function readSigned(message: string): ChallengeFields {
   try {
     return readChallenge(message);

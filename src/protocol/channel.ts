@@ -1,8 +1,8 @@
 import type { TLSSocket } from 'node:tls';
 
 /**
- * Ties a signature to one TLS session: a value that both ends share, and that no one in between can produce in another session
- * (RFC 9266, `tls-exporter`).
+ * Binds a signature to one TLS session: a value that both ends share, and that a man in the middle cannot produce in
+ * another session (RFC 9266, `tls-exporter`).
  */
 
 const LABEL = 'EXPORTER-Channel-Binding';
@@ -17,8 +17,8 @@ export function channelOf(socket: TLSSocket): string | undefined {
 export const isChannel = (text: string): boolean => CHANNEL.test(text);
 
 /**
- * Keying material that only the two ends of a TLS session share. Undefined before TLS 1.3: there a middleman can create two
- * sessions with the same secret (the triple handshake attack).
+ * Keying material that only the two ends of a TLS session share. Undefined before TLS 1.3: there a man in the middle
+ * can create two sessions with the same secret (the triple handshake attack).
  */
 export function exportKey(
   socket: TLSSocket,

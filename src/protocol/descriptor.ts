@@ -10,7 +10,7 @@ export interface RelayDescriptor {
   /** Address of the relay's key, EIP-55. */
   readonly address: string;
   readonly url: string;
-  /** Protocol versions. */
+  /** Versions of the protocol. */
   readonly protocols: readonly number[];
   /** Its features: modes, `hostname`, `hop`. */
   readonly capabilities: readonly string[];

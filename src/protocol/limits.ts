@@ -66,7 +66,7 @@ export const LIMITS = {
   maxControlBacklogBytes: 4 * 1024 * 1024,
   /** Requests of one session in progress. The relay reads no more until some are answered. */
   maxRequestsInFlight: 256,
-  /** Timeout for the answer to a WebSocket close. */
+  /** How long to wait until the peer confirms a WebSocket close. */
   closeMs: 2_000,
 
   /** How long leases keep their hostname and ports after their session was lost. */
@@ -129,7 +129,7 @@ export const LIMITS = {
   maxVisitorsPerIdentity: 16_384,
   /** Rate of one identity's visitors, both directions together. */
   maxBytesPerSecondPerIdentity: 0,
-  /** How long the agent may take to answer a visitor's first bytes. */
+  /** Timeout of the agent's response to a visitor's first bytes. */
   firstAnswerMs: 15_000,
   /** Idle timeout for a visitor's connection. */
   visitorIdleMs: 3_600_000,
@@ -229,10 +229,10 @@ export const LIMITS = {
   signInCodeMs: 60_000,
   /** Requests per second of one signed-in identity. */
   maxSignedInRequestsPerSecondPerIdentity: 20,
-  /** Size of the body of a request to sign in or to list agents, and of the answer that a program reads. */
+  /** Size of the body of a request to sign in or to list agents, and of the response that a program reads. */
   maxAgentsRequestBytes: 4_096,
   maxAgentsAnswerBytes: 8 * 1024 * 1024,
-  /** Agents in one answer, and the total number of their services. */
+  /** Agents in one response, and the total number of their services. */
   maxAgentsShown: 1_024,
   maxAgentServicesShown: 10_000,
   /** Size of their metadata, keys and values together. */

@@ -56,7 +56,7 @@ export const AGENT_MESSAGES = {
       address,
       /** The relay proves its key over this nonce. Required, but optional here, so that an older agent gets `version`. */
       nonce: { type: 'string', pattern: '^[0-9a-f]{32}$' },
-      /** The proof of work that the relay requested in its answer to the upgrade. */
+      /** The proof of work that the relay requested in its response to the upgrade. */
       work: { type: 'string', pattern: '^[0-9a-z]{1,16}$' },
       /** Types of later messages that this agent understands. */
       understands: { type: 'array', items: short, maxItems: 32 },
@@ -160,13 +160,13 @@ export const RELAY_MESSAGES = {
     },
     ['session', 'publicPort', 'capabilities', 'carriers', 'heartbeatMs'] as const,
   ),
-  /** Answers `lease.open` with one of the three kinds of public address. */
+  /** Response to `lease.open`, with one of the three kinds of public address. */
   'lease.opened': message(
     'lease.opened',
     { id, lease: short, hostname, url: short, tcpAddr: hostPort, udpAddr: hostPort },
     ['id', 'lease', 'hostname'] as const,
   ),
-  /** Answers `datagrams.open` with an association for packets, or with a ticket for the WebSocket. */
+  /** Response to `datagrams.open`, with an association for packets, or with a ticket for the WebSocket. */
   'datagrams.opened': message(
     'datagrams.opened',
     {
@@ -178,15 +178,15 @@ export const RELAY_MESSAGES = {
     },
     ['id', 'probeMs', 'flowIdleMs'] as const,
   ),
-  /** Answers `hop.open`. Each ticket is valid for one `CONNECT` to its target. */
+  /** Response to `hop.open`. Each ticket is valid for one `CONNECT` to its target. */
   'hop.opened': message(
     'hop.opened',
     { id, tickets: { type: 'array', minItems: 1, maxItems: LIMITS.maxTicketsPerDial, items: short } },
     ['id', 'tickets'] as const,
   ),
-  /** Answers `lease.close`, `lease.update` and `report`. */
+  /** Response to `lease.close`, `lease.update` and `report`. */
   ok: message('ok', { id }, ['id'] as const),
-  /** Answers a failed request (with its id), or ends the channel (without an id). */
+  /** Response to a failed request (with its id), or the end of the channel (without an id). */
   error: message(
     'error',
     {

@@ -46,7 +46,7 @@ function recovered(text: string, signature: string): string | undefined {
   try {
     return recoverAddress(text, signature);
   } catch {
-    // An invalid signature is the same as one of another key.
+    // An invalid signature counts like a signature of another key.
     return undefined;
   }
 }

@@ -1,8 +1,8 @@
 import { nameOf, secretOf, type Shown } from './ticket.js';
 
 /**
- * The ticket line opens a data connection of the carrier `raw` in place of an HTTP upgrade: one write of the agent, and no
- * answer of the relay. Its first byte is neither a TLS record's (0x16) nor a letter of an HTTP method.
+ * The ticket line opens a data connection of the carrier `raw` instead of an HTTP upgrade: the agent writes once, and
+ * the relay does not respond. Its first byte is neither a TLS record's (0x16) nor a letter of an HTTP method.
  */
 export const TICKET_LINE = 0x02;
 export const TICKET_LINE_BYTES = 51;

@@ -16,19 +16,19 @@ export interface Shown {
   readonly proof: string;
 }
 
-/** Tickets whose random bytes are drawn together: one draw costs a relay as much as the rest of a ticket. */
-const DRAWN = 64;
-let drawn = Buffer.alloc(0);
+/** Tickets that share one request for random bytes, which costs a relay as much as the rest of a ticket. */
+const BATCH = 64;
+let batch = Buffer.alloc(0);
 let used = 0;
 
 export function newTicket(): string {
-  if (used >= drawn.length) {
-    drawn = randomBytes(DRAWN * BYTES);
+  if (used >= batch.length) {
+    batch = randomBytes(BATCH * BYTES);
     used = 0;
   }
-  const ticket = drawn.toString('base64url', used, used + BYTES);
-  // A ticket's bytes stay nowhere but in the ticket.
-  drawn.fill(0, used, (used += BYTES));
+  const ticket = batch.toString('base64url', used, used + BYTES);
+  // A ticket's bytes must not remain outside of the ticket.
+  batch.fill(0, used, (used += BYTES));
   return ticket;
 }
 

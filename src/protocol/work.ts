@@ -3,20 +3,20 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PortalError } from '../lib/errors.js';
 
 /**
- * Proof of work that a relay requests from a client before it creates and verifies signatures, while many handshakes prove
- * nothing. A handshake then costs the client more than the relay, which computes one hash. The request is in the answer to
- * the upgrade.
+ * Proof of work that a relay requests from a client before it creates and verifies signatures, while many handshakes
+ * prove nothing. A handshake then costs the client more than the relay, which computes one hash. The relay's response
+ * to the upgrade contains the request.
  */
 
 export const WORK_HEADER = 'portal-work';
 
 export interface Work {
-  /** Number of leading zero bits of the SHA-256 of salt, space and answer. */
+  /** Number of leading zero bits of the SHA-256 of salt, space and solution. */
   readonly bits: number;
   readonly salt: string;
 }
 
-/** The maximum that an agent does for a relay: about two seconds. */
+/** The most work that an agent does for a relay: about two seconds. */
 const MAX_BITS = 20;
 const HEADER = /^(\d{1,2}) ([0-9a-f]{32})$/;
 /** Hashes per step: a few milliseconds, then other work runs. */
@@ -43,7 +43,7 @@ export function isDone({ bits, salt }: Work, answer: string): boolean {
   return bits === 0 || first >>> (32 - bits) === 0;
 }
 
-/** Finds an answer. */
+/** Finds a solution. */
 export async function doWork(work: Work, signal: AbortSignal): Promise<string> {
   for (let tried = 0; ; tried++) {
     const answer = tried.toString(36);

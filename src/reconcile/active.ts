@@ -113,8 +113,8 @@ export class ActiveLeases {
   #carryOut(action: Action, place: Placement | undefined): AgentLease | undefined {
     const old = action.from === undefined ? undefined : this.#active.get(action.from);
     if (action.kind === 'close') this.#close(action.from!, CLOSED_DRAIN);
-    const staysThere = old !== undefined && action.from === action.to;
-    if (staysThere && action.kind !== 'keep') {
+    const keepsPlace = old !== undefined && action.from === action.to;
+    if (keepsPlace && action.kind !== 'keep') {
       old.retiring = false;
       old.lease.yieldTo(undefined);
       old.lease.update(place!.spec);
@@ -136,7 +136,7 @@ export class ActiveLeases {
     return lease;
   }
 
-  /** The other lease for the same public address at the same relay, reached by another way. */
+  /** The other lease for the same public address at the same relay, by another path. */
   #samePlaceAs(running: Running): AgentLease | undefined {
     const place = publicPlace(running.relay, running.lease.spec);
     for (const other of this.#active.values())

@@ -7,7 +7,7 @@ import type { Action } from './plan.js';
 export class Announcer {
   readonly #emit: (event: PortalEvent) => void;
   #isReadyReported = false;
-  /** What each service of mode auto is served as, and the target that decided it. */
+  /** How each service of mode auto is served, and the target that decided it. */
   readonly #served = new Map<string, string>();
 
   constructor(emit: (event: PortalEvent) => void) {
@@ -82,13 +82,13 @@ export class Announcer {
   ready(
     leases: readonly AgentLease[],
     services: readonly string[],
-    isFinalHere: (lease: AgentLease) => boolean,
+    isFinalLease: (lease: AgentLease) => boolean,
     isReachable: (service: string) => boolean,
   ): void {
     if (this.#isReadyReported || services.length === 0) return;
     const ready = leases.filter(({ phase }) => phase === 'ready');
     const running = new Set(ready.map(({ spec }) => spec.service));
-    if (!services.every((service) => running.has(service)) || !leases.every(isFinalHere)) return;
+    if (!services.every((service) => running.has(service)) || !leases.every(isFinalLease)) return;
     this.#isReadyReported = true;
     const proven = new Set(ready.filter((lease) => !lease.unproven).map(({ spec }) => spec.service));
     const unproven = services.filter((service) => !proven.has(service));

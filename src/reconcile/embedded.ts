@@ -63,7 +63,7 @@ export class EmbeddedRelays {
     return relay;
   }
 
-  /** The next request for this relay starts a new one. */
+  /** Drops a relay that failed to start, so that the next request starts a new one. */
   forget(spec: EmbeddedSpec): void {
     for (const [key, running] of this.#running)
       if (relayKey(running.spec) === relayKey(spec)) this.#running.delete(key);

@@ -89,7 +89,7 @@ export interface UnplacedStatus {
   error: ErrorSummary;
 }
 
-/** Whether visitors reach every service, as far as the agent knows without asking anyone. */
+/** Whether visitors reach every service, as far as the agent knows without a check. */
 export interface Readiness {
   ready: boolean;
   /** Services with a ready lease. */

@@ -16,7 +16,7 @@ export function expectedAddress({
   if (kind !== 'tls') return `${kind} ${withPort(hostname, wantedPort(relayKey(entry), spec))}`;
   const own = spec.hostname ?? `${spec.name}.${hostname}`;
   const url = `https://${port === '' ? own : withPort(own, Number(port))}`;
-  // The relay does not show in a domain of one's own.
+  // For a domain of the user, the URL does not show the relay.
   return spec.hostname === undefined ? url : `${url} (on ${relayKey(entry)})`;
 }
 

@@ -1,7 +1,7 @@
 import type { Expiry, ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 
-/** The longest wait of setTimeout (2^31 − 1 ms). For a longer wait, the clock looks again. */
+/** The longest wait of setTimeout (2^31 − 1 ms). For a longer wait, the clock checks again. */
 const LONGEST_WAIT_MS = 2_147_483_647;
 
 /** When services expire. */
@@ -26,7 +26,7 @@ export class ExpiryClock {
     return { ...desired, services: desired.services.filter((service) => !isExpired(service)) };
   }
 
-  /** Milliseconds until the next service expires, or until the next look. Undefined if none expires. */
+  /** Milliseconds until the next service expires, or until the next check. Undefined if none expires. */
   nextMs(desired: Desired, now = Date.now()): number | undefined {
     const moments = desired.services.flatMap(({ expires }) => this.expiresAt(expires) ?? []);
     const next = Math.min(...moments.filter((moment) => moment > now));

@@ -7,7 +7,7 @@ interface Watch {
   readonly spec: ServiceSpec;
   readonly ending: AbortController;
   /** The check in progress. */
-  looking?: Promise<void> | undefined;
+  checking?: Promise<void> | undefined;
   timer?: NodeJS.Timeout;
   /** The error of the last check, while unhealthy. */
   error?: string | undefined;
@@ -36,7 +36,7 @@ export class HealthChecks {
     for (const [service, spec] of wanted) {
       const watch = { spec, ending: new AbortController() };
       this.#watches.set(service, watch);
-      void this.#look(watch);
+      void this.#checkNow(watch);
     }
   }
 
@@ -47,16 +47,16 @@ export class HealthChecks {
 
   /** Checks all services now. */
   async now(): Promise<void> {
-    await Promise.all([...this.#watches.values()].map((watch) => this.#look(watch)));
+    await Promise.all([...this.#watches.values()].map((watch) => this.#checkNow(watch)));
   }
 
   close(): void {
     for (const [service, watch] of this.#watches) this.#end(service, watch);
   }
 
-  #look(watch: Watch): Promise<void> {
-    watch.looking ??= this.#ask(watch).finally(() => (watch.looking = undefined));
-    return watch.looking;
+  #checkNow(watch: Watch): Promise<void> {
+    watch.checking ??= this.#ask(watch).finally(() => (watch.checking = undefined));
+    return watch.checking;
   }
 
   async #ask(watch: Watch): Promise<void> {
@@ -66,7 +66,7 @@ export class HealthChecks {
     if (ending.signal.aborted) return;
     const isChange = (error === undefined) !== (watch.error === undefined);
     watch.error = error;
-    watch.timer = setTimeout(() => void this.#look(watch), spec.health?.intervalMs).unref();
+    watch.timer = setTimeout(() => void this.#checkNow(watch), spec.health?.intervalMs).unref();
     if (isChange) this.#onChange(spec.service, error);
   }
 
@@ -77,7 +77,7 @@ export class HealthChecks {
   }
 }
 
-/** Whether nothing that the check depends on differs. */
+/** Whether everything that the check depends on is equal. */
 function isSame(one: ServiceSpec, other: ServiceSpec): boolean {
   return asked(one) === asked(other);
 }

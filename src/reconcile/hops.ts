@@ -57,7 +57,7 @@ class Hop {
   }
 }
 
-/** A way through hops, until it is released. */
+/** A path through hops, until it is released. */
 export interface HopRoute {
   readonly detour: Detour;
   /** The state of each hop on it, the visitors' side first. */
@@ -69,7 +69,7 @@ export interface HopRoute {
   release(): Promise<void>;
 }
 
-/** Owns the sessions with intermediate relays of chains: one per way, shared by all chains on it. */
+/** Owns the sessions with intermediate relays of chains: one per path, shared by all chains on it. */
 export class Hops {
   readonly #options: HopsOptions;
   readonly #hops = new Map<string, Hop>();
@@ -94,15 +94,15 @@ export class Hops {
   }
 
   #routeOf(key: string, hop: Hop): HopRoute {
-    let isGivenBack = false;
+    let isReleased = false;
     return {
       detour: hop.session.detour,
       statuses: () => hop.statuses(),
       check: () => hop.check(),
       renew: (relays) => hop.renew(relays),
       release: async () => {
-        if (isGivenBack) return;
-        isGivenBack = true;
+        if (isReleased) return;
+        isReleased = true;
         hop.users--;
         if (hop.users > 0) return;
         this.#hops.delete(key);

@@ -25,7 +25,7 @@ export interface InspectionOptions extends InspectorSettings {
   readonly log: Logger;
 }
 
-/** A slow disk must not delay services. */
+/** Timeout for opening the history. A slow disk must not delay services. */
 const OPEN_MS = 2_000;
 
 /** Owns the recorded requests and the page that shows them. The page exists while a service is inspected. */
@@ -99,7 +99,7 @@ export class Inspection {
       const { startInspector } = await import('../agent/inspect/server.js');
       this.#server = await startInspector({ webDir, port, snapshot, recorders: this.recorders, log });
     } catch (error) {
-      // Services are published anyway.
+      // Services do not depend on the inspector.
       log.error({ err: asPortalError(error) }, 'the inspector could not start');
       return;
     }

@@ -49,7 +49,7 @@ export function placementKey({ relay, spec }: Placement): string {
   return `${relayKey(relay)} ${kindOf(spec.mode)} ${spec.hostname ?? spec.name}`;
 }
 
-/** The public address that a lease occupies at its relay. It is the same for every way to that relay. */
+/** The public address that a lease occupies at its relay. It is the same for every path to that relay. */
 export function publicPlace(relay: RelaySpec, { mode, hostname, name }: ServiceSpec): string {
   const entry = relay.kind === 'chain' ? relay.hops[0]! : relay;
   return `${relayKey(entry)} ${kindOf(mode)} ${hostname ?? name}`;
@@ -71,12 +71,12 @@ export function plan(desired: Desired, active: readonly ActiveLease[]): Action[]
   const services = new Set<string>();
 
   // Leases that can be replaced: those at unwanted placements, by service.
-  const leaving = new Map<string, ActiveLease[]>();
+  const replaceable = new Map<string, ActiveLease[]>();
   for (const [key, lease] of running) {
     if (wanted.has(key) || lease.retiring) continue;
-    const others = leaving.get(lease.spec.service) ?? [];
+    const others = replaceable.get(lease.spec.service) ?? [];
     others.push(lease);
-    leaving.set(lease.spec.service, others);
+    replaceable.set(lease.spec.service, others);
   }
 
   for (const [key, place] of wanted) {
@@ -84,12 +84,12 @@ export function plan(desired: Desired, active: readonly ActiveLease[]): Action[]
     const present = running.get(key);
     if (present) actions.push(inPlace(key, present, place));
     else {
-      const old = leaving.get(place.spec.service)?.shift();
+      const old = replaceable.get(place.spec.service)?.shift();
       actions.push(old ? replacing(old, key, place) : opening(key, place));
     }
   }
   for (const lease of active) {
-    const gone = leaving.get(lease.spec.service)?.includes(lease) ?? false;
+    const gone = replaceable.get(lease.spec.service)?.includes(lease) ?? false;
     // A retiring lease waits for its replacements. Without its service no replacement follows.
     const orphan = lease.retiring && !wanted.has(placementKey(lease)) && !services.has(lease.spec.service);
     if (gone || orphan) actions.push(closing(lease));

@@ -39,7 +39,7 @@ class PooledRelay {
   readonly #options: RelayPoolOptions;
   readonly #leases = new Set<AgentLease>();
   readonly #session: RelaySession;
-  /** For a chain: the way to its first relay. */
+  /** For a chain: the path to its first relay. */
   readonly #way: HopRoute | undefined;
   #embedded: EmbeddedRelay | undefined;
   #isFallbackNoticed = false;
@@ -58,7 +58,7 @@ class PooledRelay {
     });
   }
 
-  /** Once, because UDP may come and go. */
+  /** Reported once, because UDP may recover and fail repeatedly. */
   #noticeFallback(relay: string): void {
     if (this.#isFallbackNoticed) return;
     this.#isFallbackNoticed = true;
@@ -87,7 +87,7 @@ class PooledRelay {
     this.#session.remove(lease);
   }
 
-  /** What to send to the relay about this agent may have changed. */
+  /** Reports that the data that relays get about this agent may have changed. */
   changed(): void {
     this.#session.changed();
   }
@@ -179,13 +179,13 @@ export class RelayPool {
     await Promise.all(leaving.map(([, relay]) => relay.close()));
   }
 
-  /** What to send to relays about this agent may have changed: for the relay of `key`, or for all. */
+  /** The data that relays get about this agent may have changed: for the relay of `key`, or for all. */
   changed(key?: string): void {
     if (key !== undefined) this.#relays.get(key)?.changed();
     else for (const relay of this.#relays.values()) relay.changed();
   }
 
-  /** Whether each of these relays answers within `ms`. False without a session. */
+  /** Whether each of these relays responds within `ms`. False without a session. */
   async answers(keys: readonly string[], ms: number): Promise<Map<string, boolean>> {
     const asked = keys.map(
       async (key) => [key, (await this.#relays.get(key)?.answers(ms)) ?? false] as const,

@@ -48,7 +48,7 @@ export class Report {
     };
   }
 
-  /** The known state, without asking anyone. */
+  /** The known state, without a check. */
   snapshot(): Pick<AgentStatus, 'relays' | 'leases'> {
     const { active, pool } = this.#options;
     return { relays: pool.status(), leases: active.all.map((lease) => this.#statusOf(lease)) };

@@ -69,7 +69,7 @@ export interface RunnerOptions {
 }
 
 const PROVE_EVERY_MS = 5 * 60_000;
-/** A pass reports after this time, even if a relay has not answered yet. */
+/** A pass reports after this time, even if a relay has not responded yet. */
 const SETTLE_MS = 10_000;
 /** Timeout of the first choice of candidates in the first pass, if the file names no relay. */
 const FIRST_CHOICE_MS = 5_000;
@@ -94,10 +94,10 @@ export class Runner {
   readonly #candidates: CandidatePool;
   /** A pass will soon use the new choice, so no other pass is needed. */
   #isChoosing = false;
-  /** Services stay where they were until the first choice. */
-  #isStaying = false;
-  /** Ends the wait of the current pass, for a pass that cannot wait. */
-  #hurry = deferred<void>();
+  /** Services keep their relays until the first choice. */
+  #keepsRelays = false;
+  /** Ends the wait of the current pass, because the next pass cannot wait. */
+  #endWait = deferred<void>();
   readonly #clock: ExpiryClock;
   readonly #announce: Announcer;
   readonly #unplaced: Unplaced;
@@ -136,7 +136,7 @@ export class Runner {
       },
       async (spec, signal) => {
         const error = await checkHealth(spec, signal);
-        // A target that does not answer is reported as that, before it is reported as unhealthy.
+        // Report a target that does not respond as unreachable, before it is reported as unhealthy.
         if (error !== undefined) await this.#targetWatch.recheck(spec.service);
         return error;
       },
@@ -165,7 +165,7 @@ export class Runner {
       ...(options.candidates && { paces: options.candidates }),
       answers: (keys, ms) => this.#pool.answers(keys, ms),
       onChoice: () => this.#applyAgain(),
-      onSettled: () => this.#firstChoiceMade(),
+      onSettled: () => this.#onFirstChoice(),
       onNews: () => this.#reportUnplaced(),
       warn: (message) => options.warn?.(message),
       log: options.log,
@@ -256,7 +256,7 @@ export class Runner {
     };
   }
 
-  /** Whether visitors reach every service. Asks no relay or service, so it may be called often. */
+  /** Whether visitors reach every service. Sends nothing to relays or services, so it may be called often. */
   readiness(): Readiness {
     return this.#report.readiness(this.#revision > 0 && !this.#stopping ? this.#current : undefined);
   }
@@ -292,7 +292,7 @@ export class Runner {
     this.#candidates.follow(desired);
     // Without any relay, services cannot start before the choice.
     if (desired.relays.length === 0) await this.#candidates.settled(FIRST_CHOICE_MS);
-    this.#hurry = deferred<void>();
+    this.#endWait = deferred<void>();
     this.#isChoosing = false;
   }
 
@@ -300,7 +300,7 @@ export class Runner {
   #applyAgain(): void {
     if (this.#isChoosing) return;
     const desired = this.#passes.next ?? this.#desired;
-    this.#hurry.resolve();
+    this.#endWait.resolve();
     if (desired) void this.apply(desired);
   }
 
@@ -313,7 +313,7 @@ export class Runner {
     const wanted = this.#embedded.placed(unexpired);
     await this.#chooseFrom(wanted);
     if (this.#stopping) return;
-    this.#isStaying = !this.#candidates.isSettled && this.#active.placed.length > 0;
+    this.#keepsRelays = !this.#candidates.isSettled && this.#active.placed.length > 0;
     const current = this.#candidates.extend(wanted, this.#active.placed);
     this.#current = current;
     this.#reportUnplaced();
@@ -322,13 +322,13 @@ export class Runner {
     this.#rejected = [];
     await this.#inspection?.follow(current);
     if (this.#stopping) return;
-    // A target that does not answer is reported first, and not as unhealthy as well.
+    // Report a target that does not respond only once, and not as unhealthy as well.
     this.#targetWatch.follow(current.services);
     this.#health.follow(current.services);
     for (const spec of current.relays) this.#pool.ensure(spec);
     const opened = this.#active.carryOut(actions, placements(current));
     const settled = Promise.all([opened, this.#targetWatch.known()]);
-    await within(Promise.race([settled, this.#hurry.promise]), SETTLE_MS, 'a pass').catch(() => undefined);
+    await within(Promise.race([settled, this.#endWait.promise]), SETTLE_MS, 'a pass').catch(() => undefined);
     if (this.#stopping) return;
     await this.#pool.release(current.relays);
     const { lasting, retiring } = this.#active;
@@ -384,10 +384,10 @@ export class Runner {
     if (this.#revision > 0 && isSettled(lease)) this.#reportReady();
   }
 
-  /** If nothing was chosen, services no longer stay where they were. */
-  #firstChoiceMade(): void {
+  /** If nothing was chosen, services no longer keep their relays. */
+  #onFirstChoice(): void {
     this.#reportReady();
-    if (this.#isStaying) this.#applyAgain();
+    if (this.#keepsRelays) this.#applyAgain();
   }
 
   #reportUnplaced(): void {

@@ -17,7 +17,7 @@ interface Watch {
   readonly target: Target;
   readonly ending: AbortController;
   /** The check in progress. */
-  looking?: Promise<void> | undefined;
+  checking?: Promise<void> | undefined;
   timer?: NodeJS.Timeout | undefined;
   pauseMs: number;
   /** Whether there is a first verdict. */
@@ -33,15 +33,15 @@ interface Watch {
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 3_000;
 
-/** Pause between routine checks of a target that answers, if it does not notice them. */
+/** Pause between routine checks of a target that responds, if the check opens no connection. */
 const UNNOTICED_MS = 3_000;
 /** The same if a check opens a connection. It doubles up to the maximum while the target answers. */
 const MIN_ROUTINE_MS = 15_000;
 const MAX_ROUTINE_MS = 60_000;
 
 /**
- * Owns the verdict on each local service. A service is checked when it starts, often while it does not answer, and rarely
- * while it does. In between, its visitors' connections show it.
+ * Owns the verdict on each local service. A service is checked when it starts, often while it does not respond, and
+ * rarely while it does. Between checks, its visitors' connections show its state.
  */
 export class TargetWatch {
   readonly #watches = new Map<string, Watch>();
@@ -80,7 +80,7 @@ export class TargetWatch {
         routineMs: MIN_ROUTINE_MS,
       };
       this.#watches.set(key, watch);
-      void this.#look(watch);
+      void this.#checkNow(watch);
     }
   }
 
@@ -89,10 +89,11 @@ export class TargetWatch {
     const watch = this.#watches.get(keyOf(service, target));
     if (!watch) return;
     if (error === undefined) watch.answeredAt = performance.now();
-    // A forwarder without a service behind it also accepts connections, so the check decides. Datagrams have no such doubt.
+    // A forwarder without a service behind it also accepts connections, so the check decides. For datagrams there is
+    // no forwarder.
     const isSure = error !== undefined || !watch.isKnown || watch.spec.mode === 'udp';
     if (isSure) this.#found(watch, error);
-    else if (watch.error !== undefined) void this.#look(watch);
+    else if (watch.error !== undefined) void this.#checkNow(watch);
   }
 
   /** Why a target of `service` does not answer. Undefined if all answer, as far as known. */
@@ -104,34 +105,34 @@ export class TargetWatch {
 
   /** Checks all of them now. Has a timeout. */
   async now(): Promise<void> {
-    await Promise.all([...this.#watches.values()].map((watch) => this.#look(watch)));
+    await Promise.all([...this.#watches.values()].map((watch) => this.#checkNow(watch)));
   }
 
   /** Checks the targets of `service` now. Has a timeout. */
   async recheck(service: string): Promise<void> {
     const watches = [...this.#watches.values()].filter(({ spec }) => spec.service === service);
-    await Promise.all(watches.map((watch) => this.#look(watch)));
+    await Promise.all(watches.map((watch) => this.#checkNow(watch)));
   }
 
   /** Resolves once each has its first verdict. Has a timeout. */
   async known(): Promise<void> {
     const unknown = [...this.#watches.values()].filter(({ isKnown }) => !isKnown);
-    await Promise.all(unknown.flatMap(({ looking }) => looking ?? []));
+    await Promise.all(unknown.flatMap(({ checking }) => checking ?? []));
   }
 
   close(): void {
     for (const [key, watch] of this.#watches) this.#end(key, watch);
   }
 
-  #look(watch: Watch, isRoutine = false): Promise<void> {
-    watch.looking ??= this.#ask(watch, isRoutine).finally(() => (watch.looking = undefined));
-    return watch.looking;
+  #checkNow(watch: Watch, isRoutine = false): Promise<void> {
+    watch.checking ??= this.#ask(watch, isRoutine).finally(() => (watch.checking = undefined));
+    return watch.checking;
   }
 
-  /** A routine check, unless a visitor's connection has shown the same. */
+  /** Makes a routine check, unless a visitor's connection has shown the same. */
   #routine(watch: Watch): void {
     if (restOf(watch) > 0) this.#schedule(watch);
-    else void this.#look(watch, true);
+    else void this.#checkNow(watch, true);
   }
 
   async #ask(watch: Watch, isRoutine: boolean): Promise<void> {
@@ -139,7 +140,7 @@ export class TargetWatch {
     const wasDown = watch.error !== undefined;
     const found = await this.#check(spec, target, { wasDown, isRoutine, signal: ending.signal });
     if (ending.signal.aborted || found === 'unknown') return;
-    // A connection failed meanwhile, which says more than an open port.
+    // A connection failed meanwhile, which is stronger evidence than an open port.
     if (!wasDown && watch.error !== undefined && found.error === undefined) return;
     if (found.isUnnoticed) watch.routineMs = UNNOTICED_MS;
     else if (!isRoutine) watch.routineMs = MIN_ROUTINE_MS;
@@ -163,7 +164,7 @@ export class TargetWatch {
   #schedule(watch: Watch): void {
     clearTimeout(watch.timer);
     if (watch.error !== undefined)
-      watch.timer = setTimeout(() => void this.#look(watch), watch.pauseMs).unref();
+      watch.timer = setTimeout(() => void this.#checkNow(watch), watch.pauseMs).unref();
     else if (!hasHealth(watch))
       watch.timer = setTimeout(() => this.#routine(watch), Math.max(0, restOf(watch))).unref();
   }

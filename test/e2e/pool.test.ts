@@ -192,7 +192,7 @@ describe('a pool without a registry', () => {
       limits: { peerRetryMs: 20 },
     });
     const announcer = await relay({ ca, peers: [{ url: announced.url, ca: ca.certificatePem }] });
-    const one = await agent({ candidates: { ...QUICK, tickMs: 10, discoverMs: 20, goneMs: 0 } });
+    const one = await agent({ candidates: { ...QUICK, tickMs: 10, discoverMs: 20, unlistedMs: 0 } });
     const caFiles = { [announced.url]: ca.certificateFile, [late]: ca.certificateFile };
     await one.runner.apply(
       pooled({ maxActive: 1, caFiles }, [announcer.spec], service('web', (await http()).port)),

@@ -61,7 +61,7 @@ export function pooled(
 }
 
 /** Short timeouts for tests, in the same order. */
-export const QUICK = { tickMs: 50, probeMs: 200, probePerCandidateMs: 0, registry: { lookMs: 50 } };
+export const QUICK = { tickMs: 50, probeMs: 200, probePerCandidateMs: 0, registry: { checkMs: 50 } };
 
 export const http = (): Promise<{ port: number }> =>
   httpService((_request, response) => response.end('here'));

@@ -1,6 +1,6 @@
 import { Tally } from '../../lib/tally.js';
 
-/** Why a datagram was dropped. UDP may lose datagrams; Portal counts by reason what it drops itself. */
+/** Why Portal dropped a datagram. UDP may lose datagrams elsewhere too. */
 export type DropReason =
   /** No path to the agent: it is disconnected or reconnecting. */
   | 'away'

@@ -68,7 +68,7 @@ export class PacketSealer {
   #epoch: EpochKey;
   #counter: number;
 
-  /** `from` is for tests: the first counter. */
+  /** `from` is the first counter, for tests. */
   constructor(keys: PacketKeys, from = 0) {
     this.#keys = keys;
     this.#counter = from;
@@ -167,7 +167,7 @@ export class PacketOpener {
     return key;
   }
 
-  /** The window reaches back into at most one earlier epoch. */
+  /** The window spans at most one earlier epoch. */
   #forgetEpochsBefore(epoch: number): void {
     if (this.#epochs.size < 2) return;
     for (const known of this.#epochs.keys()) if (known < epoch) this.#epochs.delete(known);

@@ -16,9 +16,11 @@ export interface Candidate {
   /** When it went down. */
   downAt?: number;
   error?: PortalError;
-  /** When the last list dropped it. If it is in use, it stays until another relay replaces it. */
-  goneAt?: number;
-  /** Failures since it was last sound for a long time. Each one lengthens the wait until it counts as sound again. */
+  /** When the last list dropped it. A relay in use stays until another one replaces it. */
+  unlistedAt?: number;
+  /**
+   * Failures since it was last healthy for a long time. Each one lengthens the wait until it counts as stable again.
+   */
   strikes: number;
   /** When to probe it next. */
   nextProbeAt: number;
@@ -29,26 +31,26 @@ export function newCandidate(relay: UrlRelay, source: Candidate['source']): Cand
 }
 
 /**
- * After a failure, a candidate counts as sound once it has answered for this long. The time doubles with each further
- * failure.
+ * After a failure, a candidate counts as stable once it has responded for this long. The time doubles with each
+ * further failure.
  */
-const SOUND_MS = 30_000;
-const MAX_SOUND_MS = 3_600_000;
+const STABLE_MS = 30_000;
+const MAX_STABLE_MS = 3_600_000;
 
-export type Health = 'sound' | 'shaky' | 'down';
+export type Health = 'stable' | 'unstable' | 'down';
 
 export function healthOf({ healthyAt, strikes }: Candidate, now: number): Health {
   if (healthyAt === undefined) return 'down';
-  return now - healthyAt >= soundAfterMs(strikes) ? 'sound' : 'shaky';
+  return now - healthyAt >= stableAfterMs(strikes) ? 'stable' : 'unstable';
 }
 
-/** Records an answer. */
+/** Records a successful probe. */
 export function noteHealthy(candidate: Candidate, now: number): void {
   candidate.healthyAt ??= now;
   delete candidate.downAt;
   delete candidate.error;
   // A long healthy time clears the failures.
-  if (candidate.strikes > 0 && now - candidate.healthyAt > 10 * soundAfterMs(candidate.strikes))
+  if (candidate.strikes > 0 && now - candidate.healthyAt > 10 * stableAfterMs(candidate.strikes))
     candidate.strikes = 0;
 }
 
@@ -60,8 +62,8 @@ export function noteDown(candidate: Candidate, error: PortalError, now: number):
   candidate.error = error;
 }
 
-function soundAfterMs(strikes: number): number {
-  return strikes === 0 ? 0 : Math.min(MAX_SOUND_MS, SOUND_MS * 2 ** (strikes - 1));
+function stableAfterMs(strikes: number): number {
+  return strikes === 0 ? 0 : Math.min(MAX_STABLE_MS, STABLE_MS * 2 ** (strikes - 1));
 }
 
 /** Requires that a relay has the key that its list gives. */

@@ -2,14 +2,21 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PortalError } from '../../lib/errors.js';
 import { healthOf, newCandidate, noteDown, noteHealthy } from './candidate.js';
-import { BETTER_FOR_MS, choose, NOTHING_CHOSEN, PATIENCE_MS, type Choice, type Contender } from './choose.js';
+import {
+  BETTER_FOR_MS,
+  choose,
+  NOTHING_CHOSEN,
+  UNSTABLE_WAIT_MS,
+  type Choice,
+  type Contender,
+} from './choose.js';
 
 const one = (key: string, over: Partial<Contender> = {}): Contender => ({
   key,
   isRegistered: true,
   covers: ['web'],
   rttMs: 50,
-  health: 'sound',
+  health: 'stable',
   downForMs: 0,
   ...over,
 });
@@ -33,7 +40,7 @@ describe('the first choice', () => {
     ],
     [
       'relays that answer',
-      [one('a', { health: 'down' }), one('b'), one('c', { health: 'shaky' })],
+      [one('a', { health: 'down' }), one('b'), one('c', { health: 'unstable' })],
       ['b', 'c'],
     ],
     [
@@ -66,13 +73,13 @@ describe('afterwards', () => {
 
   it('a failed relay stays while no other works, and a shaky one replaces it only after a while', () => {
     expect(choose([one('a', { health: 'down' }), one('b')], before, 2, 1).active).toEqual(['a', 'b']);
-    const shaky = (downForMs: number): Contender[] => [
+    const unstable = (downForMs: number): Contender[] => [
       one('a', { health: 'down', downForMs }),
       one('b'),
-      one('c', { health: 'shaky' }),
+      one('c', { health: 'unstable' }),
     ];
-    expect(choose(shaky(1), before, 2, 1).active).toEqual(['a', 'b']);
-    expect(choose(shaky(PATIENCE_MS), before, 2, 1).active).toEqual(['c', 'b']);
+    expect(choose(unstable(1), before, 2, 1).active).toEqual(['a', 'b']);
+    expect(choose(unstable(UNSTABLE_WAIT_MS), before, 2, 1).active).toEqual(['c', 'b']);
   });
 
   it('there is no failback to a relay that recovers', () => {
@@ -125,9 +132,9 @@ it('a relay that yields to one with more services replaces one that is down', ()
   const contenders = [
     one('a', { covers: ['web'] }),
     one('b', { covers: ['db'], health: 'down', downForMs: 100 }),
-    one('c', { covers: ['web', 'dns'], health: 'shaky' }),
+    one('c', { covers: ['web', 'dns'], health: 'unstable' }),
   ];
-  const { active } = choose(contenders, { active: ['a', 'b'], beaten: new Map() }, 2, 1);
+  const { active } = choose(contenders, { active: ['a', 'b'], outranked: new Map() }, 2, 1);
   expect(active.toSorted()).toEqual(['a', 'c']);
 });
 
@@ -137,7 +144,7 @@ const anyContender = (key: string) =>
     isRegistered: fc.boolean(),
     covers: fc.subarray(['web', 'db', 'dns']),
     rttMs: fc.option(fc.nat(400), { nil: undefined }),
-    health: fc.constantFrom('sound' as const, 'shaky' as const, 'down' as const),
+    health: fc.constantFrom('stable' as const, 'unstable' as const, 'down' as const),
     downForMs: fc.nat(20_000),
   });
 const anyContenders = fc
@@ -191,7 +198,7 @@ describe('after any history', () => {
         (before, contenders, maxActive) => {
           const { active } = choose(contenders, first(before, maxActive), maxActive, 1);
           const up = contenders.filter(({ health }) => health !== 'down');
-          const all = up.some(({ covers, health }) => health === 'sound' && covers.length === 3);
+          const all = up.some(({ covers, health }) => health === 'stable' && covers.length === 3);
           const carried = new Set(
             up.filter(({ key }) => active.includes(key)).flatMap(({ covers }) => covers),
           );
@@ -210,7 +217,7 @@ describe('after any history', () => {
         (before, contenders, maxActive) => {
           const { active } = choose(contenders, first(before, maxActive), maxActive, 1);
           const free = contenders.filter(
-            ({ key, health, covers }) => health === 'sound' && covers.length > 0 && !active.includes(key),
+            ({ key, health, covers }) => health === 'stable' && covers.length > 0 && !active.includes(key),
           );
           const down = contenders.filter(({ key, health }) => health === 'down' && active.includes(key));
           expect(free.length > 0 && down.length > 0).toBe(false);
@@ -255,18 +262,18 @@ describe('a candidate', () => {
     const candidate = newCandidate({ kind: 'url', url: 'https://a.example' }, 'registry');
     expect(healthOf(candidate, 0)).toBe('down');
     noteHealthy(candidate, 0);
-    expect(healthOf(candidate, 0)).toBe('sound');
+    expect(healthOf(candidate, 0)).toBe('stable');
     noteDown(candidate, failure, 1_000);
     noteDown(candidate, failure, 2_000);
     noteHealthy(candidate, 3_000);
-    expect([32_999, 33_000].map((now) => healthOf(candidate, now))).toEqual(['shaky', 'sound']);
+    expect([32_999, 33_000].map((now) => healthOf(candidate, now))).toEqual(['unstable', 'stable']);
     noteDown(candidate, failure, 40_000);
     noteHealthy(candidate, 41_000);
-    expect([100_999, 101_000].map((now) => healthOf(candidate, now))).toEqual(['shaky', 'sound']);
+    expect([100_999, 101_000].map((now) => healthOf(candidate, now))).toEqual(['unstable', 'stable']);
     // A long healthy time clears the failures.
     noteHealthy(candidate, 1_000_000);
     noteDown(candidate, failure, 1_000_001);
     noteHealthy(candidate, 1_000_002);
-    expect(healthOf(candidate, 1_030_002)).toBe('sound');
+    expect(healthOf(candidate, 1_030_002)).toBe('stable');
   });
 });

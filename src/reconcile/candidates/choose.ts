@@ -19,29 +19,31 @@ export interface Choice {
   /** The relays to keep connected. */
   readonly active: readonly string[];
   /** Relays among them that have a better alternative, and since when. */
-  readonly beaten: ReadonlyMap<string, number>;
+  readonly outranked: ReadonlyMap<string, number>;
 }
 
-export const NOTHING_CHOSEN: Choice = { active: [], beaten: new Map() };
+export const NOTHING_CHOSEN: Choice = { active: [], outranked: new Map() };
 
 /** A better relay replaces a chosen one only after it has been better for this long. */
 export const BETTER_FOR_MS = 60_000;
 /** Better by round-trip time alone means: by a third, and by at least this much. */
 const BETTER_BY = 0.67;
 const BETTER_BY_MS = 15;
-/** A relay that is down is replaced by a shaky one only after this long, so that two flapping relays cause no failovers. */
-export const PATIENCE_MS = 1_200;
+/**
+ * An unstable relay replaces one that is down only after this long, so that two flapping relays cause no failovers.
+ */
+export const UNSTABLE_WAIT_MS = 1_200;
 
 /**
  * @param now monotonic milliseconds
- * @param isAllThereIs the services have no other relay
+ * @param noOthers the services have no other relay
  */
 export function choose(
   contenders: readonly Contender[],
   before: Choice,
   maxActive: number,
   now: number,
-  isAllThereIs = true,
+  noOthers = true,
 ): Choice {
   const ranked = useful(contenders).toSorted(compare);
   const known = new Map(ranked.map((one) => [one.key, one]));
@@ -58,13 +60,13 @@ export function choose(
   };
   replaceFailed();
   active = filled(active, free().filter(works), maxActive);
-  // No relay works. Trying some and showing their errors is better than silence, unless the file names other relays.
-  if (isAllThereIs && !active.some(works)) active = filled(active, free(), maxActive);
+  // No relay works. Connect some and show their errors, unless the file names other relays.
+  if (noOthers && !active.some(works)) active = filled(active, free(), maxActive);
   for (let next; (next = coveringMore(active, free()));) active = next;
   // That may have freed a relay that is better than a failed one.
   replaceFailed();
 
-  return improve(active, free(), before.beaten, now);
+  return improve(active, free(), before.outranked, now);
 }
 
 const works = ({ health }: Contender): boolean => health !== 'down';
@@ -74,7 +76,7 @@ function covered(contenders: readonly Contender[]): Set<string> {
   return new Set(contenders.flatMap(({ covers }) => covers));
 }
 
-/** `active` plus the best of `free` for the remaining places, preferring relays that cover uncovered services. */
+/** `active` plus the best of `free` for the remaining places. Prefers relays that cover uncovered services. */
 function filled(
   active: readonly Contender[],
   free: readonly Contender[],
@@ -133,11 +135,11 @@ function compare(one: Contender, other: Contender): number {
   );
 }
 
-const RANK: Readonly<Record<Health, number>> = { sound: 0, shaky: 1, down: 2 };
+const RANK: Readonly<Record<Health, number>> = { stable: 0, unstable: 1, down: 2 };
 
 function replacement(failed: Contender, free: readonly Contender[]): Contender | undefined {
-  const isPatient = failed.downForMs < PATIENCE_MS;
-  return free.find(({ health }) => health === 'sound' || (health === 'shaky' && !isPatient));
+  const waitsForStable = failed.downForMs < UNSTABLE_WAIT_MS;
+  return free.find(({ health }) => health === 'stable' || (health === 'unstable' && !waitsForStable));
 }
 
 /** At most one relay at a time is replaced by a better one. */
@@ -148,16 +150,16 @@ function improve(
   now: number,
 ): Choice {
   const keys = active.map(({ key }) => key);
-  const challenger = free.find(({ health }) => health === 'sound');
+  const challenger = free.find(({ health }) => health === 'stable');
   const worst = active
     .filter(({ health }) => health !== 'down')
     .toSorted(compare)
     .at(-1);
   if (!challenger || !worst || !isBetter(challenger, worst) || !coversNoLess(active, worst, challenger))
-    return { active: keys, beaten: new Map() };
+    return { active: keys, outranked: new Map() };
   const since = before.get(worst.key) ?? now;
-  if (now - since < BETTER_FOR_MS) return { active: keys, beaten: new Map([[worst.key, since]]) };
-  return { active: keys.map((key) => (key === worst.key ? challenger.key : key)), beaten: new Map() };
+  if (now - since < BETTER_FOR_MS) return { active: keys, outranked: new Map([[worst.key, since]]) };
+  return { active: keys.map((key) => (key === worst.key ? challenger.key : key)), outranked: new Map() };
 }
 
 function coversNoLess(active: readonly Contender[], one: Contender, other: Contender): boolean {

@@ -6,9 +6,9 @@ import { endpointOf, type ProxyFor } from '../endpoint.js';
 
 /** Limit per announcing relay, so that one relay cannot crowd out the announcements of others. */
 const MAX_PER_RELAY = 64;
-/** A relay is forgotten after this many answers without it: a relay that has just started knows no others yet. */
+/** A relay is forgotten after this many responses without it: a relay that has just started knows no others yet. */
 const FORGET_AFTER = 3;
-const ASK_MS = 5_000;
+const QUERY_MS = 5_000;
 
 export interface DiscoveryOptions {
   readonly proxyFor?: ProxyFor;
@@ -26,7 +26,7 @@ interface Announcement {
 
 interface AnnouncedRelay {
   readonly relay: UrlRelay;
-  /** Consecutive answers without it. */
+  /** Consecutive responses without it. */
   readonly missed: number;
 }
 
@@ -41,8 +41,8 @@ export class Discovery {
   }
 
   /**
-   * The relays that `known` relays announce, directly or through others, each once. The last announcement of a relay still
-   * counts while it is away: its failure says nothing about the others.
+   * The relays that `known` relays announce, directly or through others, each once. The last announcement of a relay
+   * still counts while it is disconnected: its failure says nothing about the others.
    */
   from(known: Iterable<string>): UrlRelay[] {
     const found = new Map<string, UrlRelay>();
@@ -72,7 +72,7 @@ export class Discovery {
     const nextAt = now + everyMs * (0.8 + Math.random() * 0.4);
     const before = this.#announced.get(relay.url)?.relays ?? [];
     try {
-      const list = await fetchRelayList(await endpointOf(relay, proxyFor), ASK_MS, signal);
+      const list = await fetchRelayList(await endpointOf(relay, proxyFor), QUERY_MS, signal);
       if (list.skipped.length > 0)
         log.info({ relay: relay.url, skipped: list.skipped }, 'skipped invalid relays of an announcement');
       const told = list.relays

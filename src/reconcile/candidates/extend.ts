@@ -12,7 +12,7 @@ export function withChosen(desired: Desired, chosen: readonly UrlRelay[]): Desir
 /**
  * `desired` with services that have no relay yet at their current relays, so that no lease closes before a new one can open.
  */
-export function staying(desired: Desired, placed: readonly ActiveLease[]): Desired {
+export function withCurrentRelays(desired: Desired, placed: readonly ActiveLease[]): Desired {
   const relaysOf = ({ service, relays }: ServiceSpec): RelaySpec[] =>
     placed.flatMap(({ spec, relay, retiring }) =>
       spec.service === service && relays.length === 0 && !retiring ? [relay] : [],

@@ -12,7 +12,7 @@ import type { ActiveLease } from '../plan.js';
 import type { RelayTrust, SessionState } from '../relays.js';
 import { healthOf, newCandidate, noteDown, noteHealthy, type Candidate } from './candidate.js';
 import { choose, NOTHING_CHOSEN, type Choice } from './choose.js';
-import { staying, withChosen } from './extend.js';
+import { withCurrentRelays, withChosen } from './extend.js';
 import { Prober } from './prober.js';
 import type { Registry } from './registry.js';
 import { Sources } from './sources.js';
@@ -23,7 +23,7 @@ export interface CandidatePoolOptions {
   readonly cacheDir?: string;
   readonly proxyFor?: ProxyFor;
   readonly trust?: RelayTrust;
-  /** The relays among these that answer on their session within `ms`. */
+  /** The relays among these that respond on their session within `ms`. */
   readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
   /** The choice has changed. */
   readonly onChoice: () => void;
@@ -47,12 +47,12 @@ const PACES = {
   probeTimeoutMs: 3_000,
   /** Timeout of the check on each session in use at each tick. The second attempt gets half of it. */
   answerMs: 800,
-  /** A lost session must be back within this time, or the relay counts as down. */
-  backMs: 1_000,
+  /** A lost session must recover within this time, or the relay counts as down. */
+  reconnectMs: 1_000,
   /** A chosen relay must connect within this time. */
   connectMs: 2_500,
   /** How long a relay in use that no list names any more waits for a replacement. */
-  goneMs: 10_000,
+  unlistedMs: 10_000,
   /** Timeout of the first choice, counted from when the candidates are known. */
   firstMs: 3_000,
   discoverMs: 60_000,
@@ -107,7 +107,7 @@ export class CandidatePool {
     this.#watch = new SessionWatch({
       ...common,
       answers: options.answers,
-      anotherAnswers: () => this.#prober.anotherAnswers(),
+      anotherResponds: () => this.#prober.anotherResponds(),
       slowestMs: () =>
         Math.max(0, ...this.#choice.active.map((key) => this.#candidates.get(key)?.rttMs ?? 0)),
     });
@@ -139,12 +139,12 @@ export class CandidatePool {
   }
 
   /**
-   * Adds the chosen relays to every service of `desired` that uses the pool. Before the first choice, services stay where
-   * they are.
+   * Adds the chosen relays to every service of `desired` that uses the pool. Before the first choice, services keep
+   * their relays.
    */
   extend(desired: Desired, placed: readonly ActiveLease[] = []): Desired {
     if (!desired.candidates) return desired;
-    if (!this.isSettled) return staying(desired, placed);
+    if (!this.isSettled) return withCurrentRelays(desired, placed);
     const chosen = this.#choice.active.flatMap((key) => this.#candidates.get(key)?.relay ?? []);
     return withChosen(desired, chosen);
   }
@@ -233,13 +233,13 @@ export class CandidatePool {
       const known = this.#candidates.get(url);
       const isSame = known && isDeepStrictEqual(known.relay, relay);
       const candidate = isSame ? { ...known, source } : newCandidate(relay, source);
-      delete candidate.goneAt;
+      delete candidate.unlistedAt;
       if (this.isChosen(url) && this.#watch.isConnected(url)) noteHealthy(candidate, performance.now());
       found.set(url, candidate);
     }
     for (const [key, known] of this.#candidates) {
       if (!found.has(key) && !named.has(key) && this.isChosen(key))
-        found.set(key, { ...known, goneAt: known.goneAt ?? performance.now() });
+        found.set(key, { ...known, unlistedAt: known.unlistedAt ?? performance.now() });
     }
     this.#candidates = found;
     this.#inChains = left.size;
@@ -259,13 +259,13 @@ export class CandidatePool {
   #onTick(): void {
     const now = performance.now();
     const relays = this.extend(this.#desired!).relays.filter((relay) => relay.kind === 'url');
-    const isGone = (url: string): boolean => this.#candidates.get(url)?.goneAt !== undefined;
+    const isGone = (url: string): boolean => this.#candidates.get(url)?.unlistedAt !== undefined;
     this.#sources.ask(
       relays.filter(({ url }) => this.#watch.isConnected(url) && !isGone(url)),
       now,
     );
-    for (const [key, { goneAt }] of this.#candidates) {
-      if (goneAt !== undefined && (!this.isChosen(key) || now - goneAt > this.#paces.goneMs))
+    for (const [key, { unlistedAt }] of this.#candidates) {
+      if (unlistedAt !== undefined && (!this.isChosen(key) || now - unlistedAt > this.#paces.unlistedMs))
         this.#candidates.delete(key);
     }
     this.#prober.tick(performance.now());
@@ -290,8 +290,8 @@ export class CandidatePool {
     const isKnown = ({ relay, healthyAt, downAt }: Candidate): boolean =>
       healthyAt !== undefined || downAt !== undefined || this.isChosen(relay.url);
     const contenders = this.candidates.filter(isKnown).map((candidate) => {
-      const { relay, source, descriptor, rttMs, downAt, goneAt } = candidate;
-      const isGone = goneAt !== undefined;
+      const { relay, source, descriptor, rttMs, downAt, unlistedAt } = candidate;
+      const isGone = unlistedAt !== undefined;
       return {
         key: relay.url,
         isRegistered: source === 'registry',
@@ -325,7 +325,7 @@ export class CandidatePool {
     this.#options.onSettled();
   }
 
-  /** Whether the first choice can be made: all candidates have answered, or enough have in time. */
+  /** Whether the first choice can be made: all candidates have responded, or enough of them in time. */
   #maySettle(now: number, wanted: number): boolean {
     if (this.#settleAt === Infinity) return false;
     const { firstMs } = this.#paces;

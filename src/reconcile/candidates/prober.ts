@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import { asPortalError, type PortalError } from '../../lib/errors.js';
 import { healthOf, type Candidate } from './candidate.js';
 import { probe, type ProbeOptions } from './probe.js';
-import { AWAY } from './watch.js';
+import { SUSPENDED_FACTOR } from './watch.js';
 
 export interface ProberOptions extends Omit<ProbeOptions, 'ms' | 'signal'> {
   readonly candidates: () => ReadonlyMap<string, Candidate>;
@@ -21,7 +21,7 @@ export interface ProberOptions extends Omit<ProbeOptions, 'ms' | 'signal'> {
   };
 }
 
-/** Many relays of a list may be dead, and slow to time out. */
+/** Many relays of a list may be down, and slow to time out. */
 const AT_A_TIME = 64;
 
 /** Probes every candidate periodically: its descriptor, health and round-trip time. */
@@ -43,8 +43,8 @@ export class Prober {
     }
   }
 
-  /** Whether one of a few healthy candidates that are not in use answers now. */
-  async anotherAnswers(): Promise<boolean> {
+  /** Whether one of a few healthy candidates that are not in use responds now. */
+  async anotherResponds(): Promise<boolean> {
     const { candidates, isChosen, signal, paces } = this.#options;
     const now = performance.now();
     const others = [...candidates().values()].filter(
@@ -64,7 +64,7 @@ export class Prober {
     let startedAt = performance.now();
     const relay = candidates().get(key)?.relay;
     if (!relay) return;
-    /** The candidate, unless it was replaced meanwhile: an answer to another CA does not count. */
+    /** The candidate, unless it was replaced meanwhile: a response checked against another CA does not count. */
     const asked = (): Candidate | undefined => {
       const candidate = candidates().get(key);
       return isDeepStrictEqual(candidate?.relay, relay) ? candidate : undefined;
@@ -81,7 +81,7 @@ export class Prober {
       // For a relay in use, its session decides.
       if (!isChosen(key)) note(key, undefined);
     } catch (error) {
-      const isAway = performance.now() - startedAt > paces.probeTimeoutMs * AWAY;
+      const isAway = performance.now() - startedAt > paces.probeTimeoutMs * SUSPENDED_FACTOR;
       if (!signal.aborted && !isAway && !isChosen(key) && asked()) note(key, asPortalError(error));
     } finally {
       const pauseMs = Math.max(paces.probeMs, candidates().size * paces.probePerCandidateMs);

@@ -5,7 +5,7 @@ import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { PRIVATE_MODE, replaceFile } from '../../lib/private-file.js';
 
-/** The last good copy of a registry, as stored in its file. */
+/** The last valid copy of a registry, as stored in its file. */
 export interface Copy {
   readonly source: string;
   readonly etag?: string;
@@ -13,7 +13,7 @@ export interface Copy {
   readonly text: string;
 }
 
-/** An HTTP entity tag. An invalid one is not sent back. */
+/** An HTTP entity tag. Do not send an invalid one back. */
 const ETAG = /^(W\/)?"[\x21\x23-\x7e]{0,200}"$/;
 
 export function copyOf(source: string, text: string, etag: string | undefined): Copy {

@@ -47,7 +47,7 @@ function open(
     onChange: () => (changes += 1),
     log: silent,
     ...over,
-    paces: { refreshMs: 20, retryMs: 20, lookMs: 20, fetchMs: 2_000, ...over.paces },
+    paces: { refreshMs: 20, retryMs: 20, checkMs: 20, fetchMs: 2_000, ...over.paces },
   });
   onTestFinished(() => registry.close());
   return Object.assign(registry, { changes: () => changes });
@@ -179,7 +179,7 @@ describe('a registry', () => {
     await second.close();
     let answers!: () => void;
     answer = (_request, response) => (answers = (): void => void response.end(TWO));
-    const third = open(source, { paces: { patienceMs: 10, refreshMs: 60_000 } });
+    const third = open(source, { paces: { useCopyAfterMs: 10, refreshMs: 60_000 } });
     await third.loaded;
     expect(urls(third)).toEqual(['https://new.example']);
     await expect.poll(() => answers).toBeDefined();

@@ -14,7 +14,7 @@ import { copyOf, keepCopy, readCopy, type Copy } from './registry-copy.js';
 export interface RegistryOptions {
   /** An https:// URL or a file path. */
   readonly source: string;
-  /** Where the last good copy is stored across restarts. Default: in memory only. */
+  /** Where the last valid copy is stored across restarts. Default: in memory only. */
   readonly cacheDir: string | undefined;
   /** Size limit of a list. */
   readonly maxBytes: number;
@@ -32,13 +32,13 @@ const PACES = {
   retryMs: 2_000,
   fetchMs: 10_000,
   /** If the response takes longer than this, the saved copy is used meanwhile. */
-  patienceMs: 2_000,
+  useCopyAfterMs: 2_000,
   /** Interval for checking a file. */
-  lookMs: 2_000,
+  checkMs: 2_000,
 };
 const MAX_REDIRECTS = 3;
 
-/** A relay list that is refreshed periodically. The last good copy counts. */
+/** A relay list that is refreshed periodically. After a failure, the last valid copy stays in use. */
 export class Registry {
   readonly #options: RegistryOptions;
   readonly #paces: typeof PACES;
@@ -52,7 +52,7 @@ export class Registry {
   #relays: readonly UrlRelay[] = [];
   #error: PortalError | undefined;
   #skipped: readonly string[] = [];
-  /** Resolves with the first response, good or not, or a saved copy. */
+  /** Resolves with the first response, valid or not, or a saved copy. */
   readonly loaded: Promise<void>;
   /** Resolves after the first attempt, successful or not. */
   readonly asked: Promise<void>;
@@ -98,14 +98,14 @@ export class Registry {
   async #run(markLoaded: () => void, markAsked: () => void): Promise<void> {
     const { signal } = this.#stop;
     const { cacheDir, source, log } = this.#options;
-    const { refreshMs, retryMs, lookMs, patienceMs } = this.#paces;
+    const { refreshMs, retryMs, checkMs, useCopyAfterMs } = this.#paces;
     this.#old = await readCopy(cacheDir, source, log);
-    // The current list is better than the saved copy, and worth a short wait.
+    // The current list is better than the saved copy, so wait for it a little.
     const useOld = (): unknown => this.#useOld().then(() => this.#copy && markLoaded());
-    const impatient = setTimeout(useOld, patienceMs);
+    const copyTimer = setTimeout(useOld, useCopyAfterMs);
     for (let failures = 0; !signal.aborted;) {
       try {
-        await (this.#isFile ? this.#look() : this.#fetch());
+        await (this.#isFile ? this.#check() : this.#fetch());
         failures = 0;
       } catch (error) {
         if (signal.aborted) break;
@@ -113,15 +113,15 @@ export class Registry {
         await this.#useOld();
         this.#failed(asPortalError(error, 'registry_unreachable'));
       }
-      clearTimeout(impatient);
+      clearTimeout(copyTimer);
       markLoaded();
       markAsked();
       const pauseMs = failures === 0 ? refreshMs : Math.min(refreshMs, retryMs * 2 ** (failures - 1));
-      await delay(this.#isFile ? lookMs : pauseMs * (0.8 + Math.random() * 0.4), signal).catch(
+      await delay(this.#isFile ? checkMs : pauseMs * (0.8 + Math.random() * 0.4), signal).catch(
         () => undefined,
       );
     }
-    clearTimeout(impatient);
+    clearTimeout(copyTimer);
   }
 
   /** For messages: a query may contain a secret. */
@@ -163,7 +163,7 @@ export class Registry {
     }
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const { source, maxBytes } = this.#options;
     try {
       const file = await confinedPath(source);

@@ -18,7 +18,7 @@ export interface SurveyedRelay {
   /** Its origin, or `embedded:PORT`. */
   readonly url: string;
   readonly source: 'urls' | 'embedded' | 'service' | 'chain' | 'registry' | 'discovered';
-  /** `unknown`: not queried. A relay of a chain can only be reached through the chain. */
+  /** `unknown`: not queried. A relay of a chain is only reachable through the chain. */
   readonly health: 'healthy' | 'unhealthy' | 'unknown';
   readonly rttMs?: number;
   readonly capabilities?: readonly string[];

@@ -16,7 +16,7 @@ interface World {
 }
 
 /** Both relays are connected, and A is chosen. */
-function world(rounds: Record<string, boolean>[], { anotherAnswers = false, chosen = [A] } = {}): World {
+function world(rounds: Record<string, boolean>[], { anotherResponds = false, chosen = [A] } = {}): World {
   const noted: string[] = [];
   const asked: string[][] = [];
   const watch = new SessionWatch({
@@ -26,11 +26,11 @@ function world(rounds: Record<string, boolean>[], { anotherAnswers = false, chos
       const round = rounds.shift() ?? {};
       return new Map(keys.map((key) => [key, round[key] ?? false]));
     },
-    anotherAnswers: async () => anotherAnswers,
+    anotherResponds: async () => anotherResponds,
     note: (key, error) => noted.push(`${key} ${error ? 'down' : 'well'}`),
     onNews: () => undefined,
     slowestMs: () => 0,
-    paces: { answerMs: 50, backMs: 20 },
+    paces: { answerMs: 50, reconnectMs: 20 },
   });
   onTestFinished(() => watch.close());
   for (const key of [A, B, 'embedded:8443', `${A},${B}`]) watch.session(key, 'connected');
@@ -56,8 +56,8 @@ describe('a relay in use that does not answer', () => {
   it.each([
     [false, []],
     [true, [`${A} down`]],
-  ])('with all others is judged by a relay that is not in use (%s)', async (anotherAnswers, expected) => {
-    const { watch, noted } = world([{}, {}], { anotherAnswers });
+  ])('with all others is judged by a relay that is not in use (%s)', async (anotherResponds, expected) => {
+    const { watch, noted } = world([{}, {}], { anotherResponds });
     await watch.ask();
     expect(noted).toEqual(expected);
   });

@@ -3,21 +3,21 @@ import type { SessionState } from '../relays.js';
 
 export interface SessionWatchOptions {
   readonly isChosen: (key: string) => boolean;
-  /** The relays among these that answer on their session within `ms`. */
+  /** The relays among these that respond on their session within `ms`. */
   readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
-  /** Whether a relay that is not in use answers, which shows that the local network works. */
-  readonly anotherAnswers: () => Promise<boolean>;
+  /** Whether a relay that is not in use responds, which shows that the local network works. */
+  readonly anotherResponds: () => Promise<boolean>;
   /** Records the health of a chosen relay: with an error, it is down since `at`. */
   readonly note: (key: string, error: PortalError | undefined, at?: number) => void;
-  /** The health of a chosen relay has changed: time to choose again. */
+  /** The health of a chosen relay has changed: choose again. */
   readonly onNews: () => void;
   /** The slowest round-trip time among the chosen relays, in milliseconds. */
   readonly slowestMs: () => number;
-  readonly paces: { readonly answerMs: number; readonly backMs: number };
+  readonly paces: { readonly answerMs: number; readonly reconnectMs: number };
 }
 
-/** An answer that is late by this factor means that this machine was suspended, not that the relay failed. */
-export const AWAY = 1.5;
+/** A response that is late by this factor means that this machine was suspended, not that the relay failed. */
+export const SUSPENDED_FACTOR = 1.5;
 
 /** Watches the sessions with chosen relays, so that a failure shows within two seconds. */
 export class SessionWatch {
@@ -42,7 +42,7 @@ export class SessionWatch {
     else this.#connected.delete(key);
     if (this.#isClosed || !this.#options.isChosen(key)) return;
     const failed = error ?? new PortalError('relay_unreachable', `the session with ${key} was lost`);
-    if (state === 'lost') return this.expect(key, this.#options.paces.backMs, failed);
+    if (state === 'lost') return this.expect(key, this.#options.paces.reconnectMs, failed);
     this.forget(key);
     this.#options.note(key, state === 'connected' ? undefined : failed);
     this.#options.onNews();
@@ -93,13 +93,13 @@ export class SessionWatch {
     this.#deadlines.clear();
   }
 
-  async #askAgain(keys: readonly string[], isNetworkThere: boolean, since: number): Promise<void> {
+  async #askAgain(keys: readonly string[], isNetworkUp: boolean, since: number): Promise<void> {
     const answerMs = this.#options.paces.answerMs / 2;
     const answers = await this.#answers(keys, answerMs);
     const silent = keys.filter((key) => answers?.get(key) === false && this.#connected.has(key));
     if (silent.length === 0) return;
-    // If no relay answers, the local network may be down. An answer of another relay decides.
-    if (!isNetworkThere && !(await this.#options.anotherAnswers())) return;
+    // If no relay responds, the local network may be down. The response of another relay decides.
+    if (!isNetworkUp && !(await this.#options.anotherResponds())) return;
     if (this.#isClosed) return;
     for (const key of silent)
       this.#options.note(
@@ -115,6 +115,8 @@ export class SessionWatch {
     const timeoutMs = Math.max(ms, 3 * this.#options.slowestMs());
     const startedAt = performance.now();
     const answers = await this.#options.answers(keys, timeoutMs);
-    return this.#isClosed || performance.now() - startedAt > timeoutMs * AWAY ? undefined : answers;
+    return this.#isClosed || performance.now() - startedAt > timeoutMs * SUSPENDED_FACTOR
+      ? undefined
+      : answers;
   }
 }
