@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import type { FromRelay } from '../protocol/messages.js';
 import { nameOf } from '../protocol/ticket.js';
 import { DataPool } from './data.js';
-import type { Lease } from './lease.js';
+import type { LocalLease } from './lease.js';
 import { TicketBook } from './tickets.js';
 import { VisitorQueue } from './visitor-queue.js';
 import type { Visitor, VisitorGate } from './visitors.js';
@@ -24,7 +24,7 @@ function pool() {
     tickets.close();
   });
   let arrived = 0;
-  const lease = { id: 'web', waiting: new VisitorQueue<Visitor>() } as unknown as Lease;
+  const lease = { id: 'web', waiting: new VisitorQueue<Visitor>() } as unknown as LocalLease;
   return {
     /** Visitors of one turn that find no idle connection. */
     visit: async (many = 1): Promise<void> => {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { LIMITS } from '../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../protocol/messages.js';
-import type { Lease } from './lease.js';
+import type { LocalLease } from './lease.js';
 import type { TicketBook } from './tickets.js';
 import type { Visitor, VisitorGate } from './visitors.js';
 
@@ -19,7 +19,7 @@ interface Lane {
   /** Tickets issued and not used yet. */
   readonly tickets: Set<string>;
   /** Leases with waiting visitors, in the order in which they are served. */
-  readonly hungry: Set<Lease>;
+  readonly hungry: Set<LocalLease>;
   /** Target size of the idle pool, beyond the connections that visitors wait for. */
   spare: number;
   /** Set after `spare` grew, until a connection requested since then arrives: before that nobody knows whether it is enough. */
@@ -67,7 +67,7 @@ export class DataPool {
   }
 
   /** Call when visitors wait for `lease`. */
-  serve(lease: Lease): void {
+  serve(lease: LocalLease): void {
     for (const carrier of lease.waiting.carriers) {
       const lane = this.#lane(carrier);
       for (let visitor = lease.waiting.first(carrier); visitor; visitor = lease.waiting.first(carrier)) {
@@ -87,7 +87,7 @@ export class DataPool {
   }
 
   /** Call when the lease goes to another session, which serves its visitors from now on. */
-  forget(lease: Lease): void {
+  forget(lease: LocalLease): void {
     for (const lane of this.#lanes.values()) lane.hungry.delete(lease);
   }
 

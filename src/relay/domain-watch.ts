@@ -1,6 +1,6 @@
 import type { Logger } from '../lib/logger.js';
 import type { DomainProofs } from './domains.js';
-import type { Lease } from './lease.js';
+import type { LocalLease } from './lease.js';
 import type { LeaseRegistry } from './leases.js';
 
 export interface DomainWatchOptions {
@@ -33,8 +33,8 @@ export class DomainWatch {
     if (this.#looking) return;
     this.#looking = true;
     try {
-      const recheck = async (lease: Lease): Promise<void> => {
-        const reason = await proofs.recheck(lease.hostname, lease.address);
+      const recheck = async (lease: LocalLease): Promise<void> => {
+        const reason = await proofs.recheck(lease.record.hostname, lease.record.owner);
         if (reason !== undefined) leases.revoke(lease, reason);
       };
       await Promise.all(leases.withOwnDomains().map(recheck));

@@ -27,5 +27,7 @@ export function expel({ denied, sessions, hops, datagrams, leases }: ExpelParts)
   }
   for (const socket of denied.unwanted()) if (!told.has(socket)) resetSocket(socket);
   datagrams.dropUnwanted();
-  leases.removeWhere((lease) => !denied.permits({ identity: lease.address, address: lease.agentAddress }));
+  leases.removeWhere(
+    ({ record, agentAddress }) => !denied.permits({ identity: record.owner, address: agentAddress }),
+  );
 }

@@ -1,18 +1,18 @@
 import { networkOf } from '../net/cidr.js';
-import type { Lease, LeaseHolder } from './lease.js';
+import type { LocalLease, LeaseHolder } from './lease.js';
 import { plainAddress } from './names.js';
 
 /** Owns which session holds which leases. Only `give` writes `lease.holder`. */
 export class HeldLeases {
-  readonly #byHolder = new Map<LeaseHolder, Map<string, Lease>>();
+  readonly #byHolder = new Map<LeaseHolder, Map<string, LocalLease>>();
 
   /** The leases of `holder`, by id. */
-  of(holder: LeaseHolder): ReadonlyMap<string, Lease> {
+  of(holder: LeaseHolder): ReadonlyMap<string, LocalLease> {
     return this.#byHolder.get(holder) ?? NO_LEASES;
   }
 
   /** Gives `lease` to `holder`; undefined: to no session. */
-  give(lease: Lease, holder: LeaseHolder | undefined): void {
+  give(lease: LocalLease, holder: LeaseHolder | undefined): void {
     if (lease.holder) {
       const leases = this.#byHolder.get(lease.holder);
       leases?.delete(lease.id);
@@ -20,7 +20,6 @@ export class HeldLeases {
     }
     lease.holder = holder;
     if (!holder) return;
-    lease.instance = holder.instance;
     lease.network = networkOfHolder(holder);
     lease.agentAddress = holder.remoteAddress;
     const leases = this.#byHolder.get(holder);
@@ -29,7 +28,7 @@ export class HeldLeases {
   }
 }
 
-const NO_LEASES: ReadonlyMap<string, Lease> = new Map();
+const NO_LEASES: ReadonlyMap<string, LocalLease> = new Map();
 
 /** The network of the holder's agent, as limits count it. */
 export const networkOfHolder = ({ remoteAddress }: LeaseHolder): string =>

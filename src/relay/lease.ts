@@ -1,32 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import type { ByteRate } from '../net/rate.js';
-import type { LeaseKind } from '../protocol/kind.js';
-import type { WireCarrier } from '../protocol/messages.js';
 import type { FlowLink } from './datagrams/flows.js';
+import type { LeaseRecord } from './directory/record.js';
 import type { OpenPort } from './ports.js';
 import { LeaseTraffic } from './traffic.js';
 import { Unreported } from './unserved.js';
 import { VisitorQueue } from './visitor-queue.js';
 import type { Visitor } from './visitors.js';
 
-/** A service's place on this relay. It belongs to an identity, and a session holds it. */
-export interface Lease {
+/** A lease that this process serves: its record, and what no other process can have of it. */
+export interface LocalLease {
   readonly id: string;
-  readonly name: string;
-  readonly hostname: string;
-  /** Whether the hostname is outside the relay's domain, and proven by a DNS record. */
-  readonly isOwnDomain: boolean;
-  /** Leases of different kinds may have the same name, since they share neither hostname nor port. */
-  readonly kind: LeaseKind;
-  /** Address of the owning identity. */
-  readonly address: string;
-  carrier: WireCarrier;
+  /** Only the registry of leases replaces it. */
+  record: LeaseRecord;
   metadata: Record<string, string>;
   /** The session that serves it; undefined while its identity has `graceMs` to return. */
   holder: LeaseHolder | undefined;
-  /** The agent process that holds it or held it last; undefined if none has since this relay started. */
-  instance: string | undefined;
-  /** Its public port, for tcp and udp; undefined while the port opens. */
+  /** The listener on its public port, for tcp and udp; undefined while the port opens. */
   port: OpenPort | undefined;
   /** Rate that all visitors of the identity share; undefined: unlimited. */
   readonly rate: ByteRate | undefined;
@@ -60,36 +50,23 @@ export interface LeaseHolder {
   /** Whether the agent answers a ping within `ms`. */
   alive(ms: number): Promise<boolean>;
   /** Call when another session of the same identity took the lease, or the relay ended it. */
-  revoked(lease: Lease, reason: string): void;
+  revoked(lease: LocalLease, reason: string): void;
   /** Call when visitors wait for this lease: requests data connections. */
-  serve(lease: Lease): void;
+  serve(lease: LocalLease): void;
   /** Call when the relay gave up on visitors of this lease. */
-  gaveUp(lease: Lease): void;
+  gaveUp(lease: LocalLease): void;
   /** Where datagrams of its leases go. */
   readonly datagrams: FlowLink;
 }
 
-type Beginning = Pick<
-  Lease,
-  | 'name'
-  | 'hostname'
-  | 'isOwnDomain'
-  | 'kind'
-  | 'address'
-  | 'carrier'
-  | 'rate'
-  | 'storedAt'
-  | 'firm'
-  | 'opened'
->;
+type Beginning = Pick<LocalLease, 'record' | 'rate' | 'storedAt' | 'firm' | 'opened'>;
 
 /** A lease without a holder and without visitors. */
-export function newLease(beginning: Beginning & Partial<Pick<Lease, 'metadata'>>): Lease {
+export function newLease(beginning: Beginning & Partial<Pick<LocalLease, 'metadata'>>): LocalLease {
   return {
     id: randomUUID(),
     metadata: {},
     holder: undefined,
-    instance: undefined,
     port: undefined,
     waiting: new VisitorQueue<Visitor>(),
     traffic: new LeaseTraffic(),
@@ -99,9 +76,4 @@ export function newLease(beginning: Beginning & Partial<Pick<Lease, 'metadata'>>
     agentAddress: undefined,
     ...beginning,
   };
-}
-
-/** A key for the lease. Hostnames contain no space, so kinds never collide. */
-export function placeOf({ kind, hostname }: Pick<Lease, 'kind' | 'hostname'>): string {
-  return kind === 'tls' ? hostname : `${kind} ${hostname}`;
 }

@@ -5,7 +5,8 @@ import { kindOf, type LeaseKind } from '../protocol/kind.js';
 import type { FromAgent } from '../protocol/messages.js';
 import { plainHostname, type DomainProofs } from './domains.js';
 import { HeldLeases, networkOfHolder } from './held-leases.js';
-import { newLease, placeOf, type Lease, type LeaseHolder } from './lease.js';
+import { placeOf } from './directory/record.js';
+import { newLease, type LeaseHolder, type LocalLease } from './lease.js';
 import type { ReservedLabels } from './labels.js';
 import { hostnameFor, nameOf } from './names.js';
 import type { OpenPort, PublicPorts } from './ports.js';
@@ -33,7 +34,7 @@ const RIVAL_RETRY_MS = 5_000;
 /** Owns every lease of the relay: which session holds which hostname, which identity may have it, and for how long. */
 export class LeaseRegistry {
   /** Every lease, by its place: a hostname, or a name among the leases with ports of that kind. */
-  readonly #byPlace = new Map<string, Lease>();
+  readonly #byPlace = new Map<string, LocalLease>();
   readonly #held = new HeldLeases();
   readonly #returning = new ReturningAgents();
   readonly #options: LeaseRegistryOptions;
@@ -50,15 +51,15 @@ export class LeaseRegistry {
   /** Number of leases of each kind; `away`: leases whose agent is disconnected. */
   get sizes(): Readonly<Record<LeaseKind | 'away', number>> {
     const sizes = { tls: 0, tcp: 0, udp: 0, away: 0 };
-    for (const { kind, holder } of this.#byPlace.values()) {
-      sizes[kind]++;
+    for (const { record, holder } of this.#byPlace.values()) {
+      sizes[record.kind]++;
       if (!holder) sizes.away++;
     }
     return sizes;
   }
 
   /** The lease that serves `hostname`. */
-  find(hostname: string): Lease | undefined {
+  find(hostname: string): LocalLease | undefined {
     return this.#byPlace.get(hostname);
   }
 
@@ -71,7 +72,7 @@ export class LeaseRegistry {
    * A lease for visitors of a reserved name whose agent has not reconnected since the start. They wait as if the agent had
    * disconnected a moment ago. Undefined if no agent is expected.
    */
-  expect(hostname: string): Lease | undefined {
+  expect(hostname: string): LocalLease | undefined {
     const { reservations, quotas, domain } = this.#options;
     const leftMs = this.#returning.leftMs(hostname);
     const name = nameOf(hostname, domain);
@@ -84,26 +85,31 @@ export class LeaseRegistry {
       return undefined;
     }
     const lease = newLease({
-      name,
-      hostname,
-      isOwnDomain: false,
-      kind: 'tls',
-      address: reservation.address,
-      // The carrier that every agent can use, whatever it requests later.
-      carrier: 'tls',
+      record: {
+        place: hostname,
+        name,
+        hostname,
+        isOwnDomain: false,
+        kind: 'tls',
+        owner: reservation.address,
+        instance: undefined,
+        port: undefined,
+        // The carrier that every agent can use, whatever it requests later.
+        carrier: 'tls',
+      },
       rate: quotas.rateOf(reservation.address),
       storedAt: reservation.usedAt,
       firm: reservations.isFirm(reservation),
       opened: Promise.resolve(),
     });
-    this.#byPlace.set(placeOf(lease), lease);
+    this.#byPlace.set(hostname, lease);
     // Stores nothing: a visit does not count as use of the name.
     lease.graceTimer = setTimeout(() => this.#remove(lease), leftMs).unref();
     return lease;
   }
 
   /** Opens a lease for `holder`, or hands over the existing lease of its identity. */
-  async open(holder: LeaseHolder, request: FromAgent<'lease.open'>): Promise<Lease> {
+  async open(holder: LeaseHolder, request: FromAgent<'lease.open'>): Promise<LocalLease> {
     const { name } = request;
     const kind = kindOf(request.mode);
     if (kind !== 'tls' && !this.#options.ports.offers(kind))
@@ -142,12 +148,17 @@ export class LeaseRegistry {
         ? reservations.claim(name, user, now)
         : { usedAt: now, firm: true, stored: Promise.resolve() };
     const lease = newLease({
-      name,
-      hostname,
-      isOwnDomain: ownHostname !== undefined,
-      kind,
-      address: holder.address,
-      carrier: request.carrier,
+      record: {
+        place,
+        name,
+        hostname,
+        isOwnDomain: ownHostname !== undefined,
+        kind,
+        owner: holder.address,
+        instance: holder.instance,
+        port: undefined,
+        carrier: request.carrier,
+      },
       ...(request.metadata && { metadata: request.metadata }),
       rate: quotas.rateOf(holder.address),
       storedAt: claim.usedAt,
@@ -205,26 +216,26 @@ export class LeaseRegistry {
   /** Whether `holder` has a lease of mode tcp with this port. */
   listensFor(holder: LeaseHolder, port: number): boolean {
     for (const lease of this.#held.of(holder).values())
-      if (lease.kind === 'tcp' && lease.port?.port === port) return true;
+      if (lease.record.kind === 'tcp' && lease.record.port === port) return true;
     return false;
   }
 
   /** Leases of hostnames outside the relay's domain. */
-  withOwnDomains(): Lease[] {
-    return [...this.#byPlace.values()].filter(({ isOwnDomain }) => isOwnDomain);
+  withOwnDomains(): LocalLease[] {
+    return [...this.#byPlace.values()].filter(({ record }) => record.isOwnDomain);
   }
 
   /** Ends a lease and tells its agent why. */
-  revoke(lease: Lease, reason: string): void {
-    if (this.#byPlace.get(placeOf(lease)) !== lease) return;
-    const { holder, hostname } = lease;
-    this.#options.log.info({ hostname, reason }, 'lease revoked');
+  revoke(lease: LocalLease, reason: string): void {
+    const { holder, record } = lease;
+    if (this.#byPlace.get(record.place) !== lease) return;
+    this.#options.log.info({ hostname: record.hostname, reason }, 'lease revoked');
     this.#remove(lease);
     holder?.revoked(lease, reason);
   }
 
   /** Ends every matching lease and its visitors' connections, with or without an agent. The names stay reserved. */
-  removeWhere(matches: (lease: Lease) => boolean): void {
+  removeWhere(matches: (lease: LocalLease) => boolean): void {
     for (const lease of this.#byPlace.values()) {
       if (!matches(lease)) continue;
       this.#remove(lease);
@@ -232,14 +243,14 @@ export class LeaseRegistry {
     }
   }
 
-  all(): Iterable<Lease> {
+  all(): Iterable<LocalLease> {
     return this.#byPlace.values();
   }
 
   /** Ends every lease of one agent and its visitors' connections. The names stay reserved. */
   endOf(identity: string, instance: string): void {
     for (const lease of this.#byPlace.values()) {
-      if (lease.address !== identity || lease.instance !== instance) continue;
+      if (lease.record.owner !== identity || lease.record.instance !== instance) continue;
       this.#remove(lease);
       this.#store(lease);
       lease.traffic.cut();
@@ -252,7 +263,7 @@ export class LeaseRegistry {
    */
   async release(identity: string, name: string): Promise<void> {
     const leases = [...this.#byPlace.values()].filter(
-      (lease) => lease.address === identity && lease.name === name && !lease.isOwnDomain,
+      ({ record }) => record.owner === identity && record.name === name && !record.isOwnDomain,
     );
     if (leases.some(({ holder }) => holder))
       throw new PortalError(
@@ -282,7 +293,7 @@ export class LeaseRegistry {
     for (let asked: LeaseHolder | undefined; ;) {
       const lease = this.#byPlace.get(place);
       const rival = lease?.holder;
-      if (!lease || !rival || rival === holder || lease.address !== holder.address) return;
+      if (!lease || !rival || rival === holder || lease.record.owner !== holder.address) return;
       // A third session may have taken the lease during the ping.
       if (rival.instance === holder.instance || rival === asked) return;
       asked = rival;
@@ -290,48 +301,51 @@ export class LeaseRegistry {
       if (lease.holder !== rival) continue;
       throw new PortalError(
         'name_taken',
-        `another agent with your identity serves ${lease.hostname}; stop it, or choose another name`,
+        `another agent with your identity serves ${lease.record.hostname}; stop it, or choose another name`,
         { retryAfterMs: RIVAL_RETRY_MS },
       );
     }
   }
 
-  async #openPort(lease: Lease, reserved: Promise<void>, asked: number | undefined): Promise<void> {
+  async #openPort(lease: LocalLease, reserved: Promise<void>, asked: number | undefined): Promise<void> {
     await reserved;
-    if (lease.kind === 'tls') return;
-    const port = await this.#options.ports.open(lease.kind, lease, asked);
+    const { kind } = lease.record;
+    if (kind === 'tls') return;
+    const port = await this.#options.ports.open(kind, lease, asked);
     this.#listensOn(lease, port);
   }
 
   /** Moves a held lease to another port if that is free. Visitors keep their connections. */
-  async #movePort(lease: Lease, asked: number | undefined): Promise<void> {
-    const { kind, port } = lease;
-    if (kind === 'tls' || asked === undefined || asked === port?.port) return;
+  async #movePort(lease: LocalLease, asked: number | undefined): Promise<void> {
+    const { kind, port } = lease.record;
+    if (kind === 'tls' || asked === undefined || asked === port) return;
     const moved = await this.#options.ports.move(kind, lease, asked);
     if (moved) this.#listensOn(lease, moved);
   }
 
-  #listensOn(lease: Lease, port: OpenPort): void {
+  #listensOn(lease: LocalLease, port: OpenPort): void {
     // If the lease closed while its port was opening, nothing else closes the port.
-    if (this.#stopped || this.#byPlace.get(placeOf(lease)) !== lease) return port.close();
+    if (this.#stopped || this.#byPlace.get(lease.record.place) !== lease) return port.close();
     lease.port?.close();
     lease.port = port;
+    lease.record = { ...lease.record, port: port.port };
   }
 
   /** `lease`, unless another session took it over meanwhile. Its opener was told then, so it gets an error now. */
-  #stillOf(holder: LeaseHolder, lease: Lease): Lease {
+  #stillOf(holder: LeaseHolder, lease: LocalLease): LocalLease {
     if (lease.holder === holder || holder.closed) return lease;
     throw new PortalError('not_found', 'the lease was closed or taken over while it was opening');
   }
 
-  #handOver(lease: Lease, holder: LeaseHolder, request: FromAgent<'lease.open'>): void {
-    if (lease.address !== holder.address) throw nameTaken(lease.isOwnDomain ? lease.hostname : lease.name);
+  #handOver(lease: LocalLease, holder: LeaseHolder, request: FromAgent<'lease.open'>): void {
+    const { kind, owner, name, hostname, isOwnDomain } = lease.record;
+    if (owner !== holder.address) throw nameTaken(isOwnDomain ? hostname : name);
     const before = lease.holder;
     if (before !== holder) this.#checkRoom(holder);
-    if (lease.kind !== 'tls') this.#options.quotas.movePort(lease.network, networkOfHolder(holder));
+    if (kind !== 'tls') this.#options.quotas.movePort(lease.network, networkOfHolder(holder));
     clearTimeout(lease.graceTimer);
     this.#held.give(lease, holder);
-    lease.carrier = request.carrier;
+    lease.record = { ...lease.record, instance: holder.instance, carrier: request.carrier };
     lease.metadata = request.metadata ?? {};
     if (before && before !== holder)
       before.revoked(lease, 'taken over by a newer session of the same identity');
@@ -348,41 +362,44 @@ export class LeaseRegistry {
     );
   }
 
-  #own(holder: LeaseHolder, id: string): Lease {
+  #own(holder: LeaseHolder, id: string): LocalLease {
     const lease = this.#held.of(holder).get(id);
     if (!lease) throw new PortalError('not_found', 'no such lease in this session');
     return lease;
   }
 
-  #expire(lease: Lease): void {
+  #expire(lease: LocalLease): void {
     if (lease.holder) return;
-    this.#options.log.info({ hostname: lease.hostname }, 'lease expired: its agent did not return');
+    this.#options.log.info({ hostname: lease.record.hostname }, 'lease expired: its agent did not return');
     this.#remove(lease);
     this.#store(lease);
   }
 
-  async #proveDomain(kind: Lease['kind'], hostname: string, holder: LeaseHolder): Promise<void> {
+  async #proveDomain(kind: LeaseKind, hostname: string, holder: LeaseHolder): Promise<void> {
     if (kind !== 'tls')
       throw new PortalError('capability_missing', 'a tcp or udp service cannot have its own hostname');
     await this.#options.domains.prove(hostname, holder.address);
   }
 
   /** Stores the last use of a name. Logs a failure, since the lease does not depend on it. */
-  #store(lease: Lease): void {
+  #store(lease: LocalLease): void {
     lease.storedAt = Date.now();
-    if (lease.isOwnDomain) return;
-    this.#options.reservations.use(lease.name, lease, lease.storedAt, lease.firm).catch((error: unknown) => {
+    const { record, network, storedAt, firm } = lease;
+    if (record.isOwnDomain) return;
+    const user = { address: record.owner, network };
+    this.#options.reservations.use(record.name, user, storedAt, firm).catch((error: unknown) => {
       this.#options.log.error({ err: error }, 'cannot store the last use of a name');
     });
   }
 
-  #remove(lease: Lease): void {
+  #remove(lease: LocalLease): void {
     clearTimeout(lease.graceTimer);
     this.#held.give(lease, undefined);
-    if (this.#byPlace.get(placeOf(lease)) === lease) {
-      this.#byPlace.delete(placeOf(lease));
-      this.#options.quotas.closeLease(lease.address);
-      if (lease.kind !== 'tls') this.#options.quotas.closePort(lease.address, lease.network);
+    const { place, kind, owner } = lease.record;
+    if (this.#byPlace.get(place) === lease) {
+      this.#byPlace.delete(place);
+      this.#options.quotas.closeLease(owner);
+      if (kind !== 'tls') this.#options.quotas.closePort(owner, lease.network);
     }
     lease.port?.close();
     lease.waiting.clear();

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { Lease } from './lease.js';
+import type { LocalLease } from './lease.js';
 import { PublicPorts, type OpenPort, type PortRange } from './ports.js';
 import type { Store } from './store.js';
 
-const LEASE = { name: 'game', address: '0xA' } as Lease;
+const LEASE = { record: { name: 'game', owner: '0xA' } } as LocalLease;
 const inUse = (): Error => Object.assign(new Error('in use'), { code: 'EADDRINUSE' });
 
 /** Ports that open as if no other program used any, and the set of open ones. */
@@ -15,7 +15,7 @@ function portsOf(range: PortRange, over: Partial<Store> = {}): { ports: PublicPo
     rememberPort: () => Promise.resolve(),
     ...over,
   };
-  const listen = (_lease: Lease, port: number): Promise<OpenPort> => {
+  const listen = (_lease: LocalLease, port: number): Promise<OpenPort> => {
     if (open.has(port)) return Promise.reject(inUse());
     open.add(port);
     return Promise.resolve({ port, close: () => void open.delete(port) });

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
-import type { Lease } from './lease.js';
+import type { LocalLease } from './lease.js';
 import { listenOnce, openAtAll, type ListenHost } from './listen.js';
 import type { Store } from './store.js';
 
@@ -155,7 +155,7 @@ export interface PublicPortsOptions {
   /** The ranges by kind. A kind without a range is not offered. */
   readonly ranges: { readonly [kind in PortKind]?: PortRange };
   /** How each kind listens for visitors. */
-  readonly listen: { readonly [kind in PortKind]?: (lease: Lease, port: number) => Promise<OpenPort> };
+  readonly listen: { readonly [kind in PortKind]?: (lease: LocalLease, port: number) => Promise<OpenPort> };
   readonly store: Store;
   readonly reservationMs: number;
   /** The clock for reservations. */
@@ -176,13 +176,13 @@ export class PublicPorts {
   }
 
   /** Opens a port for `lease`. Throws `capability_missing` or `ports_exhausted`. */
-  async open(kind: PortKind, lease: Lease, asked: number | undefined): Promise<OpenPort> {
+  async open(kind: PortKind, lease: LocalLease, asked: number | undefined): Promise<OpenPort> {
     const range = this.#range(kind);
     const opened = await openPort(
       range,
       {
         asked,
-        former: this.#options.store.port(kind, lease.name),
+        former: this.#options.store.port(kind, lease.record.name),
         isOpen: (port) => this.#open[kind].has(port),
         isTaken: (port) => this.#isTaken(kind, port, lease),
       },
@@ -192,7 +192,7 @@ export class PublicPorts {
   }
 
   /** Opens port `asked` and no other for `lease`, which has a port already; undefined if it is unavailable. */
-  async move(kind: PortKind, lease: Lease, asked: number): Promise<OpenPort | undefined> {
+  async move(kind: PortKind, lease: LocalLease, asked: number): Promise<OpenPort | undefined> {
     if (!isWithin(this.#range(kind), asked) || this.#isTaken(kind, asked, lease)) return undefined;
     let opened: OpenPort;
     try {
@@ -204,7 +204,7 @@ export class PublicPorts {
     return this.#remembered(kind, lease, opened);
   }
 
-  async #listen(kind: PortKind, lease: Lease, at: number): Promise<OpenPort> {
+  async #listen(kind: PortKind, lease: LocalLease, at: number): Promise<OpenPort> {
     const opened = await this.#options.listen[kind]!(lease, at);
     const { port } = opened;
     const open = this.#open[kind];
@@ -221,8 +221,9 @@ export class PublicPorts {
     };
   }
 
-  async #remembered(kind: PortKind, { name }: Lease, opened: OpenPort): Promise<OpenPort> {
+  async #remembered(kind: PortKind, { record }: LocalLease, opened: OpenPort): Promise<OpenPort> {
     const { store } = this.#options;
+    const { name } = record;
     // The former port is stored already, so a full disk does not matter.
     if (store.port(kind, name) === opened.port) return opened;
     try {
@@ -242,9 +243,9 @@ export class PublicPorts {
   }
 
   /** Whether another identity had the port last and may return to it. */
-  #isTaken(kind: PortKind, port: number, { address }: Lease): boolean {
+  #isTaken(kind: PortKind, port: number, { record }: LocalLease): boolean {
     const { store, reservationMs } = this.#options;
     const holder = store.portHolder(kind, port, (this.#options.now ?? Date.now)() - reservationMs);
-    return holder !== undefined && holder !== address;
+    return holder !== undefined && holder !== record.owner;
   }
 }

@@ -19,7 +19,7 @@ import type { DatagramLink } from './datagrams/link.js';
 import type { Denied } from './denied.js';
 import { Handshake, type HandshakeContext } from './handshake.js';
 import type { Hops } from './hops.js';
-import type { Lease, LeaseHolder } from './lease.js';
+import type { LocalLease, LeaseHolder } from './lease.js';
 import { UnservedNotices } from './unserved.js';
 import type { LeaseRegistry } from './leases.js';
 import { Liveness } from './liveness.js';
@@ -143,17 +143,17 @@ export class Session implements LeaseHolder {
     return this.open && this.#liveness.answers(ms);
   }
 
-  gaveUp(lease: Lease): void {
+  gaveUp(lease: LocalLease): void {
     this.#notices?.add(lease);
   }
 
-  revoked(lease: Lease, reason: string): void {
+  revoked(lease: LocalLease, reason: string): void {
     this.#pool.forget(lease);
     this.#notices?.forget(lease);
     this.#send({ type: 'lease.revoked', lease: lease.id, reason });
   }
 
-  serve(lease: Lease): void {
+  serve(lease: LocalLease): void {
     this.#pool.serve(lease);
   }
 
@@ -261,8 +261,8 @@ export class Session implements LeaseHolder {
       const lease = await leases.open(this, message);
       // Reports visitors that nobody could serve while the agent was disconnected.
       this.#notices?.add(lease);
-      const { hostname } = lease;
-      const address = publicAddressOf(lease, this.#context);
+      const { hostname } = lease.record;
+      const address = publicAddressOf(lease.record, this.#context);
       this.#log.info({ hostname, ...address }, 'lease open');
       return { type: 'lease.opened', id, lease: lease.id, hostname, ...address };
     }

@@ -1,7 +1,7 @@
 import type { FromRelay } from '../protocol/messages.js';
 import { LIMITS } from '../protocol/limits.js';
 import { Tally } from '../lib/tally.js';
-import type { Lease } from './lease.js';
+import type { LocalLease } from './lease.js';
 
 /** Why a relay gave up on a visitor of a known lease. A visitor that disconnects is not among them. */
 const GIVEN_UP = ['timed_out', 'too_many_bytes', 'queue_full', 'visitor_limit'] as const;
@@ -10,7 +10,7 @@ export type GivenUp = (typeof GIVEN_UP)[number];
 /** Reports to an agent the visitors of its leases that the relay gave up on: sums, at most once a second. */
 export class UnservedNotices {
   readonly #send: (message: FromRelay<'lease.unserved'>) => void;
-  readonly #due = new Set<Lease>();
+  readonly #due = new Set<LocalLease>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(send: (message: FromRelay<'lease.unserved'>) => void) {
@@ -18,14 +18,14 @@ export class UnservedNotices {
   }
 
   /** Call when `lease` has something to report. */
-  add(lease: Lease): void {
+  add(lease: LocalLease): void {
     if (lease.unserved.isEmpty) return;
     this.#due.add(lease);
     this.#timer ??= setTimeout(() => this.#tell(), LIMITS.minReportMs).unref();
   }
 
   /** Call when the lease goes to another session, which reports the rest. */
-  forget(lease: Lease): void {
+  forget(lease: LocalLease): void {
     this.#due.delete(lease);
   }
 

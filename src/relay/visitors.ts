@@ -7,7 +7,7 @@ import { SpliceSet, type Drain } from '../net/splice.js';
 import { LIMITS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import type { Descriptors } from './descriptors.js';
-import type { Lease } from './lease.js';
+import type { LocalLease } from './lease.js';
 import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import { ALERTS, refuse } from './refuse.js';
@@ -29,7 +29,7 @@ const START = Buffer.from([START_BYTE]);
 
 /** A visitor's connection to a lease, until it is joined to a data connection. */
 export class Visitor {
-  readonly lease: Lease;
+  readonly lease: LocalLease;
   readonly carrier: WireCarrier;
   readonly remote: { readonly address: string; readonly port: number };
   /** Its network, as limits count it. */
@@ -50,7 +50,7 @@ export class Visitor {
     if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp('too_many_bytes');
   };
 
-  constructor(lease: Lease, carrier: WireCarrier, socket: Socket, head?: Buffer) {
+  constructor(lease: LocalLease, carrier: WireCarrier, socket: Socket, head?: Buffer) {
     this.lease = lease;
     this.carrier = carrier;
     this.remote = { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
@@ -66,7 +66,7 @@ export class Visitor {
     // Keep reading: an unread socket fills its buffer and does not report that the peer disconnected.
     this.#socket.on('data', this.#more).once('close', this.#gone);
     // On a TCP port a visitor may end its side and wait for the answer. In TLS no visitor does so this early.
-    if (this.lease.kind === 'tls') this.#socket.once('end', this.#gone);
+    if (this.lease.record.kind === 'tls') this.#socket.once('end', this.#gone);
     this.#socket.resume();
   }
 
@@ -81,10 +81,10 @@ export class Visitor {
     this.#leaveQueue('joined');
     const head = Buffer.concat([START, ...this.#said]);
     data.write(head);
-    const { address: owner, rate, traffic } = this.lease;
+    const { record, rate, traffic } = this.lease;
     const joined = splices.add(this.#socket, data, {
       sentToB: head.length - START.length,
-      owner,
+      owner: record.owner,
       rate,
       onEnd: () => traffic.ended(joined),
     });
@@ -102,12 +102,12 @@ export class Visitor {
 }
 
 /** Closes a visitor's connection: with an alert in TLS, with a reset on a TCP port. */
-function reject(lease: Lease, socket: Socket): void {
-  if (lease.kind === 'tls') refuse(socket, ALERTS.unavailable);
+function reject(lease: LocalLease, socket: Socket): void {
+  if (lease.record.kind === 'tls') refuse(socket, ALERTS.unavailable);
   else resetSocket(socket);
 }
 
-function gaveUp(lease: Lease, reason: GivenUp): void {
+function gaveUp(lease: LocalLease, reason: GivenUp): void {
   lease.unserved.add(reason);
   lease.holder?.gaveUp(lease);
 }
@@ -169,19 +169,20 @@ export class VisitorGate {
   }
 
   /** A visitor of a hostname, whose ClientHello is `head`. */
-  admit(lease: Lease, socket: Socket, hello: { alpn: readonly string[] }, head: Buffer): void {
+  admit(lease: LocalLease, socket: Socket, hello: { alpn: readonly string[] }, head: Buffer): void {
     // On the raw carrier, a machine on the agent's network could answer a certificate challenge for the agent's hostname.
-    const mustHide = lease.carrier === 'raw' && hello.alpn.includes('acme-tls/1');
-    this.#enqueue(new Visitor(lease, mustHide ? 'tls' : lease.carrier, socket, head), socket);
+    const { carrier } = lease.record;
+    const mustHide = carrier === 'raw' && hello.alpn.includes('acme-tls/1');
+    this.#enqueue(new Visitor(lease, mustHide ? 'tls' : carrier, socket, head), socket);
   }
 
   /** A visitor of a lease's own port. */
-  admitToPort(lease: Lease, socket: Socket): void {
-    this.#enqueue(new Visitor(lease, lease.carrier, socket), socket);
+  admitToPort(lease: LocalLease, socket: Socket): void {
+    this.#enqueue(new Visitor(lease, lease.record.carrier, socket), socket);
   }
 
   join(visitor: Visitor, data: Socket): void {
-    visitor.join(data, visitor.lease.kind === 'tls' ? this.#tls : this.#tcp);
+    visitor.join(data, visitor.lease.record.kind === 'tls' ? this.#tls : this.#tcp);
   }
 
   #enqueue(visitor: Visitor, socket: Socket): void {
@@ -192,7 +193,7 @@ export class VisitorGate {
       this.#queueFull(lease);
       return reject(lease, socket);
     }
-    if (!this.#quotas.visitor(lease.address, socket)) {
+    if (!this.#quotas.visitor(lease.record.owner, socket)) {
       lease.waiting.delete(visitor);
       gaveUp(lease, 'visitor_limit');
       return reject(lease, socket);
@@ -200,7 +201,7 @@ export class VisitorGate {
     this.#waiting++;
     visitor.wait(this.#limits.visitorWaitMs, (why) => {
       this.#waiting--;
-      if (why === 'joined') this.#tallies.served(lease.kind, performance.now() - visitor.arrivedAt);
+      if (why === 'joined') this.#tallies.served(lease.record.kind, performance.now() - visitor.arrivedAt);
       else if (why === 'queue_full') this.#queueFull(lease);
       else this.#tallies.visitorsUnserved.add(why);
       if (why === 'timed_out' || why === 'too_many_bytes') gaveUp(lease, why);
@@ -209,7 +210,7 @@ export class VisitorGate {
     lease.holder?.serve(lease);
   }
 
-  #queueFull(lease: Lease): void {
+  #queueFull(lease: LocalLease): void {
     this.#quotas.refusals.add('maxWaitingVisitorsPerLease');
     gaveUp(lease, 'queue_full');
   }

@@ -143,8 +143,10 @@ export class Agents {
       ({ address, instance }) => address === identity && agentId(instance) === id,
     );
     const instances = new Set(sessions.map(({ instance }) => instance));
-    for (const { address, instance } of leases.all())
-      if (address === identity && instance !== undefined && agentId(instance) === id) instances.add(instance);
+    for (const { record } of leases.all()) {
+      const { owner, instance } = record;
+      if (owner === identity && instance !== undefined && agentId(instance) === id) instances.add(instance);
+    }
     if (instances.size === 0)
       throw new PortalError('not_found', 'your identity has no such agent on this relay');
     const why = `your identity disconnected this agent, signed in from ${by ?? 'elsewhere'} at ${new Date().toISOString()}; restart the agent to reconnect`;

@@ -1,7 +1,7 @@
 import type { AgentsAnswer, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { publicAddressOf, type PublicPlace } from '../addresses.js';
-import type { Lease } from '../lease.js';
+import type { LocalLease } from '../lease.js';
 import type { LeaseRegistry } from '../leases.js';
 import { plainAddress } from '../names.js';
 import type { Reservations } from '../reservations.js';
@@ -25,7 +25,7 @@ interface Process {
   readonly identity: string;
   readonly instance: string;
   readonly sessions: LiveAgent[];
-  readonly leases: Lease[];
+  readonly leases: LocalLease[];
 }
 
 const ZERO = { visitors: 0, bytesIn: 0, bytesOut: 0 };
@@ -77,10 +77,10 @@ function visibleTo(identity: string, { agents, leases }: ViewParts): Process[] {
     if (address === identity || agent.team.has(identity)) processOf(address, instance).sessions.push(agent);
   }
   for (const lease of leases.all()) {
-    const { address, instance } = lease;
+    const { owner, instance } = lease.record;
     if (instance === undefined) continue;
-    if (address === identity) processOf(address, instance).leases.push(lease);
-    else if (lease.holder) processes.get(`${address} ${instance}`)?.leases.push(lease);
+    if (owner === identity) processOf(owner, instance).leases.push(lease);
+    else if (lease.holder) processes.get(`${owner} ${instance}`)?.leases.push(lease);
   }
   const all = [...processes.values()];
   return [
@@ -177,12 +177,13 @@ function servicesOf({ sessions, leases }: Process, place: ViewPlace): ServiceVie
   ];
 }
 
-function leaseView(lease: Lease, told: ReportedService | undefined, place: ViewPlace): ServiceView {
+function leaseView(lease: LocalLease, told: ReportedService | undefined, place: ViewPlace): ServiceView {
+  const { record } = lease;
   return {
     ...(told && { service: told.service }),
-    name: lease.isOwnDomain ? lease.hostname : lease.name,
-    kind: lease.kind,
-    address: Object.values(publicAddressOf(lease, place))[0]!,
+    name: record.isOwnDomain ? record.hostname : record.name,
+    kind: record.kind,
+    address: Object.values(publicAddressOf(record, place))[0]!,
     ...(Object.keys(lease.metadata).length > 0 && { metadata: lease.metadata }),
     phase: lease.holder ? (told?.phase ?? 'open') : 'reconnecting',
     ...(lease.holder && codeOf(told?.code)),
@@ -216,20 +217,22 @@ function goneOf(
 }
 
 function namesOf(identity: string, { reservations, leases }: ViewParts): NameView[] {
-  const users = new Map<string, Lease>();
+  const users = new Map<string, LocalLease>();
   for (const lease of leases.all()) {
-    if (lease.address !== identity || lease.isOwnDomain) continue;
+    const { owner, name, isOwnDomain } = lease.record;
+    if (owner !== identity || isOwnDomain) continue;
     // A served lease wins over a waiting one of another kind.
-    if (!users.get(lease.name)?.holder) users.set(lease.name, lease);
+    if (!users.get(name)?.holder) users.set(name, lease);
   }
   return reservations.of(identity).map(({ name, until, tcp, udp }) => {
     const lease = users.get(name);
+    const instance = lease?.record.instance;
     return {
       name,
       ports: { ...(tcp !== null && { tcp }), ...(udp !== null && { udp }) },
       reservedUntil: new Date(until).toISOString(),
       use: lease ? (lease.holder ? 'served' : 'reconnecting') : 'free',
-      ...(lease?.instance !== undefined && { agent: agentId(lease.instance) }),
+      ...(instance !== undefined && { agent: agentId(instance) }),
     };
   });
 }

@@ -4,7 +4,7 @@ import type { Logger } from '../../lib/logger.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FromAgent, FromRelay } from '../../protocol/messages.js';
 import { nameOf, newTicket } from '../../protocol/ticket.js';
-import type { Lease } from '../lease.js';
+import type { LocalLease } from '../lease.js';
 import { bindAtAll, type ListenHost } from '../listen.js';
 import type { OpenPort } from '../ports.js';
 import type { ShownTicket } from '../shown-ticket.js';
@@ -64,12 +64,12 @@ export class Datagrams {
   }
 
   /** Listens for visitors of a lease. */
-  async openPort(hosts: readonly ListenHost[], port: number, lease: Lease): Promise<OpenPort> {
+  async openPort(hosts: readonly ListenHost[], port: number, lease: LocalLease): Promise<OpenPort> {
     const sockets = await bindAtAll(hosts, port);
     const { flowIdleMs, maxFlowsPerLease } = this.#limits;
     const flows = new LeaseFlows({
       lease: lease.id,
-      carrier: () => (lease.carrier === 'ws' ? 'ws' : 'udp'),
+      carrier: () => (lease.record.carrier === 'ws' ? 'ws' : 'udp'),
       sockets,
       link: () => lease.holder?.datagrams,
       flowIdleMs,

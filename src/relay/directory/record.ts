@@ -1,0 +1,27 @@
+import type { LeaseKind } from '../../protocol/kind.js';
+import type { WireCarrier } from '../../protocol/messages.js';
+
+/** What every node of a relay may know of a lease: plain data. A change replaces the record. */
+export interface LeaseRecord {
+  /** Its key: see `placeOf`. */
+  readonly place: string;
+  readonly name: string;
+  readonly hostname: string;
+  /** Whether the hostname is outside the relay's domain, and proven by a DNS record. */
+  readonly isOwnDomain: boolean;
+  /** Leases of different kinds may have the same name, since they share neither hostname nor port. */
+  readonly kind: LeaseKind;
+  /** Address of the owning identity. */
+  readonly owner: string;
+  /** The agent process that holds it or held it last; undefined if none has since this relay started. */
+  readonly instance: string | undefined;
+  /** Its public port, for tcp and udp; undefined while the port opens. */
+  readonly port: number | undefined;
+  /** The carrier that its agent wants for data connections. */
+  readonly carrier: WireCarrier;
+}
+
+/** The key of a lease. Hostnames contain no space, so kinds never collide. */
+export function placeOf({ kind, hostname }: Pick<LeaseRecord, 'kind' | 'hostname'>): string {
+  return kind === 'tls' ? hostname : `${kind} ${hostname}`;
+}
