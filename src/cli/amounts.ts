@@ -16,7 +16,7 @@ export function parseBytes(text: string): number | undefined {
   return amount === undefined ? undefined : Number(amount) * BYTES_OF[named as keyof typeof BYTES_OF];
 }
 
-/** `5s`, `3m`, `2h`, `4d`: one unit is enough to see whether it is new. */
+/** `5s`, `3m`, `2h`, `4d`: one unit is precise enough. */
 export function formatAge(ms: number): string {
   const [amount, unit] = inLargestUnit(ms);
   return `${amount}${unit.charAt(0)}`;

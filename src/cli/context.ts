@@ -56,7 +56,7 @@ export function createContext(argv: readonly string[]): Context & { verbosity: V
   };
 }
 
-/** Looks at the raw arguments, because errors of the command line itself are printed in JSON too. */
+/** Checks the raw arguments, because errors of the command line itself are printed in JSON too. */
 function wantsJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
   return (end < 0 ? argv : argv.slice(0, end)).includes('--json');

@@ -11,7 +11,9 @@ const DOMAIN = 'localhost';
 /** The names of a relay on this machine. */
 export const LOOPBACK_NAMES = [DOMAIN, '127.0.0.1', '::1'] as const;
 
-/** No limits for each address or identity: all visitors share one address, and all services have one owner. */
+/**
+ * No limits for each address or identity, because all visitors share one address, and all services have one owner.
+ */
 const EMBEDDED_LIMITS = {
   maxConnectionsPerAddress: 0,
   maxSessionsPerAddress: 0,
@@ -24,8 +26,8 @@ const EMBEDDED_LIMITS = {
 
 /**
  * Starts relays inside this process, for `*.localhost`: the same code and protocol as `portal relay`. Keys and names
- * live as long as the process. The relay serves only agents of `owner`, because other users of this machine can
- * connect to its port, too.
+ * last as long as the process. The relay serves only agents of `owner`, because other users of this machine can also
+ * connect to its port.
  */
 export function embeddedRelays(
   caDir: string,
@@ -48,7 +50,7 @@ export function embeddedRelays(
         identity,
         owner: options.owner,
         ports: { tcp: 'any', udp: 'any' },
-        // It has one agent only, which `portal status` shows.
+        // The relay has only one agent, which `portal status` shows.
         agents: false,
         descriptorLimit: descriptors,
         limits: EMBEDDED_LIMITS,
@@ -68,7 +70,7 @@ export function embeddedRelays(
   };
 }
 
-/** Logs only warnings and errors: the agent in this process logs the rest. */
+/** Logs only warnings and errors, because the agent in this process logs the rest. */
 function problemsOnly(log: Logger): Logger {
   return {
     ...silent,

@@ -6,7 +6,7 @@ import { ERRORS } from '../lib/error-codes.js';
 import { PortalError, asPortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import type { Context, ExitCode } from './context.js';
 import { jsonLine } from './print.js';
-import { parserWords } from './parser-words.js';
+import { rewriteParserError } from './parser-words.js';
 import { createStyle, printable } from './style.js';
 import { explainUnwritable } from './unwritable.js';
 
@@ -110,6 +110,6 @@ function countProblems(problems: readonly Problem[]): string {
 }
 
 function fromCommander(error: CommanderError): PortalError {
-  const { message, hint } = parserWords(error);
+  const { message, hint } = rewriteParserError(error);
   return new PortalError('usage', message, hint ? { hint } : {});
 }

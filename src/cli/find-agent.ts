@@ -47,7 +47,7 @@ export async function findAgent(
   return new ControlClient(address);
 }
 
-/** All running agents, if there are several and no file that chooses one; else empty. */
+/** All running agents if there are several and no file chooses one; else empty. */
 export async function severalAgents(
   context: Context,
   { file }: Pick<WhichAgent, 'file'>,

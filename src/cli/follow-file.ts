@@ -19,7 +19,7 @@ export interface FollowFile {
   readonly reporter: Reporter;
 }
 
-/** Applies each save. A save with errors is reported, and changes nothing. */
+/** Applies each save. Reports a save with errors, and changes nothing. */
 export function followFile({ loading, loaded, gate, select, reporter }: FollowFile) {
   return async (runner: Runner, log: Logger, signal: AbortSignal): Promise<void> => {
     const onError = (error: unknown): void => {

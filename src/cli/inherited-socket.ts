@@ -7,7 +7,7 @@ import { usage } from './expose-services.js';
 
 /** The first descriptor that systemd passes (sd_listen_fds(3)). */
 const FIRST_FD = 3;
-/** Names that tell several descriptors apart: `FileDescriptorName=`. */
+/** Names that distinguish several descriptors: `FileDescriptorName=`. */
 const PUBLIC = 'public';
 const HTTP = 'http';
 

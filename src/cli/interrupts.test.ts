@@ -53,7 +53,7 @@ describe('SIGUSR1 and SIGUSR2', () => {
   it('have no effect if the command ignores them', () => {
     const { own, source } = processes();
     const heard: string[] = [];
-    const interrupts = listenForInterrupts({ source, onNothing: (name) => heard.push(name) });
+    const interrupts = listenForInterrupts({ source, onIgnored: (name) => heard.push(name) });
     own.raise('SIGUSR1');
     own.raise('SIGUSR2');
     expect(heard).toEqual(['SIGUSR1', 'SIGUSR2']);

@@ -7,7 +7,7 @@ const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type StopSignal = keyof typeof EXIT_OF_SIGNAL;
 export type SignalExit = (typeof EXIT_OF_SIGNAL)[StopSignal];
 const SIGNALS = Object.keys(EXIT_OF_SIGNAL) as StopSignal[];
-/** Other programs reopen logs or upgrade at these signals, so users may send them. Portal ignores them. */
+/** Other programs reopen logs or upgrade on these signals, so users may send them. Portal ignores them. */
 const UNUSED = ['SIGUSR1', 'SIGUSR2'] as const;
 
 export interface Interrupts {
@@ -25,7 +25,7 @@ export interface InterruptOptions {
   /** Called at SIGHUP, which then does not stop the process: services reload their files. */
   readonly onHangup?: () => void;
   /** Called at SIGUSR1 and SIGUSR2, which then do nothing. By default Node opens a debugger, or ends the process. */
-  readonly onNothing?: (signal: NodeJS.Signals) => void;
+  readonly onIgnored?: (signal: NodeJS.Signals) => void;
   readonly source?: NodeJS.Process;
 }
 
@@ -53,7 +53,7 @@ export function listenForInterrupts({
   onSecond,
   onSignal,
   onHangup,
-  onNothing,
+  onIgnored,
   source = process,
 }: InterruptOptions = {}): Interrupts {
   const controller = new AbortController();
@@ -72,7 +72,7 @@ export function listenForInterrupts({
   // Never removed: without a listener, Node ends the process.
   if (!handled.includes('SIGHUP')) source.on('SIGHUP', () => undefined);
   for (const name of handled) source.on(name, handle);
-  if (onNothing) for (const name of UNUSED) source.on(name, onNothing);
+  if (onIgnored) for (const name of UNUSED) source.on(name, onIgnored);
   const early = held;
   held = undefined;
   if (early) for (const name of SIGNALS) source.off(name, early.hold);
@@ -81,7 +81,7 @@ export function listenForInterrupts({
     signal: controller.signal,
     dispose: () => {
       for (const name of handled) source.off(name, handle);
-      if (onNothing) for (const name of UNUSED) source.off(name, onNothing);
+      if (onIgnored) for (const name of UNUSED) source.off(name, onIgnored);
     },
   };
 }

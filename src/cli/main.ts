@@ -4,7 +4,7 @@ import { createContext, type Context, type ExitCode } from './context.js';
 import { reportFailure } from './failure.js';
 import { commandNamed } from './help.js';
 import { holdInterrupts } from './interrupts.js';
-import { parserWords } from './parser-words.js';
+import { rewriteParserError } from './parser-words.js';
 import { createProgram } from './program.js';
 import type { Verbosity } from './verbosity.js';
 
@@ -36,7 +36,7 @@ export async function run(context: ReturnType<typeof createContext>): Promise<Ex
     await program.parseAsync(context.argv, { from: 'user' });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError && isAnswered(error)) return 0;
+    if (error instanceof CommanderError && isPrinted(error)) return 0;
     return reportFailure(context, await hinted(error, context.argv), commandNamed(program, context.argv));
   }
 }
@@ -47,7 +47,7 @@ async function hinted(error: unknown, argv: readonly string[]): Promise<unknown>
   const { otherToolHint } = await import('./other-tools.js');
   const hint = otherToolHint(error, argv);
   if (hint === undefined) return error;
-  return new PortalError('usage', parserWords(error).message, { hint });
+  return new PortalError('usage', rewriteParserError(error).message, { hint });
 }
 
 function verbosityOf({ quiet, verbose }: { quiet?: true; verbose?: true }): Verbosity {
@@ -55,8 +55,8 @@ function verbosityOf({ quiet, verbose }: { quiet?: true; verbose?: true }): Verb
   return verbose ? 'verbose' : 'normal';
 }
 
-/** Commander also throws after --help, --version and a bare `portal`, whose text is already printed. */
-function isAnswered(error: CommanderError): boolean {
+/** Commander also throws after --help, --version and a bare `portal`, after it has printed their text. */
+function isPrinted(error: CommanderError): boolean {
   return error.exitCode === 0 || error.code === 'commander.help';
 }
 

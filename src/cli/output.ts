@@ -14,8 +14,8 @@ export interface OutputOptions {
 }
 
 /**
- * Writes lines to stdout or stderr. Pipes are asynchronous in Node. Output to a slow pipe is buffered up to a limit.
- * After a pipe closes (EPIPE), output is discarded, and `closed` aborts.
+ * Writes lines to stdout or stderr. Pipes are asynchronous in Node: output to a slow pipe is buffered up to a limit.
+ * After a pipe closes (EPIPE), drops output and aborts `closed`.
  */
 export class Output {
   readonly #stream: OutputStream;
@@ -57,7 +57,10 @@ export class Output {
     return this.#closed.signal;
   }
 
-  /** Why output was lost, for example on a full disk. A reader that closes the stream loses nothing that it wants. */
+  /**
+   * Why output was lost, for example because the disk is full. Undefined if the reader closed the stream, because it
+   * wants no more.
+   */
   get failure(): Error | undefined {
     return this.#failure;
   }
@@ -89,7 +92,7 @@ export class Output {
     });
   }
 
-  /** Flushes, but waits for a slow reader at most `ms`. */
+  /** Flushes, but waits for a slow reader for at most `ms`. */
   async finish(ms: number): Promise<void> {
     const timer = setTimeout(() => this.#closed.abort('output closed'), ms);
     await this.flush();

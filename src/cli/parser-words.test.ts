@@ -1,6 +1,6 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { expect, it } from 'vitest';
-import { parserWords } from './parser-words.js';
+import { rewriteParserError } from './parser-words.js';
 
 const reject = (): never => {
   throw new InvalidArgumentError('Use a number.');
@@ -48,5 +48,5 @@ it.each([
     undefined,
   ],
 ])('%j gets plain words', (argv, message, hint) => {
-  expect(parserWords(errorFor(...argv))).toEqual(hint === undefined ? { message } : { message, hint });
+  expect(rewriteParserError(errorFor(...argv))).toEqual(hint === undefined ? { message } : { message, hint });
 });

@@ -1,7 +1,7 @@
 import type { CommanderError } from 'commander';
 import { listOf } from '../config/suggest.js';
 
-/** Rewrites errors of the command line's parser, which names its own terms and puts the hint into the message. */
+/** Rewrites errors of the command line's parser, which uses its own terms and puts the hint into the message. */
 
 interface Words {
   readonly message: string;
@@ -34,7 +34,7 @@ const REWRITES: readonly (readonly [RegExp, (...groups: string[]) => Words])[] =
 ];
 
 /** The message of the parser is "error: what\n(Did you mean …?)". */
-export function parserWords({ message }: Pick<CommanderError, 'message'>): Words {
+export function rewriteParserError({ message }: Pick<CommanderError, 'message'>): Words {
   const [what = '', suggestion] = message.replace(/^error: /, '').split('\n');
   for (const [pattern, rewrite] of REWRITES) {
     const match = pattern.exec(what);

@@ -41,6 +41,6 @@ export function checkProxies({ relays, services, candidates }: Desired): void {
 /** The URLs of a relay that this machine connects to. */
 function reached(relay: RelaySpec): string[] {
   if (relay.kind === 'embedded') return [];
-  // The other relays of a chain are reached through its last one.
+  // The last relay of a chain connects to the others.
   return [relay.kind === 'url' ? relay.url : relay.hops.at(-1)!.url];
 }

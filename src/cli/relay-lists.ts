@@ -28,8 +28,8 @@ interface FollowListOptions<T> {
 }
 
 /**
- * Reads a list of `portal relay` (`--deny`, `--allow`, `--reserved-labels`) and reports each change. An empty `--allow` list
- * disconnects every agent, so an incomplete save must not count.
+ * Reads a list of `portal relay` (`--deny`, `--allow`, `--reserved-labels`) and reports each change. An empty
+ * `--allow` list disconnects every agent, so an incomplete save must not count.
  */
 async function followList<T>({ file, parse, onList, log }: FollowListOptions<T>): Promise<FollowedList> {
   const read = (): Promise<string> => readFile(file, 'utf8');

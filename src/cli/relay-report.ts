@@ -4,7 +4,7 @@ import type { Relay } from '../relay/relay.js';
 import type { Context } from './context.js';
 import { printEvent } from './print.js';
 
-/** The relay that listens, and what its operator has to know. */
+/** The listening relay, and what its operator has to know. */
 export interface Listening {
   readonly relay: Pick<Relay, 'url' | 'domain' | 'addresses' | 'httpRedirect'>;
   /** The file of the local CA, if it issued the certificate of the relay. */

@@ -33,7 +33,7 @@ const WEB_DIR = packageFile('dist/web');
 const INSPECTOR_PORT = 4040;
 /** How long visitors may finish after the first signal. */
 const DRAIN_MS = 10_000;
-/** A slow reader of the output delays the exit at most this long. */
+/** How long the exit waits for a slow reader of the output. */
 const FLUSH_MS = 1_000;
 
 export interface AgentJob {
@@ -49,7 +49,7 @@ export interface AgentJob {
   readonly select: (desired: Desired) => Desired;
   /** Watches the file until the signal aborts. */
   readonly follow?: (runner: Runner, log: Logger, signal: AbortSignal) => Promise<void>;
-  /** Notices about files that were created before. */
+  /** Notices about files that were created before the agent started. */
   readonly made?: readonly Notice[];
   /** Stops the agent, in addition to signals and `portal down`. */
   readonly stop?: AbortSignal;
@@ -95,7 +95,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     noteStart(event);
   };
 
-  // Log it, too: the command that started a background agent does not stay.
+  // Log it as well: the command that started a background agent has exited by then.
   const warn = (message: string): void => {
     log.warn({}, message);
     job.reporter.warning(message);

@@ -6,12 +6,12 @@ import { columns } from './columns.js';
 import { publicAddress } from './reporters/describe.js';
 import { printable } from './style.js';
 
-/** An agent checks its relays and services before it answers. A slow agent is listed without details. */
-const ANSWER_MS = 3_000;
+/** An agent checks its relays and services before it responds. A slow agent is listed without details. */
+const RESPONSE_MS = 3_000;
 
 export interface RunningAgent {
   readonly socket: string;
-  /** Undefined if the agent does not answer, and its socket has no pid file. */
+  /** Undefined if the agent does not respond, and its socket has no pid file. */
   readonly pid: number | undefined;
   readonly status: AgentStatus | undefined;
 }
@@ -20,7 +20,7 @@ export interface RunningAgent {
 export async function runningAgents(place: ControlPlace): Promise<RunningAgent[]> {
   const agents = (await place.list()).map(async (socket) => {
     if (!(await answers(socket))) return undefined;
-    const status = await new ControlClient(socket, ANSWER_MS).status().catch(() => undefined);
+    const status = await new ControlClient(socket, RESPONSE_MS).status().catch(() => undefined);
     return { socket, pid: status?.pid ?? readPid(socket), status };
   });
   return (await Promise.all(agents)).filter((agent) => agent !== undefined);
@@ -40,7 +40,7 @@ function describe(status: AgentStatus | undefined): string[] {
   return [printable(file ?? listOf(targets)), listOf(addresses)];
 }
 
-/** The first text, and how many more there are. */
+/** The first text, and the number of others. */
 function listOf(texts: readonly string[]): string {
   const [first = '', ...more] = new Set(texts);
   return more.length === 0 ? first : `${first} and ${more.length} more`;

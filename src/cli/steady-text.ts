@@ -1,8 +1,8 @@
 import { PortalError } from '../lib/errors.js';
 
-/** Pause between two reads that have to agree. */
+/** Pause between two reads that must agree. */
 const AGREE_MS = 250;
-/** The pause if the last line has no end, which it often has not during a write. */
+/** The pause if the last line has no line end, as often during a write. */
 const UNENDED_MS = 1_000;
 /** After this many reads, wait for the next change of the file. */
 const MAX_READS = 40;
@@ -13,8 +13,8 @@ export interface SteadyRead {
 }
 
 /**
- * Reads a file that may be written at the same time: an editor truncates it and then writes it in pieces. Returns the
- * text once two reads in a row agree. Throws what `read` throws, and `usage` if the file keeps changing.
+ * Reads a file that another program may be writing: an editor truncates it and then writes it in pieces. Returns the
+ * text once two reads in a row agree. Throws the error of `read`, and `usage` if the file keeps changing.
  */
 export async function steadyText({ read, pause }: SteadyRead): Promise<string> {
   let text = await read();

@@ -18,7 +18,7 @@ export function createStyle(enabled: boolean): Style {
   const paint =
     (format: Format): Paint =>
     (text) =>
-      // Our own rules decide about colour, not the type of stdout.
+      // Portal decides about colour itself, not by the type of stdout.
       enabled ? styleText(format, text, { validateStream: false }) : text;
   return {
     bold: paint('bold'),

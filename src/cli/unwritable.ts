@@ -50,7 +50,7 @@ export function whyUnwritable(
     return {
       hint: `${folder} belongs to user ${owner}, and Portal runs as user ${uid}. Run: chown -R ${uid} ${shellQuote(folder)}, or ${mine.elsewhere}.`,
     };
-  // Never suggest to change the owner of a folder that is not Portal's, such as / or a home.
+  // Never suggest to change the owner of a folder that Portal does not own, such as / or a home folder.
   const above = own.find((each) => isWithin(path, each.folder) || isWithin(each.folder, path));
   if (!above) return undefined;
   if (more.includes(above))

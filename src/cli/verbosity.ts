@@ -1,2 +1,2 @@
-/** How much is printed: `-q` prints only results and errors, and no warning, `-v` also each step. */
+/** How much to print. `-q` prints only results and errors, without warnings; `-v` also prints each step. */
 export type Verbosity = 'quiet' | 'normal' | 'verbose';

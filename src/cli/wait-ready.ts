@@ -11,7 +11,7 @@ import { describeError } from './reporters/describe.js';
 
 const POLL_MS = 200;
 /** Timeout of the last poll, or of the only one with `--timeout 0`. */
-const LAST_ANSWER_MS = 2_000;
+const LAST_RESPONSE_MS = 2_000;
 
 interface Options {
   readonly file?: string;
@@ -40,7 +40,7 @@ async function waitReady(context: Context, { file, pid, timeout }: Options): Pro
     const answer = await poll(
       context,
       { file, pid },
-      Math.ceil(Math.max(LAST_ANSWER_MS, until - performance.now())),
+      Math.ceil(Math.max(LAST_RESPONSE_MS, until - performance.now())),
     );
     if (!(answer instanceof PortalError) && answer.ready) return answer;
     const leftMs = until - performance.now();

@@ -2,10 +2,10 @@ import type { AgentsAnswer, ErrorAnswer } from '../../src/protocol/agents.js';
 
 /** The page's requests to its relay. An HttpOnly cookie authenticates them. */
 
-const ANSWER_MS = 10_000;
+const RESPONSE_MS = 10_000;
 
-/** The relay answered with an error. */
-export class Refused extends Error {
+/** The relay responded with an error. */
+export class ResponseError extends Error {
   readonly status: number;
 
   constructor(status: number, message: string) {
@@ -17,12 +17,12 @@ export class Refused extends Error {
 async function ask<Answer>(method: string, path: string, body?: object): Promise<Answer> {
   const response = await fetch(path, {
     method,
-    signal: AbortSignal.timeout(ANSWER_MS),
+    signal: AbortSignal.timeout(RESPONSE_MS),
     ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
   });
   const answer = (await response.json()) as Answer & ErrorAnswer;
   if (response.ok) return answer;
-  throw new Refused(response.status, answer.message);
+  throw new ResponseError(response.status, answer.message);
 }
 
 export const readAgents = (): Promise<AgentsAnswer> => ask('GET', '/v1/agents');

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AgentsAnswer } from '../../src/protocol/agents.js';
-import { readAgents, Refused, signInBy } from './api.js';
+import { readAgents, ResponseError, signInBy } from './api.js';
 
 /** The page's state, and how it refreshes. */
 
@@ -31,7 +31,7 @@ export function useAgents(): Agents {
       const answer = await readAgents();
       set({ name: 'view', answer });
     } catch (error) {
-      if (error instanceof Refused && error.status === UNAUTHORIZED) set({ name: 'signed-out' });
+      if (error instanceof ResponseError && error.status === UNAUTHORIZED) set({ name: 'signed-out' });
       else set((before) => troubled(before, error));
     }
     now.current.isAsking = false;
@@ -55,16 +55,16 @@ export function useAgents(): Agents {
     // A link opened in a tab with this page changes only the hash, and does not reload it.
     const onHash = (): void => void enter();
     // A hidden page needs no refresh.
-    const look = (): void => {
+    const refreshIfVisible = (): void => {
       const { isIn, isAsking } = now.current;
       if (isIn && !isAsking && document.visibilityState === 'visible') void refresh();
     };
     addEventListener('hashchange', onHash);
-    document.addEventListener('visibilitychange', look);
-    const timer = setInterval(look, EVERY_MS);
+    document.addEventListener('visibilitychange', refreshIfVisible);
+    const timer = setInterval(refreshIfVisible, EVERY_MS);
     return () => {
       removeEventListener('hashchange', onHash);
-      document.removeEventListener('visibilitychange', look);
+      document.removeEventListener('visibilitychange', refreshIfVisible);
       clearInterval(timer);
     };
   }, []);
@@ -78,6 +78,6 @@ function troubled(before: State, error: unknown): State {
 }
 
 export function wordsOf(error: unknown): string {
-  if (error instanceof Refused) return error.message;
+  if (error instanceof ResponseError) return error.message;
   return 'the relay does not answer';
 }

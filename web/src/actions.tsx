@@ -24,7 +24,7 @@ const COPIES = [
   ['HTTPie', asHttpie],
 ] as const;
 
-/** What can be done with one request. */
+/** The actions for one request. */
 export function Actions(props: Props) {
   const { id, details, isEditing, isMarked, isRevealed, note, onReplay, tell } = props;
   const copy = async (as: (typeof COPIES)[number][1]): Promise<string> => {

@@ -113,7 +113,7 @@ export function App() {
   );
 }
 
-/** Immediately, or when a narrow page shows it. */
+/** Immediately, or once a narrow page shows the element. */
 function focusOn(selector: string): void {
   const element = document.querySelector<HTMLElement>(selector);
   element?.focus();

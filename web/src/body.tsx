@@ -174,7 +174,7 @@ interface PictureProps {
   readonly whose: string;
 }
 
-/** An image from memory: an image runs no code and loads nothing, whatever it contains. */
+/** An image from memory. It runs no code and loads nothing, whatever it contains. */
 function Picture({ bytes, type, whose }: PictureProps) {
   const [url, setUrl] = useState('');
   const [isBroken, setBroken] = useState(false);

@@ -13,7 +13,7 @@ interface Side {
 
 const UNCHANGED_LINES = 3;
 
-/** What differs between two requests. */
+/** The differences between two requests. */
 export function Comparison({ before, after }: { before: number; after: number }) {
   const [sides, setSides] = useState<readonly [Side, Side] | undefined>(undefined);
   const [problem, setProblem] = useState('');

@@ -76,7 +76,7 @@ export const agent = {
 
 export type Link = 'connecting' | 'live' | 'lost' | 'refused';
 
-/** Receives new messages while the page is open. Reconnects when the agent is back. */
+/** Receives new messages while the page is open. Reconnects after the agent has restarted. */
 export function listen(onMessage: (message: LiveMessage) => void, onLink: (link: Link) => void): void {
   let pauseMs = FIRST_PAUSE_MS;
   const connect = (): void => {

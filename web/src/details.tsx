@@ -18,7 +18,7 @@ interface Props {
   readonly marked: number | undefined;
   readonly onMark: (id: number | undefined) => void;
   readonly onShow: (id: number) => void;
-  /** Back to the list, if the window is too narrow for both. */
+  /** Returns to the list, if the window is too narrow for both. */
   readonly onBack: () => void;
 }
 

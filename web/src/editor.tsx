@@ -3,7 +3,7 @@ import type { Field, ReplayEdits, RequestDetails } from '../../src/agent/inspect
 import { agent } from './connection.js';
 import { base64, textOf } from '../../src/agent/inspect/text.js';
 
-/** Set again when the request is sent. */
+/** Computed again when the request is sent. */
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'trailer', 'expect']);
 
 interface EditedField extends Field {
@@ -111,7 +111,7 @@ export function Editor({ details, onSend, onCancel }: Props) {
   );
 }
 
-/** The Host field selects the service. */
+/** The Host field selects the service, so it cannot change. */
 const isFixed = ({ name, masked }: Field): boolean => masked === true || name.toLowerCase() === 'host';
 
 function editable(headers: readonly Field[]): EditedField[] {

@@ -7,7 +7,7 @@ export interface ListRow extends RequestRow {
   readonly reloadedAt?: number;
 }
 
-/** Invalid requests, which no route has seen. */
+/** Codes of invalid requests, which no route has seen. */
 const INVALID = new Set([
   'bad_request',
   'unknown_method',
@@ -21,13 +21,13 @@ const INVALID = new Set([
 export const isRejected = ({ portal }: RequestRow): boolean =>
   portal !== undefined && INVALID.has(portal.code);
 
-/** Rejects visitors, whatever they ask for. */
+/** Codes of gates, which reject visitors whatever they request. */
 const GATES = new Set(['ip_denied', 'pin_required', 'pin_wrong', 'pin_wait', 'pin_form', 'misdirected']);
 
 export const isGate = ({ portal }: RequestRow): boolean => portal !== undefined && GATES.has(portal.code);
 
 /**
- * Rows, newest first, with the reloads of a page folded into the visit that they follow. The row stays where the visit is, so
+ * Rows, newest first. Folds the reloads of a page into the visit before them. The row stays where the visit is, so
  * the list does not move with each reload.
  */
 export function folded(rows: readonly RequestRow[]): readonly ListRow[] {

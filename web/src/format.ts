@@ -2,7 +2,7 @@ import { textOf } from '../../src/agent/inspect/text.js';
 
 /** Formats values as text. Nothing here creates markup. */
 
-/** Decimal units, as `portal status` has them. */
+/** Decimal units, as in `portal status`. */
 export function bytesText(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`;
   const units = ['kB', 'MB', 'GB'];
@@ -36,8 +36,8 @@ export function earlierText(at: number, now: number): string {
 }
 
 /**
- * JSON with line breaks and indents; undefined if it is invalid. Only white space changes: numbers keep all their digits,
- * and repeated keys stay.
+ * JSON with line breaks and indents; undefined if it is invalid. Changes only white space: numbers keep all their
+ * digits, and repeated keys stay.
  */
 export function prettyJson(text: string): string | undefined {
   try {

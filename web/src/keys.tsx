@@ -1,6 +1,8 @@
 import { useEffect, useRef } from 'preact/hooks';
 
-/** Single-key shortcuts while the caller is shown; not while people type, and not with Ctrl, Alt or Meta. */
+/**
+ * Single-key shortcuts while the caller is shown. Ignores keys while the user types, and keys with Ctrl, Alt or Meta.
+ */
 export function useKeys(keys: Readonly<Record<string, () => unknown>>): void {
   const latest = useRef(keys);
   latest.current = keys;

@@ -3,7 +3,7 @@ import { idText } from '../../src/agent/inspect/history/ids.js';
 import { isGate, isRejected, type ListRow } from './fold.js';
 import { bytesText, earlierText, msText, timeText } from './format.js';
 
-/** Heights of a row, also for the style sheet. In a narrow window a row has two lines, and room for touch. */
+/** Heights of a row, also in the style sheet. In a narrow window a row has two lines, and space for touch. */
 const ROW_PX = 30;
 const NARROW_ROW_PX = 52;
 const NARROW = matchMedia('(max-width: 40rem)');
@@ -163,7 +163,7 @@ function Row({ row, index, isSelected, onOpen }: RowProps) {
   );
 }
 
-/** Never only by colour. */
+/** Shows the state in text, not only by colour. */
 export function Status({ row: { status, outcome } }: { row: Pick<ListRow, 'status' | 'outcome'> }) {
   const kind = outcome === 'broken' ? 'broken' : status === undefined ? 'open' : `s${String(status)[0]}`;
   const words = { open: '…', switched: 'open', broken: 'cut off', done: '' }[outcome];

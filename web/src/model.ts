@@ -79,7 +79,7 @@ class Model {
     this.#rows = new Map();
     this.#earlier = [];
     this.#set({ rows: [], hasEarlier: false });
-    // Live requests work without them.
+    // Live requests work without earlier ones.
     this.showEarlier().catch(() => undefined);
   }
 

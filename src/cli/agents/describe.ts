@@ -61,7 +61,7 @@ function describeServices(services: MergedAgent['services'], style: Style): stri
   return [style.dim(header!), ...lines.map((line, index) => paint(style, services[index]!.phase, line))];
 }
 
-/** One line of limited length; `--json` has all of it. */
+/** One line of limited length. `--json` prints all of it. */
 function describeMetadata(metadata: ServiceView['metadata'] = {}): string {
   const text = Object.entries(metadata)
     .map(([key, value]) => `${key}=${value}`)
@@ -76,7 +76,10 @@ function paint(style: Style, phase: ServiceView['phase'], line: string): string 
 
 const USE = { free: 'no', served: 'yes', reconnecting: 'agent is reconnecting' } as const;
 
-/** A relay reserves a name for long once an agent held it for some minutes. Before, the date alone would mislead. */
+/**
+ * A relay reserves a name for long only after an agent held it for some minutes. Until then, the date alone would
+ * mislead.
+ */
 function describeReserved({ reservedUntil, use }: Merged['names'][number], now: number): string {
   if (Date.parse(reservedUntil) - now > DAY_MS) return reservedUntil.slice(0, 10);
   return use === 'free' ? `${reservedUntil.slice(0, 16).replace('T', ' ')} UTC` : 'not yet';

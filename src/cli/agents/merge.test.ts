@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { AgentsAnswer, AgentView, NameView } from '../../protocol/agents.js';
-import { mergeAnswers } from './merge.js';
+import { mergeResponses } from './merge.js';
 
 /** Merging the answers of several relays. */
 
@@ -30,7 +30,7 @@ const service = (name: string) =>
   ({ service: name, phase: 'ready', visitors: 0, bytesIn: 0, bytesOut: 0 }) as const;
 
 it('merges the answers of many relays into one agent, with its services at each', () => {
-  const { agents } = mergeAnswers([
+  const { agents } = mergeResponses([
     answer('a', [{ id: '1', machine: 'laptop', services: [service('web')] }]),
     answer('b', [{ id: '1', services: [service('web'), service('api')] }]),
   ]);
@@ -57,26 +57,28 @@ it('takes the state from the relay that is connected to the agent, in any order 
     [reconnecting, here],
     [here, reconnecting],
   ])
-    expect(mergeAnswers(answers).agents).toMatchObject([{ state: 'connected', since: 'then', machine: 'm' }]);
+    expect(mergeResponses(answers).agents).toMatchObject([
+      { state: 'connected', since: 'then', machine: 'm' },
+    ]);
 });
 
 it('hides state disconnected for a machine that is connected elsewhere, and shows it once otherwise', () => {
   const past = { state: 'disconnected', machine: 'laptop' } as const;
   const later = '2026-01-02T00:00:00.000Z';
   expect(
-    mergeAnswers([answer('a', [past]), answer('b', [{ id: '1', machine: 'laptop' }])]).agents,
+    mergeResponses([answer('a', [past]), answer('b', [{ id: '1', machine: 'laptop' }])]).agents,
   ).toMatchObject([{ state: 'connected' }]);
   expect(
-    mergeAnswers([answer('a', [past]), answer('b', [{ ...past, lastSeen: later }])]).agents,
+    mergeResponses([answer('a', [past]), answer('b', [{ ...past, lastSeen: later }])]).agents,
   ).toMatchObject([{ state: 'disconnected', lastSeen: later, relays: ['a', 'b'] }]);
   // A machine with the same name and another identity is a different machine.
   expect(
-    mergeAnswers([answer('a', [past, { id: '2', identity: '0xB', own: false, machine: 'laptop' }])]).agents,
+    mergeResponses([answer('a', [past, { id: '2', identity: '0xB', own: false, machine: 'laptop' }])]).agents,
   ).toHaveLength(2);
 });
 
 it('sorts your own agents first, connected agents before others, and names by name', () => {
-  const { agents, names } = mergeAnswers([
+  const { agents, names } = mergeResponses([
     answer(
       'a',
       [

@@ -1,6 +1,6 @@
 import type { AgentsAnswer, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 
-/** One agent, merged from the answers of all relays. */
+/** One agent, merged from the responses of all relays. */
 export interface MergedAgent extends Omit<AgentView, 'services'> {
   readonly services: readonly (ServiceView & { readonly relay: string })[];
   /** The relays that know the agent. */
@@ -15,7 +15,7 @@ export interface Merged {
 const RANK = { connected: 0, reconnecting: 1, disconnected: 2 } as const;
 
 /** Merges agents by id, which is the same at every relay. Disconnected agents have no id, so it merges them by machine. */
-export function mergeAnswers(answers: readonly { relay: string; answer: AgentsAnswer }[]): Merged {
+export function mergeResponses(answers: readonly { relay: string; answer: AgentsAnswer }[]): Merged {
   const agents = new Map<string, MergedAgent>();
   for (const { relay, answer } of answers)
     for (const { services, ...agent } of answer.agents) {
@@ -29,7 +29,7 @@ export function mergeAnswers(answers: readonly { relay: string; answer: AgentsAn
       });
     }
   const all = [...agents.values()];
-  // A machine that left one relay may still be connected to another.
+  // A machine that disconnected from one relay may still be connected to another.
   const present = new Set(all.filter(({ state }) => state !== 'disconnected').map(placeOf));
   return {
     agents: all

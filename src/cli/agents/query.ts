@@ -7,14 +7,14 @@ import { endpointOf } from '../../reconcile/endpoint.js';
 import { proxyFor } from '../proxy.js';
 import type { RelaysToQuery } from './relays.js';
 
-/** Timeout of one answer. Signing in takes three answers. */
-const ANSWER_MS = 5_000;
+/** Timeout of one response. A sign-in takes three responses. */
+const RESPONSE_MS = 5_000;
 const AT_A_TIME = 16;
 
-/** The answer of one relay, or its error. */
-export type Asked<T> = { readonly relay: string } & (Answered<T> | Failed);
+/** The response of one relay, or its error. */
+export type QueryResult<T> = { readonly relay: string } & (Responded<T> | Failed);
 
-interface Answered<T> {
+interface Responded<T> {
   readonly answer: T;
 }
 
@@ -26,16 +26,16 @@ interface Failed {
 export async function queryEach<T>(
   { relays, identity, trust }: RelaysToQuery,
   action: (client: AgentsClient, relay: string) => Promise<T>,
-): Promise<Asked<T>[]> {
+): Promise<QueryResult<T>[]> {
   const limit = pLimit(AT_A_TIME);
-  const one = async (relay: UrlRelay): Promise<Asked<T>> => {
+  const one = async (relay: UrlRelay): Promise<QueryResult<T>> => {
     const { url } = relay;
     try {
       const endpoint = {
         ...(await endpointOf(relay, proxyFor)),
         trust: (address: string) => trust(relay, address),
       };
-      const client = await AgentsClient.signIn({ endpoint, identity, ms: ANSWER_MS });
+      const client = await AgentsClient.signIn({ endpoint, identity, ms: RESPONSE_MS });
       try {
         return { relay: url, answer: await action(client, url) };
       } finally {
@@ -48,11 +48,11 @@ export async function queryEach<T>(
   return Promise.all(relays.map((relay) => limit(() => one(relay))));
 }
 
-export const answersOf = <T>(asked: readonly Asked<T>[]): { relay: string; answer: T }[] =>
+export const responsesOf = <T>(asked: readonly QueryResult<T>[]): { relay: string; answer: T }[] =>
   asked.flatMap((one) => ('answer' in one ? [one] : []));
 
-export const errorsOf = <T>(asked: readonly Asked<T>[]): { relay: string; error: PortalError }[] =>
+export const errorsOf = <T>(asked: readonly QueryResult<T>[]): { relay: string; error: PortalError }[] =>
   asked.flatMap((one) => ('error' in one ? [one] : []));
 
-export const viewEach = (relays: RelaysToQuery): Promise<Asked<AgentsAnswer>[]> =>
+export const viewEach = (relays: RelaysToQuery): Promise<QueryResult<AgentsAnswer>[]> =>
   queryEach(relays, (client) => client.agents());

@@ -34,7 +34,7 @@ export interface RelaysToQuery {
   readonly skipped: readonly { readonly relay: string; readonly why: string }[];
 }
 
-/** The relays to query: those that were typed, else those of the configuration. */
+/** The relays to query: those given as options, else those of the configuration. */
 export async function relaysToQuery(context: Context, options: RelayOptions): Promise<RelaysToQuery> {
   if (options.ca !== undefined && !options.relay)
     throw usage(
@@ -108,7 +108,7 @@ async function typed(
 const HINT_ALLOW =
   'This command uses its identity and CAs. Check the file, then run `portal allow`. Or run this in another folder.';
 
-/** The lock and CAs of the configuration in this folder, if any. They apply to typed relays, too. */
+/** The lock and CAs of the configuration in this folder, if any. They also apply to relays given as options. */
 async function fileHere(
   context: Context,
   file: string | undefined,

@@ -24,7 +24,7 @@ export interface Asked {
 
 /**
  * Describes what a configuration publishes and where, and what else it asks for. Each line has one item, for narrow
- * terminals. Marks items that are not allowed yet, and cuts long values.
+ * terminals. Marks items that the user has not allowed yet, and cuts long values.
  */
 export function describeAsked(asked: Asked, style: Style): string[] {
   const { desired, permissions, missing } = asked;

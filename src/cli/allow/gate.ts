@@ -20,7 +20,7 @@ export interface Gate {
   ask(loaded: Loaded): Promise<ExitCode | undefined>;
   /** Returns a later save unchanged, or rejected if it asks for more than is allowed. */
   admit(result: LoadResult): Promise<LoadResult>;
-  /** Files that may allow more when they change. */
+  /** Files that may contain more permissions after a change. */
   inputs(loaded: Loaded): Promise<string[]>;
 }
 
@@ -62,7 +62,7 @@ export function missingOf({ paths }: Pick<Context, 'paths'>, loaded: Loaded): Pr
   return new AllowStore(paths.allowedDir).missing(loaded.desired.file, loaded.permissions);
 }
 
-/** What `portal up` would ask, as lines and as a JSON field, for commands that publish nothing. */
+/** The question of `portal up`, as lines and as a JSON field, for commands that publish nothing. */
 export async function notAllowedYet(
   context: Pick<Context, 'paths' | 'env'>,
   loaded: Loaded,
@@ -122,7 +122,7 @@ export async function askedOf(
   return { desired, permissions, missing, known };
 }
 
-/** The shown configuration is the one that runs: `loaded` is not read again after the answer. */
+/** Runs the configuration that the question shows: does not read the file again after the answer. */
 async function askUser(
   context: Context,
   store: AllowStore,

@@ -1,6 +1,6 @@
 /** Longer values would scroll the beginning of a question away. */
 const MAX_CHARS = 80;
-/** A hostname has at most 253 characters; a scheme and a port come on top. */
+/** A hostname has at most 253 characters. A scheme and a port add to them. */
 const MAX_HOST_CHARS = 270;
 
 /** Cuts a long text in the middle. */

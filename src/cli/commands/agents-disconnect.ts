@@ -1,6 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
-import { answersOf, queryEach, errorsOf, viewEach } from '../agents/query.js';
-import { mergeAnswers, type MergedAgent } from '../agents/merge.js';
+import { responsesOf, queryEach, errorsOf, viewEach } from '../agents/query.js';
+import { mergeResponses, type MergedAgent } from '../agents/merge.js';
 import { relaysToQuery, type RelayOptions } from '../agents/relays.js';
 import { reportSkipped, reportFailed } from '../agents/report.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
@@ -16,12 +16,12 @@ export async function run(
   const seen = await viewEach(wanted);
   const failed = errorsOf(seen);
   reportFailed(context, failed);
-  const answers = answersOf(seen);
+  const answers = responsesOf(seen);
   if (answers.length === 0) {
     reportSkipped(context, wanted);
     return 1;
   }
-  const { agents } = mergeAnswers(answers);
+  const { agents } = mergeResponses(answers);
   const { id, machine, relays } = onlyMatch(
     agents.filter((agent) => agent.own && agent.id !== undefined),
     args[0]!.toLowerCase(),
@@ -29,11 +29,11 @@ export async function run(
   const there = { ...wanted, relays: wanted.relays.filter(({ url }) => relays.includes(url)) };
   const asked = await queryEach(there, (client) => client.disconnect(id!));
   reportFailed(context, errorsOf(asked));
-  for (const { relay } of answersOf(asked)) {
+  for (const { relay } of responsesOf(asked)) {
     if (context.json) printEvent(context, 'disconnected', { relay, agent: id, machine });
     else context.stdout.line(`disconnected ${printable(machine ?? id!)} at ${printable(relay)}`);
   }
-  // A relay that did not answer may still have the agent.
+  // A relay that did not respond may still have the agent.
   return failed.length + errorsOf(asked).length === 0 ? 0 : 1;
 }
 

@@ -1,6 +1,6 @@
-import { answersOf, errorsOf, viewEach } from '../agents/query.js';
+import { responsesOf, errorsOf, viewEach } from '../agents/query.js';
 import { describeAgents } from '../agents/describe.js';
-import { mergeAnswers } from '../agents/merge.js';
+import { mergeResponses } from '../agents/merge.js';
 import { relaysToQuery, type RelayOptions } from '../agents/relays.js';
 import { reportSkipped, reportFailed } from '../agents/report.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
@@ -10,7 +10,7 @@ import { createStyle } from '../style.js';
 export async function run(context: Context, { options }: CommandInput<RelayOptions>): Promise<ExitCode> {
   const wanted = await relaysToQuery(context, options);
   const asked = await viewEach(wanted);
-  const answers = answersOf(asked);
+  const answers = responsesOf(asked);
   reportSkipped(context, wanted);
   reportFailed(context, errorsOf(asked));
   // Without a relay to query, print one empty list.
@@ -18,7 +18,7 @@ export async function run(context: Context, { options }: CommandInput<RelayOptio
   else if (context.json) for (const { answer } of answers) printEvent(context, 'agents', answer);
   else if (answers.length > 0) {
     const style = createStyle(context.stdout.color);
-    for (const line of describeAgents(mergeAnswers(answers), style, Date.now())) context.stdout.line(line);
+    for (const line of describeAgents(mergeResponses(answers), style, Date.now())) context.stdout.line(line);
     if (answers.some(({ answer }) => answer.truncated))
       context.stderr.line('A relay has more agents than it shows.');
   }

@@ -1,4 +1,4 @@
-import { answersOf, queryEach, errorsOf } from '../agents/query.js';
+import { responsesOf, queryEach, errorsOf } from '../agents/query.js';
 import { relaysToQuery, type RelayOptions } from '../agents/relays.js';
 import { reportSkipped, reportFailed } from '../agents/report.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
@@ -8,7 +8,7 @@ import { printable } from '../style.js';
 export async function run(context: Context, { options }: CommandInput<RelayOptions>): Promise<ExitCode> {
   const wanted = await relaysToQuery(context, options);
   const asked = await queryEach(wanted, (client) => client.link());
-  const answers = answersOf(asked);
+  const answers = responsesOf(asked);
   reportSkipped(context, wanted);
   reportFailed(context, errorsOf(asked));
   for (const { relay, answer } of answers) {

@@ -1,5 +1,5 @@
 import { PortalError } from '../../lib/errors.js';
-import { answersOf, queryEach, errorsOf, viewEach } from '../agents/query.js';
+import { responsesOf, queryEach, errorsOf, viewEach } from '../agents/query.js';
 import { relaysToQuery, type RelayOptions } from '../agents/relays.js';
 import { reportSkipped, reportFailed } from '../agents/report.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
@@ -15,7 +15,7 @@ export async function run(
   const seen = await viewEach(wanted);
   const failed = errorsOf(seen);
   reportFailed(context, failed);
-  const answers = answersOf(seen);
+  const answers = responsesOf(seen);
   if (answers.length === 0) {
     reportSkipped(context, wanted);
     return 1;
@@ -34,7 +34,7 @@ export async function run(
   const there = { ...wanted, relays: wanted.relays.filter(({ url }) => having.has(url)) };
   const asked = await queryEach(there, (client) => client.release(name));
   reportFailed(context, errorsOf(asked));
-  for (const { relay } of answersOf(asked)) {
+  for (const { relay } of responsesOf(asked)) {
     if (context.json) printEvent(context, 'released', { relay, name });
     else context.stdout.line(`released ${name} at ${printable(relay)}`);
   }

@@ -30,7 +30,7 @@ interface Options {
 /** How many relays and services are checked at a time. */
 const AT_A_TIME = 8;
 
-/** Checks everything a configuration needs, in the order it is needed. */
+/** Checks everything that a configuration needs, in the order of use. */
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const names = new Names(dnsServers(options.dns ?? []));
   const report = new Report(context);
@@ -49,7 +49,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   report.print(configuration);
 
   const { paths } = context;
-  // Read no key for a file that is not allowed.
+  // Reads no key for a file that the user has not allowed.
   const isAllowed = notAllowed.length === 0;
   const identityFile = (isAllowed ? wanted.identityFile : undefined) ?? paths.identityFile;
   const identity = await checkIdentity(identityFile, wanted.services);
@@ -59,7 +59,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     report.print(await checkLocalCa(paths, context.env));
 
   const agent = await runningAgent(context, options.file);
-  // These checks connect to relays and targets, and send the variables in their names.
+  // These checks connect to relays and targets, which reveals the variables in their names.
   if (isAllowed)
     await checkNetwork(context, wanted, { report, names, agent, locked, address: identity.address });
   if (agent) report.print(agent.subject);
@@ -92,7 +92,7 @@ async function checkNetwork(
   const facts = (await Promise.all(relays)).map((relay) => relay.facts);
   const services = desired.services.map((spec) => {
     const keys = new Set(spec.relays.map(relayKey));
-    // A relay with an IP address as its name offers no names; checkRelay reports it.
+    // A relay with an IP address as its name has no names below it. checkRelay reports this.
     const own = facts.filter(({ key, domain }) => keys.has(key) && isIP(domain) === 0);
     return limit(() =>
       checkService(spec, {

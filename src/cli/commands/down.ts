@@ -18,7 +18,7 @@ const EXIT_WAIT_MS = 300;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const agent = await findAgent(context, options, { listsOthers: true });
   const timeout = AbortSignal.timeout(STOP_TIMEOUT_MS);
-  // Start before the stop: the end of the logs is the end of the agent.
+  // Follow the logs before the stop: their end is the end of the agent.
   const ended = followToEnd(agent, timeout);
   const { pid } = await agent.stop();
   await ended;
@@ -31,7 +31,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       },
     );
   }
-  await processGone(pid);
+  await untilExited(pid);
   if (context.json) printEvent(context, 'stopped', { reason: 'down', pid });
   else context.stderr.note(`stopped (pid ${pid})`);
   return 0;
@@ -41,12 +41,12 @@ async function followToEnd(agent: ControlClient, signal: AbortSignal): Promise<v
   try {
     for await (const _ of agent.logs({ follow: true, signal }));
   } catch {
-    // Any end counts. If no agent was there, stop() reports it.
+    // Any end counts. If no agent was running, stop() reports it.
   }
 }
 
-/** Waits briefly until the process exits. Does not fail: a process stays visible until its parent collects it. */
-async function processGone(pid: number): Promise<void> {
+/** Waits briefly until the process exits. Never fails: a process stays visible until its parent collects it. */
+async function untilExited(pid: number): Promise<void> {
   const until = performance.now() + EXIT_WAIT_MS;
   while (performance.now() < until && isAlive(pid)) await delay(10);
 }

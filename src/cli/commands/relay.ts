@@ -62,7 +62,7 @@ const AGENTS_WEB_DIR = packageFile('dist/web-relay');
 const DEFAULT_LISTEN = '127.0.0.1:8443';
 const HTTP_PORT = 80;
 const DATA_ELSEWHERE = 'choose another folder with --data-dir';
-/** A slow reader of the output delays the exit at most this long. */
+/** How long the exit waits for a slow reader of the output. */
 const FLUSH_MS = 1_000;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
@@ -71,7 +71,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   // Before slow steps. On a terminal, SIGHUP means that the terminal closes.
   const interrupts = listenForInterrupts({
     onSignal: (signal) => log.info({ signal }, 'received a signal'),
-    onNothing: (signal) => log.warn({ signal }, 'this signal does nothing; SIGHUP reloads the files'),
+    onIgnored: (signal) => log.warn({ signal }, 'this signal does nothing; SIGHUP reloads the files'),
     ...(!context.stderr.isTTY && { onHangup: () => void reload?.() }),
   });
   try {

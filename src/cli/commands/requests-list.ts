@@ -95,7 +95,7 @@ function describe(rows: readonly FoundRow[], style: Style, now: number): string[
   return [style.dim(header!), ...lines.map((line, index) => paint(style, rows[index]!, line))];
 }
 
-/** Visitors choose methods and paths, which may be as long as a header. --json has all of it. */
+/** Visitors choose methods and paths, which may be as long as a header. `--json` prints all of it. */
 function clipped(text: string, max: number): string {
   return printable(text.length > max ? `${text.slice(0, max - 1)}…` : text);
 }

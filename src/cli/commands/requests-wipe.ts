@@ -20,7 +20,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     context.stderr.note('Nothing was changed.');
     return answer === 'no' ? 1 : 130;
   }
-  // First the running agents, which would keep writing. Each continues with an empty file.
+  // Ask running agents first, because they would keep writing. Each continues with an empty file.
   const kept = new Set<string>();
   const failures: string[] = [];
   let agents = 0;

@@ -52,7 +52,7 @@ function print(context: Context, status: AgentStatus): void {
 const UNDECIDED =
   'undecided between http and stream: the target has sent nothing yet; to decide yourself, set `mode`';
 
-/** What a narrow terminal does not show, first to last. */
+/** Columns that a narrow terminal does not show, in the order of removal. */
 const OPTIONAL = ['OUT', 'IN', 'PROVEN', 'SERVED AS', 'VISITORS', 'TARGET'];
 
 /** Formats the status as lines of text. The table of services has fewer columns where `width` is small. */
@@ -203,7 +203,7 @@ function targetOf({ target, targetError, healthError, routes = {} }: LeaseStatus
   return healthError === undefined ? where : `${where} (unhealthy)`;
 }
 
-/** What visitors get while the local service is down. */
+/** The result for visitors while the local service is down. */
 function consequence({ tcpAddr, udpAddr }: LeaseStatus): string {
   if (tcpAddr !== undefined) return 'visitors are reset';
   return udpAddr === undefined ? 'visitors get a 503' : "visitors' datagrams are lost";

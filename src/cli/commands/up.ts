@@ -28,7 +28,7 @@ interface Options extends OutputOptions {
 
 export async function run(context: Context, input: CommandInput<Options>): Promise<ExitCode> {
   const starter = connectStarter();
-  if (starter) return upInBackground(context, input, starter);
+  if (starter) return runInBackground(context, input, starter);
   // --wait implies --detach: the agent must keep running after the command returns.
   if (input.options.detach || input.options.wait) return detach(context, input);
   return up(context, input);
@@ -56,7 +56,7 @@ async function up(
   const reporter = starter?.reporter ?? (await createReporter(context, options));
   reporter.problems(warnings, 'warning');
   const { file } = desired;
-  // Imported late: a command that starts an agent in the background does not need it.
+  // Imported late: a command that starts a background agent does not need it.
   const { runAgent } = await import('../run-agent.js');
   const { followFile } = await import('../follow-file.js');
   return runAgent(context, {
@@ -68,7 +68,7 @@ async function up(
     frozen: options.frozen ?? false,
     made,
     ...(starter && { stop: starter.stop }),
-    // Standard input is read once, so there are no changes to watch.
+    // Standard input is read once and cannot change.
     ...(options.watch &&
       file !== undefined && { follow: followFile({ loading, loaded, gate, select, reporter }) }),
   });
@@ -90,7 +90,7 @@ async function withIdentity(
 }
 
 /** Runs as a background agent. Its errors go to the command that started it, because this process has no terminal. */
-async function upInBackground(
+async function runInBackground(
   context: Context,
   input: CommandInput<Options>,
   starter: Starter,
@@ -125,7 +125,10 @@ async function detach(context: Context, { options }: CommandInput<Options>): Pro
   return 0;
 }
 
-/** Selects the named services, or all if `names` is empty. A named service may leave the file and come back. */
+/**
+ * Selects the named services, or all if `names` is empty. A named service may be removed from the file and added
+ * again.
+ */
 function selection(names: readonly string[]): (desired: Desired) => Desired {
   if (names.length === 0) return (desired) => desired;
   return (desired) => ({

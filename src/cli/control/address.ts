@@ -44,7 +44,7 @@ export function controlPlace(runDir: string, platform: NodeJS.Platform = process
   };
 }
 
-/** The file with the process id, next to a socket, for messages when the agent does not answer. A pipe has none. */
+/** The file with the process id, next to a socket, for messages when the agent does not respond. A pipe has none. */
 export function pidFileOf(socket: string): string | undefined {
   return socket.startsWith(PIPE_PREFIX) ? undefined : `${socket}.pid`;
 }
@@ -67,7 +67,10 @@ const userId = (): number | undefined => process.getuid?.();
 const keyHash = (key: AgentKey): string => hash('file' in key ? `file:${key.file}` : `pid:${key.pid}`);
 const hash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH);
 
-/** Someone who can write to the folder could impersonate an agent. So it must be a real folder that only we can open. */
+/**
+ * Someone who can write to the folder could impersonate an agent. So it must be a real folder that only this user can
+ * open.
+ */
 async function preparePrivateFolder(folder: string): Promise<void> {
   await makePrivateFolder(folder).catch((error: unknown) => {
     throw new PortalError('state_unwritable', `cannot create ${folder}: ${asPortalError(error).message}`, {

@@ -12,8 +12,8 @@ const CONNECT_TIMEOUT_MS = 1_000;
 export type Claim = 'claimed' | 'taken';
 
 /**
- * Makes `server` listen at `path`, unless a running agent does already. A killed process leaves its socket file, so
- * replaces a socket that does not answer. A lock prevents two starting agents from replacing each other's socket.
+ * Makes `server` listen at `path`, unless a running agent already does. A killed process leaves its socket file, so
+ * replaces a socket that does not respond. A lock prevents two starting agents from replacing each other's socket.
  * Windows' named pipes disappear with their process and need no lock.
  */
 export async function claimSocket(server: Server, path: string): Promise<Claim> {

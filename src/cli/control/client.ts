@@ -13,8 +13,8 @@ import { pidFileOf } from './address.js';
 import type { Entry } from './history.js';
 import type { Wiped } from './server.js';
 
-/** Longer than an agent needs to query its relays. A suspended agent (SIGSTOP) must not block us. */
-const ANSWER_TIMEOUT_MS = 10_000;
+/** Longer than an agent needs to query its relays. A suspended agent (SIGSTOP) must not block this process. */
+const RESPONSE_TIMEOUT_MS = 10_000;
 /** Two visits to each service, of up to five seconds each, some hundred at a time. */
 const PROVE_TIMEOUT_MS = 30_000;
 
@@ -26,7 +26,7 @@ export class ControlClient {
   readonly #path: string;
   readonly #timeoutMs: number;
 
-  constructor(path: string, timeoutMs = ANSWER_TIMEOUT_MS) {
+  constructor(path: string, timeoutMs = RESPONSE_TIMEOUT_MS) {
     this.#path = path;
     this.#timeoutMs = timeoutMs;
   }
@@ -78,7 +78,7 @@ export class ControlClient {
       options.signal,
     );
     const lines = createInterface({ input: response, crlfDelay: Infinity });
-    // A broken connection emits no 'end', so readline would wait forever.
+    // A broken connection emits no 'end', and readline would wait forever.
     response.once('close', () => lines.close());
     try {
       for await (const line of lines) yield JSON.parse(line) as Entry;

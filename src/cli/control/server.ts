@@ -58,7 +58,7 @@ export async function startControl(
 ): Promise<ControlServer | undefined> {
   const followers = new Set<ServerResponse>();
   const server = createServer((request, response) => {
-    route(request, response, handlers, followers).catch((error: unknown) => answerError(response, error));
+    route(request, response, handlers, followers).catch((error: unknown) => responseError(response, error));
   });
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   if ((await claimSocket(server, path)) === 'taken') return undefined;
@@ -136,7 +136,7 @@ function sendLogs(response: ServerResponse, history: History, followers?: Set<Se
     response.end();
     return;
   }
-  // Without an entry, the headers would wait in the buffer.
+  // Without an entry, the headers would stay in the buffer.
   response.flushHeaders();
   const stop = history.listen((entry) => {
     if (response.writableLength > MAX_UNREAD_BYTES) response.destroy();
@@ -180,7 +180,7 @@ function answer(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-function answerError(response: ServerResponse, thrown: unknown): void {
+function responseError(response: ServerResponse, thrown: unknown): void {
   const error = asPortalError(thrown);
   if (response.headersSent) response.destroy();
   else answer(response, error.code === 'usage' ? 400 : 500, summarizeError(error));

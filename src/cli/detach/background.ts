@@ -8,7 +8,7 @@ import { DETACHED_ENV, type FromAgent, type ToAgent } from './messages.js';
 export interface Starter {
   /** Reports to the starter while it listens. */
   readonly reporter: Reporter;
-  /** Aborts if the starter cancels the start, or exits before it kept the agent. */
+  /** Aborts if the starter cancels the start, or exits before it decides to keep the agent. */
   readonly stop: AbortSignal;
   fail(error: unknown): Promise<void>;
 }

@@ -40,21 +40,21 @@ test('--detach: returns after the first attempt for every service', () => {
   for (const event of [STARTED, lease('web', 'failed'), lease('api', 'retrying')]) {
     expect(watching.note(event)).toBe('undecided');
   }
-  expect(watching.note(APPLIED)).toBe('good');
+  expect(watching.note(APPLIED)).toBe('succeeded');
 });
 
 test.each([true, false])('does not wait without services (--wait: %s)', (forReady) => {
   const watching = new StartWatch({ forReady });
   watching.begin([]);
   expect(watching.note(STARTED)).toBe('undecided');
-  expect(watching.note(APPLIED)).toBe('good');
+  expect(watching.note(APPLIED)).toBe('succeeded');
 });
 
 test('--wait returns once all services are ready', () => {
   const watching = watch();
   expect(watching.note(STARTED)).toBe('undecided');
   expect(watching.note(lease('web', 'ready'))).toBe('undecided');
-  expect(watching.note({ time, event: 'ready', services: {} })).toBe('good');
+  expect(watching.note({ time, event: 'ready', services: {} })).toBe('succeeded');
 });
 
 test('a failed service counts after the first attempt of all services', () => {

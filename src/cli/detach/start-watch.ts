@@ -19,8 +19,8 @@ export class StartWatch {
     this.#board = new LeaseBoard(expected);
   }
 
-  note(event: TimedEvent): 'good' | 'undecided' | PortalError {
-    if (event.event === 'ready') return 'good';
+  note(event: TimedEvent): 'succeeded' | 'undecided' | PortalError {
+    if (event.event === 'ready') return 'succeeded';
     this.#board.note(event);
     if (event.event === 'applied') this.#firstPassDone = true;
     if ((event.event === 'lease' || event.event === 'unplaced') && event.error)
@@ -28,7 +28,7 @@ export class StartWatch {
     // Wait for the first attempt of all services. If all fail, the agent reports it and exits.
     if (!this.#firstPassDone || this.#board.allFailed()) return 'undecided';
     // A file without services never emits `ready`.
-    if (!this.#forReady || this.#board.isEmpty) return 'good';
+    if (!this.#forReady || this.#board.isEmpty) return 'succeeded';
     const [failed] = this.#board.services('failed');
     return failed === undefined ? 'undecided' : this.#failure(failed);
   }

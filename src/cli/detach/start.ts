@@ -90,7 +90,7 @@ async function untilStarted(
     } else {
       reporter.event(received.event);
       const verdict = watch.note(received.event);
-      if (verdict === 'good') started.resolve();
+      if (verdict === 'succeeded') started.resolve();
       if (verdict instanceof PortalError) started.reject(verdict);
     }
   });

@@ -2,10 +2,13 @@ import { systemCode } from '../../lib/errors.js';
 import { dial } from '../../net/dial.js';
 import type { Subject } from './report.js';
 
-/** Finds addresses of a relay that do not answer. An agent uses the first that does, so it does not notice the others. */
+/**
+ * Finds addresses of a relay that do not respond. An agent uses the first that does, so it does not notice the
+ * others.
+ */
 
 /** Longer than an agent waits before it tries the next address. */
-const ANSWER_MS = 2_000;
+const RESPONSE_MS = 2_000;
 const MAX_ADDRESSES = 16;
 /** This machine has no network of the address's family. */
 const NO_ROUTE = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT']);
@@ -38,9 +41,9 @@ export async function checkAddresses(
 
 async function failureAt(host: string, port: number): Promise<string | undefined> {
   try {
-    (await dial({ host, port, ms: ANSWER_MS })).destroy();
+    (await dial({ host, port, ms: RESPONSE_MS })).destroy();
     return undefined;
   } catch (error) {
-    return systemCode(error) ?? `no answer within ${ANSWER_MS / 1_000} s`;
+    return systemCode(error) ?? `no answer within ${RESPONSE_MS / 1_000} s`;
   }
 }

@@ -11,7 +11,7 @@ import { Subject } from './report.js';
 export interface AgentFindings {
   readonly subject: Subject;
   readonly runs: boolean;
-  /** Undefined when no agent is running, or it did not answer. */
+  /** Undefined when no agent is running, or it did not respond. */
   readonly status?: AgentStatus;
 }
 
@@ -39,7 +39,7 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
 const HINT_UNPROVEN =
   'Visit the address from another network. If that works, this machine or its relay is overloaded. If not, use another relay.';
 
-/** The agent proves most modes by a visit of its own; undefined for others. */
+/** The agent proves most modes with its own visit. Undefined for other modes. */
 const visited = (at: string | undefined): string =>
   at === undefined ? '' : `; the agent's own visit got through ${formatAgo(Date.now() - Date.parse(at))}`;
 

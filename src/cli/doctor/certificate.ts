@@ -98,7 +98,7 @@ async function checkAcme(
       'Use a relay on port 443, unless a proxy in front of it forwards port 443.',
     );
   }
-  // The first relay of a chain may run this domain's name server. A lookup would show it this machine's address.
+  // The first relay of a chain may run this domain's name server. A lookup would reveal this machine's address to it.
   if (relays.some(({ inChain, domain }) => inChain && hostname.endsWith(`.${domain}`))) return;
   const found = await names.caa(hostname).catch(() => undefined);
   const allowed = found?.records.flatMap(({ issue }) =>

@@ -126,10 +126,10 @@ export async function checkLocalCa(paths: Paths, env: NodeJS.ProcessEnv): Promis
   return subject;
 }
 
-function reportStore(subject: Subject, { store, look, message, hint }: StoreReport): void {
+function reportStore(subject: Subject, { store, state, message, hint }: StoreReport): void {
   const where = `${store.name} (${store.path})`;
-  if (look.trusted) return subject.ok('localCa.trusted', `${where} trusts it`);
-  if (look.trusted === undefined)
+  if (state.trusted) return subject.ok('localCa.trusted', `${where} trusts it`);
+  if (state.trusted === undefined)
     return subject.warning('localCa.trusted', `cannot check ${where}: ${message}`, hint);
   subject.warning(
     'localCa.trusted',

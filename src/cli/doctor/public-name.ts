@@ -15,7 +15,7 @@ import type { Subject } from './report.js';
 
 /** Checks whether the target rejects requests for its public name. */
 
-const ANSWER_MS = 3_000;
+const RESPONSE_MS = 3_000;
 
 interface Answer {
   readonly status: number;
@@ -23,10 +23,13 @@ interface Answer {
   readonly poweredBy: string | undefined;
 }
 
-/** `next dev` serves its pages under any name, but rejects requests for the scripts they load. */
+/** `next dev` serves its pages under any name, but rejects requests for their scripts. */
 const NEXT = { poweredBy: 'Next.js', path: '/_next/' } as const;
 
-/** Requests each target under its public name. If the answer may be a rejection, requests it again under its own name. */
+/**
+ * Requests each target under its public name. If the response may be a rejection, requests it again under its own
+ * name.
+ */
 export async function checkName(spec: ServiceSpec, hostname: string, subject: Subject): Promise<void> {
   for (const { target, host = spec.host } of routesOf(spec)) {
     if (host !== undefined && host !== 'visitor') continue;
@@ -46,7 +49,7 @@ export async function checkName(spec: ServiceSpec, hostname: string, subject: Su
   }
 }
 
-/** Requests a resource as a page under the public name does. */
+/** Requests a resource like a page under the public name does. */
 async function rejectionBelow(
   path: string,
   spec: ServiceSpec,
@@ -72,7 +75,7 @@ interface Asked {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Undefined if the target does not answer in HTTP/1.1 in time; another check reports that. */
+/** Undefined if the target does not respond in HTTP/1.1 in time; another check reports that. */
 async function ask(
   spec: ServiceSpec,
   target: Target,
@@ -81,7 +84,7 @@ async function ask(
 ): Promise<Answer | undefined> {
   const over = new AbortController();
   try {
-    return await within(get(spec, target, host, asked, over.signal), ANSWER_MS, 'the answer of the target');
+    return await within(get(spec, target, host, asked, over.signal), RESPONSE_MS, 'the answer of the target');
   } catch {
     return undefined;
   } finally {

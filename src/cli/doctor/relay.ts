@@ -25,21 +25,21 @@ import { Subject } from './report.js';
 /** Checks one relay: its name in DNS, its port, TLS, descriptor and key. */
 
 export const STEP_MS = 5_000;
-/** A relay accepts the answer to a challenge while clocks differ by at most a minute. */
+/** A relay accepts the response to a challenge while clocks differ by at most a minute. */
 const MAX_SKEW_MS = 60_000;
 const NOTED_SKEW_MS = 10_000;
 const LOOPBACKS = ['127.0.0.1', '::1'];
 const SOON_MS = 7 * 24 * 3_600_000;
 
-/** The facts about a relay that checks of services need. */
+/** The facts about a relay that checks of services use. */
 export interface RelayFacts {
   readonly key: string;
-  /** The relay gives out names below this domain. */
+  /** The domain below which the relay assigns names. */
   readonly domain: string;
   readonly port: number;
   readonly addresses: readonly string[];
   readonly isEmbedded: boolean;
-  /** It is the first relay of a chain, and must not learn this machine's address. */
+  /** Set for the first relay of a chain, which must not learn this machine's address. */
   readonly inChain?: boolean;
 }
 
@@ -146,7 +146,7 @@ async function isFree(port: number): Promise<boolean> {
   return (await Promise.all(free)).every(Boolean);
 }
 
-/** Connects as an agent does, through a proxy if the environment names one. */
+/** Connects like an agent, through a proxy if the environment names one. */
 async function checkConnection(
   spec: Extract<RelaySpec, { kind: 'url' }>,
   proxy: ProxyServer | undefined,

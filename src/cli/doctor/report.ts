@@ -17,7 +17,7 @@ export interface Finding {
   readonly expiresAt?: string;
 }
 
-/** What programs read besides the message. */
+/** Facts for programs besides the message. */
 type Facts = Pick<Finding, 'expiresAt'>;
 
 /** The findings about one subject, in order. */

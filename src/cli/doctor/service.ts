@@ -18,7 +18,7 @@ import { Subject } from './report.js';
 
 const READS_HTTP: ReadonlySet<string> = new Set(['http', 'auto']);
 
-const ANSWER_MS = 1_500;
+const RESPONSE_MS = 1_500;
 
 export interface ServiceContext {
   readonly names: Names;
@@ -117,7 +117,7 @@ function answeringAddress(target: Target, { remoteAddress }: Socket): string {
   return ` at ${remoteAddress}`;
 }
 
-/** Sends a request. A target that speaks only HTTP/2 answers with a SETTINGS frame. */
+/** Sends a request. A target that speaks only HTTP/2 responds with a SETTINGS frame. */
 async function speaksHttp(socket: Socket): Promise<'http' | 'something else' | 'silence'> {
   const stop = new AbortController();
   const first = new Promise<Buffer>((resolve) => {
@@ -127,7 +127,7 @@ async function speaksHttp(socket: Socket): Promise<'http' | 'something else' | '
   socket.write(
     'HEAD / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: portal-doctor\r\nConnection: close\r\n\r\n',
   );
-  const silence = delay(ANSWER_MS, stop.signal).then(
+  const silence = delay(RESPONSE_MS, stop.signal).then(
     () => Buffer.alloc(0),
     () => Buffer.alloc(0),
   );

@@ -2,7 +2,7 @@ import { Argument, type Command } from 'commander';
 import type { Execute } from './execute.js';
 import { file, list, nonEmpty } from './options.js';
 
-/** What the relays show of all agents of the identity, on every machine. */
+/** Shows all agents of the identity, on every machine, from the relays. */
 export function addAgents(program: Command, execute: Execute): void {
   const agents = program
     .command('agents')

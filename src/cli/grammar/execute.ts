@@ -4,6 +4,6 @@ import type { CommandModule } from '../context.js';
 /** Makes commander's action from the import of a command's module. */
 export type Execute = <Options extends object>(
   load: () => Promise<CommandModule<Options>>,
-  /** The command listens for signals itself. Signals that come earlier wait until it does. */
+  /** The command listens for signals itself. Earlier signals wait until it does. */
   options?: { readonly holdsInterrupts?: boolean },
 ) => (this: Command) => Promise<void>;

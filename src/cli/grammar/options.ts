@@ -72,7 +72,7 @@ const DOMAIN = new RegExp(`^(${LABEL}\\.)*(?![0-9]+$)${LABEL}$`);
 export const domain = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((text: string) => {
     const name = text.toLowerCase().replace(/\.$/, '');
-    // A label of 63 characters and a dot must fit in front of it.
+    // A label of 63 characters and a dot must fit before it.
     if (!DOMAIN.test(name) || name.length > 253 - 64)
       throw new InvalidArgumentError('Use a domain, such as relay.example.com.');
     return name;

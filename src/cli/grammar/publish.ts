@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import type { Execute } from './execute.js';
 import { agentOf, duration, file, list, pidOf, port, repeated } from './options.js';
 
-/** Commands that publish services, and commands that talk to the agent that runs for a file. */
+/** Commands that publish services, and commands for the running agent of a file. */
 
 export function addUp(program: Command, execute: Execute): void {
   program

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { copy, opensElsewhere } from './actions.js';
+import { copy, isShareable } from './actions.js';
 
 const ESCAPE = '\u001B';
 const URL_52 = `${ESCAPE}]52;c;${Buffer.from('https://a').toString('base64')}\u0007`;
@@ -31,5 +31,5 @@ it.each([
   ['https://web.example.com', true],
   ['relay.example.com:7000', true],
 ])('knows whether another device can open %s', (address, opens) => {
-  expect(opensElsewhere(address)).toBe(opens);
+  expect(isShareable(address)).toBe(opens);
 });

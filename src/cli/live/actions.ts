@@ -11,8 +11,8 @@ export async function openUrl(url: string): Promise<void> {
 }
 
 /**
- * Copies `text`, over SSH as well: to tmux, or by a sequence that asks the terminal (OSC 52). Only
- * some terminals are known to support that; with others, the result is uncertain.
+ * Copies `text`, over SSH as well: through tmux, or with a sequence for the terminal (OSC 52). Only some terminals
+ * are known to support that; with others, the result is uncertain.
  */
 export async function copy(
   text: string,
@@ -45,7 +45,10 @@ function copiesOnRequest(env: NodeJS.ProcessEnv): boolean {
 
 const TMUX_MS = 2_000;
 
-/** By default tmux sets the clipboard of its terminal for this command, but not for a program inside that asks by OSC 52. */
+/**
+ * By default tmux sets the clipboard of its terminal for this command, but not for a program inside it that sends OSC
+ * 52.
+ */
 function copyToTmux(text: string): Promise<boolean> {
   return new Promise((resolve) => {
     const child = execFile('tmux', ['load-buffer', '-w', '-'], { timeout: TMUX_MS }, (error) =>
@@ -56,7 +59,7 @@ function copyToTmux(text: string): Promise<boolean> {
 }
 
 /** Whether another device may open `address`. */
-export function opensElsewhere(address: string): boolean {
+export function isShareable(address: string): boolean {
   const url = /^\w+:\/\//.test(address) ? address : `tcp://${address}`;
   return !URL.canParse(url) || !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ''));
 }

@@ -22,7 +22,7 @@ export class Keys {
     this.take();
   }
 
-  /** Undefined without a keyboard, or if the shell is reading it. */
+  /** Undefined without a keyboard, or if the shell reads it. */
   static open(stdin: NodeJS.ReadableStream, onKey: (key: Key) => void): Keys | undefined {
     const terminal = stdin as ReadStream;
     return terminal.isTTY && isForeground() ? new Keys(terminal, onKey) : undefined;

@@ -2,7 +2,7 @@ import type { WriteStream } from 'node:tty';
 import { asPortalError } from '../../lib/errors.js';
 import type { TimedEvent } from '../reporters/reporter.js';
 import type { Style } from '../style.js';
-import { copy, opensElsewhere, openUrl, qrCode } from './actions.js';
+import { copy, isShareable, openUrl, qrCode } from './actions.js';
 import { Keys, type Key } from './keys.js';
 import { LiveModel, type Snapshot, type View } from './model.js';
 import { Region } from './region.js';
@@ -22,7 +22,7 @@ const DRAW_EVERY_MS = 1_000;
 /** Dragging a window's edge changes its size many times. */
 const RESIZE_MS = 100;
 
-/** How long an answer to a key replaces the list of keys. */
+/** How long the result of a key replaces the list of keys. */
 const MESSAGE_MS = 4_000;
 
 const HELP = [
@@ -152,7 +152,7 @@ export class Live {
     this.#draw();
   }
 
-  /** What the terminal normally does with these keys, outside of raw mode. */
+  /** Does what the terminal does with these keys outside of raw mode. */
   #control(name: string): void {
     if (name === 'c') process.kill(process.pid, 'SIGINT');
     if (name === '\\') process.kill(process.pid, 'SIGQUIT');
@@ -199,7 +199,7 @@ export class Live {
 
   async #showQr(address: string): Promise<void> {
     const code = await qrCode(address);
-    const remark = opensElsewhere(address)
+    const remark = isShareable(address)
       ? []
       : [
           'Another device cannot open this URL: it leads to this machine only. Use a relay that others can reach.',

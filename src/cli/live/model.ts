@@ -10,7 +10,7 @@ type Shown = Pick<
   'startedAt' | 'service' | 'method' | 'target' | 'outcome' | 'status' | 'totalMs'
 >;
 
-/** The agent's current state, read without asking anyone. */
+/** The agent's current state, read without a check. */
 export interface Snapshot {
   readonly relays: readonly RelayStatus[];
   readonly leases: readonly LeaseStatus[];
@@ -140,7 +140,7 @@ export class LiveModel {
 
   #isReachable({ service, target, routes, targetError, mode }: LeaseStatus): boolean | undefined {
     if (targetError !== undefined) return false;
-    // An open UDP socket, or one answer, does not show that the service answers now.
+    // An open UDP socket, or one reply, does not show that the service responds now.
     if (mode === 'udp') return undefined;
     const verdicts = this.#verdicts.get(service);
     const found = [...new Set(Object.values(routes ?? { '/': target }))].map((each) => verdicts?.get(each));

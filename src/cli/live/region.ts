@@ -30,7 +30,7 @@ export class Region {
   #recent: string[] = [];
   /** The screen shows nothing from before the region. */
   #isAlone = false;
-  /** While the size changes: lines to print afterwards. */
+  /** Lines to print after a change of size. */
   #held: string[] | undefined;
 
   constructor(terminal: Terminal) {
@@ -64,8 +64,8 @@ export class Region {
   }
 
   /**
-   * Redraws the whole screen. A change of size moves lines to places that only the terminal knows, also out of its history
-   * and into it.
+   * Redraws the whole screen. When its size changes, the terminal moves lines to places that only it knows, also into
+   * and out of its history.
    */
   repaint(lines: readonly string[]): void {
     const held = this.#held ?? [];

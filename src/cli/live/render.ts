@@ -100,7 +100,7 @@ const LAST: Column = {
 };
 
 const TRAFFIC = [OPEN, REQUESTS, RATE, LAST];
-/** Uses the first layout that fits; in the last one, each address has its own line. */
+/** Uses the first layout that fits. In the last one, each address has its own line. */
 const LAYOUTS: readonly (readonly Column[])[] = [
   [NAME, STATE, ADDRESS, TARGET, ...TRAFFIC],
   [NAME, ADDRESS, TARGET, ...TRAFFIC],

@@ -30,7 +30,9 @@ export function summaryOf(actions: readonly Action[]): string {
   return [what, kept].filter(Boolean).join('; ');
 }
 
-/** Formats each change: what, where visitors reach it, and its target; more on indented lines where one is too narrow. */
+/**
+ * Formats each change: what, where visitors reach it, and its target. Uses more, indented lines if one is too narrow.
+ */
 export function planLines(actions: readonly Action[], style: Style): string[] {
   const changes = changesOf(actions);
   const heads = columns(
@@ -44,7 +46,7 @@ export function planLines(actions: readonly Action[], style: Style): string[] {
   });
 }
 
-/** Joins parts into lines of at most `width`. No part is broken, so that a URL can be copied. */
+/** Joins parts into lines of at most `width`. Breaks no part, so that a URL can be copied. */
 function filled(parts: readonly string[], width: number): string[] {
   const lines: string[] = [];
   for (const part of parts) {
@@ -93,7 +95,7 @@ const changesOf = (actions: readonly Action[]): Action[] => actions.filter(({ ki
 const detailOf = (action: Action): string[] =>
   [action.changes.join(', '), widens(action) ? WIDENS : ''].filter(Boolean);
 
-/** A new service has its own sign, so this is false for it. */
+/** False for a new service, which has its own sign. */
 const widens = ({ kind, exposes, changes }: Action): boolean =>
   exposes && (kind === 'update' || (kind === 'replace' && changes.includes('access')));
 

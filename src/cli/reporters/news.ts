@@ -9,8 +9,8 @@ const STEPS = new Set(['connecting', 'opening', 'draining', 'closed']);
 /** Decides which events get a line. */
 export class News {
   readonly #verbosity: Verbosity;
-  /** Targets that do not answer. */
-  readonly #dead = new Set<string>();
+  /** Targets that do not respond. */
+  readonly #unreachable = new Set<string>();
   /** Services that were reported as unhealthy. */
   readonly #unhealthy = new Set<string>();
   /** What was printed last for each lease. */
@@ -43,7 +43,7 @@ export class News {
       case 'health':
         return this.#isNewHealth(event);
       case 'served':
-        return this.#isServedAnew(event);
+        return this.#isNewProtocol(event);
       default:
         return true;
     }
@@ -65,31 +65,31 @@ export class News {
     return isLater;
   }
 
-  /** An answering target is news only if it did not answer before. */
+  /** A target that responds is news only if it did not respond before. */
   #isNewVerdict({ service, target, reachable }: Of<'target'>): boolean {
     const key = `${service} ${target}`;
-    if (reachable) return this.#dead.delete(key);
-    this.#dead.add(key);
+    if (reachable) return this.#unreachable.delete(key);
+    this.#unreachable.add(key);
     return true;
   }
 
-  /** A target that does not answer is also unhealthy: report that once. */
+  /** A target that does not respond is also unhealthy: report that once. */
   #isNewHealth({ service, healthy }: Of<'health'>): boolean {
     if (healthy) return this.#unhealthy.delete(service);
-    if ([...this.#dead].some((key) => key.startsWith(`${service} `))) return false;
+    if ([...this.#unreachable].some((key) => key.startsWith(`${service} `))) return false;
     this.#unhealthy.add(service);
     return true;
   }
 
-  /** The first answer of a target is expected; a different one later is news. */
-  #isServedAnew({ service, servedAs }: Of<'served'>): boolean {
+  /** The first detected protocol of a target is expected. A different one later is news. */
+  #isNewProtocol({ service, servedAs }: Of<'served'>): boolean {
     const before = this.#served.get(service);
     this.#served.set(service, servedAs);
     return before !== undefined && before !== 'undecided' && before !== servedAs;
   }
 }
 
-/** Events that are printed even with --quiet: what stays wrong until a person changes something. */
+/** Events that are printed even with --quiet: errors that last until a person changes something. */
 function isError(event: PortalEvent): boolean {
   return (
     (event.event === 'lease' && event.phase === 'failed') ||

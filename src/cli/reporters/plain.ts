@@ -5,7 +5,7 @@ import { LeaseBoard } from '../lease-board.js';
 import type { Output } from '../output.js';
 import { createStyle, printable } from '../style.js';
 import type { Verbosity } from '../verbosity.js';
-import { Crowd } from './crowd.js';
+import { EventGroups } from './event-groups.js';
 import { describeEvent } from './describe.js';
 import { News } from './news.js';
 import type { Reporter } from './reporter.js';
@@ -25,7 +25,7 @@ export function plainReporter(outputs: TextOutputs): Reporter {
   const news = new News(verbosity);
   const start = new Start();
   const howToReach = new HowToReach(stderr);
-  const crowd = new Crowd(style, (line) => stderr.line(line));
+  const groups = new EventGroups(style, (line) => stderr.line(line));
   return {
     begin: (expected) => {
       start.begin(new LeaseBoard(expected));
@@ -35,15 +35,15 @@ export function plainReporter(outputs: TextOutputs): Reporter {
       const open = start.note(event);
       if (verbosity === 'normal') for (const lease of open) stderr.line(describeEvent(lease, style));
       if (event.event === 'ready') writeAddresses(stdout, event);
-      if (news.isNews(event)) crowd.tell(event);
-      crowd.note(event);
+      if (news.isNews(event)) groups.print(event);
+      groups.note(event);
       if (verbosity !== 'quiet') howToReach.note(event);
     },
     problems: (problems, severity) => {
       if (severity !== 'warning' || verbosity !== 'quiet') writeProblems(outputs, problems);
     },
     warning: (message) => stderr.note(`${style.yellow('warning:')} ${printable(message)}`),
-    close: () => Promise.resolve(crowd.flush()),
+    close: () => Promise.resolve(groups.flush()),
   };
 }
 

@@ -141,7 +141,7 @@ export class Progress {
       // `up` handles signals, because it drains before it exits.
       registerSignalListeners: false,
       renderer: StderrRenderer,
-      // What comes after it shows the same, and more.
+      // The output after it shows the same, and more.
       rendererOptions: { logger, collapseErrors: false, clearOutput: true },
     }).run();
   }

@@ -26,7 +26,7 @@ export interface Reporter {
   problems(problems: readonly Problem[], severity?: 'error' | 'warning'): void;
   /** A message for people that no event covers. */
   warning(message: string): void;
-  /** The agent runs: what it knows may be shown from here on. */
+  /** The agent is running: the snapshot may be shown from here on. */
   attach?(snapshot: () => Snapshot): void;
   /** Stops drawing progress. Idempotent. */
   close(): Promise<void>;

@@ -14,12 +14,12 @@ export function writeAddresses(stdout: Output, ready: Ready): void {
   for (const { service, address } of addressRows(ready.services)) stdout.line(`${bold(service)} ${address}`);
 }
 
-/** Where lines go that are no result. */
+/** Where additional lines are printed. */
 export type Lines = Pick<Output, 'line' | 'color'>;
 
 /**
- * Tells once how to get through where the certificates are not a public CA's: in HTTP if a service speaks it, which for
- * some is known only after they are ready.
+ * Prints once how to reach services without a certificate of a public CA. Uses HTTP if a service speaks it, which for
+ * some services is known only after they are ready.
  */
 export class HowToReach {
   readonly #stderr: Lines;
@@ -42,7 +42,7 @@ export class HowToReach {
     this.#asksPin = new Set(expected.filter(({ asksPin }) => asksPin).map(({ service }) => service));
   }
 
-  /** To be called after an event was shown. `served` may come ahead of a `ready` that was to be shown before it. */
+  /** Call after an event was shown. `served` may come before the `ready` that it follows on screen. */
   note(event: PortalEvent): void {
     if (event.event === 'started') this.#caFile = event.ca;
     if (event.event === 'notice' && event.kind === 'ca_created') this.#isAnnounced = true;

@@ -2,7 +2,7 @@ import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/problem.js';
 import { createStyle, printable } from '../style.js';
-import { Crowd } from './crowd.js';
+import { EventGroups } from './event-groups.js';
 import { News } from './news.js';
 import { writeProblems, type TextOutputs } from './plain.js';
 import { Progress } from './progress.js';
@@ -24,12 +24,12 @@ class TerminalReporter implements Reporter {
   readonly #style;
   readonly #news: News;
   readonly #howToReach: HowToReach;
-  readonly #crowd: Crowd;
+  readonly #groups: EventGroups;
   #progress: Progress | undefined;
   #snapshot: (() => Snapshot) | undefined;
   #live: Live | undefined;
   /** Leases that were lost with their relay. */
-  readonly #away = new Set<string>();
+  readonly #lost = new Set<string>();
   /** Events from before the view opened. */
   readonly #early: TimedEvent[] = [];
   /** Lines to print after the progress, which would overwrite them. */
@@ -45,7 +45,7 @@ class TerminalReporter implements Reporter {
     this.#news = new News(verbosity);
     this.#lines = { color: stderr.color, line: (text) => this.#print(text) };
     this.#howToReach = new HowToReach(this.#lines);
-    this.#crowd = new Crowd(this.#style, (line) => this.#lines.line(line));
+    this.#groups = new EventGroups(this.#style, (line) => this.#lines.line(line));
   }
 
   begin(expected: readonly Expected[]): void {
@@ -65,8 +65,8 @@ class TerminalReporter implements Reporter {
     if (event.event === 'served') this.#progress?.noteServed(event);
     // The view shows the addresses, if there is one.
     if (event.event === 'ready' && !(stdout.isTTY && this.#snapshot)) writeAddresses(stdout, event);
-    if (this.#news.isNews(event) && !this.#isInView(event)) this.#crowd.tell(event);
-    this.#crowd.note(event);
+    if (this.#news.isNews(event) && !this.#isInView(event)) this.#groups.print(event);
+    this.#groups.note(event);
     this.#howToReach.note(event);
     if (event.event === 'applied' || event.event === 'ready') void this.#settle();
     if (event.event === 'stopped') void this.close();
@@ -81,22 +81,22 @@ class TerminalReporter implements Reporter {
   }
 
   async close(): Promise<void> {
-    this.#crowd.flush();
+    this.#groups.flush();
     this.#isClosed = true;
     this.#live?.close();
     this.#live = undefined;
     await this.#settle();
   }
 
-  /** A lost relay has a line in the view, with the error and the next attempt. It needs no other. */
+  /** The view already has a line for a lost relay, with the error and the next attempt. */
   #isInView(event: TimedEvent): boolean {
     if (!this.#live || !this.#snapshot || event.event !== 'lease') return false;
     const { service, relay, phase } = event;
     const key = `${service} ${relay}`;
-    if (phase === 'ready') return this.#away.delete(key);
+    if (phase === 'ready') return this.#lost.delete(key);
     const at = this.#snapshot().relays.find((one) => one.relay === relay);
     if (phase !== 'retrying' || at?.state === 'connected') return false;
-    this.#away.add(key);
+    this.#lost.add(key);
     return true;
   }
 

@@ -15,7 +15,7 @@ export interface ServiceManager {
   /** The configuration in a file that Portal wrote; undefined for other files. */
   fileOf(text: string): string | undefined;
   programsOf(text: string): string[];
-  /** Why it does not run for this user; undefined if it runs. */
+  /** Why the manager does not run for this user; undefined if it runs. */
   absent(): Promise<string | undefined>;
   isActive(unit: string): Promise<boolean>;
   isEnabled(unit: string): Promise<boolean>;
@@ -25,7 +25,7 @@ export interface ServiceManager {
   stop(unit: string): Promise<void>;
   /** Call it after the file is removed. */
   forget(): Promise<void>;
-  /** How to make it start at boot, before the user logs in; undefined if it does. */
+  /** How to start the service at boot, before the user logs in; undefined if it does. */
   bootHint(): Promise<string | undefined>;
   /** The command that shows its output. */
   logs(unit: string): string;

@@ -6,7 +6,7 @@ import { commandText } from '../programs.js';
 /** Formats the state of a store, and what the user has to do. */
 export function describeStore(report: StoreReport, change: Change | undefined, style: Style): string[] {
   const { store, message, hint } = report;
-  const isLeft = change === undefined ? report.look.trusted === false : needsHand(report);
+  const isLeft = change === undefined ? report.state.trusted === false : needsHand(report);
   const commands = isLeft ? store.commands[change ?? 'install'] : [];
   return [
     `${sign(report, style)} ${style.bold(printable(store.name))} ${style.dim(printable(store.path))}`,
@@ -17,14 +17,14 @@ export function describeStore(report: StoreReport, change: Change | undefined, s
 }
 
 /** Summarizes a report for JSON. */
-export function summarizeStore({ store, look, outcome, isCreated, message, hint }: StoreReport): object {
+export function summarizeStore({ store, state, outcome, isCreated, message, hint }: StoreReport): object {
   const { kind, name, path, exists, commands } = store;
   return {
     store: kind,
     name,
     path,
     exists: exists || isCreated === true,
-    trusted: look.trusted ?? null,
+    trusted: state.trusted ?? null,
     ...(outcome && { action: outcome }),
     ...(isCreated && { created: true }),
     ...(message !== undefined && { message }),
@@ -33,19 +33,19 @@ export function summarizeStore({ store, look, outcome, isCreated, message, hint 
   };
 }
 
-function sign({ look, outcome }: StoreReport, { green, yellow, red }: Style): string {
+function sign({ state, outcome }: StoreReport, { green, yellow, red }: Style): string {
   if (outcome === 'failed') return red('✗');
-  if (outcome === 'skipped' || look.trusted === undefined) return yellow('!');
-  return outcome !== undefined || look.trusted ? green('✓') : red('✗');
+  if (outcome === 'skipped' || state.trusted === undefined) return yellow('!');
+  return outcome !== undefined || state.trusted ? green('✓') : red('✗');
 }
 
-function stateOf({ store, look, outcome, isCreated }: StoreReport): string {
+function stateOf({ store, state, outcome, isCreated }: StoreReport): string {
   if (outcome === 'installed') return isCreated ? 'created the store, and installed the CA' : 'installed';
   if (outcome === 'removed') return 'removed';
-  if (outcome === 'unchanged') return look.trusted ? 'already trusts the CA' : 'does not contain the CA';
+  if (outcome === 'unchanged') return state.trusted ? 'already trusts the CA' : 'does not contain the CA';
   if (outcome !== undefined) return outcome;
-  if (look.trusted === undefined) return 'unknown';
-  if (look.trusted) return 'trusts the CA';
+  if (state.trusted === undefined) return 'unknown';
+  if (state.trusted) return 'trusts the CA';
   return store.exists ? 'does not trust the CA' : 'does not exist yet; --install creates it';
 }
 

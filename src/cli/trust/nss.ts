@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { makePrivateFolder } from '../../lib/private-file.js';
 import { distributions, isFolder, type Machine } from './machine.js';
 import type { CommandLine, Ran } from '../programs.js';
-import { holds, type Look, type Obstacle, type TrustedCertificate, type TrustStore } from './store.js';
+import { holds, type StoreState, type Obstacle, type TrustedCertificate, type TrustStore } from './store.js';
 
 /** NSS databases (cert9.db) of Chromium and Firefox on Linux, changed with NSS's `certutil`. */
 
@@ -28,7 +28,7 @@ export function nssStore(machine: Machine, place: NssPlace, certificate: Trusted
     const ran = await machine.run(certutil(...args));
     if (!ran.ok) throw new Error(describe(ran, place.path));
   };
-  const look = async (): Promise<Entries> => {
+  const inspect = async (): Promise<Entries> => {
     if (!existsSync(join(place.path, 'cert9.db'))) return NOTHING;
     return entries(machine, certutil, certificate);
   };
@@ -48,7 +48,7 @@ export function nssStore(machine: Machine, place: NssPlace, certificate: Trusted
       uninstall: exists ? [certutil('-D', '-n', name)] : [],
     },
     ...(obstacle && { obstacle }),
-    look,
+    inspect,
     install: async () => {
       if (!exists) {
         await makePrivateFolder(place.path);
@@ -58,16 +58,16 @@ export function nssStore(machine: Machine, place: NssPlace, certificate: Trusted
         await run('-A', '-t', TRUST_FLAGS, '-n', name, '-i', file, ...NO_PASSWORD);
       } catch (error) {
         // With a primary password, certutil adds the certificate but fails to trust it.
-        const half = await look();
+        const half = await inspect();
         if (half.trusted === false) await remove(half.nicknames).catch(() => undefined);
         throw error;
       }
     },
-    uninstall: async () => remove((await look()).nicknames),
+    uninstall: async () => remove((await inspect()).nicknames),
   };
 }
 
-interface Entries extends Look {
+interface Entries extends StoreState {
   /** Its names in the database. */
   readonly nicknames: readonly string[];
 }

@@ -29,7 +29,7 @@ export interface TrustStore {
   readonly commands: { readonly install: readonly CommandLine[]; readonly uninstall: readonly CommandLine[] };
   /** Why this process cannot change the store. */
   readonly obstacle?: Obstacle;
-  look(): Promise<Look>;
+  inspect(): Promise<StoreState>;
   /** Both throw an `Error` with the reason. */
   install(): Promise<void>;
   uninstall(): Promise<void>;
@@ -42,7 +42,7 @@ export interface Obstacle {
   readonly hint: string;
 }
 
-export interface Look {
+export interface StoreState {
   /** Undefined when the store cannot be read. */
   readonly trusted: boolean | undefined;
   /** Whether the store contains the certificate, trusted or not. */

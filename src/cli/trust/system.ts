@@ -68,7 +68,7 @@ function linuxStore(machine: Machine, store: LinuxStore, certificate: TrustedCer
     exists: true,
     commands: { install, uninstall },
     ...(obstacle && { obstacle }),
-    look: async () => {
+    inspect: async () => {
       const bundle = await readFile(join(machine.root, store.bundle), 'utf8').catch(() => '');
       return { trusted: holds(bundle, certificate.pem), present: existsSync(anchor) };
     },
@@ -135,7 +135,7 @@ function byCommands(machine: Machine, { verify, name, path, ...commands }: Comma
     path,
     exists: true,
     commands,
-    look: async () => {
+    inspect: async () => {
       const { ok } = await machine.run(verify);
       return { trusted: ok, present: ok };
     },

@@ -86,12 +86,12 @@ describe('the store of the system', () => {
       };
       const on = machine({ uid: 0, answer: update });
       const store = only(on);
-      expect(await inspectStore(store)).toMatchObject({ look: { trusted: false, present: false } });
+      expect(await inspectStore(store)).toMatchObject({ state: { trusted: false, present: false } });
       expect(await changeStore(store, 'install')).toMatchObject({ outcome: 'installed' });
       expect(await changeStore(store, 'install')).toMatchObject({ outcome: 'unchanged' });
       expect(await changeStore(store, 'uninstall')).toMatchObject({
         outcome: 'removed',
-        look: { trusted: false },
+        state: { trusted: false },
       });
       expect(await changeStore(store, 'uninstall')).toMatchObject({ outcome: 'unchanged' });
       expect(ran).toEqual([refresh, removed]);
@@ -223,7 +223,7 @@ describe('the databases of browsers', () => {
     expect(certutilPackage(on)).toBe(install);
     const store = only(on);
     const missing = { message: 'certutil is not installed', hint: expect.stringContaining(install) };
-    expect(await inspectStore(store)).toMatchObject({ look: { trusted: undefined }, ...missing });
+    expect(await inspectStore(store)).toMatchObject({ state: { trusted: undefined }, ...missing });
     expect(await changeStore(store, 'install')).toMatchObject({ outcome: 'failed', ...missing });
     expect(await changeStore(store, 'uninstall')).toMatchObject({ outcome: 'failed', ...missing });
   });
@@ -237,10 +237,10 @@ describe('the databases of browsers', () => {
             ? { stdout: pem }
             : { stdout: `Certificate Nickname\n\nAnother CA  CT,C,C\n${NAME} - Portal   ${flags}\n` },
       });
-    expect(await only(listed('C,,')).look()).toMatchObject({ trusted: true, present: true });
-    expect(await only(listed('CT,C,')).look()).toMatchObject({ trusted: true });
-    expect(await only(listed(',,')).look()).toMatchObject({ trusted: false, present: true });
-    expect(await only(listed('C,,', PEM.replace('QUJD', 'WFla'))).look()).toMatchObject({
+    expect(await only(listed('C,,')).inspect()).toMatchObject({ trusted: true, present: true });
+    expect(await only(listed('CT,C,')).inspect()).toMatchObject({ trusted: true });
+    expect(await only(listed(',,')).inspect()).toMatchObject({ trusted: false, present: true });
+    expect(await only(listed('C,,', PEM.replace('QUJD', 'WFla'))).inspect()).toMatchObject({
       trusted: false,
       present: true,
     });

@@ -11,7 +11,7 @@ export function fromCloudflared(file: Fields, draft: Draft): void {
   for (const rule of [...single, ...listOf(file['ingress'])].map(fieldsOf)) {
     const hostname = textOf(rule['hostname']);
     const to = textOf(rule['service']);
-    // The last rule has no hostname, and answers all other requests, as Portal does with 404.
+    // The last rule has no hostname, and responds to all other requests, as Portal does with 404.
     if (to === undefined || (to === 'http_status:404' && hostname === undefined)) continue;
     if (/^(hello_world|bastion|socks-proxy|http_status:\d+|unix\+tls:.*)$/.test(to)) {
       draft.note(`${hostname ?? to}: \`service: ${to}\` has no counterpart and was not converted.`);

@@ -7,7 +7,7 @@ const TCP_PORTS: ReadonlySet<number> = new Set([
 
 const TLS_PORTS: ReadonlySet<number> = new Set([443, 8443]);
 
-/** Databases, caches and queues. Nobody should publish these by accident. */
+/** Databases, caches and queues, which are rarely meant to be public. */
 const PRIVATE_PORTS: ReadonlySet<number> = new Set([
   1433, 1521, 3306, 5432, 5672, 6379, 9042, 9200, 9229, 11211, 27017,
 ]);

@@ -23,7 +23,7 @@ export function convert(program: ForeignProgram, file: Fields): Draft {
   return draft;
 }
 
-/** Settings without which a service would be another one. */
+/** Settings that change the meaning of a service. */
 const ESSENTIAL: ReadonlySet<string> = new Set(['target', 'routes', 'mode', 'access']);
 
 /** Removes what portal.yaml does not accept, with a note. The other program may accept more. */

@@ -36,7 +36,7 @@ export class Draft {
   }
 
   /**
-   * Names the keys of `fields` that the caller did not read, so that nothing is lost without a word. It shows no value,
+   * Names the keys of `fields` that the caller did not read, so that no setting disappears silently. Shows no value,
    * because values may be secrets.
    *
    * @param about a service, or the program whose own settings these are
@@ -88,7 +88,7 @@ export class Draft {
     return undefined;
   }
 
-  /** A target in the syntax of portal.yaml. Undefined, with a note, if Portal cannot reach it. */
+  /** A target in the syntax of portal.yaml. Undefined, with a note, if Portal cannot connect to it. */
   target(service: string, written: unknown): string | number | undefined {
     const text = (textOf(written) ?? '').trim();
     const bare = /^(?:https?|tcp|tls|ssh|rdp|smb|udp):\/\/([^/]+)\/?$/i.exec(text);
@@ -111,7 +111,7 @@ const GUARDS: ReadonlySet<string> = new Set([
   'mutual_tls_cas', 'user_agent_filter', 'deny_cidrs', 'access', 'ipRules', 'routeByHTTPUser',
 ]); // prettier-ignore
 
-/** Keys with a counterpart that the user has to write. */
+/** Keys whose counterpart the user must write. */
 const BY_HAND: Readonly<Record<string, string>> = {
   crt: 'write `tls: { cert, key }`',
   key: 'write `tls: { cert, key }`',

@@ -56,7 +56,7 @@ function addProxy(name: string, proxy: Fields, draft: Draft): void {
   if (target === undefined) return;
   const service: DraftService = { target };
   if (type === 'tcp' || type === 'udp') service.mode = type;
-  // frp passes visitors' TLS through; Portal terminates it in front of the target.
+  // frp passes visitors' TLS through. Portal terminates it before the target.
   if (type === 'https' && proxy['plugin'] === undefined)
     service.target = typeof target === 'number' ? `https://localhost:${target}` : `https://${target}`;
   const label = textOf(proxy['subdomain']);

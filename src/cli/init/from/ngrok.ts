@@ -23,7 +23,7 @@ export function fromNgrok(file: Fields, draft: Draft): void {
     draft.note('The authtoken is not needed: Portal has no accounts.');
 }
 
-/** What `addTunnel` reads. Every Portal URL has https, so `bind_tls` and `schemes` say nothing new. */
+/** The keys that `addTunnel` reads. Every Portal URL has https, so `bind_tls` and `schemes` add nothing. */
 const TUNNEL_KEYS = [
   'addr', 'proto', 'inspect', 'host_header', 'subdomain', 'ip_restriction', 'domain', 'hostname', 'remote_addr',
   'auth', 'basic_auth', 'bind_tls', 'schemes',

@@ -4,10 +4,10 @@ import { describeEvent, errorLines, relayName } from './describe.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
 
-/** Up to this many leases that are lost or ready again together get a line each. */
-const FEW = 1;
-/** Leases of a relay that is back become ready within this time, most of them. */
-const BACK_MS = 500;
+/** More leases than this that are lost or recover together share a line. */
+const MAX_SEPARATE = 1;
+/** Most leases of a relay that recovers become ready within this time. */
+const RECOVERY_MS = 500;
 
 const NAME_CODES: ReadonlySet<string | undefined> = new Set(['name_taken', 'name_reserved']);
 
@@ -15,17 +15,20 @@ const NAME_CODES: ReadonlySet<string | undefined> = new Set(['name_taken', 'name
  * Prints events, with one line for many services: if a relay is lost with all its leases, or if all names on a relay
  * belong to another identity.
  */
-export class Crowd {
+export class EventGroups {
   readonly #style: Style;
   readonly #print: (line: string) => void;
   #lost: Lease[] = [];
-  /** Leases that were lost in a crowd. */
-  readonly #away = new Set<string>();
-  /** Leases of these that are ready again. */
-  #back: Lease[] = [];
-  #backTimer: NodeJS.Timeout | undefined;
-  /** Leases that failed because of their names. They wait until the other services on the relay are settled. */
-  #refused: Lease[] = [];
+  /** Leases that were lost together. */
+  readonly #lostTogether = new Set<string>();
+  /** Lost leases that are ready again. */
+  #recovered: Lease[] = [];
+  #recoveryTimer: NodeJS.Timeout | undefined;
+  /**
+   * Leases that failed because of their names. They wait until the other services on the relay have their first
+   * outcome.
+   */
+  #rejected: Lease[] = [];
   /** The phase of each service, by relay. */
   readonly #phases = new Map<string, Map<string, Lease['phase']>>();
   #isFirstPassOver = false;
@@ -36,35 +39,35 @@ export class Crowd {
   }
 
   /** Prints an event. Leases that are lost together arrive in one turn of the event loop. */
-  tell(event: PortalEvent): void {
+  print(event: PortalEvent): void {
     if (event.event === 'lease' && event.phase === 'retrying') {
       if (this.#lost.push(event) === 1) setImmediate(() => this.#flushLost());
       return;
     }
     this.#flushLost();
-    if (event.event === 'lease' && event.phase === 'ready' && this.#away.delete(placeOf(event))) {
-      this.#back.push(event);
-      this.#backTimer ??= setTimeout(() => this.#flushBack(), BACK_MS).unref();
+    if (event.event === 'lease' && event.phase === 'ready' && this.#lostTogether.delete(placeOf(event))) {
+      this.#recovered.push(event);
+      this.#recoveryTimer ??= setTimeout(() => this.#flushRecovered(), RECOVERY_MS).unref();
       return;
     }
     if (event.event === 'lease' && event.phase === 'failed' && NAME_CODES.has(event.error?.code))
-      this.#refused.push(event);
+      this.#rejected.push(event);
     else this.#print(describeEvent(event, this.#style));
   }
 
-  /** Takes every event, after `tell`: knows from them which services are on a relay. */
+  /** Learns from every event, after `print`, which services are on a relay. */
   note(event: PortalEvent): void {
     if (event.event === 'lease') this.#notePhase(event);
     if (event.event === 'applied' || event.event === 'ready') this.#isFirstPassOver = true;
     if (event.event === 'applied' || event.event === 'ready' || event.event === 'stopped') this.flush();
-    else if (this.#isFirstPassOver && this.#refused.every(({ relay }) => this.#isSettled(relay)))
-      this.#flushRefused();
+    else if (this.#isFirstPassOver && this.#rejected.every(({ relay }) => this.#isSettled(relay)))
+      this.#flushRejected();
   }
 
   flush(): void {
     this.#flushLost();
-    this.#flushBack();
-    this.#flushRefused();
+    this.#flushRecovered();
+    this.#flushRejected();
   }
 
   #notePhase({ service, relay, phase }: Lease): void {
@@ -88,22 +91,23 @@ export class Crowd {
   }
 
   #lostLines(leases: readonly Lease[]): string[] {
-    if (leases.length <= FEW) return leases.map((lease) => describeEvent(lease, this.#style));
-    for (const lease of leases) this.#away.add(placeOf(lease));
+    if (leases.length <= MAX_SEPARATE) return leases.map((lease) => describeEvent(lease, this.#style));
+    for (const lease of leases) this.#lostTogether.add(placeOf(lease));
     const [{ relay, error }] = leases as [Lease];
     const { bold, yellow } = this.#style;
     const why = error ? `: ${errorLines(error).join('\n')}` : '';
     return [`${bold(relayName(relay))}: ${leases.length} services ${yellow('retrying')}${why}`];
   }
 
-  #flushBack(): void {
-    clearTimeout(this.#backTimer);
-    this.#backTimer = undefined;
-    const back = this.#back;
-    this.#back = [];
+  #flushRecovered(): void {
+    clearTimeout(this.#recoveryTimer);
+    this.#recoveryTimer = undefined;
+    const back = this.#recovered;
+    this.#recovered = [];
     for (const relay of new Set(back.map((each) => each.relay))) {
       const there = back.filter((each) => each.relay === relay);
-      if (there.length <= FEW) for (const lease of there) this.#print(describeEvent(lease, this.#style));
+      if (there.length <= MAX_SEPARATE)
+        for (const lease of there) this.#print(describeEvent(lease, this.#style));
       else
         this.#print(
           `${this.#style.bold(relayName(relay))}: ${there.length} services ${this.#style.green('ready')} again`,
@@ -111,18 +115,18 @@ export class Crowd {
     }
   }
 
-  #flushRefused(): void {
-    const refused = this.#refused;
-    this.#refused = [];
-    for (const relay of new Set(refused.map((each) => each.relay)))
-      for (const line of this.#refusedLines(
+  #flushRejected(): void {
+    const rejected = this.#rejected;
+    this.#rejected = [];
+    for (const relay of new Set(rejected.map((each) => each.relay)))
+      for (const line of this.#rejectedLines(
         relay,
-        refused.filter((each) => each.relay === relay),
+        rejected.filter((each) => each.relay === relay),
       ))
         this.#print(line);
   }
 
-  #refusedLines(relay: string, leases: readonly Lease[]): string[] {
+  #rejectedLines(relay: string, leases: readonly Lease[]): string[] {
     const services = new Set(leases.map(({ service }) => service));
     const isAll = [...(this.#phases.get(relay)?.keys() ?? [])].every((service) => services.has(service));
     if (services.size < 2 || !isAll) return leases.map((lease) => describeEvent(lease, this.#style));

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { PortalEvent } from '../../reconcile/events.js';
 import { createStyle } from '../style.js';
-import { Crowd } from './crowd.js';
+import { EventGroups } from './event-groups.js';
 
 const lost = (service: string, relay = 'https://a'): PortalEvent => ({
   event: 'lease',
@@ -16,16 +16,16 @@ const readyAgain = (service: string): PortalEvent => {
   return { ...lease, phase: 'ready', url: `https://${service}.a` };
 };
 
-function crowd() {
+function reporter() {
   const lines: string[] = [];
-  return { lines, crowd: new Crowd(createStyle(false), (line) => lines.push(line)) };
+  return { lines, groups: new EventGroups(createStyle(false), (line) => lines.push(line)) };
 }
 
 it('prints one line for a lost relay, however many services it had', () => {
-  const { lines, crowd: told } = crowd();
-  for (const service of ['a', 'b', 'c', 'd']) told.tell(lost(service));
-  told.tell(lost('e', 'https://b'));
-  told.flush();
+  const { lines, groups } = reporter();
+  for (const service of ['a', 'b', 'c', 'd']) groups.print(lost(service));
+  groups.print(lost('e', 'https://b'));
+  groups.flush();
   expect(lines).toEqual([
     'https://a: 4 services retrying: connection lost [relay_unreachable]',
     'e: retrying (https://b): connection lost [relay_unreachable]',
@@ -33,19 +33,19 @@ it('prints one line for a lost relay, however many services it had', () => {
 });
 
 it('prints one line for a relay that is back, and no more for services that return later', () => {
-  const { lines, crowd: told } = crowd();
-  for (const service of ['a', 'b', 'c']) told.tell(lost(service));
-  for (const service of ['b', 'a', 'c']) told.tell(readyAgain(service));
-  told.flush();
-  told.tell(readyAgain('a'));
+  const { lines, groups } = reporter();
+  for (const service of ['a', 'b', 'c']) groups.print(lost(service));
+  for (const service of ['b', 'a', 'c']) groups.print(readyAgain(service));
+  groups.flush();
+  groups.print(readyAgain('a'));
   expect(lines.slice(1)).toEqual(['https://a: 3 services ready again', 'a: ready at https://a.a']);
 });
 
 it('prints lines in the order of events', async () => {
-  const { lines, crowd: told } = crowd();
-  told.tell(lost('a'));
-  told.tell({ event: 'stopped', reason: 'down' });
-  told.tell(lost('b'));
+  const { lines, groups } = reporter();
+  groups.print(lost('a'));
+  groups.print({ event: 'stopped', reason: 'down' });
+  groups.print(lost('b'));
   await new Promise((resolve) => setImmediate(resolve));
   expect(lines.map((line) => line.split(':')[0])).toEqual(['a', 'stopped', 'b']);
 });
@@ -71,10 +71,10 @@ const applied: PortalEvent = {
 };
 
 function seen(...events: readonly PortalEvent[]): string[] {
-  const { lines, crowd: reported } = crowd();
+  const { lines, groups } = reporter();
   for (const event of events) {
-    if (event.event === 'lease' && event.phase === 'failed') reported.tell(event);
-    reported.note(event);
+    if (event.event === 'lease' && event.phase === 'failed') groups.print(event);
+    groups.note(event);
   }
   return lines;
 }
@@ -101,18 +101,18 @@ it('prints a line for each service if only some names are taken', () => {
 });
 
 it('prints the message without `applied` when the reporter closes, and again after a later save', () => {
-  const { lines, crowd: reported } = crowd();
+  const { lines, groups } = reporter();
   for (const service of ['web', 'api']) {
-    reported.tell(taken(service));
-    reported.note(taken(service));
+    groups.print(taken(service));
+    groups.note(taken(service));
   }
-  reported.flush();
+  groups.flush();
   expect(lines).toHaveLength(1);
-  reported.note(applied);
-  for (const service of ['web', 'api']) reported.note({ ...taken(service), phase: 'opening' } as PortalEvent);
+  groups.note(applied);
+  for (const service of ['web', 'api']) groups.note({ ...taken(service), phase: 'opening' } as PortalEvent);
   for (const service of ['web', 'api']) {
-    reported.tell(taken(service));
-    reported.note(taken(service));
+    groups.print(taken(service));
+    groups.note(taken(service));
   }
   expect(lines).toHaveLength(2);
 });
