@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { isBuilt, modulesOf } from './lib/built.mjs';
 import { output, stopEverything } from './lib/children.mjs';
 import { round } from './lib/figures.mjs';
-import { lossHere } from './lib/link.mjs';
+import { lossTool } from './lib/link.mjs';
 import { nginxMissing, nginxVersion } from './lib/nginx.mjs';
 import { apply } from './suites/apply.mjs';
 import { burst } from './suites/burst.mjs';
@@ -105,7 +105,7 @@ const world = {
   edits: values.quick ? 3 : 15,
   starts: values.quick ? 5 : 20,
   profile: values.profile && resolve(values.profile),
-  loss: lossHere(),
+  loss: lossTool(),
   wrk: installed('wrk'),
   hey: installed('hey'),
   contenders: ['direct', 'floor', ...(noNginx ? [] : ['nginx']), ...(against ? ['against'] : []), 'portal'],

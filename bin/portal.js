@@ -4,8 +4,8 @@ const MINIMUM = [20, 19];
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major > MINIMUM[0] || (major === MINIMUM[0] && minor >= MINIMUM[1])) {
-  // Lookups of names may take half of these threads, two for each name: with the four that there are by default, one
-  // name whose DNS is silent keeps all others waiting. Node 20 has started them by now.
+  // Name lookups may use half of these threads, two for each name. With the default of four, one name whose DNS does
+  // not respond delays all others. Node 20 has started the threads by now.
   if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16';
   void import('./start.js');
 } else {

@@ -1,16 +1,18 @@
 import module from 'node:module';
 
-// Required, because an import reads every export of a module, and some load more: streams of files, for example.
+// Required instead of imported, because an import reads every export of a module, and some exports load more, for
+// example streams of files.
 const require = module.createRequire(import.meta.url);
 const { existsSync, lstatSync, mkdirSync } = require('node:fs');
 const { homedir } = require('node:os');
 const { dirname, isAbsolute, join } = require('node:path');
 const { fileURLToPath } = require('node:url');
 
-/** What bin/portal.js does on a Node that is new enough. */
+/** The work of bin/portal.js on a Node that is new enough. */
 const main = new URL('../dist/portal/main.js', import.meta.url);
 if (existsSync(fileURLToPath(main))) {
-  // V8 keeps what it compiled between starts, where Node can do that (22.1): a third of the time of a command.
+  // V8 reuses compiled code between starts, where Node supports that (22.1). This saves a third of the time of a
+  // command.
   const cache = compileCacheFolder(process.env);
   if (cache !== undefined && module.enableCompileCache && isOwn(cache)) module.enableCompileCache(cache);
   await import(main.href).then((portal) => portal.main(process.argv));
@@ -19,12 +21,14 @@ if (existsSync(fileURLToPath(main))) {
   process.exitCode = 1;
 }
 
-/** Where compiled code is kept. Someone who can write there can run code as this user, so it must belong to the user. */
+/**
+ * The folder for compiled code. Someone who can write there can run code as this user, so it must belong to the user.
+ */
 function compileCacheFolder(env) {
   const { PORTAL_HOME, XDG_CACHE_HOME } = env;
   const home = homeFolder();
   if (PORTAL_HOME) {
-    // As src/lib/paths.ts reads it.
+    // Parsed like in src/lib/paths.ts.
     if (!/^~(?![^/])/.test(PORTAL_HOME)) return join(PORTAL_HOME, 'cache');
     return home ? join(home, PORTAL_HOME.slice(1), 'cache') : undefined;
   }
@@ -32,13 +36,13 @@ function compileCacheFolder(env) {
   return home !== undefined && isAbsolute(home) ? join(home, '.cache', 'portal') : undefined;
 }
 
-/** Makes the folder and checks that only this user can write to it: under sudo, HOME may belong to another user. */
+/** Creates the folder and checks that only this user can write to it: under sudo, HOME may belong to another user. */
 function isOwn(folder) {
   for (const path of [dirname(folder), folder]) {
     try {
       mkdirSync(path, { mode: 0o700 });
     } catch {
-      // It is there, or the look below fails.
+      // The folder exists, or the check below fails.
     }
   }
   try {
@@ -50,7 +54,7 @@ function isOwn(folder) {
   }
 }
 
-/** Undefined for a user id without an account and without HOME, as containers have them. */
+/** Undefined for a user id without an account and without HOME, as in containers. */
 function homeFolder() {
   try {
     return homedir();

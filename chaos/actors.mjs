@@ -19,7 +19,7 @@ const UDP_PORTS = '21000-21099';
 
 class Actor {
   program;
-  /** Set while it is meant to be stopped. */
+  /** Set while the program should be stopped. */
   #down = true;
   #restart;
   starts = 0;
@@ -41,7 +41,7 @@ class Actor {
     return this.program?.isUp === true && this.ready;
   }
 
-  /** Starts it, and resolves once it reports that it is up. Restarts it if it does not come up. */
+  /** Starts the program, and resolves once it reports that it is up. Restarts it if it does not come up. */
   async start() {
     this.#down = false;
     for (const end = Date.now() + START_MS; ;) {
@@ -100,7 +100,7 @@ class Actor {
     return program;
   }
 
-  /** Restarts after it exited without a request. */
+  /** Restarts the program after it exited without a request. */
   async #watch(program) {
     const how = await program.ended;
     if (this.#down || this.program !== program || !this.ready) return;

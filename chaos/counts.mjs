@@ -15,13 +15,13 @@ const HALF_CLOSED_MS = 65_000;
  * The relay detects a lost session after this time (2.5 heartbeats, and one more). Its leases then have their grace
  * period.
  */
-const FOUND_OUT_MS = 20_000;
+const DETECTED_MS = 20_000;
 const GRACE_MS = 30_000;
 /** A UDP visitor starts a new flow after this many requests, at one a second (visitors/datagrams.mjs). */
 const QUESTIONS_A_FLOW_MS = 20_000;
 /** Probes, and changes between two readings. */
 const PASSING = 3;
-const LOOK_MS = 500;
+const CHECK_MS = 500;
 
 const KINDS = ['tls', 'tcp', 'udp'];
 
@@ -55,14 +55,14 @@ function chainSessions(chains, relay) {
   return new Set(ways.filter(({ at }) => at === relay).map(({ key }) => key)).size;
 }
 
-/** Waits until relays count what they should after `round`, up to the timeout. Resolves with the wrong counts. */
+/** Waits until relays count the expected numbers after `round`, up to the timeout. Resolves with the wrong counts. */
 export async function countsSettled(world, shape, { watch, flowIdleMs, round: { patience } }) {
-  const until = now() + FOUND_OUT_MS * patience;
+  const until = now() + DETECTED_MS * patience;
   for (;;) {
     const [metrics, visits] = [await world.metrics(), await world.visits()];
     const wrong = wrongCounts(world, shape, { metrics, visits, watch, flowIdleMs, patience });
     if (wrong.length === 0 || now() > until) return wrong;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await new Promise((resolve) => setTimeout(resolve, CHECK_MS));
   }
 }
 
@@ -78,7 +78,7 @@ function wrongCounts(world, shape, { metrics, visits, watch, flowIdleMs, patienc
     const lanes = world.lanes.filter(({ relays }) => relays[0] === relay);
     const connected = lanes.filter((lane) => lane.leaseKind !== 'udp');
     const since = now() - HALF_CLOSED_MS * patience;
-    const bad = connected.reduce((sum, lane) => sum + watch.endedBadly(lane, since), 0);
+    const bad = connected.reduce((sum, lane) => sum + watch.failedSince(lane, since), 0);
     const open = connected.reduce((sum, { id }) => sum + (visits[id] ?? 0), 0);
     most(found, relay, 'visitors', visitorsOf(counted), open + bad + PASSING);
     const flows = Math.ceil((flowIdleMs * patience) / QUESTIONS_A_FLOW_MS) + 2;
@@ -131,7 +131,7 @@ function exactCounts(world, shape, relay, counted, patience) {
 /** Resources that an agent could not release, because the relay or the path failed. The relay releases them later. */
 function lingers(pool, relay, patience) {
   const at = pool.leftAt(relay);
-  return at !== undefined && now() - at < (FOUND_OUT_MS + GRACE_MS) * patience;
+  return at !== undefined && now() - at < (DETECTED_MS + GRACE_MS) * patience;
 }
 
 const visitorsOf = (counted) =>

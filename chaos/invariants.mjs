@@ -10,13 +10,13 @@ import { expectedOn, leftCounts } from './counts.mjs';
  */
 
 const LISTEN = '0A';
-/** No process owns these any more. The kernel keeps them for a while. */
-const OVER = new Set(['06', '07']);
+/** States of sockets without an owner, which the kernel keeps for a while. */
+const CLOSED_STATES = new Set(['06', '07']);
 
 /** Allowed growth of memory. See docs/explanation/chaos.md. */
 const MEMORY_FACTOR = 1.3;
 const MEMORY_BYTES = 24e6;
-/** Open files besides sockets: a rotated log, a database file that is open a second time. */
+/** Open files besides sockets: a rotated log, a database file that is opened a second time. */
 const MORE_FILES = 4;
 
 /** A snapshot: {name: {rss, sockets, listening, udp, files, disk, …}}. */
@@ -30,7 +30,7 @@ export async function snapshot(world) {
       starts: one.starts,
       rss: rssOfTree(pid),
       listening: sockets.tcp.filter(({ state }) => state === LISTEN).map(({ local }) => local),
-      connections: sockets.tcp.filter(({ state }) => state !== LISTEN && !OVER.has(state)),
+      connections: sockets.tcp.filter(({ state }) => state !== LISTEN && !CLOSED_STATES.has(state)),
       udp: sockets.udp.map(({ local }) => local),
       files: filesOf(pid),
       disk: filesBelow(one.machine.path('disk')),
@@ -46,7 +46,7 @@ export async function snapshot(world) {
  * visitors left but before the first fault, and `last` the one before `after`. `flows` says whether UDP flows have
  * expired, `spare` whether surplus idle data connections have.
  */
-export function leftOver(world, shape, { fresh, before, last, after, flows, spare }) {
+export function leaks(world, shape, { fresh, before, last, after, flows, spare }) {
   const found = [];
   const say = (where, what) => found.push({ where, what });
   const visitor = world.visitorMachine.address;
@@ -72,7 +72,7 @@ export function leftOver(world, shape, { fresh, before, last, after, flows, spar
   }
   for (const pair of halfOpen(world, last, after))
     say(pair.at, `a connection that only one side has: ${pair.what}`);
-  for (const { at, what } of hopsOutOfBooks(world, after)) say(at, what);
+  for (const { at, what } of miscountedHops(world, after)) say(at, what);
   for (const [name, { tcp, http }] of Object.entries(after.local)) {
     if (tcp > 0) say(name, `${tcp} connections to the local TCP service`);
     if (http > (before.local[name].http ?? 0) + 2) say(name, `${http} connections to the local HTTP service`);
@@ -84,9 +84,9 @@ export function leftOver(world, shape, { fresh, before, last, after, flows, spar
 }
 
 /**
- * Connections between a relay and an agent, or between two relays, that only one side has, and had in the last snapshot
- * too. One snapshot is not enough: it does not read both sides at the same instant, and an agent with a pool probes
- * relays.
+ * Connections between a relay and an agent, or between two relays, that only one side has, and had in the last
+ * snapshot too. One snapshot is not enough: it does not read both sides at the same instant, and an agent with a pool
+ * probes relays.
  */
 function halfOpen(world, last, { all }) {
   const nameOf = new Map(
@@ -108,7 +108,7 @@ function halfOpen(world, last, { all }) {
 }
 
 /** Relays whose count of forwarded connections differs from the connections that they have. */
-function hopsOutOfBooks(world, { all, metrics }) {
+function miscountedHops(world, { all, metrics }) {
   return [...world.relays.keys()].flatMap((name) => {
     const peers = [...world.relays.values()].filter((peer) => peer.name !== name);
     const isOut = ({ remote }) => peers.some(({ machine }) => remote === `${machine.address}:${RELAY_PORT}`);

@@ -9,7 +9,7 @@ import { wayOf } from './shape.mjs';
 
 /** Faults begin and end slightly earlier and later than recorded. */
 const SLACK_MS = 50;
-/** A request that fails after this time failed by a timeout, not by an answer. */
+/** A request that fails after this time failed by a timeout, not by a response. */
 const BY_TIME_MS = 7_500;
 /** How long streams may continue after their service left a relay. */
 const DRAIN_MS = 10_000;
@@ -52,7 +52,7 @@ export function judgeRequests(lane, rounds, requests) {
 const isExcused = (excuses, { at, end }) =>
   excuses.some(({ round, from, until }) => end >= from && at <= Math.min(until, round.endedAt));
 
-/** It timed out on a machine where everything is slow. */
+/** The request timed out on a machine where everything is slow. */
 const isStarved = ({ at, end, load = 0 }) => load > BUSY && end - at >= BY_TIME_MS;
 
 /** Reports how a lane's stream ended, unless that is allowed. `moves` are those of pools. */

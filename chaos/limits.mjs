@@ -28,7 +28,8 @@ function limitsOf(shape) {
   const hops = Math.max(1, TWICE * chained * VISITS_A_LANE + MOST_IDLE);
   return {
     maxLeasesPerIdentity: leases,
-    // Each instance of an agent has its own. Those of killed agents remain until the relay detects it.
+    // Each instance of an agent has its own session. Sessions of killed agents remain until the relay detects the
+    // kill.
     maxSessionsPerIdentity: 4,
     maxVisitorsPerIdentity: TWICE * leases * VISITS_A_LANE,
     maxConnectionsPerAddress: TWICE * all * VISITS_A_LANE,

@@ -5,7 +5,7 @@ import { now } from './lib/now.mjs';
  * them when one fails. A lane is open from the moment its lease is ready until the lease drains.
  */
 export class Pool {
-  /** Relays that services left: [{agent, relay, at}]. */
+  /** Relays that services moved away from: [{agent, relay, at}]. */
   moves = [];
   #agent;
   #maxActive;
@@ -14,14 +14,14 @@ export class Pool {
   #on;
   /** Every lane so far, by key. */
   #lanes = new Map();
-  /** It restarted, and not every service has reported its relays yet. */
+  /** The agent restarted, and not every service has reported its relays yet. */
   #isNew = false;
   /** Until when a relay may still keep leases of an agent that could not close them. */
   #leftAt = new Map();
 
   /**
-   * `relays` are names by URL. `laneOf` creates a lane from a lease event. `open` gets each lane that visitors may use,
-   * `shut` each lane that they must leave.
+   * `relays` are names by URL. `laneOf` creates a lane from a lease event. `open` gets each lane that visitors may
+   * use, `shut` each lane that they must no longer use.
    */
   constructor({ agent, relays, services, maxActive, laneOf, open, shut }) {
     this.#agent = agent;
@@ -41,7 +41,7 @@ export class Pool {
     return [...new Set(open.map(({ relays: [relay] }) => relay))];
   }
 
-  /** When it last left `relay`, if it is not there now. */
+  /** When the services last moved away from `relay`. Undefined while they use it. */
   leftAt(relay) {
     return this.active.includes(relay) ? undefined : this.#leftAt.get(relay);
   }
@@ -67,7 +67,10 @@ export class Pool {
       if (isOpen && !this.#isReady(...one.split(' '))) this.#shut(this.#lanes.get(one));
   }
 
-  /** Why it is not as it should be. Undefined when each service is ready on the configured number of relays. */
+  /**
+   * Why the services are not in the expected state. Undefined when each service is ready on the configured number of
+   * relays.
+   */
   problem() {
     for (const { service } of this.#services) {
       const on = [...this.#relays.keys()].filter((url) => this.#isReady(service, url)).length;
@@ -92,7 +95,7 @@ export class Pool {
     if (!lane?.isOpen) return;
     const [relay] = lane.relays;
     const left = this.#leftAt.get(relay);
-    // Its services leave a relay together.
+    // All services move away from a relay together.
     const isFirst = left === undefined || now() - left > 1_000;
     lane.isOpen = false;
     this.#on.shut(lane);

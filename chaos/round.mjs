@@ -4,9 +4,9 @@ import { now } from './lib/now.mjs';
 
 /** Runs one round: injects each fault at its time, undoes each at its time, and waits until everything is healthy. */
 
-const LOOK_MS = 100;
+const CHECK_MS = 100;
 /** A round lasts at least this long, even if no visitor should notice anything. */
-const LEAST_CALM_MS = 1_000;
+const MIN_QUIET_MS = 1_000;
 /** Longer than a fault's timeout. The judge decides whether the timeout was met. This only ends the wait. */
 const PATIENCE_MS = 15_000;
 
@@ -21,8 +21,8 @@ export async function playRound(world, watch, round, signal) {
   const playing = playAll();
   let late = [];
   do {
-    await pause(LOOK_MS);
-    late = notWell(world, watch, round);
+    await pause(CHECK_MS);
+    late = unhealthy(world, watch, round);
   } while ((late.length > 0 || now() < calmFrom) && now() < until && !signal.aborted);
   await playing;
   round.endedAt = now();
@@ -34,7 +34,7 @@ export async function playRound(world, watch, round, signal) {
     round.patience = Math.max(1, loadavg()[0] / cpus().length);
     const limits = world.lanes.flatMap((lane) => round.faults.map((fault) => limitOf(fault, round, lane)));
     until = now() + Math.max(...limits) + PATIENCE_MS;
-    calmFrom = now() + LEAST_CALM_MS;
+    calmFrom = now() + MIN_QUIET_MS;
   }
 }
 
@@ -56,13 +56,13 @@ async function play(world, fault, signal) {
  * Unhealthy lanes and pools, and why: [{lane, why}]. Records in `round.open` which lanes exist, and in
  * `round.healthyAt` since when the others are healthy.
  */
-function notWell(world, watch, round) {
+function unhealthy(world, watch, round) {
   const open = [...world.lanes.filter(({ isOpen = true }) => isOpen), ...world.places];
   round.open = new Set(open.map(({ id }) => id));
   return open.flatMap((lane) => {
     const why = lane.pool
       ? lane.pool.problem()
-      : watch.notYet(lane, round, world.agents.get(lane.agent).phaseOf(lane.service, lane.key));
+      : watch.whyUnhealthy(lane, round, world.agents.get(lane.agent).phaseOf(lane.service, lane.key));
     if (why === undefined) round.healthyAt[lane.id] ??= now();
     else delete round.healthyAt[lane.id];
     return why === undefined ? [] : [{ lane, why }];

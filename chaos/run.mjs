@@ -4,7 +4,7 @@ import { cpus, loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { countsSettled } from './counts.mjs';
 import { FAULTS } from './faults/all.mjs';
-import { leftOver, snapshot } from './invariants.mjs';
+import { leaks, snapshot } from './invariants.mjs';
 import { cannot, whyNot } from './lib/can.mjs';
 import { now } from './lib/now.mjs';
 import { killEverything } from './lib/program.mjs';
@@ -19,11 +19,11 @@ import { World } from './world.mjs';
 /** `npm run chaos`: a seeded schedule of faults while visitors are connected. See docs/explanation/chaos.md. */
 
 const PREFIX = 'portal-chaos-';
-/** Flows of visitors who left end within one and a half times their timeout. */
+/** Flows of visitors that disconnected end within one and a half times their timeout. */
 const FLOWS_LATE = 1.5;
 /** An unneeded idle data connection closes at this age (protocol/limits.ts, idleDataConnectionMs). */
 const SPARE_MS = 130_000;
-const LOOK_MS = 2_000;
+const CHECK_MS = 2_000;
 
 const options = readOptions(process.argv.slice(2));
 const { seed, minutes, count, flowIdleMs } = options;
@@ -144,7 +144,7 @@ async function run() {
   };
 }
 
-/** All visitors leave in order. One who cannot is a violation. */
+/** All visitors disconnect in order. A visitor that cannot is a violation. */
 async function quiet() {
   const { open, of } = await world.quietVisitors();
   if (open > 0) violations.push({ at: now(), what: `${open} visits did not end: ${of.join(', ')}` });
@@ -161,10 +161,10 @@ async function settle(fresh, before) {
     const after = await snapshot(world);
     const tookMs = now() - from;
     const over = { flows: tookMs >= overMs.flows, spare: tookMs >= overMs.spare };
-    const left = leftOver(world, shape, { fresh, before, last, after, ...over });
+    const left = leaks(world, shape, { fresh, before, last, after, ...over });
     if (tookMs > settleMs || (left.length === 0 && tookMs >= latestMs)) return { left, after };
     last = after;
-    await pause(LOOK_MS);
+    await pause(CHECK_MS);
   }
 }
 
@@ -181,7 +181,7 @@ function keepLogs(to) {
     if (name.endsWith('.log')) cpSync(join(folder, name), join(to, name.replaceAll('/', '-')));
 }
 
-/** Remains of a run that was killed. Its processes and networks ended with it, but its folder did not. */
+/** Removes the folder of a run that was killed. Its processes and networks ended with it. */
 function clearLeftovers() {
   for (const name of readdirSync(tmpdir())) {
     const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split('-')[0]) : 0;

@@ -20,7 +20,7 @@ export class Watch {
   }
 
   /** How many visits of `lane` failed since then. */
-  endedBadly(lane, since) {
+  failedSince(lane, since) {
     const { requests, streams } = this.of(lane);
     const isBad = ({ end, error, how }) => end >= since && (error !== undefined || (how && how !== 'whole'));
     return [...requests, ...streams].filter(isBad).length;
@@ -30,7 +30,7 @@ export class Watch {
    * Why `lane` is unhealthy after `round`, or undefined. Healthy: two requests that began since then are answered, none
    * failed after them, its stream moves, and the agent reports it as ready.
    */
-  notYet(lane, round, phase) {
+  whyUnhealthy(lane, round, phase) {
     const excuse = excuseOf(lane, round);
     const isTouched = round.faults.some((fault) => touches(fault, lane));
     const { openedAt = 0 } = lane;

@@ -9,8 +9,8 @@ import { main } from '../dist/portal/main.js';
 const SERVICES = 2;
 const path = (relative) => fileURLToPath(new URL(`../${relative}`, import.meta.url));
 
-// They have a separate process group, so the terminal's Ctrl-C does not reach them. They answer until `portal up` has
-// drained and this process exits; then their IPC channel closes.
+// They have a separate process group, so the terminal's Ctrl-C does not reach them. They respond until `portal up`
+// has drained and this process exits, which closes their IPC channel.
 const services = fork(path('examples/services.mjs'), {
   detached: true,
   stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

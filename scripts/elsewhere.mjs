@@ -24,7 +24,7 @@ const [home, temporary, checkout] = ['home', 'tmp', 'check out'].map((name) => {
   mkdirSync(join(base, name));
   return join(base, name);
 });
-// Tests that switch to another user reach this checkout through it.
+// Tests that switch to another user access this checkout through this folder.
 chmodSync(base, 0o755);
 const hosts = join(home, 'hosts');
 const others = readFileSync('/etc/hosts', 'utf8')

@@ -55,7 +55,7 @@ function style() {
   return JSON.parse(readFileSync(new URL('.oxfmtrc.json', root), 'utf8'));
 }
 
-/** Loads a module of dist/modules/, so that documents take facts about the program from the program. */
+/** Loads a module of dist/modules/, so that documents get facts about the program from the program itself. */
 async function built(path) {
   const url = new URL(`dist/modules/${path}`, root);
   if (!existsSync(url)) throw new Error(`dist/modules/${path} is missing: run \`npm run build\` first`);

@@ -86,7 +86,7 @@ async function test(path) {
   report(code === 0, `Node ${await versionOf(path)}: ${outcome} (${seconds} s)\n${details}`.trimEnd());
 }
 
-/** On a Node that is too old, the program says so in one sentence. */
+/** On a Node that is too old, the program reports that in one sentence. */
 async function refuse(path) {
   const version = await versionOf(path);
   const outcome = await run(path, ['bin/portal.js', '--version'], { cwd, timeout: START_MS }).catch(

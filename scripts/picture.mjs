@@ -1,6 +1,6 @@
 /**
- * `npm run picture`: runs `portal up` in a terminal and draws what it shows, docs/assets/portal-up.svg. Linux, with tmux, curl and
- * unshare: namespaces give it free ports, and end every program with it.
+ * `npm run picture`: runs `portal up` in a terminal and draws its screen as docs/assets/portal-up.svg. Needs Linux,
+ * tmux, curl and unshare: namespaces give it free ports, and end every program with it.
  */
 import { execFileSync, fork, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -53,7 +53,7 @@ function sampleServices() {
   return new Promise((resolve) => services.on('message', () => ++listening === 2 && resolve()));
 }
 
-/** A person types `portal up`, visits a service, and saves a mistake. Returns the screen, colours included. */
+/** A person types `portal up`, visits a service, and saves a mistake. Returns the screen, including colours. */
 async function session(home) {
   const bin = join(home, 'bin');
   mkdirSync(bin);

@@ -271,7 +271,7 @@ describe('the judge', () => {
     ['relay-freeze', 'r2', 1],
     ['disk-full', 'r1', 1],
     ['peer-partition', ['r1', 'r2'], 1],
-    // The agent knows that it was frozen.
+    // The agent notices that it was frozen.
     ['agent-freeze', 'p1', 1],
   ])('a relay of a pool is left after %s of %s: %i violations', (kind, target, count) => {
     const moves = [{ agent: 'p1', relay: 'r1', at: 10_900 }];
@@ -299,7 +299,7 @@ it('sees a lane recover while a fault of another lane lasts', async () => {
     agents: new Map([['a1', { phaseOf: () => 'ready' }]]),
     on: { onTrouble: (what: string) => expect.fail(what) },
   };
-  const watch = { notYet: () => undefined };
+  const watch = { whyUnhealthy: () => undefined };
   const both: Round = { number: 1, faults: [freeze('r1', 1), freeze('r2', 700)] };
   await playRound(world, watch, both, new AbortController().signal);
   expect(both.healthyAt?.[lane.id]).toBeLessThan(both.faults[1]!.healedAt!);

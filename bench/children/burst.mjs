@@ -3,7 +3,7 @@ import { connect as connectPlain } from 'node:net';
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import { options, tell } from './lib.mjs';
 
-/** `count` visitors connect at the same moment. Each does a handshake, one request and one answer, and closes. */
+/** `count` visitors connect at the same moment. Each does a handshake, one request and one response, and closes. */
 
 const { host = '127.0.0.1', port, servername, caFile, count } = options;
 const REQUEST = 'GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n';

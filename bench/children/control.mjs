@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 
 /**
  * Loaded into a process under test with `node --import`. Collects garbage when the benchmark requests it through a
- * separate pipe. It does not keep the process alive.
+ * separate pipe, which does not keep the process alive.
  */
 
 const control = new Socket({ fd: Number(process.env.PORTAL_BENCH_CONTROL) });

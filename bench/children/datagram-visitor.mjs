@@ -3,9 +3,9 @@ import { datagram, growBuffers, KIND } from './datagrams.mjs';
 import { options, tell } from './lib.mjs';
 
 /**
- * One visitor who sends `rate` datagrams a second. With `ping` it reports round-trip times. Otherwise it reports how
- * many it sent, and the service counts arrivals. A datagram that arrives more than `lateMs` after the last one counts
- * as lost.
+ * One visitor who sends `rate` datagrams a second. With `ping`, reports round-trip times. Otherwise reports how many
+ * it sent, and the service counts arrivals. A datagram that arrives more than `lateMs` after the last one counts as
+ * lost.
  */
 
 const { host, port, bytes, rate, seconds, run, ping, lateMs } = options;

@@ -3,7 +3,7 @@ import { connect as connectPlain } from 'node:net';
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import { options, tell } from './lib.mjs';
 
-/** `count` visitors who get one answer each and then stay idle until standard input ends. */
+/** `count` visitors who get one response each and then stay idle until standard input ends. */
 
 const { port, servername, caFile, count } = options;
 const AT_A_TIME = 64;

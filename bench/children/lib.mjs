@@ -4,7 +4,7 @@ export const options = JSON.parse(process.argv[2]);
 
 export const tell = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
-/** The benchmark exited, or wants this process to exit. */
+/** The benchmark exited, or asks this process to exit. */
 process.stdin
   .resume()
   .on('end', () => process.exit(0))

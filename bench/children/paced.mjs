@@ -32,7 +32,7 @@ function next() {
     if (++open === count) setTimeout(measure, 2 * everyMs);
     next();
   });
-  // The answer is too short to be split.
+  // The response is too short to be split.
   socket.on('data', () => {
     if (measuring) latencies.push(performance.now() - sentAt);
   });

@@ -23,7 +23,7 @@ for (let index = 0; index < concurrency; index++) {
     socket.write(REQUEST);
   };
   socket.on(servername ? 'secureConnect' : 'connect', ask);
-  // The answer is too short to be split.
+  // The response is too short to be split.
   socket.on('data', (chunk) => {
     if (OK.compare(chunk, 0, OK.length) !== 0) failures++;
     if (measuring) latencies.push(performance.now() - sentAt);

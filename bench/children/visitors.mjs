@@ -4,8 +4,8 @@ import { connect as connectTls, createSecureContext } from 'node:tls';
 import { cpuSeconds, options, tell } from './lib.mjs';
 
 /**
- * Visitors one after the other, `concurrency` of them in parallel. Each connects, does a handshake, one request and one
- * answer, and closes. With `resume`, each next visitor resumes the TLS session of the previous one.
+ * Visitors one after the other, `concurrency` of them in parallel. Each connects, does a handshake, one request and
+ * one response, and closes. With `resume`, each next visitor resumes the TLS session of the previous one.
  */
 
 const { port, servername, caFile, seconds, concurrency, resume = false } = options;

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
 import { options, tell } from './lib.mjs';
 
-/** Echoes every message. Answers "ok" to a request without an upgrade. */
+/** Echoes every message. Responds with "ok" to a request without an upgrade. */
 
 const server = createServer((_request, response) => response.end('ok'));
 const sockets = new WebSocketServer({ server, perMessageDeflate: false });

@@ -4,7 +4,7 @@ import { connect as connectTls, createSecureContext } from 'node:tls';
 import { WebSocket } from 'ws';
 import { cpuSeconds, options, tell } from './lib.mjs';
 
-/** `connections` WebSockets, each with `inFlight` messages on their way at any time. */
+/** `connections` WebSockets, each with `inFlight` messages in transit at any time. */
 
 const { port, servername, caFile, seconds, connections, inFlight, bytes } = options;
 const MESSAGE = Buffer.alloc(bytes, 'portal');

@@ -44,7 +44,7 @@ export class Child {
     return this.process.pid;
   }
 
-  /** Keeps lines from now on only, so that a later wait does not see older ones. */
+  /** Forgets earlier lines, so that a later wait does not find them. */
   forgetLines() {
     this.#lines = [];
   }
@@ -92,7 +92,7 @@ export class Child {
     return rssOfTree(this.pid);
   }
 
-  /** Ends the process: first gently, then by force. */
+  /** Ends the process: with SIGTERM first, then with SIGKILL. */
   async stop() {
     this.process.stdin.destroy();
     let next = 0;

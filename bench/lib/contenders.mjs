@@ -6,9 +6,9 @@ import { RELAY_DOMAIN } from './link.mjs';
 import { startNginx } from './nginx.mjs';
 
 /**
- * The ways to the service that the benchmarks compare. Each is {name, host, port, servername?, caFile?, stages: {relay,
- * agent}, stop()}: the visitor's address and server name, and the processes that act as relay and agent. Without a
- * server name the visitor uses no TLS.
+ * The paths to the service that the benchmarks compare. Each is {name, host, port, servername?, caFile?, stages:
+ * {relay, agent}, stop()}: the visitor's address and server name, and the processes that act as relay and agent.
+ * Without a server name the visitor uses no TLS.
  */
 
 export const HOSTNAME = 'web.localhost';
@@ -32,7 +32,7 @@ export const KINDS = {
     variants: {
       '': throughHttp,
       ' inspect': (port) => ({ ...throughHttp(port), inspect: true }),
-      // The same, without writes to disk.
+      // The same, with the history in memory only.
       ' memory': (port) => ({ ...throughHttp(port), inspect: { history: false } }),
     },
   },

@@ -3,7 +3,10 @@ import { script } from './children.mjs';
 /** The first cipher of both sides, as Portal and nginx choose it. */
 const CIPHER = 'TLS_AES_128_GCM_SHA256';
 
-/** A relay and an agent of a few lines of Node each. They show what Node itself costs, so that the rest is Portal's. */
+/**
+ * A relay and an agent of a few lines of Node each. They show the cost of Node itself, so the rest is the cost of
+ * Portal.
+ */
 export async function startFloor(world, { hostname, port, mode }) {
   const datagrams = mode === 'udp';
   const files = datagrams ? undefined : await world.certificate(world.folder('floor'), [hostname]);

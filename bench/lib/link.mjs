@@ -39,7 +39,7 @@ function nft(device, fraction) {
 }
 
 /** {by: the tool that loses packets}, or {missing: the reason why there is no such tool}. */
-export function lossHere() {
+export function lossTool() {
   if (process.getuid() !== 0) return { missing: 'only root can create network namespaces' };
   if (!can(`ip link add ${DEVICE} type veth peer name other`))
     return {

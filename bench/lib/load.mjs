@@ -3,10 +3,10 @@ import { result } from './figures.mjs';
 
 /**
  * Runs `load` on every contender in turn, for several rounds, so that other work on the machine affects all equally.
- * `load(contender, measure, service)` calls `measure.begin()` and returns figures. The CPU seconds that each stage used
- * since then are added as {relay, agent}, unless the figures have earlier ones from `measure.cpu()`. In warm-up turns
- * `measure.warmsUp` is set; the figures then report the work done as `work` and the work needed as `enough`. Returns
- * {contender: [figures…]}. `start` is startContenders or a replacement.
+ * `load(contender, measure, service)` calls `measure.begin()` and returns figures. The CPU seconds that each stage
+ * used since then are added as {relay, agent}, unless the figures have earlier ones from `measure.cpu()`. In warm-up
+ * turns `measure.warmsUp` is set; the figures then report the work done as `work` and the work needed as `enough`.
+ * Returns {contender: [figures…]}. `start` is startContenders or a replacement.
  */
 export async function inTurns(world, load, start = startContenders) {
   const { contenders, service, stop } = await start(world);

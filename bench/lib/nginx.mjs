@@ -36,8 +36,8 @@ export function nginxVersion() {
 }
 
 /**
- * `services` is {hostname: port of the local service}. Mode tcp has one entry, because nothing in the traffic tells
- * services apart.
+ * `services` is {hostname: port of the local service}. Mode tcp has one entry, because nothing in its traffic
+ * distinguishes services.
  */
 export async function startNginx(world, { services, mode = 'stream' }) {
   const folder = world.folder('nginx');

@@ -3,7 +3,7 @@ import { startContenders, variant, KINDS } from '../lib/contenders.mjs';
 import { pickResult } from '../lib/load.mjs';
 import { pause } from '../lib/wait.mjs';
 
-/** Many visitors connect at the same moment: how long until the last one has its answer. */
+/** Many visitors connect at the same moment: the time until the last one has its response. */
 
 const MS = 120_000;
 /** The connections of one burst end before the next begins. */
@@ -21,7 +21,7 @@ async function bursts(world, name, kind) {
   const { contenders, stop } = await startContenders(world, kind);
   const width = Math.max(...contenders.map((contender) => contender.name.length));
   try {
-    // The first burst of each contender meets a relay and an agent that have not served a visitor yet.
+    // The first burst of each contender reaches a relay and an agent that have not served a visitor yet.
     for (let round = 0; round <= world.rounds; round++) {
       for (const contender of contenders) {
         const before = cpuOf(contender);
@@ -46,7 +46,7 @@ async function bursts(world, name, kind) {
   });
 }
 
-/** CPU seconds of relay and agent. A direct visit has neither. */
+/** CPU seconds of relay and agent. A direct visit uses neither. */
 const cpuOf = ({ stages }) => Object.values(stages).reduce((sum, stage) => sum + stage.cpuSeconds(), 0);
 
 const seconds = ({ lastMs }) => lastMs / 1000;

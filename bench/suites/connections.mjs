@@ -2,10 +2,13 @@ import { output, script } from '../lib/children.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
 const CONCURRENCY = 32;
-/** After so many visitors, Node has compiled what a visitor needs. The first ones cost relay and agent twice as much. */
+/**
+ * After this many visitors, Node has compiled the code for a visitor. The first visitors cost relay and agent twice
+ * as much.
+ */
 const ENOUGH_TO_COMPILE = 3_000;
 
-/** New visitors: connect, full TLS handshake, one request, one answer, close. */
+/** New visitors: connect, full TLS handshake, one request, one response, close. */
 export const connections = (world) => visitors(world, 'connections', world.hey ? withHey : withNode(false));
 /** The same, resuming the TLS session of an earlier visit. */
 export const resumptions = (world) => visitors(world, 'resumptions', withNode(true));

@@ -4,8 +4,8 @@ import { result } from '../lib/figures.mjs';
 import { pause } from '../lib/wait.mjs';
 
 /**
- * Hostile connections from 20 addresses or more, and how visitors and agents from other addresses fare meanwhile. The
- * attacker runs on the same cores, so part of the waiting time is its own work.
+ * Hostile connections from 20 addresses or more, and how visitors and agents from other addresses are served
+ * meanwhile. The attacker runs on the same cores, so part of the waiting time is its own work.
  */
 
 const FLOODS = {
@@ -24,7 +24,7 @@ const SOURCES = 20;
 /** Warms up the compiler with a first visitor and a first agent before figures count. */
 const WARM_UP_MS = 2_000;
 const LOOK_MS = 250;
-/** A guest gives up after 30 seconds. */
+/** A client gives up after 30 seconds. */
 const FIGURES_MS = 60_000;
 
 export async function floods(world) {
@@ -61,11 +61,11 @@ async function once(world, root, { kind, count, sources = SOURCES }) {
     const { port: target } = await service.line((line) => line.port);
     portal = await startPortal(world, { services: { web: target }, root });
     const { port, servername, caFile, relayUrl, relayCaFile, stages } = portal;
-    const guests = script('guests.mjs', { root, url: relayUrl, relayCaFile, port, servername, caFile });
-    children.push(guests);
-    await guests.line((line) => line.started);
+    const clients = script('clients.mjs', { root, url: relayUrl, relayCaFile, port, servername, caFile });
+    children.push(clients);
+    await clients.line((line) => line.started);
     await pause(WARM_UP_MS);
-    await guests.ask({}, 'figures', FIGURES_MS);
+    await clients.ask({}, 'figures', FIGURES_MS);
     if (count > 0) {
       children.push(script('attack.mjs', { root, kind, count, sources, port }));
     }
@@ -76,7 +76,7 @@ async function once(world, root, { kind, count, sources = SOURCES }) {
       await pause(LOOK_MS);
       peakBytes = Math.max(peakBytes, stages.relay.rssBytes());
     }
-    const { figures } = await guests.ask({}, 'figures', FIGURES_MS);
+    const { figures } = await clients.ask({}, 'figures', FIGURES_MS);
     return { ...figures, peakMB: peakBytes / 1e6, cpuRelay: stages.relay.cpuSeconds() - before };
   } finally {
     for (const child of children.toReversed()) await child.stop();

@@ -6,8 +6,8 @@ import { atFullSpeed } from './requests.mjs';
 const EVERY_MS = 20;
 
 /**
- * One visitor with one connection who asks 50 times a second: the time of a request on a machine that is not busy. Before that,
- * 32 visitors at full speed let Node compile the contenders.
+ * One visitor with one connection who sends 50 requests a second: the time of a request on a machine that is not
+ * busy. Before that, 32 visitors at full speed let Node compile the contenders.
  */
 export async function paced(world) {
   const seconds = 2 * world.seconds;

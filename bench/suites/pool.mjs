@@ -21,7 +21,7 @@ const FAULTS = {
 const GIVE_UP_MS = 20_000;
 /** The agent probes a candidate about every ten seconds. */
 const KNOWN_WITHIN_MS = 30_000;
-/** Services have not failed back if they are still in place this long after the agent saw the relay recover. */
+/** Services count as staying if they are still in place this long after the agent saw the relay recover. */
 const WATCHED_MS = 3_000;
 
 export async function pool(world) {

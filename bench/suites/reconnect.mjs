@@ -6,8 +6,8 @@ import { result } from '../lib/figures.mjs';
 import { freePort } from '../lib/wait.mjs';
 
 /**
- * A relay with many agents stops and restarts: the time from its first line until all agents are back. The agents share
- * one process, whose CPU is part of the time.
+ * A relay with many agents stops and restarts: the time from its first line until all agents are connected again. The
+ * agents share one process, whose CPU is part of the time.
  */
 export async function reconnect(world) {
   const count = world.quick ? 50 : 500;
@@ -46,9 +46,9 @@ export async function reconnect(world) {
       const { at } = await agents.line((line) => line.connected === count, 120_000);
       runs.back.push((at - listening.at) / 1000);
       runs['cpu.relay'].push(relay.cpuSeconds() - before);
-      refused.push(await sentAway(metricsPort));
+      refused.push(await deferredHandshakes(metricsPort));
       world.progress(
-        `  ${count} agents ${world.describe({ back: runs.back.at(-1), cpu: runs['cpu.relay'].at(-1), sentAway: refused.at(-1) })}`,
+        `  ${count} agents ${world.describe({ back: runs.back.at(-1), cpu: runs['cpu.relay'].at(-1), deferredHandshakes: refused.at(-1) })}`,
       );
     }
   } finally {
@@ -56,13 +56,13 @@ export async function reconnect(world) {
     await relay.stop();
   }
   return [
-    result('reconnect', 's', { portal: runs.back }, { agents: count, sentAway: refused }),
+    result('reconnect', 's', { portal: runs.back }, { agents: count, deferredHandshakes: refused }),
     result('reconnect.cpu.relay', 'CPU-s', { portal: runs['cpu.relay'] }, { agents: count }),
   ];
 }
 
 /** How many handshakes the relay deferred. */
-async function sentAway(port) {
+async function deferredHandshakes(port) {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   return Number(/^portal_relay_rejected_total\{limit="maxHandshakes"\} (\d+)/m.exec(text)?.[1] ?? 0);
 }

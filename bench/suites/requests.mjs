@@ -7,7 +7,7 @@ const CONNECTIONS = 32;
 const WARM_REQUESTS = 60_000;
 const LUA = new URL('../children/wrk.lua', import.meta.url).pathname;
 
-/** Small requests over kept-alive connections. Each waits for the answer to the previous one. */
+/** Small requests over kept-alive connections. Each waits for the response to the previous one. */
 export const requests = (world) => small(world, 'requests', KINDS.stream);
 /** The same through mode http, which reads each request. nginx is a reverse proxy. */
 export const http = (world) => small(world, 'http', KINDS.http);

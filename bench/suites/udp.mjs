@@ -11,7 +11,7 @@ const RATES = Array.from({ length: 31 }, (_, index) => Math.round(2_000 * 1.17 *
 const WARM_UP = { rate: 20_000, seconds: 1.5 };
 const MAX_TRIES = 3;
 const MAX_LOST = 0.001;
-/** Datagrams on their way still arrive in this time. */
+/** Datagrams in transit still arrive in this time. */
 const SETTLE_MS = 150;
 
 /** Round trips of small datagrams, as a game sends them, far from any limit. */
@@ -165,5 +165,5 @@ async function walk(attempt, from) {
   return found;
 }
 
-/** A sender that could not offer the rate has not tested it. */
+/** A sender that did not reach the rate has not tested it. */
 const holds = ({ lost, sent, seconds, rate }) => lost <= MAX_LOST && sent / seconds > 0.95 * rate;

@@ -3,7 +3,7 @@ import { KINDS, startContenders, variant } from '../lib/contenders.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
 const CONNECTIONS = 16;
-/** Messages of one connection that are on their way at a time. */
+/** Messages of one connection that are in transit at a time. */
 const IN_FLIGHT = 16;
 const BYTES = 64;
 

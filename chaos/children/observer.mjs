@@ -2,10 +2,10 @@ import { createInterface } from 'node:readline';
 
 /** Runs at the switch and reads metrics. On {read: {name: url}} it prints {metrics: {name: {series: value}}}. */
 
-const BOUND_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
 async function read(url) {
-  const response = await fetch(url, { signal: AbortSignal.timeout(BOUND_MS) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   const lines = (await response.text()).split('\n').filter((line) => line.startsWith('portal_relay_'));
   return Object.fromEntries(
     lines.map((line) => {

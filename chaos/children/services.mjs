@@ -26,7 +26,7 @@ const http = createServer((request, response) => {
     stream(response, searchParams);
     return;
   }
-  // A complete body, so that the visitor can tell a wrong answer from a truncated one.
+  // A complete body, so that the visitor can distinguish a wrong response from a truncated one.
   const parts = [];
   request.on('data', (chunk) => parts.push(chunk));
   request.on('end', () => {

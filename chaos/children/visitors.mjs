@@ -18,7 +18,7 @@ import { UdpVisitor } from '../visitors/datagrams.mjs';
  */
 
 const EVERY_MS = 1_000;
-/** Requests of one lane at a time: enough that a new one starts at any time while others wait for their timeout. */
+/** Requests of one lane at a time. High enough that a new request can start while others wait for their timeout. */
 const MAX_REQUESTS = 13;
 const QUIET_MS = 45_000;
 
@@ -34,7 +34,7 @@ class Lane {
   #active = false;
   #timer;
   moved = 0;
-  /** Nobody visits this lane. */
+  /** No visitor uses this lane. */
   isShut = false;
 
   constructor(spec) {

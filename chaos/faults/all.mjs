@@ -1,6 +1,6 @@
 import { networkFaults } from './network.mjs';
 import { processFaults } from './process.mjs';
-import { surroundings } from './surroundings.mjs';
+import { environmentFaults } from './environment.mjs';
 
 /**
  * Every kind of fault. Fields:
@@ -12,7 +12,7 @@ import { surroundings } from './surroundings.mjs';
  *   draw                draws further parameters of a fault
  *   inject              injects the fault, and resolves with a function that undoes it
  */
-export const FAULTS = [...processFaults, ...networkFaults, ...surroundings];
+export const FAULTS = [...processFaults, ...networkFaults, ...environmentFaults];
 
 export const faultOf = (kind) => FAULTS.find((one) => one.kind === kind);
 

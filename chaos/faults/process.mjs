@@ -1,6 +1,6 @@
 import { actorOf, freeze } from './actors.mjs';
 
-/** Faults of processes: frozen, killed, put to sleep. */
+/** Faults of processes: frozen, killed, stopped for a while. */
 
 const relaysAndAgents = { relay: ['relay'], agent: ['agent'] };
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { hasFaketime } from '../faults/surroundings.mjs';
+import { hasFaketime } from '../faults/environment.mjs';
 
 /** Detects what this machine supports. A kernel may lack queueing disciplines, a system may lack programs. */
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-/** A process of the world. The kernel kills it when the harness exits (`setpriv`), however that happens. */
+/** A process of the world. If the harness exits, the kernel kills it (`setpriv`). */
 const running = new Set();
 
 export class Program {

@@ -109,7 +109,7 @@ class Flow {
       return this.#onWrong(`a datagram of another flow (${payload.length} bytes)`);
     const number = payload.readUInt32BE(4);
     const out = this.#out.get(number);
-    // One that is so late that its entry has been removed.
+    // So late that its entry has been removed.
     if (!out) return number < this.#sent ? undefined : this.#onWrong(`datagram ${number} was never sent`);
     if (out.answered) return this.#onWrong(`datagram ${number} came twice`);
     if (!out.payload.equals(payload)) return this.#onWrong(`datagram ${number} came back changed`);

@@ -61,7 +61,7 @@ function httpRequest({ address, port, hostname, ca }) {
       response.on('data', (chunk) => parts.push(chunk));
       response.on('end', () => {
         const body = Buffer.concat(parts);
-        // Answers of the relay or the agent themselves while something is unavailable.
+        // A response of the relay or the agent themselves while something is unavailable.
         if (response.statusCode !== 200) return settle({ error: `status ${response.statusCode}` });
         if (response.headers['x-id'] !== id) return settle({ wrong: 'the answer to another request' });
         const wrong = firstWrong(stream, 0, body);

@@ -29,7 +29,7 @@ export class Stream {
     else this.#echo(lane);
   }
 
-  /** Stop sending, and wait for bytes in flight. */
+  /** Stops sending, and waits for bytes in flight. */
   finish() {
     this.#finishing();
   }
@@ -90,7 +90,7 @@ export class Stream {
       outgoing.destroy();
       this.#end(how, detail);
     };
-    // The visitor does not wait for the end of a download: real visitors hang up, too.
+    // The visitor does not wait for the end of a download, like many real visitors.
     this.#finishing = () => settle('left');
     outgoing.on('error', (error) => settle('broken', reasonOf(error)));
     outgoing.on('response', (response) => {

@@ -1,12 +1,13 @@
-/** `import … from "node:…"` as rolldown writes it. */
+/** `import … from "node:…"` in the form that rolldown writes. */
 const IMPORT =
   /^import (?:(?<whole>[\w$]+)|\* as (?<all>[\w$]+))?,? ?(?:\{ (?<names>[^}]+) \})? from "(?<id>node:[^"]+)";$/gm;
 const START = 'import { createRequire as createRequireOfNode } from "node:module";';
 const REQUIRE = 'const requireOfNode = createRequireOfNode(import.meta.url);';
 
 /**
- * A plugin that makes chunks require Node's own modules. An import reads every export of the module, also those that are
- * getters and load more: on Node 24, importing `node:http` loads the client behind `fetch` and takes 35 ms, requiring it 3.
+ * A plugin that makes chunks require Node's own modules. An import reads every export of the module, including
+ * getters that load more: on Node 24, importing `node:http` loads the client behind `fetch` and takes 35 ms,
+ * requiring it 3.
  */
 export function requiredBuiltins() {
   return {

@@ -2,8 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * The licenses of all packages inlined in `outputs`, as text. They require this notice wherever their code is
- * distributed.
+ * The licenses of all packages inlined in `outputs`, as text. They require this notice in every copy of their code.
  */
 export function licenses(root, outputs) {
   const modules = outputs.flatMap(({ output }) => output).flatMap(({ moduleIds = [] }) => moduleIds);

@@ -115,7 +115,7 @@ export async function bundleModules(root, folder) {
   }
 }
 
-/** What the most frequent commands load, by the modules that they import statically or always import later. */
+/** The modules that the most frequent commands load: those that they import statically or always import later. */
 const JOURNEYS = {
   config: ['src/cli/commands/validate.ts', 'src/config/load.ts'],
   up: [
@@ -130,9 +130,9 @@ const JOURNEYS = {
 };
 
 /**
- * Names the chunk of a module after the journeys that load it, so that each command loads few files and no module that it
- * does not need. A module that other commands need, too, is in a chunk with such modules only. What a module imports is
- * loaded by at least the same journeys, so chunks never import each other in a circle.
+ * Names the chunk of a module after the journeys that load it, so that each command loads few files and no module
+ * that it does not need. A module that other commands also need is in a chunk with other such modules. At least the
+ * same journeys load the imports of a module, so chunks never import each other in a circle.
  */
 function journeysOf(root) {
   let loaded;

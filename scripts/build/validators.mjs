@@ -100,7 +100,7 @@ async function read(file) {
 }
 
 /** Annotations, which check nothing. */
-const SAID = new Set(['title', 'description', 'examples', 'default']);
+const ANNOTATIONS = new Set(['title', 'description', 'examples', 'default']);
 
 /**
  * A schema with each reference replaced by its target, so that an error's `schemaPath` starts at the root
@@ -111,7 +111,7 @@ function flat(schema, { $defs } = schema) {
     if (Array.isArray(node)) return node.map((item) => walk(item));
     if (typeof node !== 'object' || node === null) return node;
     const { $ref, ...own } = node;
-    const kept = Object.entries(own).filter(([key]) => isMap || !(SAID.has(key) || key === '$defs'));
+    const kept = Object.entries(own).filter(([key]) => isMap || !(ANNOTATIONS.has(key) || key === '$defs'));
     const copy = Object.fromEntries(
       kept.map(([key, value]) => [key, walk(value, !isMap && key === 'properties')]),
     );

@@ -1,13 +1,13 @@
 /** Checks that targets share. */
 
-/** A call that uses more CPU time than this lets a stranger stall the process. */
+/** A call that uses more CPU time than this would let an attacker block the process. */
 const MAX_CALL_MS = 50;
 
 export function timed(call) {
   const start = performance.now();
   const result = call();
   if (performance.now() - start <= MAX_CALL_MS) return result;
-  // Pauses of the machine must not count as the call's: they use no CPU time, and do not recur in each attempt.
+  // The machine may pause during a call. Pauses use no CPU time, and do not occur in each attempt.
   let best = Infinity;
   for (let attempt = 0; attempt < 3; attempt++) {
     const before = process.cpuUsage();

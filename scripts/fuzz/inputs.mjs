@@ -40,7 +40,9 @@ function splice(random, input, corpus) {
   ]);
 }
 
-/** One input: usually a good one broken in a few places, sometimes noise from the first byte or after a good start. */
+/**
+ * One input: usually a valid one broken in a few places, sometimes noise from the first byte or after a valid start.
+ */
 export function makeInput(random, { corpus, mutations }) {
   const kind = random();
   if (kind < 0.03) return randomBytes(random, below(random, 300));

@@ -11,7 +11,7 @@ const VARIABLE = {
 };
 
 /** Annotations go next to the choice of a value or a variable, where editors show them. */
-const SAID = ['title', 'description', 'default', 'examples', 'deprecated'];
+const ANNOTATIONS = ['title', 'description', 'default', 'examples', 'deprecated'];
 
 /** Constraints that a text with a variable does not satisfy. */
 const LIMITS = ['pattern', 'format', 'maxLength', 'enum', 'const'];
@@ -36,7 +36,7 @@ function withVariables(node, isMap = false) {
   const copy = Object.fromEntries(
     Object.entries(node).map(([key, value]) => [
       key,
-      !isMap && (SAID.includes(key) || key === 'enum')
+      !isMap && (ANNOTATIONS.includes(key) || key === 'enum')
         ? value
         : withVariables(value, !isMap && key === 'properties'),
     ]),
@@ -50,8 +50,8 @@ function takesVariable({ type, ...keywords }) {
 }
 
 function choice(node) {
-  const said = Object.fromEntries(SAID.filter((key) => key in node).map((key) => [key, node[key]]));
-  const constraints = Object.fromEntries(Object.entries(node).filter(([key]) => !SAID.includes(key)));
+  const said = Object.fromEntries(ANNOTATIONS.filter((key) => key in node).map((key) => [key, node[key]]));
+  const constraints = Object.fromEntries(Object.entries(node).filter(([key]) => !ANNOTATIONS.includes(key)));
   return { ...said, anyOf: [constraints, { $ref: '#/$defs/variable' }] };
 }
 

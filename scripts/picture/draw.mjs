@@ -40,7 +40,7 @@ function drawLine(line, y, style) {
   for (const part of line.split(CODES)) {
     if (part.startsWith(ESCAPE)) style = part.slice(2, -1).split(';').reduce(restyle, style);
     else {
-      // White space collapses in SVG: what follows a gap has its own place.
+      // White space collapses in SVG, so text after a gap has its own position.
       for (const words of part.split(/(\s{2,})/)) {
         if (words.trim()) spans.push(drawSpan(words, MARGIN + column * FONT.width, y, style));
         column += [...words].length;

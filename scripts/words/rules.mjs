@@ -1,6 +1,6 @@
 /**
- * Phrases that read as translated, each with the field's term. `wrong` is a sentence that the rule flags, `right` a sound
- * one close to it that it must not flag: a rule that flags sound English is worse than no rule.
+ * Phrases that read as translated, each with the field's term. `wrong` is a sentence that the rule flags. `right` is
+ * a sound sentence close to it that the rule must not flag: a rule that flags sound English is worse than no rule.
  */
 export const RULES = [
   rule(

@@ -14,8 +14,8 @@ import { AgentLease, type LeaseOptions } from './lease.js';
 import type { RelayEndpoint } from './relay-way.js';
 
 /**
- * A relay that accepts any data connection and starts it immediately, with this address in the visit notice. Resolves with
- * `taken`, or with how the connection ended for the relay.
+ * A relay that accepts any data connection and starts it immediately, with this address in the visit notice. Resolves
+ * with `taken`, or with how the connection ended for the relay.
  */
 async function visitFrom(address: string, isKnown = true): Promise<string> {
   const taken = new EventEmitter();
@@ -113,7 +113,9 @@ describe('how a data connection of the carrier raw begins', () => {
     readonly ended: readonly string[];
   }
 
-  /** An agent of a relay that sent `welcome`. `answers` are the relay's answers to its data connections, in order. */
+  /**
+   * An agent of a relay that sent `welcome`. `answers` are the relay's responses to its data connections, in order.
+   */
   async function dialled(
     welcome: object,
     answers: ((socket: Socket) => void)[],

@@ -95,7 +95,7 @@ describe('a data connection that the system rejects at once', () => {
     ['carrier ws', openData, 'ws'],
     ['a ticket line', startByLine, 'raw'],
   ])('with %s: rejects, and the agent lives', async (_what, open, carrier) => {
-    // Not from a promise: there, its listeners come before its error.
+    // Not from a promise: listeners added in a promise would come before the error.
     const opened = new Promise((resolve, reject) => {
       setImmediate(() => {
         // A link-local address without a zone.

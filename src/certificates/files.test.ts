@@ -46,7 +46,7 @@ describe('certificate files', () => {
     const [mine, other] = [await ca.issue(['shop.test']), await ca.issue(['shop.test'])];
     await refused(mine.cert, other.key, /key\.pem is not the key of .*cert\.pem/);
     await refused('nonsense', mine.key, /cert\.pem contains no PEM certificate/);
-    // A writer that does not rename leaves this for a moment.
+    // A writer that does not rename leaves an empty file for a moment.
     await refused('', mine.key, /cert\.pem contains no PEM certificate/);
     await refused(mine.cert, '', /key\.pem is not the key of .*cert\.pem/);
     await refused(

@@ -31,7 +31,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true, force: true }));
 
-/** The result of a TLS client that trusts `ca` with a server with this leaf: 'trusted', or the error. */
+/** A TLS client that trusts `ca` visits a server with this leaf: 'trusted', or the error. */
 async function visit(leaf: Pick<LocalLeaf, 'cert' | 'key'>, options: ConnectionOptions): Promise<string> {
   const server = createServer({ cert: leaf.cert, key: leaf.key }, (socket) => socket.end());
   server.on('tlsClientError', () => undefined);
@@ -161,7 +161,7 @@ describe('leaves', () => {
   });
 });
 
-/** What the library makes of the same issuer, serial number, key and times. */
+/** The library's leaf for the same issuer, serial number, key and times. */
 async function libraryLeaf(
   ca: x509.X509Certificate,
   like: x509.X509Certificate,
@@ -195,11 +195,11 @@ async function libraryLeaf(
   );
 }
 
-/** Hex of what the CA signs: all but the signature, which is random. */
+/** Hex of the signed part: all but the signature, which is random. */
 const signedPart = (certificate: x509.X509Certificate): string =>
   valuesIn(Buffer.from(certificate.rawData))[0]!.toString('hex');
 
-/** A leaf signed with the CA's key by someone who does not ask `covers`. */
+/** A leaf signed with the CA's key without the check of `covers`. */
 async function forge(name: { type: 'dns' | 'ip'; value: string }): Promise<{ cert: string; key: string }> {
   const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const caKey = createPrivateKey(await readFile(keyFile, 'utf8')).export({ type: 'pkcs8', format: 'der' });

@@ -5,7 +5,7 @@ import { temporaryFolder } from '../../test/support/folder.js';
 import { shellQuote } from '../lib/shell-quote.js';
 import { installLibsql } from './install-libsql.js';
 
-/** A package folder below `above`, in which npm keeps a package.json or not. */
+/** A package folder below `above`, with or without a package.json. */
 async function installed(above: string, hasManifest: boolean): Promise<string> {
   const folder = join(await temporaryFolder(), above);
   const own = join(folder, 'node_modules/portal-up');

@@ -15,6 +15,6 @@ it('drops columns until a table fits, in the given order', () => {
   expect(fitColumns(table, ['IN', 'OUT'], 24)[0]).toBe('NAME  STATE  OUT  IN');
   expect(fitColumns(table, ['IN', 'OUT'], 17)).toEqual(['NAME  STATE  OUT', 'web   ready  1 B', 'api']);
   expect(fitColumns(table, ['none', 'OUT', 'IN'], 12)).toEqual(['NAME  STATE', 'web   ready', 'api']);
-  // What is not optional stays.
+  // Columns that are not optional stay.
   expect(fitColumns(table, ['IN', 'OUT'], 3)[0]).toBe('NAME  STATE');
 });

@@ -60,7 +60,7 @@ const nearly = fc
   })
   .map((parts) => parts.join(''));
 
-/** Faults in the wording of a text's problems; empty if nothing is wrong. */
+/** Faults in the messages about a text; empty if there is no fault. */
 async function flawsOf(text: string, variable = ''): Promise<string[]> {
   const result = await loadConfig({
     file: '-',

@@ -119,7 +119,7 @@ relays:
       line,
       hint: expect.stringContaining(hint) as string,
     });
-    // And an invalid file is not overwritten.
+    // An invalid file is also not overwritten.
     expect(() => withRelay(text, file, 'https://b.example', A)).toThrow(PortalError);
   });
 });
@@ -173,7 +173,7 @@ describe('the lock', () => {
 
   it('loses no entry when many write at once', async () => {
     const urls = Array.from({ length: 24 }, (_, index) => `https://relay-${index}.example`);
-    // A separate lock for each, as separate agents have.
+    // A separate lock for each writer, as separate agents have.
     const told: PortalError[] = [];
     const onUnwritable = (error: PortalError): number => told.push(error);
     await Promise.all(urls.map((each) => new RelayLock({ file, onUnwritable }).trust(each, A)));

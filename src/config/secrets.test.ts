@@ -54,7 +54,7 @@ describe('a secret is never shown', () => {
     `version: 1\nservices:\n  a: { nope: 1, target: 1, access: { [pin]: ${SECRET} } }\n`,
     `version: 1\nservices:\n  a: { nope: 1, target: 1, __proto__: { pin: ${SECRET} } }\n`,
     `version: 1\nservices:\n  a: { target: 1, access: { pin: { ${SECRET} }, nope: 1 } }\n`,
-    // Old line endings.
+    // Old line ends.
     `version: 1\rservices:\r  a:\r    target: 1\r    access:\r      pin: ${SECRET}\r    nope: 1\r`,
     `version: 1\rservices:\r  a:\r    target: [\r    access:\r      pin: ${SECRET}\r`,
     // URLs

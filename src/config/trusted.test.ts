@@ -110,7 +110,7 @@ describe('a configuration above the current folder', () => {
     expect(await outcome({ uid: 0 })).toBe('config_untrusted');
     expect(await outcome({ uid: 0, env: { SUDO_UID: String(ME) } })).toBe('ok');
     expect(await outcome({ uid: 0, env: { SUDO_UID: String(MALLORY) } })).toBe('config_untrusted');
-    // Anyone can set it.
+    // Any user can set this variable.
     expect(await outcome({ uid: TEAM, env: { SUDO_UID: String(ME) } })).toBe('config_untrusted');
   });
 

@@ -37,9 +37,9 @@ describe('within', () => {
     const answer = deferred<string>();
     const wait = within(answer.promise, 50, 'the answer');
     await new Promise(setImmediate);
-    // Blocks the process, like a busy machine.
+    // Blocks the process, as on a busy machine.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
-    // The answer arrives after several turns.
+    // The result arrives after several turns.
     for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
     answer.resolve('here');
     await expect(wait).resolves.toBe('here');

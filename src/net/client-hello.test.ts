@@ -172,7 +172,7 @@ describe('the body', () => {
     const body = buildClientHello({ serverName: 'a.example', alpn: ['h2'] }).subarray(4);
     const withoutExtensions = buildClientHello().length - 4 - 2;
     for (let length = 0; length < body.length; length++) {
-      if (length === withoutExtensions) continue; // this truncation is a whole hello of an older TLS
+      if (length === withoutExtensions) continue; // a hello of an older TLS, which may end here
       const cut = Buffer.concat([Buffer.from([1]), vector(3, body.subarray(0, length))]);
       expect(readClientHello(intoRecords(cut)), `cut at ${length}`).toMatchObject({ kind: 'invalid' });
     }

@@ -13,7 +13,8 @@ const END: Record<string, (connection: TlsConnection) => void> = {
   FIN: ({ tcp }) => void tcp.end(),
 };
 const CASES = (['TLSv1.2', 'TLSv1.3'] as const).flatMap((version) =>
-  // The large size is more than a socket without a reader accepts: it stops reading, and the end queues behind the data.
+  // The large size is more than a socket without a reader accepts: the socket stops reading, and the end queues
+  // behind the data.
   [7, 500_000].flatMap((bytes) => Object.keys(END).map((end) => ({ version, bytes, end }))),
 );
 

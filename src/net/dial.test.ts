@@ -25,7 +25,7 @@ async function listener(host: string, port = 0): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** A resolver that answers when the test tells it to. */
+/** A resolver that answers when the test requests it. */
 function resolver(first: Family = 6) {
   let tell: Parameters<Resolver['resolve']>[1] | undefined;
   return {

@@ -6,7 +6,7 @@ const interfaces = (...addresses: string[]) => ({
   eth0: addresses.map((address) => ({ address }) as NetworkInterfaceInfo),
 });
 
-/** A watch that reads addresses when the test tells it to. */
+/** A watch that reads addresses when the test requests it. */
 function watched(...first: string[]) {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());

@@ -38,7 +38,7 @@ describe('a PROXY protocol header', () => {
     expect(hex({ remote: at('192.0.2.1', 1), local: at('2001:db8::2', 2) })).toBe(
       `${SIGNATURE}2121002400000000000000000000ffffc000020120010db800000000000000000000000200010002`,
     );
-    // It only looks like an IPv4-mapped address.
+    // Only resembles an IPv4-mapped address.
     expect(hex({ remote: at('::ffff:192.0.2.1', 1), local: at('198.51.100.2', 2) })).toBe(
       hex({ remote: at('192.0.2.1', 1), local: at('198.51.100.2', 2) }),
     );

@@ -50,13 +50,14 @@ it.each(CASES)(
   `Node ${process.versions.node} resets at the end of a handshake: $version, $side, $when`,
   async ({ version, side, when }) => {
     const { tcp, tls } = (await handshaking(version))[side];
-    // Not what the peer sees: libuv reports bytes that a reset follows at once as bytes and an orderly end.
+    // Spies on the reset instead of checking what the peer sees: libuv reports bytes with an immediate reset as bytes
+    // and an orderly end.
     const reset = vi.spyOn(tcp, 'resetAndDestroy');
     const closed = Promise.all([once(tls, 'close'), once(tcp, 'close')]);
     tls.once('secure', () =>
       TURNS[when]!(() => {
         resetSocket(tls);
-        // Callers may destroy what they reset.
+        // Callers may destroy a socket after its reset.
         tls.destroy();
       }),
     );

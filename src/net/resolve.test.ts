@@ -12,7 +12,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A resolver that answers when the test tells it to. */
+/** A resolver that answers when the test requests it. */
 function resolver(): Resolver & { answer: Resolved } {
   let told: Resolved | undefined;
   return {

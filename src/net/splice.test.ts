@@ -147,7 +147,7 @@ describe('a splice', () => {
       const joined = await join({}, undefined, { rate });
       const answer = randomBytes(1_000_000);
       await failed(joined, answer, isEnd);
-      // Until now a reset would have dropped the unread rest.
+      // A reset before now would have dropped the unread rest.
       vi.advanceTimersByTime(3_000);
       const heard = ending(joined.left);
       joined.left.resume();
@@ -195,7 +195,7 @@ describe('a splice', () => {
     left.end();
     right.end();
     expect((await ending(right)).bytes.toString()).toBe('headearly');
-    // `head` is in the bytes already read: `upgrade` minus `head` came earlier.
+    // `head` is in the bytes already read: `upgrade` without `head` came earlier.
     expect((await result).bytesToB).toBe('headearly'.length + 3);
   });
 

@@ -12,7 +12,7 @@ it('drops datagrams from port 0, because a reply to it would throw', async () =>
     taken.push(port);
     udp.send(payload, port, address);
   });
-  // As the system delivers a forged one: only a raw socket can send it.
+  // Imitates a forged datagram, because only a raw socket can send one.
   const from = { address: '127.0.0.1', family: 'IPv4', size: 1 };
   socket.emit('message', Buffer.from('x'), { ...from, port: 0 });
   socket.emit('message', Buffer.from('x'), { ...from, port: 9 });

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { readAnswer } from './agents-decode.js';
 
-/** Answers of a relay that means no good. */
+/** Responses of a hostile relay. */
 
 const agent = { identity: '0xA', own: true, state: 'connected', lastSeen: 'now', services: [] };
 const answer = (over: object = {}) =>

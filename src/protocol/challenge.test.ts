@@ -101,7 +101,7 @@ Resources:
         const whole = { ...given, address: agent.address };
         const challenge = buildChallenge(whole);
         expect(readChallenge(challenge)).toStrictEqual(whole);
-        // By the grammar of EIP-4361 as well.
+        // Also valid by the grammar of EIP-4361.
         expect(new ParsedMessage(challenge)).toMatchObject({
           domain: whole.domain,
           address: whole.address,
@@ -233,7 +233,7 @@ describe('a proof', () => {
   });
 });
 
-/** What an agent does with a challenge that differs from its relay's by `change`. */
+/** The agent's reaction to a challenge that differs from its relay's by `change`. */
 const check = (change: Partial<ChallengeFields> = {}, now = later(1)) => {
   const message = buildChallenge({ ...fields, ...change });
   return () =>

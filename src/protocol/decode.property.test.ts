@@ -69,7 +69,7 @@ const SIDES = [
   { side: 'relay', schemas: RELAY_MESSAGES as Record<string, Schema>, decode: decodeFromRelay },
 ] as const;
 
-/** One of either side; what more it has is for the decoders to say. */
+/** A message of either side. The decoders check its other fields. */
 interface Message {
   readonly type: string;
 }
@@ -83,7 +83,9 @@ function firstFailure<T>(property: fc.IProperty<T>): T | null {
 describe.each(SIDES)('a message of a $side', ({ schemas, decode }) => {
   const message = fc.oneof(...Object.values(schemas).map(valid)) as fc.Arbitrary<Message>;
 
-  /** The decoder's whole contract for anything that arrives: a message of a known type, or a PortalError `protocol`. */
+  /**
+   * The decoder's contract for any input: it returns a message of a known type, or throws a PortalError `protocol`.
+   */
   const takes = (data: string | Buffer): boolean => {
     try {
       return Object.hasOwn(schemas, decode(data).type);

@@ -19,7 +19,7 @@ const facts = {
   expiresAt: at(24 * HOUR),
 };
 const signed = (over: object = {}) => signDescriptor(identity, { ...facts, ...over });
-/** What the wire does to it. */
+/** The value as received over the wire. */
 const sent = (value: object): unknown => JSON.parse(JSON.stringify(value));
 const codeOf = (value: unknown): string => {
   try {

@@ -123,7 +123,7 @@ const anySpec = (service: string) =>
       spec(service, { name, relays, target: { kind: 'tcp', host: '127.0.0.1', port, tls: false } }),
     );
 
-/** As the configuration is validated: no two services with the same name on one relay. */
+/** A valid configuration: no two services have the same name on one relay. */
 const anyDesired = fc
   .tuple(...['a', 'b', 'c', 'd'].map((name) => fc.option(anySpec(name), { nil: undefined })))
   .map((services) => desired(...services.filter((one) => one !== undefined)))

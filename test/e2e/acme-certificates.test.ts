@@ -12,13 +12,13 @@ import type { ServingCertificate } from '../../src/certificates/source.js';
 import type { AcmeSpec } from '../../src/certificates/spec.js';
 import { dnsServer, everythingHere } from '../support/dns-server.js';
 import { log } from '../support/log.js';
-import { refusingCa } from '../support/fake-ca.js';
+import { rejectingCa } from '../support/fake-ca.js';
 import { pebble } from '../support/pebble.js';
 import { temporaryFolder } from '../support/folder.js';
 
 const neverAborted = new AbortController().signal;
 
-/** A port that answers `challenges`, and otherwise shows its own certificate. */
+/** A port that responds to `challenges`, and otherwise shows its own certificate. */
 async function port(): Promise<{ port: number; serve(acme: AcmeCertificates): void }> {
   const ca = await openLocalCa(await temporaryFolder());
   const ordinary = createTls({ ...(await ca.issue(['shop.test'])), ALPNProtocols: ['http/1.1'] });
@@ -173,7 +173,7 @@ it('does not serve a stored certificate that has expired', async (ctx) => {
 });
 
 it('reports a rate limit, and waits for it', async () => {
-  const ca = await refusingCa(() => ({
+  const ca = await rejectingCa(() => ({
     status: 429,
     type: 'rateLimited',
     detail: 'too many certificates already issued for "shop.test"',
@@ -193,7 +193,7 @@ it('reports a rate limit, and waits for it', async () => {
 });
 
 it('explains a rejection, and backs off between attempts', async () => {
-  const ca = await refusingCa(() => ({
+  const ca = await rejectingCa(() => ({
     status: 403,
     type: 'caa',
     detail: 'CAA record for shop.test prevents issuance',
@@ -228,7 +228,7 @@ it('a CA that cannot reach the port gets a clear error', async (ctx) => {
 });
 
 it('an order ends when the last service no longer needs it', async () => {
-  const ca = await refusingCa(() => ({ status: 500, type: 'serverInternal', detail: 'never mind' }));
+  const ca = await rejectingCa(() => ({ status: 500, type: 'serverInternal', detail: 'never mind' }));
   const acme = certificates(await temporaryFolder());
   const held = hold(acme, 'shop.test', ca.spec);
   const waiting = held.certificate.first(neverAborted);
@@ -238,7 +238,7 @@ it('an order ends when the last service no longer needs it', async () => {
 
 it('renews when the CA suggests it, long before the usual time', async () => {
   const window = [new Date(Date.now() - 7_200_000), new Date(Date.now() - 3_600_000)] as const;
-  const ca = await refusingCa(
+  const ca = await rejectingCa(
     () => ({ status: 403, type: 'unauthorized', detail: 'not today' }),
     [window[0].toISOString(), window[1].toISOString()],
   );

@@ -12,7 +12,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import { describeRelay } from '../../src/relay/descriptor.js';
 import { connectProxy } from '../support/connect-proxy.js';
 import { dnsServer, type Said } from '../support/dns-server.js';
-import { refusingCa } from '../support/fake-ca.js';
+import { rejectingCa } from '../support/fake-ca.js';
 import { httpService, relay, tcpService } from '../support/world.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 
@@ -194,7 +194,7 @@ it('shows how the datagrams of a service travel', async () => {
 });
 
 it('warns if UDP is blocked', async () => {
-  // The relay announces a UDP port at which nothing answers.
+  // The relay announces a UDP port that does not respond.
   const silent = createSocket('udp4');
   await new Promise<void>((resolve) => silent.bind(0, '127.0.0.1', resolve));
   onTestFinished(() => void silent.close());
@@ -290,7 +290,7 @@ it('prints the DNS records that a custom domain lacks', async () => {
 
 it('checks the sources of certificates', async () => {
   const at = await relay();
-  const ca = await refusingCa(() => ({ status: 500, type: 'serverInternal', detail: 'not asked' }));
+  const ca = await rejectingCa(() => ({ status: 500, type: 'serverInternal', detail: 'not asked' }));
   const { port } = await httpService((_request, response) => response.end('here'));
   const issuer = await openLocalCa(join(person.folder, 'issuer'));
   const { cert, key } = await issuer.issue(['other.localhost']);
@@ -362,7 +362,7 @@ it('names each target that rejects its public name, and the fix', async () => {
   expect(requested.filter((host) => host === 'known.localhost')).toHaveLength(1);
 });
 
-/** Answers any name, and returns the status `says` for resources of a page. */
+/** Accepts any name, and responds with the status `says` to requests for resources of a page. */
 const next = (says: number) =>
   httpService(({ url, headers }, response) => {
     const isBlocked = url === '/_next/' && headers.origin === `https://${headers.host}`;

@@ -22,7 +22,7 @@ export interface Refusal {
 }
 
 /** A CA that creates accounts and then rejects every order with the test's error. */
-export async function refusingCa(
+export async function rejectingCa(
   refusal: () => Refusal,
   renewal: readonly [start: string, end: string] | readonly [] = [],
 ): Promise<FakeCa> {

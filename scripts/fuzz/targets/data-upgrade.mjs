@@ -2,7 +2,7 @@ import { Duplex } from 'node:stream';
 import { pick } from '../chance.mjs';
 import { assert, assertSame, built, timed } from '../check.mjs';
 
-/** The upgrade to a data connection: the request as a relay reads it, and the answer as an agent reads it. */
+/** The upgrade to a data connection: the request as a relay reads it, and the response as an agent reads it. */
 
 const SHOWN = `Portal-Ticket ${'a'.repeat(16)}.${'b'.repeat(43)}`;
 const REQUESTS = [

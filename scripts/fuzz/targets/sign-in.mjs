@@ -41,7 +41,7 @@ export async function load() {
     denied: { check: () => undefined },
   });
 
-  /** The outcome of `ask`. Only errors with an answer are expected. */
+  /** The outcome of `ask`. Only errors with a response are expected. */
   async function outcome(ask) {
     try {
       return await ask();

@@ -24,7 +24,7 @@ function writerTo(take: (frames: Buffer) => void): FrameWriter {
   return new FrameWriter({ maxBytes: 1_167, send }, nothing);
 }
 
-/** The agent's flows with an echo service, and a relay that the test plays. */
+/** The agent's flows with an echo service, and a relay whose side the test plays. */
 async function flows() {
   const echo = createSocket('udp4', (payload, { port }) => echo.send(payload, port, '127.0.0.1'));
   const peers = new Set<number>();

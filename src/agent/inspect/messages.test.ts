@@ -23,7 +23,7 @@ function frame(
 }
 
 /** Compresses each text as a sender that keeps its context does (RFC 7692, section 7.2.1). */
-async function squeezed(texts: readonly string[]): Promise<Buffer[]> {
+async function deflated(texts: readonly string[]): Promise<Buffer[]> {
   const deflate = createDeflateRaw();
   const messages: Buffer[] = [];
   for (const text of texts) {
@@ -118,7 +118,7 @@ describe('permessage-deflate is inflated', () => {
   it.each([1, 7, 100_000])(
     'for messages that refer to earlier ones, in chunks of %i bytes',
     async (chunkBytes) => {
-      const sent = await squeezed(texts);
+      const sent = await deflated(texts);
       const bytes = Buffer.concat([
         ...sent.slice(0, 4).map((message) => frame(1, message, { rsv1: true, masked: true })),
         frame(9, 'ping'),
@@ -138,7 +138,7 @@ describe('permessage-deflate is inflated', () => {
   );
 
   it('continues after the first messages were removed', async () => {
-    const sent = await squeezed(texts);
+    const sent = await deflated(texts);
     const { messages, log, kept } = read(
       Buffer.concat(sent.map((each) => frame(1, each, { rsv1: true }))),
       50,
@@ -150,7 +150,7 @@ describe('permessage-deflate is inflated', () => {
 
   it('shows the start of a message that is too long, and no wrong text of messages that refer to it', async () => {
     const noise = randomBytes(3_000).toString('base64');
-    const sent = await squeezed([noise, noise, 'x'.repeat(500), `${'x'.repeat(400)}y`]);
+    const sent = await deflated([noise, noise, 'x'.repeat(500), `${'x'.repeat(400)}y`]);
     const { messages } = read(Buffer.concat(sent.map((each) => frame(1, each, { rsv1: true }))), 4_096);
     const [long, again, x, y] = messages;
     expect(long).toMatchObject({ compressed: 'inflated', cut: true, keptBytes: 1_000 });
@@ -174,8 +174,8 @@ describe('permessage-deflate is inflated', () => {
       { compressed: 'compressed', bytes: bomb.length },
       { compressed: 'compressed', text: 'no deflate' },
     ]);
-    // The first message costs work for nothing. After that, nothing is inflated.
-    const [small] = await squeezed(['good']);
+    // The first message costs work without a result. After that, nothing is inflated.
+    const [small] = await deflated(['good']);
     const asked: number[] = [];
     const admits = (bytes: number): boolean => asked.push(bytes) < 3;
     const after = read(Buffer.concat([frames[0]!, frame(1, small!, { rsv1: true })]), 4_096, limits, admits);

@@ -47,7 +47,7 @@ const prove = (serving: Serving, port: number) =>
     signal: new AbortController().signal,
   });
 
-/** A port whose connections are left untouched. */
+/** A port that accepts connections and reads nothing. */
 async function listening(): Promise<{ port: number; next: () => Promise<Socket> }> {
   const server = createServer({ allowHalfOpen: true });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -84,7 +84,7 @@ it('recognises its own visit even if it arrives early, and hides it from the tar
   const { serving, publicPort, prove: begin } = await served(await tcpService(() => visits++));
   const { relay, agent } = await dataConnection();
   const proven = begin();
-  // The relay may forward it before we learn that it is connected.
+  // The relay may forward the connection before the agent learns that it is connected.
   serving.visit(agent, VISITOR);
   (await publicPort.next()).pipe(relay);
   await proven;

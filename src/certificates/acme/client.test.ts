@@ -20,7 +20,7 @@ interface Asked {
 
 type Reply = { status: number; body: object; location?: string };
 
-/** A CA with prepared answers, one for each signed request. It records the requests. */
+/** A CA with prepared responses, one for each signed request. Records the requests. */
 async function fakeCa(key: KeyObject, replies: Reply[], directory: object = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'portal-test-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));

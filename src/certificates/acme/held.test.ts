@@ -15,7 +15,7 @@ const STORE = { read: () => Promise.resolve(undefined) };
 
 const inHours = (hours: number): Date => new Date(Date.now() + hours * HOUR_MS);
 
-/** A certificate that a CA issues for these hours from now on, again and again. */
+/** A certificate that a CA issues repeatedly, valid for these hours from now on. */
 function held(fromHours: number, toHours: number) {
   let orders = 0;
   const order = async (): Promise<DatedCertificate> => {

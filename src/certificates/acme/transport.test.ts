@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { connectProxy } from '../../../test/support/connect-proxy.js';
-import { refusingCa } from '../../../test/support/fake-ca.js';
+import { rejectingCa } from '../../../test/support/fake-ca.js';
 import { parseProxy } from '../../net/proxy/server.js';
 import { exchange } from './transport.js';
 
 async function directoryThrough(proxyUrl: string) {
-  const { spec } = await refusingCa(() => ({ status: 400, type: 'malformed', detail: '' }));
+  const { spec } = await rejectingCa(() => ({ status: 400, type: 'malformed', detail: '' }));
   const wire = {
     signal: new AbortController().signal,
     trust: await readFile(spec.caFile!, 'utf8'),
@@ -36,7 +36,7 @@ describe('a CA behind a proxy', () => {
 });
 
 it('names a CA on port 443 without its port, so the URLs that the CA builds from Host lead there', async () => {
-  const { spec, hosts } = await refusingCa(() => ({ status: 400, type: 'malformed', detail: '' }));
+  const { spec, hosts } = await rejectingCa(() => ({ status: 400, type: 'malformed', detail: '' }));
   const proxy = await connectProxy(undefined, () => Number(new URL(spec.directory).port));
   const wire = {
     signal: new AbortController().signal,

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { AgentsAnswer, AgentView, NameView } from '../../protocol/agents.js';
 import { mergeResponses } from './merge.js';
 
-/** Merging the answers of several relays. */
+/** Merging the responses of several relays. */
 
 const answer = (
   relay: string,

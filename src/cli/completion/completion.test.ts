@@ -12,7 +12,7 @@ import { zshCompletion } from './zsh.js';
 
 const words = commandWords(grammarOnly());
 
-/** What bash offers for a line, with a `portal` that has two services. */
+/** The completions of bash for a line, with a `portal` that has two services. */
 function bashOffers(line: string): string[] {
   const parts = line.split(' ');
   const script = `
@@ -31,7 +31,7 @@ test.for([
   ['fish', fishCompletion],
 ] as const)('%s accepts its script', async ([shell, render], context) => {
   const program = await programFor(context, shell);
-  // A file: fish does not check a script that comes on stdin.
+  // A file, because fish does not check a script on stdin.
   const file = join(await temporaryFolder(), `portal.${shell}`);
   await writeFile(file, render(words));
   const { status, stderr } = spawnSync(program, ['-n', file], { encoding: 'utf8' });

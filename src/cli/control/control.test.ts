@@ -182,13 +182,13 @@ test('a path too long for a socket falls back to a private temporary folder', as
   const address = place.address({ pid: 1 });
   onTestFinished(async () => {
     await rm(join(address, '..'), { recursive: true, force: true });
-    // Shared by this user's agents; another may be using it.
+    // All agents of this user share the folder, and another agent may be using it.
     await rmdir(join(address, '../..')).catch(() => undefined);
   });
   expect(Buffer.byteLength(address)).toBeLessThanOrEqual(100);
   expect((await stat(join(address, '..'))).mode & 0o777).toBe(0o700);
   expect(await start(address)).toBeDefined();
-  // Another PORTAL_HOME has agents of its own.
+  // Another PORTAL_HOME has its own agents.
   expect(controlPlace(`${runDir}2`).address({ pid: 1 })).not.toBe(address);
 });
 

@@ -31,7 +31,7 @@ async function write(path: string, text = ''): Promise<void> {
 
 type Answer = (command: CommandLine) => Partial<Ran> | undefined | Promise<undefined>;
 
-/** A machine whose files are all in `folder`; `answer` stands for its programs. */
+/** A machine whose files are all in `folder`. `answer` replaces its programs. */
 function machine(
   options: Partial<Machine> & { programs?: readonly string[]; answer?: Answer } = {},
 ): Machine {
@@ -189,7 +189,7 @@ describe('the databases of browsers', () => {
       [home('snap/chromium/current/.pki/nssdb'), false],
     ]);
     expect(paths(machine())).toEqual(['home/snap/chromium/current/.pki/nssdb']);
-    // A second place would hide the first from newer versions.
+    // A second folder would hide the first from newer versions.
     await mkdir(home('.local/share/pki/nssdb'), { recursive: true });
     expect(paths(machine({ programs: ['chromium'] }))[0]).toBe('home/.local/share/pki/nssdb');
   });

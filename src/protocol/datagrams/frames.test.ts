@@ -5,7 +5,7 @@ import { encodeOpening, readFrames, type FrameSink } from './frames.js';
 import { readVarint, varintBytes, varintEnd, writeVarint } from './varint.js';
 import { FrameWriter } from './writer.js';
 
-/** Notes every call, with payloads as text. */
+/** Records every call, with payloads as text. */
 function recorder(): FrameSink & { readonly calls: unknown[][] } {
   const calls: unknown[][] = [];
   const note =
@@ -62,7 +62,7 @@ describe('varints', () => {
     expect(read('9d7f3e7d')).toBe(494_878_333);
     expect(read('7bbd')).toBe(15_293);
     expect(read('4025')).toBe(37);
-    expect(read('c2197c5eff14e88c')).toBe(-1); // 151,288,809,941,952,652 is more than a number counts exactly
+    expect(read('c2197c5eff14e88c')).toBe(-1); // 151,288,809,941,952,652, which a number cannot represent exactly
   });
 });
 
@@ -153,7 +153,7 @@ describe('frames', () => {
         const sink = recorder();
         const first = readFrames(Buffer.from(bytes), sink);
         const padded = recorder();
-        // What follows is filling: it must change nothing but complete what was cut off.
+        // The added bytes are filling, and must only complete what was cut off.
         const again = readFrames(Buffer.concat([bytes, Buffer.alloc(1)]), padded);
         expect(again || !first).toBe(true);
         expect(padded.calls.slice(0, sink.calls.length)).toEqual(sink.calls);

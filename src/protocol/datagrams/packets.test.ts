@@ -80,10 +80,10 @@ describe('packets', () => {
     const sealer = new PacketSealer(keys(), PACKETS_PER_KEY - 2);
     const opener = new PacketOpener(keys());
     const packets = Array.from({ length: 4 }, (_, i) => seal(sealer, `${i}`));
-    // The first of all, as the sender began there: within the epochs that may be ahead.
+    // The first packet is at the sender's first counter, within the epochs that may be ahead.
     for (const i of [0, 3, 1, 2]) expect(opener.open(packets[i]!).toString()).toBe(`${i}`);
     const wrong = Buffer.from(packets[3]!);
-    // The same packet claiming to be of the epoch before.
+    // The same packet with the number of the previous epoch.
     wrong.writeUInt32BE(PACKETS_PER_KEY - 1 - 4096, 13);
     expect(opener.open(wrong)).not.toBeInstanceOf(Buffer);
   });

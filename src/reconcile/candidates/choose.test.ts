@@ -106,7 +106,7 @@ describe('afterwards', () => {
     const db = one('c', { covers: ['web', 'db'], rttMs: 400 });
     const changed = choose([one('a'), one('b', { rttMs: 80 }), db], before, 2, 1);
     expect(changed.active).toEqual(['a', 'c']);
-    // It stays while the others are nearer, as long as it is the only one.
+    // The relay stays while the others are nearer, because it is the only one for a service.
     const nearer = [one('a'), one('b', { rttMs: 1 }), db];
     const later = choose(nearer, choose(nearer, changed, 2, 2), 2, 2 + BETTER_FOR_MS);
     expect([...later.active].toSorted()).toEqual(['b', 'c']);
@@ -250,7 +250,7 @@ describe('after any history', () => {
       if (next.active[0] !== choice.active[0]) moves += 1;
       choice = next;
     }
-    // The first choice, and the relay that looked sound when that failed first.
+    // The first choice, and the relay that looked stable when that failed first.
     expect(moves).toBeLessThanOrEqual(2);
   });
 });

@@ -10,7 +10,7 @@ interface World {
   readonly watch: SessionWatch;
   /** The recorded states in order: the relay, and whether it is down. */
   readonly noted: string[];
-  /** The answers of each round of checks. */
+  /** The responses of each round of checks. */
   readonly rounds: Record<string, boolean>[];
   readonly asked: string[][];
 }

@@ -22,7 +22,7 @@ async function written(runs: number, each: number): Promise<Place> {
 const pathOf = async (place: Place, index: number): Promise<string> =>
   join(place.own, (await place.files())[index]!);
 
-/** Makes a file so old that no process can still be about to write it. */
+/** Makes a file look so old that no process can still be about to write it. */
 const settle = (path: string): Promise<void> => {
   const hourAgo = Date.now() / 1_000 - 3_600;
   return utimes(path, hourAgo, hourAgo);

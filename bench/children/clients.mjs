@@ -6,9 +6,9 @@ import { modulesOf } from '../lib/built.mjs';
 import { options, tell } from './lib.mjs';
 
 /**
- * Honest guests of a relay. A visitor connects every 100 ms, on a new connection. An agent with a new identity connects
- * and leaves every 250 ms. A line on standard input requests the figures since the previous line. They are printed
- * after the last guest was served or gave up.
+ * Ordinary clients of a relay. A visitor connects every 100 ms, on a new connection. An agent with a new identity
+ * connects and disconnects every 250 ms. A line on standard input requests the figures since the previous line. They
+ * are printed after the last client was served or gave up.
  */
 
 const { root, url, relayCaFile, port, servername, caFile } = options;

@@ -21,7 +21,7 @@ const dns = (kind, what, targets, resource, inject) => ({
   inject,
 });
 
-export const surroundings = [
+export const environmentFaults = [
   {
     kind: 'disk-full',
     what: 'the disk with the data of a relay or an agent is full to the last byte',
