@@ -21,7 +21,7 @@ export function renderMetricsDoc(metrics) {
 # Metrics of a relay
 
 \`portal relay --metrics 9464\` serves these metrics at \`http://127.0.0.1:9464/metrics\`, for [Prometheus](https://prometheus.io/) and
-other programs that read its format. \`/healthz\` answers \`ok\`. A port alone listens on loopback. An address such as
+other programs that read its format. \`/healthz\` responds with \`ok\`. A port alone listens on loopback. An address such as
 \`10.0.0.5:9464\` serves every client that can reach it, over plain HTTP and without a password.
 
 Labels contain nothing about tenants or visitors: no hostname, no address, no identity. A counter with a label for the

@@ -162,7 +162,7 @@ export class AgentsClient {
       });
       outgoing.once('error', reject);
       outgoing.once('response', (response) => {
-        void readBounded(response, LIMITS.maxAgentsAnswerBytes, tooLong)
+        void readBounded(response, LIMITS.maxAgentsResponseBytes, tooLong)
           .then((text) => resolve({ status: response.statusCode ?? 0, text: text.toString('utf8') }), reject)
           .finally(() => this.#socket.off('error', reject));
       });
@@ -172,7 +172,10 @@ export class AgentsClient {
 }
 
 const tooLong = (): PortalError =>
-  new PortalError('limit_exceeded', `the response of the relay exceeds ${LIMITS.maxAgentsAnswerBytes} bytes`);
+  new PortalError(
+    'limit_exceeded',
+    `the response of the relay exceeds ${LIMITS.maxAgentsResponseBytes} bytes`,
+  );
 
 /** The error for an unsuccessful status, with the relay's own code if there is one. */
 function refusal(url: string, path: string, status: number, text: string): PortalError {
@@ -186,7 +189,7 @@ function refusal(url: string, path: string, status: number, text: string): Porta
     if (typeof code === 'string' && typeof message === 'string')
       return relayError({ type: 'error', code, message: message.slice(0, 1_000) });
   } catch (error) {
-    return new PortalError('relay_unreachable', `${url} does not answer like a relay (HTTP ${status})`, {
+    return new PortalError('relay_unreachable', `${url} does not respond like a relay (HTTP ${status})`, {
       cause: asPortalError(error),
     });
   }

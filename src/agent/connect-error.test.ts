@@ -37,7 +37,7 @@ it('a relay without a certificate is described as such', async () => {
 it('a relay that does not know the name is described as such', async () => {
   const error = connectError(await failureOf(answering(112)), URL_OF_RELAY);
   expect(error.message).toBe(
-    `${URL_OF_RELAY} cannot be reached: it does not answer to the name relay.example.com (TLS alert 112)`,
+    `${URL_OF_RELAY} cannot be reached: it does not accept the name relay.example.com (TLS alert 112)`,
   );
   expect(error.hint).toBe("Use the relay's own domain. It accepts no other name.");
 });

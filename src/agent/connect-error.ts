@@ -78,7 +78,7 @@ function handshakeFailure(reason: string, url: string): { why: string; hint?: st
     };
   if (alert === ALERT.unrecognizedName)
     return {
-      why: `it does not answer to the name ${new URL(url).hostname} ${sent}`,
+      why: `it does not accept the name ${new URL(url).hostname} ${sent}`,
       hint: "Use the relay's own domain. It accepts no other name.",
     };
   return { why: `it aborted the TLS handshake ${sent}` };

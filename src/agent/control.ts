@@ -108,7 +108,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     this.#requests.set(id, answer);
     try {
       this.#send({ ...message, id });
-      return await within(answer.promise, LIMITS.requestMs, `the relay's answer to ${message.type}`, signal);
+      return await within(answer.promise, LIMITS.requestMs, `the relay's reply to ${message.type}`, signal);
     } finally {
       this.#requests.delete(id);
     }
@@ -118,7 +118,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   async check(ms: number): Promise<boolean> {
     if (this.#closed) return false;
     if (await this.answers(ms)) return true;
-    this.#end(new PortalError('relay_unreachable', `the relay did not answer within ${ms} ms`));
+    this.#end(new PortalError('relay_unreachable', `the relay did not respond within ${ms} ms`));
     return false;
   }
 

@@ -51,7 +51,7 @@ export async function fetchDescriptor(
   if (status !== 200)
     throw new PortalError(
       'descriptor_invalid',
-      `${endpoint.url} does not answer like a relay (HTTP ${status})`,
+      `${endpoint.url} does not respond like a relay (HTTP ${status})`,
     );
   return { descriptor: descriptorFrom(text, endpoint.url, new Date()), rttMs };
 }

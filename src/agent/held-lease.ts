@@ -55,7 +55,7 @@ export class HeldLease {
       signal,
     );
     if (answer.type !== 'lease.opened')
-      throw new PortalError('protocol', `unexpected answer ${answer.type} to lease.open`);
+      throw new PortalError('protocol', `unexpected reply ${answer.type} to lease.open`);
     this.#opened = answer;
     this.#publicPort = portOf(answer.tcpAddr ?? answer.udpAddr);
     const { port: asked } = spec;

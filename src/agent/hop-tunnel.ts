@@ -116,7 +116,7 @@ export class HopTunnel implements Detour {
       try {
         const answer = await this.#channel.request({ type: 'hop.open', target, count: some.length });
         if (answer.type !== 'hop.opened')
-          throw new PortalError('protocol', `unexpected answer ${answer.type} to hop.open`);
+          throw new PortalError('protocol', `unexpected reply ${answer.type} to hop.open`);
         for (const [index, one] of some.entries()) {
           const ticket = answer.tickets[index];
           if (ticket === undefined)

@@ -67,7 +67,7 @@ export async function probe(options: Probe): Promise<void> {
       socket.once('close', () => reject(new PortalError('not_through', 'the connection was closed')));
       socket.once('secureConnect', () => {
         if (!isOurs(fingerprintOf(socket.getPeerCertificate().raw))) {
-          reject(new PortalError('intercepted', `${hostname} answered with a certificate that is not ours`));
+          reject(new PortalError('intercepted', `${hostname} served a certificate that is not ours`));
           return;
         }
         exporter = exporterOf(socket);
@@ -81,7 +81,7 @@ export async function probe(options: Probe): Promise<void> {
     if (exporter && isComplete) {
       throw new PortalError(
         'intercepted',
-        `${hostname} answered with our certificate, but the TLS session did not end here: someone else has its key`,
+        `${hostname} served our certificate, but the TLS session did not end here: someone else has its key`,
         { cause: error },
       );
     }

@@ -144,7 +144,7 @@ export function rejectionUnknown(status: number, authority: string): NameRejecti
   return {
     id: 'unknown',
     name,
-    message: `the target answers ${status} to the name ${name}, but not to its own name`,
+    message: `the target responds with ${status} to the name ${name}, but not to its own name`,
     hint: 'Allow that name in its settings, or set `host: target`.',
   };
 }

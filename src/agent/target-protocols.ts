@@ -97,7 +97,7 @@ export class TargetProtocols {
       await this.#ask(target, entry);
     }
     if (entry.speaks) return entry.speaks;
-    throw entry.failure ?? new PortalError('target_down', `${formatTarget(target)} does not answer`);
+    throw entry.failure ?? new PortalError('target_down', `${formatTarget(target)} does not respond`);
   }
 
   /** Whether `learn` would have to wait. */

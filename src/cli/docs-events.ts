@@ -22,7 +22,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`applied\` | a save takes effect | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
 | \`rejected\` | a save has errors | errors: \`[{file, line, column, path, code, message, hint?}]\` |
 | \`inspector\` | the inspector's page is ready | url, askedPort? (when that port is in use) |
-| \`target\` | a local service begins or stops answering | service, target, reachable, error? |
+| \`target\` | a local service becomes reachable or unreachable | service, target, reachable, error? |
 | \`health\` | the target of a service with \`health\` becomes unhealthy, or healthy again | service, healthy, error? |
 | \`notice\` | something needs your attention once | kind, message, and the fields [below](#notices) |
 | \`refused\` | a gate of \`access\` rejects a visitor | service, reason, remote |
@@ -36,7 +36,7 @@ A service that returns to a relay while its previous visitors finish there has t
 
 ### How Portal notices that a service stops
 
-While a local service answers, Portal checks it from time to time, also without visitors. It always does this, so that \`portal status\`, the live
+While a local service is reachable, Portal checks it from time to time, also without visitors. It always does this, so that \`portal status\`, the live
 view, the inspector and these events agree. Visits count as checks, and \`health\` replaces them.
 
 | the target | the check | how often |
@@ -45,8 +45,8 @@ view, the inspector and these events agree. Visits count as checks, and \`health
 | a port elsewhere, a port on macOS or Windows, a unix socket | opens a TCP connection and closes it; sends nothing, except the PROXY header if \`proxyProtocol\` is set | 15 s at first, then up to 60 s |
 | mode \`udp\` | as in the first row; elsewhere none, because a datagram would reach the service | 3 s, or never |
 
-A service that does not answer is checked again after half a second, then up to every 3 seconds. In mode \`udp\` the live view shows no ✓: an open port does not
-show that a service answers.
+Portal checks an unreachable service again after half a second, then up to every 3 seconds. In mode \`udp\` the live view shows no ✓: an open port does not
+show that a service responds.
 
 ### Notices
 
@@ -68,6 +68,7 @@ show that a service answers.
 | \`allowed\` | \`portal allow\` | file, allowedAt?, permissions; with \`--list\` one event for each file |
 | \`revoked\` | \`portal allow --revoke\` | file, revoked |
 | \`status\` | \`portal status\` | the state of the agent; without a file, one event for each running agent |
+| \`unresponsive\` | \`portal status\`, one for each agent that does not respond | pid |
 | \`relay\` | \`portal list\`, one for each relay | url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or \`discovered\`; health: \`healthy\`, \`unhealthy\` or \`unknown\`; inUse, rttMs?, capabilities?, carriers?, address?, locked?, error? |
 | \`registry\` | \`portal list\`, if there is one | source, relays, inChains?, fetchedAt?, error? |
 | \`log\` | \`portal logs\`, besides the events above | level, message, fields |

@@ -33,7 +33,7 @@ export function choiceOf(agents: readonly RunningAgent[], choose = 'Choose one w
 }
 
 function describe(status: AgentStatus | undefined): string[] {
-  if (!status) return ['does not answer', ''];
+  if (!status) return ['does not respond', ''];
   const { file, leases } = status;
   const targets = leases.map(({ target }) => target);
   const addresses = leases.map(publicAddress).filter((address) => address !== undefined);

@@ -166,7 +166,7 @@ function checkAlpn(path: Path, alpn: Tree | undefined, readsHttp: boolean, repor
     const protocol = textOf(item);
     if (protocol === 'acme-tls/1') {
       report([...path, index], {
-        message: '`acme-tls/1` is only for certificate challenges, which Portal answers',
+        message: '`acme-tls/1` is only for certificate challenges, which Portal completes',
       });
     } else if (readsHttp && protocol !== undefined && !isHttpAlpn(protocol)) {
       report([...path, index], {

@@ -68,7 +68,7 @@ it.each([
   ],
   [
     '  a: { target: 1, port: 25565 }',
-    "`port` needs mode tcp or udp; this service runs mode auto, the default | Other modes answer on the relay's own port, under the service's name.",
+    "`port` needs mode tcp or udp; this service runs mode auto, the default | Other modes use the relay's own port, under the service's name.",
   ],
   [
     '  a: { mode: stream, target: 1, routes: { /: 1 } }',
@@ -235,7 +235,7 @@ it.each([
   ['  a: { target: 1, alpn: [h2, h2] }', '`alpn` has the same entry twice: entries 1 and 2'],
   [
     '  a: { target: 1, alpn: [acme-tls/1] }',
-    '`acme-tls/1` is only for certificate challenges, which Portal answers',
+    '`acme-tls/1` is only for certificate challenges, which Portal completes',
   ],
   ['  a: { target: 1, metadata: { build: 42 } }', '`build` must be text | Put the value in quotes.'],
   ['  a: { target: 1, expires: 2027-13-45T18:00:00Z }', 'this date or time does not exist'],

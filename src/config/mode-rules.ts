@@ -27,7 +27,7 @@ export const MODE_RULES: readonly ModeRule[] = [
   {
     key: ['port'],
     modes: ['tcp', 'udp'],
-    why: "Other modes answer on the relay's own port, under the service's name.",
+    why: "Other modes use the relay's own port, under the service's name.",
   },
   {
     key: ['access', 'pin'],
@@ -57,7 +57,7 @@ export const MODE_RULES: readonly ModeRule[] = [
   {
     key: ['udp'],
     modes: ['udp'],
-    why: 'In other modes, answers use the connection of the request.',
+    why: 'In other modes, replies use the connection of the request.',
   },
   {
     key: ['health'],

@@ -240,7 +240,7 @@ export const ERRORS = {
     exit: 1,
   },
   target_down: {
-    title: 'The local service does not answer',
+    title: 'The local service is unreachable',
     remedy:
       'Start it, or correct `target`. Portal does not need a restart; visitors get an error page meanwhile.',
     exit: 1,
@@ -257,7 +257,7 @@ export const ERRORS = {
     exit: 1,
   },
   intercepted: {
-    title: 'The relay answered a visitor with a certificate that is not ours',
+    title: 'The relay served a visitor a certificate that is not ours',
     remedy: 'The relay, or something between you and your visitors, intercepts TLS. Do not use this relay.',
     exit: 1,
   },

@@ -311,5 +311,5 @@ class Dialling {
 const ignore = (): void => undefined;
 
 function timedOut(address: string, port: number): Error {
-  return Object.assign(new Error(`${address}:${port} did not answer in time`), { code: 'ETIMEDOUT' });
+  return Object.assign(new Error(`${address}:${port} did not respond in time`), { code: 'ETIMEDOUT' });
 }

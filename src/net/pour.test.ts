@@ -56,7 +56,7 @@ test.each([
       idleMs: 400,
       halfClosedMs: 60_000,
       lifetimeMs: 60_000,
-      firstAnswerMs: 0,
+      firstResponseMs: 0,
     });
     const [up, down] = [randomBytes(BYTES), randomBytes(BYTES)];
     let behind!: Promise<string>;

@@ -9,7 +9,7 @@ import { resetSocket } from './reset.js';
 import { SOCKET_BUFFER_BYTES, SpliceSet, type SpliceLimits } from './splice.js';
 import type { SpliceOptions, SpliceResult } from './spliced.js';
 
-const LIMITS: SpliceLimits = { idleMs: 60_000, halfClosedMs: 60_000, lifetimeMs: 60_000, firstAnswerMs: 0 };
+const LIMITS: SpliceLimits = { idleMs: 60_000, halfClosedMs: 60_000, lifetimeMs: 60_000, firstResponseMs: 0 };
 
 /** Both ends of one TCP connection. */
 async function connection(): Promise<[Socket, Socket]> {
@@ -240,12 +240,12 @@ describe('limits', () => {
     clearInterval(busy);
   });
 
-  it('firstAnswerMs without a byte from b; one byte is enough', async () => {
-    const silent = await join({ firstAnswerMs: 60 });
+  it('firstResponseMs without a byte from b; one byte is enough', async () => {
+    const silent = await join({ firstResponseMs: 60 });
     silent.left.write('anybody there?');
-    const answered = await join({ firstAnswerMs: 60, idleMs: 300 });
+    const answered = await join({ firstResponseMs: 60, idleMs: 300 });
     answered.right.write('y');
-    expect((await silent.result).end).toBe('unanswered');
+    expect((await silent.result).end).toBe('no_response');
     expect((await answered.result).end).toBe('idle');
   });
 });

@@ -17,7 +17,7 @@ export interface SpliceLimits {
   readonly halfClosedMs: number;
   readonly lifetimeMs: number;
   /** Timeout for the first byte of `b`; 0 for none. */
-  readonly firstAnswerMs: number;
+  readonly firstResponseMs: number;
 }
 
 /** How long connections may continue once no more are accepted. */
@@ -158,18 +158,18 @@ export class SpliceSet {
     const shortest = Math.min(
       this.#limits.idleMs,
       this.#limits.halfClosedMs,
-      this.#limits.firstAnswerMs || Infinity,
+      this.#limits.firstResponseMs || Infinity,
     );
     return Math.max(10, Math.min(5_000, shortest / 4));
   }
 
   #sweep(): void {
     const now = attendedNow();
-    const { idleMs, halfClosedMs, lifetimeMs, firstAnswerMs } = this.#limits;
+    const { idleMs, halfClosedMs, lifetimeMs, firstResponseMs } = this.#limits;
     for (const splice of this.#splices) {
       splice.check(now);
-      if (firstAnswerMs > 0 && !splice.answered && now - splice.startedAt > firstAnswerMs)
-        splice.close('unanswered');
+      if (firstResponseMs > 0 && !splice.answered && now - splice.startedAt > firstResponseMs)
+        splice.close('no_response');
       else if (now - splice.movedAt > (splice.halfClosed ? halfClosedMs : idleMs)) splice.close('idle');
       else if (now - splice.startedAt > lifetimeMs) splice.close('lifetime');
     }

@@ -6,7 +6,7 @@ import { pourAt, type ByteRate } from './rate.js';
 import { resetBehind, resetSocket } from './reset.js';
 import type { Retirable } from './retirement.js';
 
-export type SpliceEnd = 'ended' | 'reset' | 'idle' | 'lifetime' | 'unanswered' | 'closed';
+export type SpliceEnd = 'ended' | 'reset' | 'idle' | 'lifetime' | 'no_response' | 'closed';
 
 export interface SpliceResult {
   readonly end: SpliceEnd;

@@ -73,7 +73,7 @@ class Attempts {
     this.#options = options;
     this.#inTime = deadline(leftMs, () =>
       this.#lose(
-        new PortalError('target_down', `${formatTarget(target)} did not answer within ${totalMs} ms`),
+        new PortalError('target_down', `${formatTarget(target)} did not respond within ${totalMs} ms`),
       ),
     );
     signal?.addEventListener('abort', this.#abort, { once: true });

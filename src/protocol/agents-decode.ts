@@ -17,12 +17,12 @@ export function readAnswer<K extends keyof Answers>(kind: K, json: string): Answ
   try {
     value = JSON.parse(json);
   } catch {
-    throw new PortalError('protocol', "the relay's answer is not JSON");
+    throw new PortalError('protocol', "the relay's response is not JSON");
   }
   if (validate(value)) return value as Answers[K];
   const [first] = validate.errors ?? [];
   throw new PortalError(
     'protocol',
-    `the relay's answer${first?.instancePath ?? ''} ${first?.message ?? 'is invalid'}`,
+    `the relay's response${first?.instancePath ?? ''} ${first?.message ?? 'is invalid'}`,
   );
 }

@@ -130,7 +130,7 @@ export const LIMITS = {
   /** Rate of one identity's visitors, both directions together. */
   maxBytesPerSecondPerIdentity: 0,
   /** Timeout of the agent's response to a visitor's first bytes. */
-  firstAnswerMs: 15_000,
+  firstResponseMs: 15_000,
   /** Idle timeout for a visitor's connection. */
   visitorIdleMs: 3_600_000,
   /** Idle timeout once one side has ended: a visitor that lost its network looks like one that stopped sending. */
@@ -203,7 +203,7 @@ export const LIMITS = {
    * Pause before an unanswered probe is repeated, and the number of attempts before the agent changes the carrier.
    */
   datagramProbeRetryMs: 500,
-  maxUnansweredProbes: 4,
+  maxLostProbes: 4,
   /** Minimum interval of an agent's reports. */
   minReportMs: 1_000,
   /** Services in one report. The agent sends the others in the next report. */
@@ -231,7 +231,7 @@ export const LIMITS = {
   maxSignedInRequestsPerSecondPerIdentity: 20,
   /** Size of the body of a request to sign in or to list agents, and of the response that a program reads. */
   maxAgentsRequestBytes: 4_096,
-  maxAgentsAnswerBytes: 8 * 1024 * 1024,
+  maxAgentsResponseBytes: 8 * 1024 * 1024,
   /** Agents in one response, and the total number of their services. */
   maxAgentsShown: 1_024,
   maxAgentServicesShown: 10_000,

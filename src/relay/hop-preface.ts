@@ -31,7 +31,7 @@ export function announce(socket: Socket, { authority }: Peer, { count, from }: H
     outgoing.once('upgrade', (response, _socket, head: Buffer) => {
       // On a new connection the relay speaks second.
       if (response.headers.upgrade?.toLowerCase() !== HOP_UPGRADE || head.length > 0)
-        return reject(new PortalError('protocol', 'it answered something else'));
+        return reject(new PortalError('protocol', 'its response is invalid'));
       socket.setTimeout(0);
       resolve();
     });
@@ -40,8 +40,11 @@ export function announce(socket: Socket, { authority }: Peer, { count, from }: H
       outgoing.destroy();
       reject(
         code === 'hop_loop' || code === 'too_many_hops'
-          ? new PortalError(code, `${authority} refused: the chain is too long or contains a loop`)
-          : new PortalError('protocol', `it answered ${statusCode}`),
+          ? new PortalError(
+              code,
+              `${authority} rejected the connection: the chain is too long or contains a loop`,
+            )
+          : new PortalError('protocol', `it responded with ${statusCode}`),
       );
     });
     outgoing.once('error', reject);

@@ -61,7 +61,7 @@ export class Hops {
       idleMs: visitorIdleMs,
       halfClosedMs: LIMITS.halfClosedMs,
       lifetimeMs: visitorLifetimeMs,
-      firstAnswerMs: 0,
+      firstResponseMs: 0,
     });
     this.#places = new FairPlaces({
       max: options.limits.maxHopConnections,
@@ -201,7 +201,7 @@ export class Hops {
       await within(
         announce(plain, peer, { count: path.count + 1, from: this.#own.url }),
         LIMITS.hopMs,
-        `the answer of ${peer.url}`,
+        `the response of ${peer.url}`,
       );
       return plain;
     } catch (error) {

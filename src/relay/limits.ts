@@ -93,7 +93,7 @@ export const ADJUSTABLE = {
   signedInMs: { what: 'time until they must sign in again' },
   signInCodeMs: { what: 'lifetime of the code in a link to the agents page' },
   maxSignedInRequestsPerSecondPerIdentity: { what: 'requests per second of one identity that is signed in' },
-  firstAnswerMs: { what: "timeout for the agent's first bytes to a visitor" },
+  firstResponseMs: { what: "timeout for the agent's first bytes to a visitor" },
   visitorIdleMs: { what: 'idle timeout for a joined connection', max: Number.MAX_SAFE_INTEGER },
   visitorLifetimeMs: { what: 'lifetime of a joined connection', max: Number.MAX_SAFE_INTEGER },
   flowIdleMs: { what: 'idle timeout for a flow of datagrams, both directions', min: 10, max: A_DAY_MS },

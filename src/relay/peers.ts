@@ -253,7 +253,7 @@ async function fetchDescriptor(
       open: (ms) => dial({ host, port, ms, signal, resolver }),
       tls: (plain) => secure(plain, { ...tlsNameOf(host), ...(ca !== undefined && { ca }) }),
     });
-    if (answer.status !== 200) throw new Error(`the answer has status ${answer.status}`);
+    if (answer.status !== 200) throw new Error(`the response has status ${answer.status}`);
   } catch (error) {
     const reason = systemCode(error) ?? asPortalError(error).message;
     throw new PortalError('peer_unreachable', `cannot fetch the descriptor of ${url}: ${reason}`, {

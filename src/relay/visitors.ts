@@ -17,7 +17,7 @@ import type { GivenUp } from './unserved.js';
 export interface VisitorLimits {
   readonly maxWaitingVisitorsPerLease: number;
   readonly visitorWaitMs: number;
-  readonly firstAnswerMs: number;
+  readonly firstResponseMs: number;
   readonly visitorIdleMs: number;
   readonly visitorLifetimeMs: number;
 }
@@ -139,8 +139,8 @@ export class VisitorGate {
       halfClosedMs: LIMITS.halfClosedMs,
       lifetimeMs: limits.visitorLifetimeMs,
     };
-    this.#tls = new SpliceSet({ ...splices, firstAnswerMs: limits.firstAnswerMs });
-    this.#tcp = new SpliceSet({ ...splices, firstAnswerMs: 0 });
+    this.#tls = new SpliceSet({ ...splices, firstResponseMs: limits.firstResponseMs });
+    this.#tcp = new SpliceSet({ ...splices, firstResponseMs: 0 });
   }
 
   /** Visitors joined to a data connection. */

@@ -317,7 +317,7 @@ describe.each(['raw', 'tls'] as const)('a visitor on a data connection over %s',
   });
 
   it('times out when the agent never answers', async () => {
-    const { visitor, at } = await joined({ firstAnswerMs: 80 }, carrier);
+    const { visitor, at } = await joined({ firstResponseMs: 80 }, carrier);
     expect((await visitor.closed).how).toBe('ECONNRESET');
     await settled(() => at.counts().visitors === 0);
   });

@@ -222,7 +222,7 @@ it('a CA that cannot reach the port gets a clear error', async (ctx) => {
   const held = hold(certificates(await temporaryFolder()), 'shop.test', ca.spec);
   await expect(held.certificate.first(neverAborted)).rejects.toMatchObject({
     code: 'acme_rejected',
-    message: expect.stringContaining('received a wrong answer during validation') as string,
+    message: expect.stringContaining('received a wrong response during validation') as string,
     hint: expect.stringContaining('use 443 as its public port') as string,
   });
 });

@@ -76,8 +76,8 @@ test('up without --json: prints addresses on stdout and messages for people on s
   const { code, stdout, stderr } = await up.finished;
   expect(code).toBe(0);
   expect(stdout).toMatch(/^web https:\/\/web\.localhost:\d+\ndead https:\/\/dead\.localhost:\d+\n$/);
-  expect(stderr).toContain('dead: no answer: nothing listens on port 1 (tried 127.0.0.1');
-  expect(stderr).toContain('all services are ready, nothing answers yet behind dead\n');
+  expect(stderr).toContain('dead: unreachable: nothing listens on port 1 (tried 127.0.0.1');
+  expect(stderr).toContain('all services are ready, targets unreachable: dead\n');
   expect(stderr).not.toMatch(/connecting|opening|draining|closed/);
   expect(stderr).not.toContain('\u001b');
   expect(stderr).toMatch(/\nstopped: SIGINT\n$/);

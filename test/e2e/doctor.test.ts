@@ -56,7 +56,7 @@ it('finds no problem, and asks a running agent to prove its leases', async () =>
   const before = await examine();
   expect(before.code).toBe(0);
   expect(before.of('service.target')).toEqual([
-    `ok: localhost:${port} answers in HTTP at 127.0.0.1: served as http`,
+    `ok: localhost:${port} speaks HTTP at 127.0.0.1: served as http`,
   ]);
   expect(before.of('agent.running')[0]).toContain('no agent is running');
   expect(before.lines.at(-1)).toMatchObject({ event: 'checked', problems: 0 });
@@ -88,7 +88,7 @@ it('shows the mode that a target decides, and which settings have no effect', as
   );
   const { of } = await examine();
   expect(of('service.target')).toEqual([
-    `ok: localhost:${lines} answers at 127.0.0.1, but not in HTTP: served as stream`,
+    `ok: localhost:${lines} accepts connections at 127.0.0.1, but does not speak HTTP: served as stream`,
   ]);
   expect(of('service.speaks')).toEqual([
     `problem: localhost:${lines} does not speak HTTP, so \`inspect\` has no effect`,
@@ -158,7 +158,7 @@ it('connects to a relay through the proxy that an agent uses', async () => {
   const { of } = await examineIn({ HTTPS_PROXY: proxy.url }, '--dns', nowhere.address);
   expect(of('relay.dns')).toEqual(['ok: relay.test has no address in DNS here; the proxy looks it up']);
   expect(of('relay.tcp')).toEqual([
-    `ok: port ${at.port} answers, through the proxy ${new URL(proxy.url).host}`,
+    `ok: port ${at.port} is open, through the proxy ${new URL(proxy.url).host}`,
   ]);
   expect(of('relay.tls')[0]).toMatch(/^ok: /);
   expect(of('relay.descriptor')[0]).toMatch(/^ok: /);
@@ -309,7 +309,7 @@ it('checks the sources of certificates', async () => {
     `  own: { target: ${port}, tls: { cert: ./cert.pem, key: ./key.pem } }\n`;
   await write(file(ca.spec.directory));
   const { of, hints } = await examine('--dns', dns.address);
-  expect(of('service.acme')[0]).toMatch(/^ok: the CA at localhost:\d+ answers$/);
+  expect(of('service.acme')[0]).toMatch(/^ok: the CA at localhost:\d+ responds$/);
   expect(of('service.caa')).toEqual([
     'problem: the CAA records of acme.test do not allow this CA, only another-ca.test',
   ]);
@@ -322,7 +322,7 @@ it('checks the sources of certificates', async () => {
   await write(file(`https://localhost:${gone}/dir`));
   const down = await examine('--dns', dns.address);
   expect(down.of('service.acme')[0]).toMatch(
-    /^problem: the CA at localhost:\d+ does not answer: ECONNREFUSED/,
+    /^problem: the CA at localhost:\d+ does not respond: ECONNREFUSED/,
   );
 });
 
@@ -356,7 +356,7 @@ it('names each target that rejects its public name, and the fix', async () => {
   const { of, hints } = await examine();
   expect(of('service.name')).toEqual([
     `warning: localhost:${known.port}: webpack-dev-server rejects the name known.localhost`,
-    `warning: localhost:${unknown.port}: the target answers 403 to the name unknown.localhost, but not to its own name`,
+    `warning: localhost:${unknown.port}: the target responds with 403 to the name unknown.localhost, but not to its own name`,
   ]);
   expect(hints('service.name')).toContain('Add "known.localhost" to devServer.allowedHosts');
   expect(requested.filter((host) => host === 'known.localhost')).toHaveLength(1);

@@ -87,7 +87,7 @@ it.for(PROXIES)('streams, TCP and UDP work through $proxy alone', async (given, 
   const { stdout } = await person.run(['status', '--json'], { within: two.right.within });
   expect(jsonLines(stdout)[0]).toMatchObject({ relays: [{ datagrams: { carrier: 'ws' } }] });
   const doctor = await person.run(['doctor', '--json'], { within: two.right.within, env });
-  expect(doctor.stdout).toContain(`port 8443 answers, through the proxy ${at}`);
+  expect(doctor.stdout).toContain(`port 8443 is open, through the proxy ${at}`);
   expect(stdout + doctor.stdout + doctor.stderr).not.toContain('cret');
 });
 

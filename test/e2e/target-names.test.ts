@@ -79,10 +79,10 @@ it.for(HOSTS_FILE_NAMES)('a port of this machine needs no hosts file: %s', async
   };
   const { targets } = await examine(services, [...hosts, ...net]);
   expect(targets).toEqual({
-    six: 'ok: localhost:7001 answers in HTTP at ::1: served as http',
-    'six-named': 'ok: localhost:7001 answers in HTTP at ::1: served as http',
-    four: 'ok: localhost:7002 answers in HTTP at 127.0.0.1: served as http',
-    'four-named': 'ok: localhost:7002 answers in HTTP at 127.0.0.1: served as http',
+    six: 'ok: localhost:7001 speaks HTTP at ::1: served as http',
+    'six-named': 'ok: localhost:7001 speaks HTTP at ::1: served as http',
+    four: 'ok: localhost:7002 speaks HTTP at 127.0.0.1: served as http',
+    'four-named': 'ok: localhost:7002 speaks HTTP at 127.0.0.1: served as http',
     gone: 'problem: nothing listens on port 7003 (tried 127.0.0.1 and ::1)',
   });
 });
@@ -94,7 +94,7 @@ it('a machine without IPv6 looks for a port only on 127.0.0.1', async (context) 
   );
   const { targets } = await examine({ web: '7001', gone: '7002' }, net);
   expect(targets).toEqual({
-    web: 'ok: localhost:7001 answers in HTTP at 127.0.0.1: served as http',
+    web: 'ok: localhost:7001 speaks HTTP at 127.0.0.1: served as http',
     gone: 'problem: nothing listens on port 7002 (tried 127.0.0.1)',
   });
 });
@@ -146,11 +146,11 @@ it('a name with two addresses is reached when one refuses or does not answer, ov
   expect(stderr).not.toContain('ended by');
   const { gone, ...others } = targets;
   expect(others).toEqual({
-    four: 'ok: https://both.internal:7001 answers in HTTP at 127.0.0.1: served as http',
-    six: 'ok: https://both.internal:7002 answers in HTTP at ::1: served as http',
-    half: 'ok: https://half.internal:7003 answers in HTTP at 192.0.2.2: served as http',
-    flah: 'ok: https://flah.internal:7003 answers in HTTP at 192.0.2.2: served as http',
-    plain: 'ok: both.internal:7004 answers in HTTP at ::1: served as http',
+    four: 'ok: https://both.internal:7001 speaks HTTP at 127.0.0.1: served as http',
+    six: 'ok: https://both.internal:7002 speaks HTTP at ::1: served as http',
+    half: 'ok: https://half.internal:7003 speaks HTTP at 192.0.2.2: served as http',
+    flah: 'ok: https://flah.internal:7003 speaks HTTP at 192.0.2.2: served as http',
+    plain: 'ok: both.internal:7004 speaks HTTP at ::1: served as http',
   });
   expect(gone).toMatch(
     /^problem: both\.internal:7005 refused the connection \(.*ECONNREFUSED, .*ECONNREFUSED\)$/,

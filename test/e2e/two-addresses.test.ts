@@ -81,8 +81,8 @@ it('portal doctor reports which address answers and which does not', async (cont
   const { stdout } = await person.run(['doctor', '--json'], { within });
   const found = jsonLines(stdout).filter(({ check }) => check === 'relay.address' || check === 'relay.tcp');
   expect(found.map(({ level, message }) => [level, message])).toEqual([
-    ['warning', `::1 does not answer on port ${port} (ECONNREFUSED)`],
-    ['ok', '127.0.0.1 answers'],
-    ['ok', `port ${port} answers`],
+    ['warning', `::1 is unreachable on port ${port} (ECONNREFUSED)`],
+    ['ok', '127.0.0.1 is reachable'],
+    ['ok', `port ${port} is open`],
   ]);
 });

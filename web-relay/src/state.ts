@@ -79,5 +79,5 @@ function troubled(before: State, error: unknown): State {
 
 export function wordsOf(error: unknown): string {
   if (error instanceof ResponseError) return error.message;
-  return 'the relay does not answer';
+  return 'the relay does not respond';
 }

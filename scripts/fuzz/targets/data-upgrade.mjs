@@ -100,7 +100,7 @@ export async function load() {
     async check(input) {
       const answer = timed(() => readUpgradeResponse(input));
       if (answer.kind === 'upgraded') {
-        assert(/^HTTP\/1\.1 101[ \r]/.test(input.toString('latin1', 0, 13)), 'the answer is no 101');
+        assert(/^HTTP\/1\.1 101[ \r]/.test(input.toString('latin1', 0, 13)), 'the response is not a 101');
         const head = input.length - answer.rest.length;
         assertSame(input.toString('latin1', head - 4, head), '\r\n\r\n', 'the head ends elsewhere');
         assertSame(input.indexOf('\r\n\r\n'), head - 4, 'the head ends earlier');
@@ -115,7 +115,7 @@ export async function load() {
       const said = wire.answer.toString('latin1');
       wire.destroy();
       const [status] = /^HTTP\/1\.1 \d{3}/.exec(said) ?? [];
-      assert(said === '' || status !== undefined, `answered ${said.slice(0, 100)}`);
+      assert(said === '' || status !== undefined, `response ${said.slice(0, 100)}`);
       if (taken) {
         // It may follow another request, have no version, or have several spaces: Node accepts all of these.
         assert(
@@ -128,7 +128,7 @@ export async function load() {
         said.includes('HTTP/1.1 101') === (taken !== undefined),
         `status ${status} does not match the ticket`,
       );
-      return `${status ?? 'no answer'}, agent: ${answer.kind}`;
+      return `${status ?? 'no response'}, agent: ${answer.kind}`;
     },
   };
 }

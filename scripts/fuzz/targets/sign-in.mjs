@@ -79,7 +79,7 @@ export async function load() {
         answers.push(await outcome(() => (readAnswer(kind, input.toString('utf8')), kind)));
       assert({}.polluted === undefined, 'the prototype of all objects was changed');
       const good = answers.filter((answer) => answer !== 'protocol').join(' ');
-      return `challenge: ${challenge}, proof: ${proof}, answer: ${good || 'refused'}`;
+      return `challenge: ${challenge}, proof: ${proof}, response: ${good || 'refused'}`;
     },
   };
 }

@@ -228,7 +228,7 @@ export class AgentDatagrams {
   async #ask(carrier: Carrier, signal: AbortSignal): Promise<Opened> {
     const answer = await this.#channel.request({ type: 'datagrams.open', carrier }, signal);
     if (answer.type !== 'datagrams.opened')
-      throw new PortalError('protocol', `unexpected answer ${answer.type} to datagrams.open`);
+      throw new PortalError('protocol', `unexpected reply ${answer.type} to datagrams.open`);
     this.#probeMs = answer.probeMs;
     this.#flowIdleMs = answer.flowIdleMs;
     return answer;

@@ -26,7 +26,7 @@ export class Prober {
   /** Probes now, and periodically from then on. */
   probe(): void {
     clearTimeout(this.#timer);
-    if (this.#out.size >= LIMITS.maxUnansweredProbes) {
+    if (this.#out.size >= LIMITS.maxLostProbes) {
       this.stop();
       this.#on.lost();
       return;

@@ -112,7 +112,7 @@ class Inspector implements InspectorServer {
     } catch (error) {
       if (response.headersSent) return void response.destroy();
       if (error instanceof ApiError) return json(response, { error: error.message }, error.status);
-      this.#options.log.warn({ err: error }, 'the inspector failed to answer');
+      this.#options.log.warn({ err: error }, 'the inspector failed to respond');
       json(response, { error: 'the inspector failed' }, 500);
     }
   }

@@ -36,7 +36,7 @@ export class PipedHandler implements ModeHandler {
     idleMs: LIMITS.visitorIdleMs,
     halfClosedMs: LIMITS.halfClosedMs,
     lifetimeMs: LIMITS.visitorLifetimeMs,
-    firstAnswerMs: 0,
+    firstResponseMs: 0,
   });
   /** Visitors whose connection to the service is opening, or that are being rejected because it is down. */
   readonly #waiting = new Set<Socket>();
@@ -106,7 +106,7 @@ export class PipedHandler implements ModeHandler {
     } catch (error) {
       if (!isSameWay(spec, this.#spec)) return this.#serve(visitor, info);
       const failure = asPortalError(error);
-      this.#log.warn({ service, reason: failure.message }, 'the local service does not answer');
+      this.#log.warn({ service, reason: failure.message }, 'the local service does not accept connections');
       this.#hooks.onDown(target, failure);
       this.#hooks.reject(visitor, service, failure);
     }

@@ -160,7 +160,7 @@ export class UdpHandler implements FlowSink {
         ? asPortalError(error).message
         : `${formatTarget(target)} does not receive datagrams (${code})`;
     // Once until it replies again, because each datagram may fail in the same way.
-    if (!this.#isDown) this.#log.warn({ service, reason }, 'the local service does not answer');
+    if (!this.#isDown) this.#log.warn({ service, reason }, 'the local service does not receive datagrams');
     this.#isDown = true;
     this.#onReached(target, new PortalError('target_down', reason));
   }

@@ -244,7 +244,7 @@ class TlsServing implements Serving {
       socket.off('close', leave);
       this.#early.delete(socket);
     };
-    const timer = setTimeout(() => socket.destroy(), LIMITS.firstAnswerMs);
+    const timer = setTimeout(() => socket.destroy(), LIMITS.firstResponseMs);
     socket.once('close', leave);
     this.#early.set(socket, () => {
       leave();

@@ -75,7 +75,7 @@ export class AcmeClient {
       termsOfServiceAgreed: true,
       ...contact,
     });
-    if (location === undefined) throw malformed('the answer does not name the account');
+    if (location === undefined) throw malformed('the response does not name the account');
     this.#account = location;
     // An existing account keeps its contact until the client changes it.
     if (status === 200 && email !== undefined) await this.#post(location, contact);
@@ -85,7 +85,7 @@ export class AcmeClient {
   async newOrder(hostname: string): Promise<Order> {
     const identifiers = [{ type: 'dns', value: hostname }];
     const { text, location } = await this.#post(this.#directory.newOrder, { identifiers });
-    if (location === undefined) throw malformed('the answer does not name the order');
+    if (location === undefined) throw malformed('the response does not name the order');
     return readOrder(text, location);
   }
 
@@ -111,7 +111,7 @@ export class AcmeClient {
 
   /** The certificate chain, in PEM. */
   async certificate({ certificate }: Order): Promise<string> {
-    if (certificate === undefined) throw malformed('the answer does not name the certificate');
+    if (certificate === undefined) throw malformed('the response does not name the certificate');
     return (await this.#post(certificate)).text;
   }
 
@@ -147,7 +147,7 @@ export class AcmeClient {
     const answer: Answer = await exchange(this.#wire, { url: this.#directory.newNonce, method: 'HEAD' });
     const fresh = answer.headers['replay-nonce'];
     if (fresh !== undefined) return fresh;
-    throw answer.status >= 400 ? problemError(answer) : malformed('the answer contains no nonce');
+    throw answer.status >= 400 ? problemError(answer) : malformed('the response contains no nonce');
   }
 
   /** A flattened JWS (§6.2). */
@@ -206,7 +206,7 @@ function parse(text: string): object {
   } catch {
     // The error below covers this.
   }
-  throw malformed('the answer is not a JSON object');
+  throw malformed('the response is not a JSON object');
 }
 
 const malformed = (what: string): PortalError =>

@@ -9,7 +9,7 @@ it.each([
   ['caa', /may not issue this certificate \(because\)/, /CAA record of shop\.test/],
   ['dns', /found no address/, /A, AAAA or CNAME/],
   ['connection', /could not connect/, /port 443/],
-  ['unauthorized', /wrong answer/, /every A and AAAA record/],
+  ['unauthorized', /wrong response/, /every A and AAAA record/],
   ['tls', /TLS handshake/, /filter by ALPN/],
   ['rejectedIdentifier', /does not issue certificates for this name/, /policy/],
   ['externalAccountRequired', /requires an existing account/, /external account binding/],

@@ -65,11 +65,11 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
       `Add an A, AAAA or CNAME record that points ${hostname} to the relay. New records can take some minutes to propagate.`,
   },
   incorrectResponse: {
-    what: 'received a wrong answer during validation',
+    what: 'received a wrong response during validation',
     hint: (hostname) => `${hostname} must resolve only to the relay. Look for a second A or AAAA record.`,
   },
   unauthorized: {
-    what: 'received a wrong answer during validation',
+    what: 'received a wrong response during validation',
     hint: (hostname) =>
       `Point every A and AAAA record of ${hostname} to the relay, and use 443 as its public port. Nothing in between may end TLS. \`portal doctor\` checks this.`,
   },

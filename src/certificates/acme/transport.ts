@@ -58,7 +58,7 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
           let length = 0;
           incoming.on('data', (chunk: Buffer) => {
             length += chunk.length;
-            if (length > MAX_RESPONSE_BYTES) incoming.destroy(new Error('the answer is too long'));
+            if (length > MAX_RESPONSE_BYTES) incoming.destroy(new Error('the response is too long'));
             else chunks.push(chunk);
           });
           incoming.once('error', reject);
@@ -79,7 +79,7 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
   } catch (error) {
     if (wire.signal.aborted) throw new PortalError('aborted', 'the order was cancelled', { cause: error });
     if (error instanceof PortalError && isProxyError(error)) throw error;
-    throw unreachable(url, signal.aborted ? `no answer within ${REQUEST_MS} ms` : reasonOf(error), error);
+    throw unreachable(url, signal.aborted ? `no response within ${REQUEST_MS} ms` : reasonOf(error), error);
   }
 }
 
@@ -96,7 +96,7 @@ async function connected(url: string, { trust, proxyFor }: Wire, signal: AbortSi
 const reasonOf = (error: unknown): string => systemCode(error) ?? (error as Error).message;
 
 function unreachable(url: string, reason: string, cause?: unknown): PortalError {
-  return new PortalError('acme_unreachable', `the CA at ${hostOf(url)} does not answer: ${reason}`, {
+  return new PortalError('acme_unreachable', `the CA at ${hostOf(url)} does not respond: ${reason}`, {
     cause,
   });
 }

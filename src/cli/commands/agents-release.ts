@@ -26,7 +26,7 @@ export async function run(
   if (having.size === 0)
     throw new PortalError(
       'not_found',
-      `"${name}" is not reserved for your identity on any relay that answered`,
+      `"${name}" is not reserved for your identity on any relay that responded`,
       {
         hint: '`portal agents` shows your names.',
       },

@@ -51,5 +51,5 @@ async function sourceOf(context: Context, id: number): Promise<string | undefine
 
 function describe(row: RequestRow): string {
   const { id, method, target, totalMs, responseBytes } = row;
-  return `${idText(id)}  ${printable(`${method} ${target}`)}  ${statusText(row) || 'no answer'}  ${msText(totalMs)}  ${formatBytes(responseBytes)}`;
+  return `${idText(id)}  ${printable(`${method} ${target}`)}  ${statusText(row) || 'no response'}  ${msText(totalMs)}  ${formatBytes(responseBytes)}`;
 }

@@ -87,7 +87,7 @@ function describe(details: RequestDetails, requested: Content, answered: Content
     style.bold(`${printable(method)} ${printable(target)} HTTP/${version}`),
     ...message(request, requested, style),
     '',
-    style.bold(printable(`${statusText(details)} ${reason ?? ''}`.trim() || 'no answer')) +
+    style.bold(printable(`${statusText(details)} ${reason ?? ''}`.trim() || 'no response')) +
       style.dim(`  ${msText(details.totalMs)}`),
     ...message(response, answered, style),
   ];

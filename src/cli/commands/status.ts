@@ -34,8 +34,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   for (const [index, { pid, status }] of several.entries()) {
     if (index > 0 && !context.json) context.stdout.line();
     if (status) print(context, status);
-    else if (context.json) printEvent(context, 'unanswered', { pid: pid ?? null });
-    else context.stdout.line(`pid ${pid ?? 'unknown'} does not answer`);
+    else if (context.json) printEvent(context, 'unresponsive', { pid: pid ?? null });
+    else context.stdout.line(`pid ${pid ?? 'unknown'} does not respond`);
   }
   if (several.length > 0) return 0;
   print(context, await (await findAgent(context, options, { listsOthers: true })).status());

@@ -153,9 +153,13 @@ export class ControlClient {
     const pid = readPid(this.#path);
     const end =
       pid === undefined ? 'If it does not recover, end its process' : `To end it, run: kill -KILL ${pid}`;
-    return new PortalError('timeout', `the running agent did not answer within ${this.#timeoutMs / 1000} s`, {
-      hint: `It may be suspended or overloaded. ${end}`,
-    });
+    return new PortalError(
+      'timeout',
+      `the running agent did not respond within ${this.#timeoutMs / 1000} s`,
+      {
+        hint: `It may be suspended or overloaded. ${end}`,
+      },
+    );
   }
 }
 

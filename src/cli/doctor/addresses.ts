@@ -24,7 +24,7 @@ export async function checkAddresses(
     return { address, failure };
   });
   for (const { address, failure } of await Promise.all(asked)) {
-    if (failure === undefined) subject.ok('relay.address', `${address} answers`);
+    if (failure === undefined) subject.ok('relay.address', `${address} is reachable`);
     else if (NO_ROUTE.has(failure))
       subject.ok(
         'relay.address',
@@ -33,7 +33,7 @@ export async function checkAddresses(
     else
       subject.warning(
         'relay.address',
-        `${address} does not answer on port ${port} (${failure})`,
+        `${address} is unreachable on port ${port} (${failure})`,
         'Ask the operator of the relay to remove the DNS record, or to listen on the address (--listen).',
       );
   }
@@ -44,6 +44,6 @@ async function failureAt(host: string, port: number): Promise<string | undefined
     (await dial({ host, port, ms: RESPONSE_MS })).destroy();
     return undefined;
   } catch (error) {
-    return systemCode(error) ?? `no answer within ${RESPONSE_MS / 1_000} s`;
+    return systemCode(error) ?? `no response within ${RESPONSE_MS / 1_000} s`;
   }
 }

@@ -26,7 +26,7 @@ export async function checkCandidates(
   const healthy = candidates.filter(({ health }) => health === 'healthy');
   for (const { url, error } of candidates)
     if (error) subject.warning('relays.candidate', `${url}: ${error.message}`, error.hint);
-  const answer = `${healthy.length} of ${candidates.length} answer`;
+  const answer = `${healthy.length} of ${candidates.length} are healthy`;
   if (healthy.length > 0) subject.ok('relays.candidates', answer);
   else if (desired.relays.length > 0)
     subject.warning('relays.candidates', `${answer}; services use only the relays in \`urls\``);

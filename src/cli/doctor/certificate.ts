@@ -86,7 +86,7 @@ async function checkAcme(
   let identities: readonly string[] = [];
   try {
     identities = await caaIdentities(spec);
-    subject.ok('service.acme', `the CA at ${new URL(spec.directory).host} answers`);
+    subject.ok('service.acme', `the CA at ${new URL(spec.directory).host} responds`);
   } catch (error) {
     subject.failed('service.acme', error);
   }

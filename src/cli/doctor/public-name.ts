@@ -84,7 +84,11 @@ async function ask(
 ): Promise<Answer | undefined> {
   const over = new AbortController();
   try {
-    return await within(get(spec, target, host, asked, over.signal), RESPONSE_MS, 'the answer of the target');
+    return await within(
+      get(spec, target, host, asked, over.signal),
+      RESPONSE_MS,
+      'the response of the target',
+    );
   } catch {
     return undefined;
   } finally {

@@ -160,7 +160,7 @@ async function checkConnection(
   let step = 'relay.tcp';
   try {
     plain = await openWay(wayTo(await endpointOf({ kind: 'url', url: spec.url }, proxyFor)), STEP_MS);
-    subject.ok(step, `port ${url.port || 443} answers${through}`);
+    subject.ok(step, `port ${url.port || 443} is open${through}`);
     step = 'relay.tls';
     const endpoint = await endpointOf(spec, proxyFor);
     const secure = await tls(endpoint, plain);
@@ -226,7 +226,7 @@ function checkDescriptor(
   checkClock(skewMs, subject);
   const descriptor = status === 200 ? parse(text) : undefined;
   if (!descriptor) {
-    const message = `${url.host} answers, but is not a relay (HTTP ${status})`;
+    const message = `${url.host} responds, but is not a relay (HTTP ${status})`;
     subject.problem('relay.descriptor', message, 'Check the URL.');
     return undefined;
   }

@@ -67,10 +67,14 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
       else if (spoken === 'something else')
         subject.problem(
           'service.speaks',
-          `${shown} answers, but not in HTTP`,
+          `${shown} accepts connections, but does not speak HTTP`,
           'Mode http needs HTTP. For other protocols, use mode stream or tcp.',
         );
-      else subject.ok('service.target', `${shown} answers${spoken === 'http' ? ' in HTTP' : ''}${at}`);
+      else
+        subject.ok(
+          'service.target',
+          `${shown} ${spoken === 'http' ? 'speaks HTTP' : 'accepts connections'}${at}`,
+        );
     } catch (error) {
       const { message } = asPortalError(error);
       subject.problem(
@@ -93,15 +97,18 @@ async function checkDecision(
   const shown = formatTarget(target);
   const { speaks } = await probeHttp(target, upstreamOf(spec));
   const ignored = (['inspect', 'host', 'forwarded'] as const).filter((key) => spec[key] !== undefined);
-  if (isHttp(speaks)) subject.ok('service.target', `${shown} answers in HTTP${at}: served as http`);
+  if (isHttp(speaks)) subject.ok('service.target', `${shown} speaks HTTP${at}: served as http`);
   else if (speaks === 'silent')
     subject.warning(
       'service.speaks',
-      `${shown} accepts connections but sends nothing; its first answer to a visitor decides the mode`,
+      `${shown} accepts connections but sends nothing; its first response to a visitor decides the mode`,
       'To set the mode yourself, add `mode: http` or `mode: stream`.',
     );
   else if (ignored.length === 0)
-    subject.ok('service.target', `${shown} answers${at}, but not in HTTP: served as stream`);
+    subject.ok(
+      'service.target',
+      `${shown} accepts connections${at}, but does not speak HTTP: served as stream`,
+    );
   else
     subject.problem(
       'service.speaks',

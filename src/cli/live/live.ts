@@ -34,7 +34,7 @@ const HELP = [
   '  ?     open and close this help',
   '',
   '  OPEN is connections of visitors now, LAST the status of the last response.',
-  '  ✓ the target answers, ✗ it does not; blank: unknown, as in mode udp.',
+  '  ✓ the target is reachable, ✗ it is not; blank: unknown, as in mode udp.',
   '',
   '  Ctrl-C  stop',
 ];

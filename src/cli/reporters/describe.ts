@@ -104,7 +104,7 @@ function describeReady({ unproven = [], unreachable = [] }: Ready, style: Style)
   return [
     style.green('all services are ready'),
     unproven.length > 0 && style.yellow(`unproven: ${unproven.join(', ')}`),
-    unreachable.length > 0 && style.yellow(`nothing answers yet behind ${unreachable.join(', ')}`),
+    unreachable.length > 0 && style.yellow(`targets unreachable: ${unreachable.join(', ')}`),
   ]
     .filter(Boolean)
     .join(', ');
@@ -120,8 +120,8 @@ function describeServed({ service, servedAs, target }: Served, style: Style): st
 }
 
 function describeTarget({ service, target, error }: Target, style: Style): string {
-  if (error === undefined) return `${style.bold(service)}: ${printable(target)} answers`;
-  return `${style.bold(service)}: ${style.yellow('no answer')}: ${printable(error)}`;
+  if (error === undefined) return `${style.bold(service)}: ${printable(target)} is reachable`;
+  return `${style.bold(service)}: ${style.yellow('unreachable')}: ${printable(error)}`;
 }
 
 function describeHealth({ service, error }: Health, style: Style): string {

@@ -70,6 +70,6 @@ function stableAfterMs(strikes: number): number {
 export function expectKey({ url, address }: UrlRelay, proven: string): void {
   if (address === undefined || sameAddress(address, proven)) return;
   throw new PortalError('relay_key_changed', `${url} has the key ${proven}, but its list gives ${address}`, {
-    hint: 'The list is out of date, or another server answers at this URL. Ask the owner of the list.',
+    hint: 'The list is out of date, or another server is at this URL. Ask the owner of the list.',
   });
 }

@@ -164,7 +164,7 @@ export class CandidatePool {
   #noRelayReason(registry: ReturnType<Sources['registry']>): string {
     const isUnread = registry && registry.fetchedAt === undefined;
     if (!this.isSettled)
-      return isUnread ? `${registry.source} has not answered yet` : 'no relay has answered yet';
+      return isUnread ? `${registry.source} has not responded yet` : 'no relay has responded yet';
     if (this.#choice.active.length > 0) return 'another service uses this name on every relay';
     if (!registry) return 'no relay announces another relay';
     if (this.#inChains === 0) return `${registry.source} lists no relay`;

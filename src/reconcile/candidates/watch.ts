@@ -104,7 +104,7 @@ export class SessionWatch {
     for (const key of silent)
       this.#options.note(
         key,
-        new PortalError('relay_unreachable', `${key} does not answer on its session`),
+        new PortalError('relay_unreachable', `${key} does not respond on its session`),
         since,
       );
     this.#options.onNews();

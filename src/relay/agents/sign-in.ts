@@ -127,7 +127,7 @@ export class SignIns {
       if (pending.channel !== channel)
         throw new PortalError(
           'unauthorized',
-          'the challenge belongs to another TLS connection: request one and answer it over the same connection',
+          'the challenge belongs to another TLS connection: request one and sign it over the same connection',
         );
       verifyProof(message, signature, {
         address,

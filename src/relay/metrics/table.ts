@@ -62,7 +62,7 @@ const ENDS = keysOf({
   reset: 0,
   idle: 0,
   lifetime: 0,
-  unanswered: 0,
+  no_response: 0,
   closed: 0,
 } satisfies Record<SpliceEnd, 0>);
 const DROPS = keysOf({
@@ -117,7 +117,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_requests_failed_total',
     type: 'counter',
-    help: 'Requests of agents, for example to open a lease, that the relay answered with an error.',
+    help: 'Requests of agents, for example to open a lease, that the relay rejected with an error.',
     labels: CODE,
     read: ({ requestsFailed }) => by('code', requestsFailed, WIRE_CODES),
   },
@@ -203,7 +203,7 @@ export const METRICS: readonly Metric[] = [
     help: 'How the connections of visitors ended.',
     labels: {
       ...TLS_OR_TCP,
-      end: '`ended` (closed normally), `reset` (by either side), `idle`, `lifetime`, `unanswered` (no first byte from the agent in time), `closed` (by this relay when it stopped)',
+      end: '`ended` (closed normally), `reset` (by either side), `idle`, `lifetime`, `no_response` (no first byte from the agent in time), `closed` (by this relay when it stopped)',
     },
     read: ({ visitorEnds: [tls, tcp] }) =>
       Object.entries({ tls, tcp }).flatMap(([kind, ends]) =>

@@ -261,7 +261,7 @@ const OVERFLOWS = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW']);
 class HeadTooLargeError extends Error {
   constructor({ maxHeaders, maxHeadBytes }: HttpLimits) {
     super(
-      `the target answered with more than ${maxHeaders} header fields, or more than ${maxHeadBytes} bytes of them`,
+      `the target's response has more than ${maxHeaders} header fields, or more than ${maxHeadBytes} bytes of them`,
     );
   }
 }

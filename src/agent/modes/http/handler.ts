@@ -62,7 +62,7 @@ export class HttpHandler implements ModeHandler {
     idleMs: LIMITS.visitorIdleMs,
     halfClosedMs: LIMITS.halfClosedMs,
     lifetimeMs: LIMITS.visitorLifetimeMs,
-    firstAnswerMs: 0,
+    firstResponseMs: 0,
   });
   readonly #upstreams = new Map<string, Upstream>();
   /** Upstreams without a route, while requests of theirs are in progress. */

@@ -64,7 +64,7 @@ function addRule(
   services.set(key, added);
   if (hostname !== undefined) draft.noteHostname(added, hostname);
   else if (services.size > 1)
-    draft.note(`${added}: it answered every other hostname. Here it has a name of its own.`);
+    draft.note(`${added}: it served every other hostname. Here it has a name of its own.`);
   draft.noteRest({ service: added }, origin, ORIGIN_KEYS);
   draft.noteRest({ service: added }, rule, ['hostname', 'service', 'path', 'originRequest']);
 }

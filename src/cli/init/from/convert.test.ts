@@ -263,7 +263,7 @@ ingress:
         'app: not converted, although visitors had to pass it: `access`. Set `access`, or everyone can visit (docs/guides/migrate.md).',
         'app: `http2Origin` has no counterpart and was not converted.',
         'old.example.com: `service: http_status:410` has no counterpart and was not converted.',
-        'web: it answered every other hostname. Here it has a name of its own.',
+        'web: it served every other hostname. Here it has a name of its own.',
         'Settings of cloudflared itself were not converted: `loglevel`.',
       ],
     ],
