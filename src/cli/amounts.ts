@@ -62,3 +62,20 @@ export function formatBytes(bytes: number): string {
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
+/** Local time, with the date if it is not today. */
+export function timeText(at: number, now: number): string {
+  const date = new Date(at);
+  return date.toDateString() === new Date(now).toDateString() ? clockText(date) : dateText(at);
+}
+
+/** Local date and time. */
+export function dateText(at: number): string {
+  const date = new Date(at);
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clockText(date)}`;
+}
+
+const clockText = (date: Date): string =>
+  [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');

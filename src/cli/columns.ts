@@ -1,3 +1,4 @@
+import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
 
 /** Formats rows as columns, each as wide as its widest cell. Does not pad the last column. */
@@ -14,15 +15,28 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** Drops columns, named by their header and in this order, until the table fits into `width`. */
-export function fitColumns(
-  rows: readonly (readonly string[])[],
-  optional: readonly string[],
-  width: number,
-): string[] {
+export interface Fit {
+  /** Columns that are dropped first to last, named by their header, until the table fits. */
+  readonly optional: readonly string[];
+  readonly width: number;
+  /** The last column may be cut to this width before a column is dropped, and further afterwards. */
+  readonly cutsLastTo?: number;
+}
+
+const widthOf = (lines: readonly string[]): number => Math.max(0, ...lines.map((line) => stringWidth(line)));
+
+/** Drops columns, and cuts the last one if it may be cut, until the table fits. */
+export function fitColumns(rows: readonly (readonly string[])[], fit: Fit): string[] {
+  const { optional, width, cutsLastTo } = fit;
   const lines = columns(rows);
+  if (widthOf(lines) <= width) return lines;
   const [name, ...others] = optional;
-  if (name === undefined || lines.every((line) => stringWidth(line) <= width)) return lines;
+  if (cutsLastTo !== undefined) {
+    const room = width - widthOf(columns(rows.map((row) => [...row.slice(0, -1), '|']))) + 1;
+    if (room >= cutsLastTo || name === undefined)
+      return columns(rows.map((row) => [...row.slice(0, -1), cliTruncate(row.at(-1)!, Math.max(room, 1))]));
+  }
+  if (name === undefined) return lines;
   const at = rows[0]!.indexOf(name);
-  return fitColumns(at < 0 ? rows : rows.map((row) => row.toSpliced(at, 1)), others, width);
+  return fitColumns(at < 0 ? rows : rows.map((row) => row.toSpliced(at, 1)), { ...fit, optional: others });
 }

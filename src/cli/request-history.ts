@@ -61,20 +61,3 @@ export const msText = (ms: number | undefined): string =>
     : ms < 1_000
       ? `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
       : `${(ms / 1_000).toFixed(2)} s`;
-
-const two = (value: number): string => String(value).padStart(2, '0');
-
-/** Local time, with the date if it is not today. */
-export function timeText(at: number, now: number): string {
-  const date = new Date(at);
-  return date.toDateString() === new Date(now).toDateString() ? clockText(date) : dateText(at);
-}
-
-/** Local date and time. */
-export function dateText(at: number): string {
-  const date = new Date(at);
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clockText(date)}`;
-}
-
-const clockText = (date: Date): string =>
-  [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');

@@ -65,3 +65,22 @@ it('shows until when names are reserved', () => {
   expect(last(name('served', '1970-01-01T00:00:30.000Z'))).toMatch(/ yes +not yet$/);
   expect(last(name('free', '1970-01-01T00:09:30.000Z'))).toMatch(/ no +1970-01-01 00:09 UTC$/);
 });
+
+it.each([80, 50])('has tables of at most %i columns', (width) => {
+  const agent = {
+    identity: '0x1',
+    own: true,
+    state: 'reconnecting' as const,
+    lastSeen: new Date(0).toISOString(),
+    services: [
+      { ...service('frontend', { note: 'x'.repeat(60) }), address: 'https://frontend.staging.relay.example' },
+    ],
+    relays: [],
+  };
+  const names = [
+    { ...name('served', '1970-01-31T00:00:00.000Z'), name: 'frontend', ports: { tcp: 20_000, udp: 20_000 } },
+  ];
+  const tables = describeAgents({ agents: [agent], names }, createStyle(false), 0, width);
+  expect(tables.join('\n')).toContain('https://frontend.staging.relay.example');
+  expect(tables.filter((line) => line.length > width)).toEqual([]);
+});

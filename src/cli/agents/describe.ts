@@ -1,22 +1,30 @@
 import type { ServiceView } from '../../protocol/agents.js';
 import { formatAge, formatAgo, formatBytes } from '../amounts.js';
-import { columns } from '../columns.js';
+import { fitColumns } from '../columns.js';
 import { printable, type Style } from '../style.js';
 import type { Merged, MergedAgent } from './merge.js';
 
 /** Longest metadata of a service in the table. */
 const MAX_METADATA_CHARS = 80;
+const INDENT = '  ';
 const DAY_MS = 86_400_000;
 
 /** Formats agents and names. Text from relays and other agents is made safe for the terminal. */
-export function describeAgents({ agents, names }: Merged, style: Style, now: number): string[] {
+export function describeAgents(
+  { agents, names }: Merged,
+  style: Style,
+  now: number,
+  width = Infinity,
+): string[] {
   return [
-    ...(agents.length === 0 ? ['no agents'] : agents.flatMap((agent) => describeAgent(agent, style, now))),
-    ...describeNames(names, style, now),
+    ...(agents.length === 0
+      ? ['no agents']
+      : agents.flatMap((agent) => describeAgent(agent, style, now, width))),
+    ...describeNames(names, style, now, width),
   ];
 }
 
-function describeAgent(agent: MergedAgent, style: Style, now: number): string[] {
+function describeAgent(agent: MergedAgent, style: Style, now: number, width: number): string[] {
   const { id, identity, own, machine, version, state, since, lastSeen, from, services, relays } = agent;
   const ago = (time: string): string => formatAgo(now - Date.parse(time));
   const name = printable(machine ?? 'unnamed machine');
@@ -37,29 +45,41 @@ function describeAgent(agent: MergedAgent, style: Style, now: number): string[] 
   return [
     style.bold(head.join(' · ')),
     ...(own ? [] : [`  shared by ${printable(identity)}`]),
-    ...describeServices(services, style).map((line) => `  ${line}`),
+    ...describeServices(services, style, width - INDENT.length).map((line) => INDENT + line),
     '',
   ];
 }
 
-function describeServices(services: MergedAgent['services'], style: Style): string[] {
+/** Columns that a narrow terminal does not show, in the order of removal. An address gets a line of its own. */
+const OPTIONAL = ['METADATA', 'OUT', 'IN', 'VISITORS', 'ADDRESS'];
+
+function describeServices(services: MergedAgent['services'], style: Style, width: number): string[] {
   if (services.length === 0) return ['no services'];
   const hasMetadata = services.some(({ metadata }) => metadata !== undefined);
   const rows = services.map((service) => [
     printable(service.service ?? service.name ?? ''),
     printable(service.code === undefined ? service.phase : `${service.phase} (${service.code})`),
-    printable(service.address ?? service.relay),
+    addressOf(service),
     String(service.visitors),
     formatBytes(service.bytesIn),
     formatBytes(service.bytesOut),
     ...(hasMetadata ? [describeMetadata(service.metadata)] : []),
   ]);
-  const [header, ...lines] = columns([
-    ['SERVICE', 'STATE', 'ADDRESS', 'VISITORS', 'IN', 'OUT', ...(hasMetadata ? ['METADATA'] : [])],
-    ...rows,
-  ]);
-  return [style.dim(header!), ...lines.map((line, index) => paint(style, services[index]!.phase, line))];
+  const [header, ...lines] = fitColumns(
+    [['SERVICE', 'STATE', 'ADDRESS', 'VISITORS', 'IN', 'OUT', ...(hasMetadata ? ['METADATA'] : [])], ...rows],
+    { optional: OPTIONAL, width },
+  );
+  return [
+    style.dim(header!),
+    ...lines.flatMap((line, index) => [
+      paint(style, services[index]!.phase, line),
+      ...(header!.includes('ADDRESS') ? [] : [INDENT + addressOf(services[index]!)]),
+    ]),
+  ];
 }
+
+const addressOf = ({ address, relay }: MergedAgent['services'][number]): string =>
+  printable(address ?? relay);
 
 /** One line of limited length. `--json` prints all of it. */
 function describeMetadata(metadata: ServiceView['metadata'] = {}): string {
@@ -85,9 +105,12 @@ function describeReserved({ reservedUntil, use }: Merged['names'][number], now: 
   return use === 'free' ? `${reservedUntil.slice(0, 16).replace('T', ' ')} UTC` : 'not yet';
 }
 
-function describeNames(names: Merged['names'], style: Style, now: number): string[] {
+/** The same for names. */
+const OPTIONAL_OF_NAMES = ['PORTS', 'IN USE', 'RESERVED UNTIL'];
+
+function describeNames(names: Merged['names'], style: Style, now: number, width: number): string[] {
   if (names.length === 0) return [];
-  const [header, ...lines] = columns([
+  const table = [
     ['NAME', 'RELAY', 'PORTS', 'IN USE', 'RESERVED UNTIL'],
     ...names.map((each) => [
       printable(each.name),
@@ -98,6 +121,7 @@ function describeNames(names: Merged['names'], style: Style, now: number): strin
       USE[each.use],
       printable(describeReserved(each, now)),
     ]),
-  ]);
+  ];
+  const [header, ...lines] = fitColumns(table, { optional: OPTIONAL_OF_NAMES, width });
   return [style.dim(header!), ...lines];
 }

@@ -18,7 +18,9 @@ export async function run(context: Context, { options }: CommandInput<RelayOptio
   else if (context.json) for (const { answer } of answers) printEvent(context, 'agents', answer);
   else if (answers.length > 0) {
     const style = createStyle(context.stdout.color);
-    for (const line of describeAgents(mergeResponses(answers), style, Date.now())) context.stdout.line(line);
+    const { columns } = context.stdout;
+    for (const line of describeAgents(mergeResponses(answers), style, Date.now(), columns))
+      context.stdout.line(line);
     if (answers.some(({ answer }) => answer.truncated))
       context.stderr.line('A relay has more agents than it shows.');
   }

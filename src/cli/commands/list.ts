@@ -6,7 +6,7 @@ import { needAllowed, notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { load, loadOptions, type Loaded } from '../load.js';
 import { loadLockState, type LockState } from '../lock.js';
-import { columns } from '../columns.js';
+import { columns, fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
 import { errorLines } from '../reporters/describe.js';
@@ -35,6 +35,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     rows,
     createStyle(context.stdout.color),
     desired.candidates !== undefined,
+    context.stdout.columns,
   ))
     context.stdout.line(line);
   for (const line of (await notAllowedYet(context, loaded)).lines) context.stderr.note(line);
@@ -64,35 +65,59 @@ function withLock(relay: SurveyedRelay, lock: LockState | undefined): Row {
 
 const yesNo = (is: boolean | undefined): string => (is === undefined ? '' : is ? 'yes' : 'no');
 
-function describeRelays(rows: readonly Row[], style: Style, hasPool: boolean): string[] {
+/** Columns that a narrow terminal does not show, in the order of removal. */
+const OPTIONAL = ['SOURCE', 'LOCKED', 'IN USE', 'ROUND TRIP'];
+
+/** Formats the relays as a table. Where `width` is small, keys and offers are below their relay. */
+export function describeRelays(
+  rows: readonly Row[],
+  style: Style,
+  hasPool: boolean,
+  width: number,
+): string[] {
   if (rows.length === 0) return ['no relays'];
-  const [header, ...lines] = columns([
-    ['RELAY', 'SOURCE', 'HEALTH', 'ROUND TRIP', 'IN USE', 'LOCKED', 'KEY', 'OFFERS'],
-    ...rows.map(
-      ({ url, source, health, rttMs, inUse, locked, address, capabilities = [], carriers = [] }) => [
-        printable(url),
-        source,
-        health,
-        rttMs === undefined ? '' : `${Math.round(rttMs)} ms`,
-        yesNo(inUse),
-        yesNo(locked),
-        printable(address ?? ''),
-        printable([...capabilities, ...carriers].join(' ')),
-      ],
-    ),
-  ]);
+  const [table, isWide] = tableOf(rows, width);
+  const [header, ...lines] = table;
   return [
     style.dim(header!),
     ...lines.flatMap((line, index) => {
-      const { health, source, error } = rows[index]!;
+      const row = rows[index]!;
       return [
-        paint(style, health, line),
-        ...(source === 'chain' && hasPool ? ['  part of a chain; the pool does not use it'] : []),
-        ...(error ? errorLines(error).map((text) => `  ${text}`) : []),
+        paint(style, row.health, line),
+        ...(isWide ? [] : detailsOf(row)),
+        ...(row.source === 'chain' && hasPool ? ['  part of a chain; the pool does not use it'] : []),
+        ...(row.error ? errorLines(row.error).map((text) => `  ${text}`) : []),
       ];
     }),
   ];
 }
+
+/** The key and what a relay offers are too wide for most terminals, and have lines of their own there. */
+function tableOf(rows: readonly Row[], width: number): [table: string[], isWide: boolean] {
+  const header = ['RELAY', 'SOURCE', 'HEALTH', 'ROUND TRIP', 'IN USE', 'LOCKED'];
+  const cells = rows.map(({ url, source, health, rttMs, inUse, locked }) => [
+    printable(url),
+    source,
+    health,
+    rttMs === undefined ? '' : `${Math.round(rttMs)} ms`,
+    yesNo(inUse),
+    yesNo(locked),
+  ]);
+  const wide = columns([
+    [...header, 'KEY', 'OFFERS'],
+    ...cells.map((each, index) => [...each, printable(rows[index]!.address ?? ''), offersOf(rows[index]!)]),
+  ]);
+  if (wide.every((line) => line.length <= width)) return [wide, true];
+  return [fitColumns([header, ...cells], { optional: OPTIONAL, width }), false];
+}
+
+const detailsOf = (row: Row): string[] => [
+  ...(row.address === undefined ? [] : [`  key ${printable(row.address)}`]),
+  ...(offersOf(row) === '' ? [] : [`  offers ${offersOf(row)}`]),
+];
+
+const offersOf = ({ capabilities = [], carriers = [] }: Row): string =>
+  printable([...capabilities, ...carriers].join(' '));
 
 function paint(style: Style, health: Row['health'], line: string): string {
   if (health === 'healthy') return style.green(line);

@@ -71,7 +71,7 @@ function printActions(
   { format }: Pick<Options, 'format'>,
 ): void {
   if (format === 'markdown') return planMarkdown(actions).forEach((line) => stdout.line(line));
-  for (const line of planLines(actions, createStyle(stdout.color))) stdout.line(line);
+  for (const line of planLines(actions, createStyle(stdout.color), stdout.columns)) stdout.line(line);
   stderr.note(summaryOf(actions));
 }
 

@@ -3,11 +3,11 @@ import { idText } from '../../agent/inspect/history/ids.js';
 import { findConfig } from '../../config/find.js';
 import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { columns } from '../columns.js';
+import { fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';
-import { msText, ownHistory, plainRow, statusText, timeText } from '../request-history.js';
+import { msText, ownHistory, plainRow, statusText } from '../request-history.js';
 import { createStyle, printable, type Style } from '../style.js';
-import { formatBytes } from '../amounts.js';
+import { timeText, formatBytes } from '../amounts.js';
 
 interface Options {
   readonly service?: readonly string[];
@@ -39,7 +39,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     (await search(history.folder, wanted, 1, now)).rows.length > 0;
   const rows = found.rows.toReversed();
   if (context.json) for (const row of rows) printEvent(context, 'request', plainRow(row));
-  else for (const line of describe(rows, createStyle(context.stdout.color), now)) context.stdout.line(line);
+  else
+    for (const line of describe(rows, createStyle(context.stdout.color), now, context.stdout.columns))
+      context.stdout.line(line);
   const view = {
     ...found,
     count: rows.length,
@@ -77,9 +79,13 @@ function wantedBy({ service, status, since, method, search: text }: Options): Wa
   };
 }
 
-function describe(rows: readonly FoundRow[], style: Style, now: number): string[] {
+/** What a narrow terminal does not show, first to last. */
+const OPTIONAL = ['SIZE', 'TOOK', 'SERVICE', 'TIME'];
+const MIN_PATH_CHARS = 16;
+
+function describe(rows: readonly FoundRow[], style: Style, now: number, width: number): string[] {
   if (rows.length === 0) return [];
-  const [header, ...lines] = columns([
+  const table = [
     ['ID', 'TIME', 'SERVICE', 'METHOD', 'STATUS', 'TOOK', 'SIZE', 'PATH'],
     ...rows.map((row) => [
       idText(row.id),
@@ -91,7 +97,8 @@ function describe(rows: readonly FoundRow[], style: Style, now: number): string[
       formatBytes(row.responseBytes),
       clipped(row.target, MAX_PATH_CHARS),
     ]),
-  ]);
+  ];
+  const [header, ...lines] = fitColumns(table, { optional: OPTIONAL, width, cutsLastTo: MIN_PATH_CHARS });
   return [style.dim(header!), ...lines.map((line, index) => paint(style, rows[index]!, line))];
 }
 

@@ -9,9 +9,9 @@ import { detailsOf } from '../../agent/inspect/view.js';
 import type { Field, MessageInfo, RequestDetails } from '../../agent/inspect/wire.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
-import { dateText, msText, ownHistory, plainRow, statusText, unknownRequest } from '../request-history.js';
+import { msText, ownHistory, plainRow, statusText, unknownRequest } from '../request-history.js';
 import { createStyle, printable, type Style } from '../style.js';
-import { formatBytes } from '../amounts.js';
+import { dateText, formatBytes } from '../amounts.js';
 
 interface Options {
   readonly reveal?: true;

@@ -22,7 +22,7 @@ const lease = (service: string, relay: string): LeaseStatus =>
     target: 'localhost:3000',
   }) as unknown as LeaseStatus;
 
-function shown(leases: readonly LeaseStatus[], registry?: AgentStatus['registry']): string {
+function shown(leases: readonly LeaseStatus[], over: Partial<AgentStatus> = {}, width = Infinity): string {
   const status = {
     file: null,
     pid: 1,
@@ -31,8 +31,8 @@ function shown(leases: readonly LeaseStatus[], registry?: AgentStatus['registry'
     identity: '0x',
     rejected: [],
   };
-  const all = { ...status, version: '1', relays: [], leases, ...(registry && { registry }) };
-  return describeStatus(all as unknown as AgentStatus, createStyle(false), NOW).join('\n');
+  const all = { ...status, version: '1', relays: [], leases, ...over };
+  return describeStatus(all as unknown as AgentStatus, createStyle(false), NOW, width).join('\n');
 }
 
 it('shows the relay of each lease if a service is on several', () => {
@@ -44,6 +44,18 @@ it('shows the relay of each lease if a service is on several', () => {
   expect(several).toMatch(/192\.0\.2\.1:2000 +https:\/\/b\.example +localhost:3000/);
 });
 
+it.each([80, 50])('has tables of at most %i columns', (width) => {
+  const [relay, url] = ['https://relay.example.com', 'https://frontend.relay.example.com'];
+  const web = { ...lease('frontend', relay), url, unproven: { failures: 0, reason: 'no visit' } };
+  const error = { code: 'relay_unreachable', message: 'no connection', hint: 'Check the network.' };
+  const relays = [{ relay, state: 'retrying', since: '', rttMs: 12, error }] as AgentStatus['relays'];
+  const text = shown([web as LeaseStatus], { relays }, width);
+  expect(text).toContain(url);
+  const prose = /no visit|no connection|Check the network/;
+  expect(text.split('\n').filter((line) => line.length > width && !prose.test(line))).toEqual([]);
+  expect(text).toContain('\n  no connection [relay_unreachable]\n    Check the network.');
+});
+
 it('says why a service is undecided', () => {
   const auto = { ...lease('web', 'https://a.example'), mode: 'auto', servedAs: 'undecided' } as LeaseStatus;
   expect(shown([auto])).toContain('\n  undecided between http and stream: the target has sent nothing yet');
@@ -53,7 +65,7 @@ it('says why a service is undecided', () => {
 });
 
 it('shows how many relays of a registry the pool does not use', () => {
-  expect(shown([], { source: 'list.json', relays: 3, inChains: 2 })).toContain(
+  expect(shown([], { registry: { source: 'list.json', relays: 3, inChains: 2 } })).toContain(
     'registry list.json: 3 relays; the pool does not use 2 of them, which are part of a chain',
   );
 });

@@ -2,10 +2,9 @@ import type { ErrorSummary, HopStatus, LeaseStatus, RelayStatus } from '../../ag
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent, severalAgents } from '../find-agent.js';
-import { columns, fitColumns } from '../columns.js';
+import { fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';
 import {
-  describeError,
   describeRetiring,
   describeUnproven,
   describeUnserved,
@@ -52,8 +51,8 @@ function print(context: Context, status: AgentStatus): void {
 const UNDECIDED =
   'undecided between http and stream: the target has sent nothing yet; to decide yourself, set `mode`';
 
-/** Columns that a narrow terminal does not show, in the order of removal. */
-const OPTIONAL = ['OUT', 'IN', 'PROVEN', 'SERVED AS', 'VISITORS', 'TARGET'];
+/** Columns that a narrow terminal does not show, in the order of removal. An address gets a line of its own. */
+const OPTIONAL = ['OUT', 'IN', 'PROVEN', 'SERVED AS', 'VISITORS', 'TARGET', 'FOR', 'RELAY', 'ADDRESS'];
 
 /** Formats the status as lines of text. The table of services has fewer columns where `width` is small. */
 export function describeStatus(status: AgentStatus, style: Style, now: number, width = Infinity): string[] {
@@ -68,7 +67,7 @@ export function describeStatus(status: AgentStatus, style: Style, now: number, w
     '',
     ...describeLeases(status, style, now, width),
     '',
-    ...describeRelays(status.relays, style),
+    ...describeRelays(status.relays, style, width),
     ...describeRegistry(status),
   ];
 }
@@ -106,7 +105,7 @@ function describeLeases(
     lease.service,
     lease.unproven ? UNPROVEN : lease.phase,
     formatAge(now - Date.parse(lease.since)),
-    publicAddress(lease) ?? relayName(lease.relay),
+    addressOf(lease),
     ...onRelay(relayName(lease.relay)),
     targetOf(lease),
     lease.servedAs,
@@ -133,8 +132,7 @@ function describeLeases(
       ...rows,
       ...without,
     ],
-    OPTIONAL,
-    width,
+    { optional: OPTIONAL, width },
   );
   return [
     style.dim(header!),
@@ -153,6 +151,7 @@ function describeLeases(
         certificate,
       } = leases[index]!;
       const notes = [
+        !header!.includes('ADDRESS') && addressOf(leases[index]!),
         ...(error ? errorLines(error) : []),
         unproven && describeUnproven(unproven),
         visitorsUnserved && describeUnserved(visitorsUnserved),
@@ -180,6 +179,8 @@ function describeLeases(
       ]),
   ];
 }
+
+const addressOf = (lease: LeaseStatus): string => publicAddress(lease) ?? relayName(lease.relay);
 
 const certificateFailure = (error: ErrorSummary): ErrorSummary => ({
   ...error,
@@ -209,21 +210,32 @@ function consequence({ tcpAddr, udpAddr }: LeaseStatus): string {
   return udpAddr === undefined ? 'visitors get a 503' : "visitors' datagrams are lost";
 }
 
-const relayRow = (name: string, { state, rttMs, error }: HopStatus): string[] => [
+const relayRow = (name: string, { state, rttMs }: HopStatus): string[] => [
   name,
   state,
   rttMs === undefined ? '' : `${Math.round(rttMs)} ms`,
-  error ? describeError(error) : '',
 ];
 
-function describeRelays(relays: readonly RelayStatus[], style: Style): string[] {
+function describeRelays(relays: readonly RelayStatus[], style: Style, width: number): string[] {
+  if (relays.length === 0) return [];
+  // The hops of a chain, starting with the one that the agent is connected to.
   const rows = relays.flatMap((relay) => [
-    relayRow(relayName(relay.relay), relay),
-    // The hops of a chain, starting with the one that the agent is connected to.
-    ...(relay.hops ?? []).toReversed().map((hop) => relayRow(`  through ${relayName(hop.relay)}`, hop)),
+    { name: relayName(relay.relay), status: relay },
+    ...(relay.hops ?? [])
+      .toReversed()
+      .map((hop) => ({ name: `  through ${relayName(hop.relay)}`, status: hop })),
   ]);
-  const [header, ...lines] = columns([['RELAY', 'STATE', 'ROUND TRIP', ''], ...rows]);
-  return relays.length === 0 ? [] : [style.dim(header!), ...lines];
+  const [header, ...lines] = fitColumns(
+    [['RELAY', 'STATE', 'ROUND TRIP'], ...rows.map(({ name, status }) => relayRow(name, status))],
+    { optional: ['ROUND TRIP'], width },
+  );
+  return [
+    style.dim(header!),
+    ...lines.flatMap((line, index) => {
+      const { error } = rows[index]!.status;
+      return [line, ...(error ? errorLines(error).map((text) => `  ${text}`) : [])];
+    }),
+  ];
 }
 
 function describeRegistry({ registry }: AgentStatus): string[] {

@@ -50,6 +50,20 @@ describe('a plan', () => {
     ]);
   });
 
+  it('has lines of their own for addresses on a narrow terminal', () => {
+    const actions = [
+      action('open', 'web', { address: 'https://web.relay.example.com' }),
+      action('close', 'database'),
+    ];
+    expect(planLines(actions, createStyle(false), 48)).toEqual([
+      '+  web       open',
+      '   https://web.relay.example.com',
+      '   -> localhost:3000',
+      '-  database  close',
+      '   https://database.r  -> localhost:3000',
+    ]);
+  });
+
   it('has a summary of one line', () => {
     expect(summaryOf(ACTIONS)).toBe('2 to open, 2 to update in place, 1 to replace, 0 to close; 1 unchanged');
     expect(summaryOf([action('close', 'old')])).toBe('0 to open, 0 to update in place, 1 to close');

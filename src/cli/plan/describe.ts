@@ -7,9 +7,11 @@ import { printable, type Paint, type Style } from '../style.js';
 
 type Change = Exclude<Action['kind'], 'keep'>;
 
-/** Columns of a terminal. */
-const WIDTH = 80;
+/** Lines are no longer than this on a wide terminal. */
+const MAX_WIDTH = 80;
 const GAP = '  ';
+/** Below the service, where a terminal is too narrow for both. */
+const NARROW_INDENT = '   ';
 
 const SIGN: Readonly<Record<Change, string>> = { open: '+', update: '~', replace: '±', close: '-' };
 
@@ -33,16 +35,25 @@ export function summaryOf(actions: readonly Action[]): string {
 /**
  * Formats each change: what, where visitors reach it, and its target. Uses more, indented lines if one is too narrow.
  */
-export function planLines(actions: readonly Action[], style: Style): string[] {
+export function planLines(actions: readonly Action[], style: Style, terminal = Infinity): string[] {
+  const width = Math.min(terminal, MAX_WIDTH);
   const changes = changesOf(actions);
   const heads = columns(
     changes.map(({ kind, service }) => [SIGN[kind as Change], printable(service), kind, '']),
   );
   const indent = Math.max(0, ...heads.map((head) => head.length)) + GAP.length;
+  const parts = changes.map((action) => [addressOf(action), `-> ${targetOf(action)}`, ...detailOf(action)]);
+  const isNarrow = width < MAX_WIDTH && parts.flat().some((part) => indent + part.length > width);
   return changes.flatMap((action, index) => {
-    const head = heads[index]!.padEnd(indent);
-    const lines = filled([addressOf(action), `-> ${targetOf(action)}`, ...detailOf(action)], WIDTH - indent);
-    return lines.map((line, row) => paintOf(style, action)((row === 0 ? head : ' '.repeat(indent)) + line));
+    const lines = isNarrow
+      ? [
+          heads[index]!,
+          ...filled(parts[index]!, width - NARROW_INDENT.length).map((line) => NARROW_INDENT + line),
+        ]
+      : filled(parts[index]!, width - indent).map(
+          (line, row) => (row === 0 ? heads[index]! : '').padEnd(indent) + line,
+        );
+    return lines.map((line) => paintOf(style, action)(line));
   });
 }
 

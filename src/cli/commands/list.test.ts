@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import type { SurveyedRelay } from '../../reconcile/candidates/survey.js';
+import { createStyle } from '../style.js';
+import { describeRelays } from './list.js';
+
+const relay: SurveyedRelay & { locked: boolean } = {
+  url: 'https://relay.example.com:8443',
+  source: 'urls',
+  health: 'healthy',
+  rttMs: 12,
+  inUse: true,
+  locked: true,
+  address: `0x${'a'.repeat(40)}`,
+  capabilities: ['stream', 'http', 'hostname', 'tcp', 'udp'],
+  carriers: ['raw', 'tls', 'ws'],
+};
+const lines = (width: number): string[] => describeRelays([relay], createStyle(false), false, width);
+
+it('shows everything of a relay on one line where the terminal is wide', () => {
+  expect(lines(160)).toHaveLength(2);
+  expect(lines(160)[1]).toMatch(
+    /^https:\/\/relay\S+ +urls +healthy +12 ms +yes +yes +0xa+ +stream http .* ws$/,
+  );
+});
+
+it.each([120, 80, 50])('has lines for the key and the offers within %i columns', (width) => {
+  expect(lines(width).filter((line) => line.length > width)).toEqual([]);
+  expect(lines(width).slice(2)).toEqual([
+    `  key 0x${'a'.repeat(40)}`,
+    '  offers stream http hostname tcp udp raw tls ws',
+  ]);
+});
