@@ -4,7 +4,7 @@ import type { Verbosity } from '../verbosity.js';
 type Of<Type extends PortalEvent['event']> = Extract<PortalEvent, { event: Type }>;
 
 /** Steps that are not printed, because their outcome is. */
-const STEPS = new Set(['connecting', 'opening', 'draining', 'closed']);
+export const STEPS: ReadonlySet<string> = new Set(['connecting', 'opening', 'draining', 'closed']);
 
 /** Decides which events get a line. */
 export class News {

@@ -1,0 +1,87 @@
+import { timeText } from './amounts.js';
+import type { Entry, LogEntry } from './control/history.js';
+import { describeEvent } from './reporters/describe.js';
+import { News, STEPS } from './reporters/news.js';
+import { printable, type Style } from './style.js';
+import type { Verbosity } from './verbosity.js';
+
+/** The lines of `portal logs`, for people: what `portal up` prints, with the time. */
+export class LogLines {
+  readonly #style: Style;
+  readonly #verbosity: Verbosity;
+  /** Knows which events repeat what was printed before. */
+  readonly #news = new News();
+
+  constructor(style: Style, verbosity: Verbosity) {
+    this.#style = style;
+    this.#verbosity = verbosity;
+  }
+
+  /** Takes every entry, in order. Undefined for one that only --verbose shows. */
+  describe(entry: Entry, now: number): string | undefined {
+    const isNews = this.#isNews(entry);
+    if (!isNews && this.#verbosity !== 'verbose') return undefined;
+    const [first = '', ...more] = this.#lines(entry);
+    return [`${this.#style.dim(timeText(Date.parse(entry.time), now))} ${first}`, ...more].join('\n');
+  }
+
+  #isNews(entry: Entry): boolean {
+    switch (entry.event) {
+      case 'log':
+        return entry.level === 'warn' || entry.level === 'error';
+      case 'lease':
+        return !STEPS.has(entry.phase);
+      case 'target':
+      case 'health':
+      case 'served':
+        return this.#news.isNews(entry);
+      default:
+        return true;
+    }
+  }
+
+  #lines(entry: Entry): string[] {
+    if (entry.event === 'log') return this.#logged(entry);
+    const lines = describeEvent(entry, this.#style).split('\n');
+    // A background agent has no terminal to print code frames, so print the problems here.
+    if (entry.event === 'rejected')
+      for (const { file, line, column, message } of entry.errors)
+        lines.push(`  ${printable(file)}:${line}:${column}: ${printable(message)}`);
+    return lines;
+  }
+
+  #logged({ level, message, fields }: LogEntry): string[] {
+    const { bold, dim, red, yellow } = this.#style;
+    const { service, reason, err, error, hint, ...others } = fields;
+    const label = { debug: '', info: '', warn: yellow('warning: '), error: red('error: ') }[level];
+    const subject = service === undefined ? '' : `${bold(textOf(service))}: `;
+    const why = [reason, err, error].find((each) => each !== undefined);
+    const rest = Object.entries(others)
+      .filter(([name]) => this.#verbosity === 'verbose' || !FOR_PROGRAMS.has(name))
+      .map(([name, value]) => `${name} ${textOf(value)}`);
+    return [
+      label +
+        subject +
+        printable(message) +
+        (why === undefined ? '' : `: ${textOf(why)}`) +
+        (rest.length === 0 ? '' : dim(` (${rest.join(', ')})`)),
+      ...(hint === undefined ? [] : [`  ${textOf(hint)}`]),
+    ];
+  }
+}
+
+/** Fields that only programs and --verbose need. */
+const FOR_PROGRAMS: ReadonlySet<string> = new Set([
+  'session',
+  'lease',
+  'code',
+  'attempt',
+  'count',
+  'failures',
+]);
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return printable(value);
+  if (Array.isArray(value)) return value.map(textOf).join(', ');
+  return printable(JSON.stringify(value) ?? '');
+}
