@@ -117,7 +117,7 @@ function pooled(): {
   };
 }
 
-it('a pool: visitors go where a service is ready, and leave where it drains', () => {
+it('a pool: visitors go where a service is ready, and move away where it drains', () => {
   const { pool, say, reported } = pooled();
   expect(pool.problem()).toBe('web is ready on 0 of 2 relays');
   say('r1', 'ready');

@@ -185,7 +185,7 @@ describe('the judge', () => {
       [well, { at: 30_000, end: 30_100, error: 'x' }],
     ],
     [
-      'the answer was wrong',
+      'the response was wrong',
       round(fault('relay-freeze', 'r1')),
       [{ at: 10_500, end: 10_600, wrong: 'byte 3' }, well],
     ],

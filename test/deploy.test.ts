@@ -24,7 +24,7 @@ const env = read('deploy/portal-relay.env');
 const dockerfile = read('deploy/Dockerfile');
 const operate = read('docs/guides/operate-a-relay.md');
 
-/** Throws for a flag or a value that `portal` does not accept, as the command line does. */
+/** Throws for a flag or a value that `portal` rejects, like the command line. */
 async function parsed(args: readonly string[]): Promise<Record<string, unknown>> {
   let options: Record<string, unknown> | undefined;
   async function note(this: Command): Promise<void> {

@@ -9,7 +9,7 @@ const fuzz = (...args: string[]) =>
 const withoutTimes = (report = '') => report.replaceAll(/[\d.]+ s,/g, '');
 
 describe('npm run fuzz', () => {
-  it('parses 20,000 broken ClientHellos without a violation, good ones among them', () => {
+  it('parses 20,000 broken ClientHellos without a violation, valid ones among them', () => {
     const { status, stdout, stderr } = fuzz(
       '--target',
       'client-hello',
@@ -34,7 +34,7 @@ describe('npm run fuzz', () => {
     ['proxy-header', ['refused', 'local', 'IPv4', 'IPv6']],
     ['data-upgrade', ['HTTP/1.1 101, agent: refused', 'HTTP/1.1 400, agent: upgraded']],
     ['ticket-line', ['ticket, routed: ticket', 'malformed, routed: malformed', 'need, routed: none']],
-    ['sign-in', ['challenge: challenged, proof: protocol, answer: done']],
+    ['sign-in', ['challenge: challenged, proof: protocol, response: done']],
     ['dotenv', ['malformed', 'with warnings', '2 values']],
     ['har', ['text', 'no body', 'base64']],
   ])('parses 2,000 broken inputs of %s without a violation', (target, verdicts) => {

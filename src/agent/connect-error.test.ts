@@ -65,7 +65,7 @@ it('a server that does not speak TLS is described as such', async () => {
   expect(error.message).toBe(`${URL_OF_RELAY} cannot be reached: it does not speak TLS on this port`);
 });
 
-it('an untrusted certificate comes with what to write in portal.yaml', async () => {
+it('an untrusted certificate comes with the lines to write in portal.yaml', async () => {
   const ca = await openLocalCa(await temporaryFolder());
   const { cert, key } = await ca.issue(['relay.test']);
   const error = connectError(await failureOf(createHttps({ cert, key })), URL_OF_RELAY);
@@ -83,7 +83,7 @@ it.each([
     'relay.example.com and *.relay.example.com',
   ],
   ['ECONNREFUSED', 'nothing listens on port 443 (ECONNREFUSED)', 'Start the relay.'],
-])('%s comes with what to do', (code, why, hint) => {
+])('%s comes with the remedy', (code, why, hint) => {
   const error = connectError(Object.assign(new Error(code), { code }), URL_OF_RELAY);
   expect(error).toMatchObject({
     code: 'relay_unreachable',

@@ -190,7 +190,7 @@ describe('how a data connection of the carrier raw begins', () => {
   it.each([
     ['ends', (socket: Socket) => void socket.end()],
     ['is reset', (socket: Socket) => void socket.resetAndDestroy()],
-    ['gets an HTTP answer', (socket: Socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
+    ['gets an HTTP response', (socket: Socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
   ])('is retried as an upgrade with the same ticket if it %s', async (_what, cut) => {
     const { first, visitors } = await dialled({ ticketLine: true }, [cut, upgrades]);
     await eventually(() => expect(visitors).toHaveLength(1));

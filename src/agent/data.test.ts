@@ -58,7 +58,7 @@ describe('a data connection that begins with a ticket line', () => {
   it.each([
     ['rejects an invalid ticket', [REJECTED.ticket], 'expired', /its ticket is invalid/],
     ['has no file descriptor', [REJECTED.noDescriptor], 'expired', /no file descriptor is free/],
-    ['answers with another byte', [0x48], 'protocol', /unknown byte/],
+    ['sends another byte', [0x48], 'protocol', /unknown byte/],
     ['closes without a byte', [], 'relay_unreachable', /without a visitor/],
   ])('fails with its own error when the relay %s', async (_what, bytes, code, message) => {
     const dial = await reading((socket) => socket.end(Buffer.from(bytes)));
@@ -88,13 +88,13 @@ describe('a data connection that begins with a ticket line', () => {
   });
 });
 
-describe('a data connection that the system rejects at once', () => {
+describe('a data connection that the system rejects immediately', () => {
   it.each<[string, typeof openData, WireCarrier]>([
     ['carrier raw', openData, 'raw'],
     ['carrier tls', openData, 'tls'],
     ['carrier ws', openData, 'ws'],
     ['a ticket line', startByLine, 'raw'],
-  ])('with %s: rejects, and the agent lives', async (_what, open, carrier) => {
+  ])('with %s rejects, and the agent keeps running', async (_what, open, carrier) => {
     // Not from a promise: listeners added in a promise would come before the error.
     const opened = new Promise((resolve, reject) => {
       setImmediate(() => {

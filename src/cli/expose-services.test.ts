@@ -45,7 +45,7 @@ describe('the services that the flags of expose define', () => {
       { app: { name: 'app', mode: 'http', routes: { '/api': 'localhost:3001', '/': 'localhost:5173' } } },
     ],
     [
-      'routes beside a target, which is the rest',
+      'routes beside a target, which gets the other paths',
       '5173',
       { httpRoute: ['/api=3001'] },
       { app: { name: 'app', mode: 'http', routes: { '/api': 'localhost:3001', '/': 'localhost:5173' } } },

@@ -22,7 +22,7 @@ test('rejects addresses with different ports', () => {
 });
 
 test.each(['', 'localhost', 'localhost:', '1.2.3.4:65536', '::1:443', 'https://a:443', 'a b:1'])(
-  'refused: "%s"',
+  'rejects "%s"',
   (text) => {
     expect(() => parseListenAddress(text)).toThrow(expect.objectContaining({ code: 'usage' }));
   },

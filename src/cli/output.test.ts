@@ -51,7 +51,7 @@ function failing(code: string): Output {
   return output;
 }
 
-test('tells a full disk from a closed reader', async () => {
+test('distinguishes a full disk from a closed reader', async () => {
   const [full, closed] = [failing('ENOSPC'), failing('EPIPE')];
   await Promise.all([full.flush(), closed.flush()]);
   await new Promise(setImmediate);

@@ -240,7 +240,7 @@ describe('variables', () => {
     ]);
   });
 
-  it('without braces cause a warning, but stay as they are', async () => {
+  it('without braces cause a warning, but stay unchanged', async () => {
     await files({ 'portal.yaml': 'version: 1\nservices: { web: { target: 1, metadata: { n: $HOME } } }' });
     const { warnings } = await loaded();
     expect(warnings).toMatchObject([

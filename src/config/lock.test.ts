@@ -231,7 +231,7 @@ describe('the lock', () => {
 });
 
 describe('a file with several writers', () => {
-  it('takes the lock over from a writer that exited, and waits for one that runs', async () => {
+  it('takes the lock over from a writer that exited, and waits for one that is running', async () => {
     await writeFile(`${file}.new`, 'half');
     expect(await codeOf(updateFile(file, () => 'whole', { waitMs: 50 }))).toBe('state_unwritable');
     await utimes(`${file}.new`, 1, 1);

@@ -11,7 +11,7 @@ beforeEach(async () => {
   await mkdir(join(top, 'a', 'b'), { recursive: true });
 });
 
-it('follows links as far as the path exists, and keeps the rest', async () => {
+it('follows links as far as the path exists, and keeps the other parts', async () => {
   await symlink(join(top, 'a'), join(top, 'to-a'));
   expect(await realPath(join(top, 'to-a', 'b'))).toBe(join(top, 'a', 'b'));
   expect(await realPath(join(top, 'to-a', 'b', 'none', 'of', 'it'))).toBe(

@@ -19,7 +19,7 @@ describe('within', () => {
     });
   });
 
-  it('accepts an answer that arrived while this process could not read it', async () => {
+  it('accepts a result that arrived while this process could not read it', async () => {
     const server = createServer((socket) => void socket.write('here'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const socket: Socket = connect((server.address() as AddressInfo).port, '127.0.0.1');

@@ -39,7 +39,7 @@ describe("hellos of Node's own TLS client", () => {
       alpn: options.ALPNProtocols ?? [],
     };
 
-    it(`${what}: read`, async () => {
+    it(`${what}: is read`, async () => {
       expect(readClientHello(await captureClientHello(options))).toStrictEqual(verdict);
     });
 

@@ -78,7 +78,7 @@ describe('of two addresses', () => {
     expect({ address, tried }).toEqual({ address: '::1', tried: ['::1'] });
   });
 
-  test('dial first tries the one that answered last', async () => {
+  test('dial first tries the one that connected last', async () => {
     const port = await listener('127.0.0.1');
     const host = 'remembered.test';
     await dialled({ host, port, resolver: fixed(['::1'], ['127.0.0.1']) });
@@ -183,7 +183,7 @@ describe('when nothing answers', () => {
     });
   });
 
-  test('a resolver that never answers runs into that timeout', async () => {
+  test('a resolver that never responds runs into that timeout', async () => {
     await expect(dial({ host: 'name.test', port: 1, ms: 50, resolver: resolver() })).rejects.toMatchObject({
       code: 'timeout',
     });

@@ -45,7 +45,7 @@ test('ignores the order and link-local addresses', () => {
   end();
 });
 
-test('stops reading after the last watcher has left', () => {
+test('stops reading after the last watcher has stopped', () => {
   const { told, look, end } = watched('192.0.2.1');
   end();
   look('198.51.100.1');

@@ -24,7 +24,7 @@ function resolver(): Resolver & { answer: Resolved } {
 
 const missing = (code: string): Error => Object.assign(new Error(code), { code });
 
-it('does not wait for a family that never answers', async () => {
+it('does not wait for a family without a response', async () => {
   vi.useFakeTimers();
   const names = resolver();
   const found = addressesByFamily('db.test', undefined, names);
@@ -35,7 +35,7 @@ it('does not wait for a family that never answers', async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it('uses both families, in any order of answers', async () => {
+it('uses both families, in any order', async () => {
   const names = resolver();
   const found = addressesByFamily('db.test', undefined, names);
   names.answer(6, ['2001:db8::1']);
@@ -55,7 +55,7 @@ it('lists the addresses of both families, the preferred one first', async () => 
   await expect(none).rejects.toMatchObject({ code: 'EAI_AGAIN' });
 });
 
-it('finds names of this machine without asking, as doctor and agents need them', async () => {
+it('finds names of this machine without a query, as doctor and agents need them', async () => {
   expect(await allAddresses('relay.localhost')).toEqual(['127.0.0.1', '::1']);
 });
 

@@ -166,8 +166,8 @@ describe('a splice', () => {
   });
 
   it.each([
-    ['closed long ago', ({ a }: { a: Socket }) => closing(a.destroy())],
-    ['destroyed in this very turn', ({ a }: { a: Socket }) => void a.destroy()],
+    ['closed long before', ({ a }: { a: Socket }) => closing(a.destroy())],
+    ['destroyed in the same turn', ({ a }: { a: Socket }) => void a.destroy()],
     [
       'reset by its peer, unread',
       ({ left, a }: { left: Socket; a: Socket }) => {
@@ -261,7 +261,7 @@ describe('draining', () => {
     destroy();
   });
 
-  it('waits for the last splice, and returns immediately without any', async () => {
+  it('waits for the last splice, and returns immediately without one', async () => {
     const { set, left, right } = await join();
     const drained = set.drain({ ms: 20_000 });
     left.end('bye');

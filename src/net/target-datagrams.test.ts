@@ -50,7 +50,7 @@ describe('datagrams to a target on this machine', () => {
     expect(failures).toEqual([]);
   });
 
-  it('begin at the address that answered the last conversation', async ({ skip }) => {
+  it('begin at the address that replied in the last conversation', async ({ skip }) => {
     if (!hasIpv6) skip(NO_IPV6);
     const six = await udpService(undefined, await freePort(), '::1');
     const target = on(six.port);

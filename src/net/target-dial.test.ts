@@ -36,7 +36,7 @@ describe('a target on this machine', () => {
     expect(await reached(parseTarget(`${name}${port}`))).toBe(at);
   });
 
-  it('is tried first where it answered last', async ({ skip }) => {
+  it('is tried first where it connected last', async ({ skip }) => {
     if (!hasIpv6) skip(NO_IPV6);
     const port = await freePort();
     const target = parseTarget(port);

@@ -7,7 +7,7 @@ const agent = { identity: '0xA', own: true, state: 'connected', lastSeen: 'now',
 const answer = (over: object = {}) =>
   JSON.stringify({ relay: 'r', identity: '0xA', now: 'n', agents: [agent], names: [], ...over });
 
-it('accepts a valid answer, without unknown fields', () => {
+it('accepts a valid response, without unknown fields', () => {
   const read = readAnswer('agents', answer({ news: 1, agents: [{ ...agent, later: true }] }));
   expect(read).toEqual(JSON.parse(answer()));
 });

@@ -62,7 +62,7 @@ Resources:
     ['a line break in the domain', { domain: 'a\rb' }],
     ['a channel that is not 64 hex digits', { channel: 'C4'.repeat(32) }],
     ['a line break in the channel', { channel: `${'c4'.repeat(32)}\n` }],
-  ])('%s: not built', (_what, change) => {
+  ])('%s is not built', (_what, change) => {
     expect(() => buildChallenge({ ...fields, ...change })).toThrow(RangeError);
   });
 
@@ -261,7 +261,7 @@ describe('before the agent signs', () => {
     expect(check({ domain: 'me@relay.example:8443' })).toThrow(failing('unauthorized'));
   });
 
-  it('rejects a URI on another host, or none', () => {
+  it('rejects a URI on another host, or no URI', () => {
     for (const uri of ['https://other.example/', 'https://relay.example:8443@other.example/', 'urn:relay']) {
       expect(check({ uri })).toThrow(failing('unauthorized', /nothing was signed/));
     }

@@ -4,7 +4,7 @@ import { doWork, formatWork, isDone, readWork } from './work.js';
 const salt = 'ab'.repeat(16);
 const never = new AbortController().signal;
 
-it('an answer is found and verified, for this work alone', async () => {
+it('a solution is found and verified, for this work alone', async () => {
   const work = { bits: 10, salt };
   const answer = await doWork(work, never);
   expect(isDone(work, answer)).toBe(true);

@@ -60,7 +60,7 @@ describe('targets', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('that stop without a visitor are noticed, within seconds if they do not notice the check', async () => {
+  it('that stop without a visitor are noticed, within seconds if the check opens no connection', async () => {
     const { targets, told, asked, dead } = watch({ isUnnoticed: true });
     targets.follow([spec('a', 1)]);
     await vi.advanceTimersByTimeAsync(30_000);
@@ -70,7 +70,7 @@ describe('targets', () => {
     expect(told).toEqual([up('a', 1), down('a', 1)]);
   });
 
-  it('that notice the check are connected to ever more rarely while they answer', async () => {
+  it('whose checks open connections are checked ever more rarely while they respond', async () => {
     const { targets, told, asked, dead } = watch();
     targets.follow([spec('a', 1)]);
     await vi.advanceTimersByTimeAsync(15_000);

@@ -11,7 +11,7 @@ export interface ModeUnderTest {
   readonly decides?: ServedAs;
   /** A local service that answers every question with `name`, and echoes conversations. */
   start(name: string, port?: number): Promise<LocalService>;
-  /** A visitor sends one question. If rejected, it rejects or resolves with the mode's refusal. */
+  /** A visitor sends one question. If the mode rejects it, rejects or resolves with the mode's rejection. */
   ask(place: Place): Promise<string>;
   /** A visitor starts a long conversation. */
   converse(place: Place): Promise<Conversation>;
@@ -49,8 +49,8 @@ export interface LocalService {
 export interface Conversation {
   /** Sends `text`. Resolves with the local service's name and the echo, as `name:text`. */
   readonly say: (text: string) => Promise<string>;
-  /** Ends it in order. */
+  /** Ends the conversation in order. */
   readonly end: () => Promise<void>;
-  /** Resolves when the other side has ended it. */
+  /** Resolves when the other side has ended the conversation. */
   readonly ended: Promise<unknown>;
 }

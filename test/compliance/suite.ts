@@ -43,7 +43,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       expect(leases).toMatchObject([{ phase: 'ready', mode: mode.mode, ...place.address }]);
       const servedAs = mode.decides ?? mode.mode;
       await eventually(async () => expect((await one.runner.status()).leases).toMatchObject([{ servedAs }]));
-      // A direct datagram carrier would show a chain's first relay where the agent is.
+      // A direct datagram carrier would reveal the agent's address to a chain's first relay.
       if (mode.mode === 'udp' && way.relays > 1) expect(leases[0]!.provenAt).toBeUndefined();
       else expect(leases[0]!.provenAt).toBeDefined();
       expect(leases[0]!.targetError).toBeUndefined();

@@ -43,7 +43,7 @@ async function ask(to: Published, localAddress: string, headers = ''): Promise<s
 const secretSite = () => httpService((_request, response) => response.end('the secret site'));
 
 describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
-  it('answers 403 to an address that is not allowed, and shows that address', async () => {
+  it('responds with 403 to an address that is not allowed, and shows that address', async () => {
     const { port } = await secretSite();
     const one = await published(mode, port, FRIENDS);
     expect(await ask(one, FRIEND)).toMatch(/^HTTP\/1\.1 200 [^]*the secret site/);
@@ -75,7 +75,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     expect(one.events.filter(({ event }) => event === 'refused')).toHaveLength(1);
   });
 
-  it('answers over HTTP/2, too', async () => {
+  it('responds over HTTP/2, too', async () => {
     const { port } = await secretSite();
     const one = await published(mode, port, FRIENDS, { alpn: ['h2', 'http/1.1'] });
     const socket = await asker(one, STRANGER, 'h2');
@@ -85,7 +85,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     const [headers] = (await once(request, 'response')) as [Record<string, unknown>];
     expect(headers[':status']).toBe(403);
     request.resume();
-    // The connection ends after the answer.
+    // The connection ends after the response.
     await once(session, 'close');
   });
 

@@ -16,8 +16,8 @@ const PORTAL = fileURLToPath(new URL('../../bin/portal.js', import.meta.url));
 export const PROCESSES: readonly string[] = [process.execPath, PORTAL];
 
 /**
- * Commands that query an agent or read files, and exit. They run in the test process, because separate processes would
- * take most of the suite's time. Other tests also run each of them as a process.
+ * Commands that query an agent or read files, and exit. They run in the test process, because separate processes
+ * would take most of the suite's time. Other tests also run each of them as a process.
  */
 const QUERIES: ReadonlySet<string> = new Set([
   'status',
@@ -68,7 +68,7 @@ export function jsonLines(text: string): Line[] {
     .map((line) => JSON.parse(line) as Line);
 }
 
-/** As `PROCESSES`, queries excepted. */
+/** Like `PROCESSES`, except for queries. */
 const QUERIES_HERE: readonly string[] = [...PROCESSES];
 
 /** A person with a working folder and a PORTAL_HOME, whose processes end with the test. */
@@ -97,7 +97,7 @@ export class Person {
     return join(this.folder, 'home');
   }
 
-  /** Starts `portal …`. It is killed with the test if it still runs. */
+  /** Starts `portal …`, and kills it with the test if it still runs. */
   start(
     args: readonly string[],
     options: {

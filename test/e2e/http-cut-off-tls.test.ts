@@ -17,7 +17,7 @@ import { settled } from '../support/inspector.js';
 import { tlsTarget, type TlsConnection } from '../support/tls-target.js';
 
 /**
- * With TLS, an end without close_notify truncates an answer (RFC 9112 §9.8), unless the target never sends
+ * With TLS, an end without close_notify truncates a response (RFC 9112 §9.8), unless the target never sends
  * close_notify.
  */
 
@@ -34,7 +34,7 @@ const OLD = 'HTTP/1.0 200 OK\r\n\r\n';
 const LENGTH = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n';
 const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n';
 
-/** How a target ends its answer to the agent's probe. */
+/** How a target ends its response to the agent's probe. */
 type Manners = 'announces' | 'does not' | 'stays open' | 'is down';
 
 interface Asked {
@@ -43,7 +43,7 @@ interface Asked {
   readonly to: string;
 }
 
-/** A target that begins each answer with `head` and half a body. */
+/** A target that begins each response with `head` and half a body. */
 async function target(head: string, manners: Manners): Promise<Asked> {
   const connections: TlsConnection[] = [];
   const questions: string[] = [];
@@ -61,7 +61,7 @@ async function target(head: string, manners: Manners): Promise<Asked> {
     }
     connection.tls.write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
     if (manners === 'announces') connection.tls.end();
-    // After the written bytes, which are still on their way.
+    // After the written bytes, which are still in transit.
     if (manners === 'does not') setImmediate(() => connection.tcp.end());
   });
   return { connections, questions, to };
@@ -79,7 +79,7 @@ async function half(visitor: FrameVisitor): Promise<void> {
   expect(visitor.end(1)).toBeUndefined();
 }
 
-/** How a visitor's stream ends when the target ends the answer by `cut`. */
+/** How a visitor's stream ends when the target ends the response by `cut`. */
 async function endAfter(cut: Cut, method: Method, requested: Asked, recorders?: Recorders): Promise<string> {
   const visitor = await frameVisitor(await edge({ '/': requested.to }, recorders && { recorders }));
   visitor.send(...ASKS[method]);
@@ -93,7 +93,7 @@ const BROKEN = 'RST_STREAM(2)';
 const both = <T extends object>(rows: T[]) =>
   METHODS.flatMap((method) => rows.map((row) => ({ method, ...row })));
 
-describe('an answer that lasts until the connection closes', () => {
+describe('a response that lasts until the connection closes', () => {
   it.each(both([{ head: UNTIL_CLOSE }, { head: OLD }]))(
     'is complete with close_notify: $method, $head',
     async ({ method, head }) => {
@@ -172,13 +172,13 @@ it.each(
     { what: 'chunked, FIN in a record', head: CHUNKED, cut: IN_A_RECORD },
     { what: 'chunked, RST', head: CHUNKED, cut: RST },
   ]),
-)('half an answer of another kind is always reset: $method, $what', async ({ method, head, cut }) => {
+)('half a response of another kind is always reset: $method, $what', async ({ method, head, cut }) => {
   const requested = await target(head, 'does not');
   expect(await endAfter(cut, method, requested)).toBe(BROKEN);
   expect(requested.questions).toEqual([]);
 });
 
-it('a complete answer of another kind may end without close_notify', async () => {
+it('a complete response of another kind may end without close_notify', async () => {
   for (const method of METHODS) {
     const requested = await target('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n', 'announces');
     const visitor = await frameVisitor(await edge({ '/': requested.to }));

@@ -27,7 +27,7 @@ import {
 import { connectTo, edge, HOST, rawTarget, type Edge } from '../support/http-edge.js';
 import { settled } from '../support/inspector.js';
 
-/** A truncated answer or upload must not look complete (RFC 9113 §8.1.1, RFC 9112 §8). */
+/** A truncated response or upload must not look complete (RFC 9113 §8.1.1, RFC 9112 §8). */
 
 type Cut = (socket: Socket) => void;
 const FIN: Cut = (socket) => void socket.end();
@@ -59,8 +59,8 @@ const CUT_ANSWERS: [what: string, bytes: string, cut: Cut][] = [
   ['until the connection closes over HTTP/1.0, RST', head().replace('1.1', '1.0') + HALF, RST],
 ];
 
-/** A target that answers each request with `bytes`, and returns the sockets. */
-async function sayingTarget(bytes: string): Promise<{ port: number; sockets: Socket[] }> {
+/** A target that responds to each request with `bytes`, and returns the sockets. */
+async function fixedTarget(bytes: string): Promise<{ port: number; sockets: Socket[] }> {
   const sockets: Socket[] = [];
   const { port } = await rawTarget((received, socket) => {
     if (sockets.includes(socket) || !received.includes('\r\n\r\n')) return;
@@ -138,10 +138,10 @@ async function half(visitor: FrameVisitor, stream = 1): Promise<void> {
   expect(visitor.end(stream)).toBeUndefined();
 }
 
-describe('an answer that the target truncates is reset over HTTP/2, never ended:', () => {
+describe('a response that the target truncates is reset over HTTP/2, never ended:', () => {
   const table = Object.keys(asks).flatMap((method) => [
     ...CUT_ANSWERS.map(([what, bytes, cut]) => ({ path: method, method, what, bytes, cut })),
-    // With the inspector, which may miss some.
+    // With the inspector, whose code could miss some.
     ...CUT_ANSWERS.slice(0, 2).map(([what, bytes, cut]) => ({
       path: `${method}, inspected`,
       method,
@@ -151,7 +151,7 @@ describe('an answer that the target truncates is reset over HTTP/2, never ended:
     })),
   ]);
   it.each(table)('$path, $what', async ({ path, method, bytes, cut }) => {
-    const target = await sayingTarget(bytes);
+    const target = await fixedTarget(bytes);
     const recorders = path.endsWith('inspected') ? new Recorders() : undefined;
     const at = await edge({ '/': target.port }, recorders && { recorders });
     const visitor = await frameVisitor(at);
@@ -191,10 +191,10 @@ describe('an answer that the target truncates is reset over HTTP/2, never ended:
   });
 
   it('more than the visitor’s window allows', async () => {
-    const target = await sayingTarget(head('Content-Length: 900000') + 'x'.repeat(800_000));
+    const target = await fixedTarget(head('Content-Length: 900000') + 'x'.repeat(800_000));
     const visitor = await frameVisitor(await edge({ '/': target.port }));
     visitor.send(...asks['GET']!);
-    // All that a visitor takes who opens no window.
+    // The most that a visitor accepts without a window update.
     await expect.poll(() => visitor.body(1).length).toBe(65_535);
     FIN(target.sockets[0]!);
     visitor.send(windowUpdate(0, 2 ** 20), windowUpdate(1, 2 ** 20));
@@ -202,7 +202,7 @@ describe('an answer that the target truncates is reset over HTTP/2, never ended:
   });
 
   it('a rejected switch of protocols', async () => {
-    const target = await sayingTarget(head(LENGTH) + HALF);
+    const target = await fixedTarget(head(LENGTH) + HALF);
     const visitor = await frameVisitor(await edge({ '/': target.port }));
     visitor.send(frame(HEADERS, END_HEADERS, 1, WEBSOCKET));
     await half(visitor);
@@ -211,7 +211,7 @@ describe('an answer that the target truncates is reset over HTTP/2, never ended:
   });
 
   it('and the visitor is not reported as the cause', async () => {
-    const target = await sayingTarget(head(LENGTH) + HALF);
+    const target = await fixedTarget(head(LENGTH) + HALF);
     const at = await edge({ '/': target.port }, { bounds: { resetBurst: 2, resetsPerSecond: 0 } });
     const visitor = await frameVisitor(at);
     for (let i = 0; i < 5; i++) {
@@ -226,10 +226,10 @@ describe('an answer that the target truncates is reset over HTTP/2, never ended:
 });
 
 it.each(['\r\nTransfer-Encoding: chunked', '\r\nConnection: close', ''])(
-  'a complete answer ends as one%s',
+  'a complete response ends as one%s',
   async (lines) => {
     const bytes = lines.includes('chunked') ? `7\r\n${HALF}\r\n0\r\n\r\n` : HALF;
-    const target = await sayingTarget(`HTTP/1.1 200 OK${lines}\r\n\r\n${bytes}`);
+    const target = await fixedTarget(`HTTP/1.1 200 OK${lines}\r\n\r\n${bytes}`);
     for (const ask of Object.values(asks)) {
       const visitor = await frameVisitor(await edge({ '/': target.port }));
       visitor.send(...ask);
@@ -240,10 +240,10 @@ it.each(['\r\nTransfer-Encoding: chunked', '\r\nConnection: close', ''])(
   },
 );
 
-it('a truncated answer has no end over HTTP/1.1, and resets a connection of HTTP/1.0', async () => {
-  const target = await sayingTarget(head(CHUNKED) + CHUNK);
+it('a truncated response has no end over HTTP/1.1, and resets a connection of HTTP/1.0', async () => {
+  const target = await fixedTarget(head(CHUNKED) + CHUNK);
   const at = await edge({ '/': target.port });
-  // Only a reset tells a truncation from the end in HTTP/1.0.
+  // In HTTP/1.0 only a reset distinguishes a truncation from the end.
   for (const [version, code] of [
     ['1.1', undefined],
     ['1.0', 'ECONNRESET'],
@@ -262,8 +262,8 @@ it('a truncated answer has no end over HTTP/1.1, and resets a connection of HTTP
   }
 });
 
-it('a replay of a truncated answer is recorded as broken', async () => {
-  const target = await sayingTarget(head(CHUNKED, CLOSE) + CHUNK);
+it('a replay of a truncated response is recorded as broken', async () => {
+  const target = await fixedTarget(head(CHUNKED, CLOSE) + CHUNK);
   const recorders = new Recorders();
   const at = await edge({ '/': target.port }, { recorders });
   const visitor = await frameVisitor(at);
@@ -284,7 +284,7 @@ describe('a switched connection over HTTP/2', () => {
   async function switched(
     kind: string,
   ): Promise<{ visitor: FrameVisitor; upstream: Socket; recorders: Recorders | undefined }> {
-    const target = await sayingTarget(SWITCHED);
+    const target = await fixedTarget(SWITCHED);
     const recorders = kind === '' ? undefined : new Recorders();
     const visitor = await frameVisitor(await edge({ '/': target.port }, recorders && { recorders }));
     visitor.send(frame(HEADERS, END_HEADERS, 1, WEBSOCKET));
@@ -314,7 +314,7 @@ describe('a switched connection over HTTP/2', () => {
     expect(visitor.isClosed).toBe(false);
   });
 
-  it.each(VISITOR_CUTS)('is reset at the target when the visitor leaves: %s', async (_what, cut) => {
+  it.each(VISITOR_CUTS)('is reset at the target when the visitor disconnects: %s', async (_what, cut) => {
     const { visitor, upstream } = await switched('');
     let ended = false;
     upstream.once('end', () => (ended = true));
@@ -410,7 +410,7 @@ describe('a connection that the agent closes during a response of HTTP/1.0', () 
     ['is reset when the service shuts down', {}, { ms: 0 }],
     ['is reset when it has no bytes while the service shuts down', {}, { ms: 20_000, quietMs: 100 }],
   ])('%s', async (_what, bounds, drain) => {
-    const target = await sayingTarget(head(CHUNKED) + CHUNK);
+    const target = await fixedTarget(head(CHUNKED) + CHUNK);
     const at = await edge({ '/': target.port }, { bounds });
     const visitor = await watched(at, `GET / HTTP/1.0\r\nHost: ${HOST}\r\n\r\n`);
     await expect.poll(visitor.text).toContain(HALF);
@@ -420,7 +420,7 @@ describe('a connection that the agent closes during a response of HTTP/1.0', () 
 });
 
 it('a connection that switched protocols is reset when the service shuts down without its bytes', async () => {
-  const target = await sayingTarget(
+  const target = await fixedTarget(
     `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n${HALF}`,
   );
   const at = await edge({ '/': target.port });

@@ -43,7 +43,7 @@ async function say(
   });
   visitor.send(...frames);
   await over;
-  // Those of GOAWAY.
+  // The frames of type GOAWAY.
   const ends = visitor.frames.filter(({ type }) => type === GOAWAY);
   return { types: types(), codes: ends.map(({ payload }) => payload.readUInt32BE(4)) };
 }
@@ -176,7 +176,7 @@ describe('a flood ends the connection:', () => {
   it.each([
     ['pings', frame(PING, 0, 0, Buffer.alloc(8))],
     ['settings', frame(SETTINGS, 0, 0)],
-  ])('%s beyond a rate, even if their answers are read', async (_what, flood) => {
+  ])('%s beyond a rate, even if the visitor reads the acknowledgements', async (_what, flood) => {
     const at = await edge({ '/': 1 }, { bounds: { idleFrameBurst: 50, idleFramesPerSecond: 1 } });
     const { types, codes } = await say(
       at,
@@ -199,7 +199,7 @@ describe('a flood ends the connection:', () => {
     expect(visitor.destroyed).toBe(false);
   });
 
-  it('pings whose answers are not read, and settings', async () => {
+  it('pings whose acknowledgements are not read, and settings', async () => {
     for (const flood of [frame(PING, 0, 0, Buffer.alloc(8)), frame(SETTINGS, 0, 0)]) {
       const at = await edge({ '/': 1 }, { bounds: { keepAliveMs: 2_000 } });
       const socket = await connectTo(at, 'h2');

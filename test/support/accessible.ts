@@ -7,7 +7,7 @@ interface Violation {
   readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
 }
 
-/** What axe finds in the page: nothing, if it is accessible. It needs no script of the page's own. */
+/** The problems that axe finds in the page. Axe runs without a script of the page's own. */
 export async function violationsIn(page: Page): Promise<string[]> {
   await page.evaluate(`if (!window.axe) { ${axe.source} }`);
   const { violations } = await page.evaluate<{ violations: Violation[] }>('axe.run()');

@@ -16,7 +16,7 @@ export interface ConnectProxy {
 }
 
 /**
- * @param admits whether a tunnel to `host:port` is let through; refused with 403 otherwise. `hang`: never answered
+ * @param admits whether a tunnel to `host:port` is opened; otherwise 403. `hang`: no response
  * @param portOf the port of this machine that `host:port` leads to (default: the same)
  */
 export async function connectProxy(

@@ -4,7 +4,9 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestContext } from 'vitest';
 
-/** Debian programs that tests use as real peers. Missing ones are installed before the tests if this user may do so. */
+/**
+ * Debian programs that tests use as real peers. Missing ones are installed before the tests if this user may do so.
+ */
 
 const run = promisify(execFile);
 const INSTALL_MS = 240_000;

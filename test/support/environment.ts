@@ -1,5 +1,5 @@
 /**
- * Settings of the person who runs the tests that would affect Portal, Node or a peer: proxies, PORTAL_HOME,
+ * Settings of the user who runs the tests that would affect Portal, Node or a peer: proxies, PORTAL_HOME,
  * NODE_OPTIONS. Tests set their own. Properties of the machine stay, and tests must pass with any: the home, the
  * locale, the time zone, the umask, the folder for temporary files.
  */

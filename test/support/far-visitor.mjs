@@ -1,10 +1,10 @@
-// A visitor on a separate machine: `https URL` or `tcp HOST PORT WORDS`. Prints the answer.
+// A visitor on a separate machine: `https URL` or `tcp HOST PORT WORDS`. Prints the response.
 import { connect } from 'node:net';
 import { get } from 'node:https';
 
 const [, , how, ...args] = process.argv;
 if (how === 'https') {
-  // Certificates are checked elsewhere.
+  // Other tests check certificates.
   get(args[0], { rejectUnauthorized: false, agent: false }, async (response) => {
     let text = '';
     for await (const chunk of response) text += chunk;

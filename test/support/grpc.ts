@@ -85,7 +85,7 @@ export interface GrpcClient {
   unary(text: string): Promise<{ text: string; trailer: string }>;
   gather(texts: readonly string[]): Promise<string>;
   scatter(text: string): Promise<string[]>;
-  /** Sends each text after the answer to the previous one. */
+  /** Sends each text after the reply to the previous one. */
   chat(texts: readonly string[]): Promise<string[]>;
 }
 

@@ -152,8 +152,8 @@ export interface FrameConnection {
 }
 
 /**
- * A target that speaks only HTTP/2 without TLS, and sends what the test decides: `onFrame` is called for each frame on
- * each connection.
+ * A target that speaks only HTTP/2 without TLS, and sends frames that the test decides: `onFrame` is called for each
+ * frame on each connection.
  */
 export async function frameTarget(
   onFrame: (one: Frame, connection: FrameConnection) => void,

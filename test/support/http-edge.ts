@@ -17,7 +17,9 @@ import { log } from './log.js';
 import { temporaryFolder } from './folder.js';
 import { service } from './world.js';
 
-/** Mode http alone, with the visitor's TLS in front of it and no relay, for behaviour in which a relay has no part. */
+/**
+ * Mode http alone, with the visitor's TLS in front of it and no relay, for behaviour that does not depend on a relay.
+ */
 
 export const HOST = 'app.localhost';
 /** The visitors' address, as a relay would report it. */
@@ -213,7 +215,7 @@ export function askH2(
   });
 }
 
-/** A target that records every received byte, and answers each connection with fixed bytes. */
+/** A target that records every received byte, and responds on each connection with fixed bytes. */
 export async function rawTarget(
   answer: string | ((received: string, socket: Socket) => void),
 ): Promise<{ port: number; received: string[] }> {

@@ -16,13 +16,13 @@ function listen(server: Server, port: number, host: Loopback): Promise<number> {
 
 export interface Moving {
   readonly port: number;
-  /** Closes it and its connections. */
+  /** Closes the server and its connections. */
   close(): Promise<void>;
 }
 
 /**
- * The result of `make`, on `host` only. It closes with the test at the latest. `unit` is what ends a connection: an
- * HTTP/2 session owns its socket, and destroying only the socket leaves the peer waiting.
+ * The result of `make`, on `host` only. It closes with the test at the latest. `unit` is the object whose destruction
+ * ends a connection: an HTTP/2 session owns its socket, and destroying only the socket leaves the peer waiting.
  */
 export async function serveOn(
   host: Loopback,

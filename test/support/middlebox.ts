@@ -10,14 +10,14 @@ export interface Middlebox {
   readonly fromRelay: Buffer[];
   /** The fate of a packet. By default each passes once. */
   fate: (packet: Buffer, from: 'agent' | 'relay') => readonly Buffer[];
-  /** From now on the relay sees another port. Packets to the old one are dropped. */
+  /** Changes the port that the relay sees. Packets to the old port are dropped from now on. */
   rebind(): Promise<void>;
-  /** From now on it drops every packet. */
+  /** Drops every packet from now on. */
   block(): void;
   unblock(): void;
-  /** Sends these bytes to the relay, from the NAT's own address or from a stranger's. */
+  /** Sends these bytes to the relay, from the NAT's own address or from another address. */
   inject(packet: Buffer, as?: 'agent' | 'stranger'): Promise<void>;
-  /** What the relay has sent to the stranger. */
+  /** Packets that the relay sent to the other address. */
   readonly toStranger: Buffer[];
 }
 

@@ -14,7 +14,7 @@ export interface TwoMachines {
   readonly left: Machine;
   readonly right: Machine;
   /**
-   * From now on the wire loses 5 % of the packets, in either direction. With tc-netem(8) it also delays, reorders and
+   * Makes the wire lose 5 % of the packets, in either direction. With tc-netem(8) it also delays, reorders and
    * duplicates some. Returns the reason if it cannot.
    */
   impair(): Promise<{ how: 'netem' | 'loss' } | { skip: string }>;
@@ -22,7 +22,7 @@ export interface TwoMachines {
 
 export interface Machine {
   readonly address: string;
-  /** Replaces its address. */
+  /** Replaces the machine's address. */
   readdress(address: string): Promise<void>;
   /** A prefix that runs a command on that machine. */
   readonly within: readonly string[];

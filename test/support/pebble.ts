@@ -25,7 +25,7 @@ export interface Pebble {
 }
 
 export interface PebbleOptions {
-  /** Where it connects to validate TLS-ALPN-01. */
+  /** Where pebble connects to validate TLS-ALPN-01. */
   readonly tlsPort: number;
   readonly dns: string;
   /** Lifetime of certificates, in seconds. */

@@ -64,7 +64,7 @@ export async function machinesInARow(
       const folder = join('/etc/netns', places[index]!.name);
       await mkdir(folder, { recursive: true });
       const lines = Object.entries({ localhost: '127.0.0.1', ...names });
-      // A neighbour hears and records DNS queries.
+      // A neighbour receives and records DNS queries.
       const neighbour = places[index + 1]?.left ?? places[index - 1]!.right;
       await writeFile(join(folder, 'resolv.conf'), `nameserver ${neighbour}\n`);
       await writeFile(join(folder, 'hosts'), lines.map(([host, at]) => `${at} ${host}\n`).join(''));
@@ -86,7 +86,7 @@ async function record(within: readonly string[], tcpdump: string): Promise<() =>
     child.kill('SIGKILL');
     await rm(file, { force: true });
   });
-  // It reports that it listens.
+  // The program reports that it listens.
   await once(child.stderr!, 'data');
   return async () => {
     const closed = once(child, 'close');

@@ -67,7 +67,7 @@ const RUN = {
     return { output: '' };
   },
   async service({ port }) {
-    // After the whole body: a request that is answered before it cannot be replayed.
+    // After the whole body: a request that got its response earlier cannot be replayed.
     const server = createServer((request, response) =>
       request.resume().once('end', () => response.end(`hello from port ${port}\n`)),
     );

@@ -27,7 +27,7 @@ export async function silentPort(context: TestContext, host: string, port = 0): 
     child.stdout.once('data', (chunk: Buffer) => resolve(Number(chunk.toString())));
     child.once('close', () => reject(new Error(`nothing listens at ${host}:${port}`)));
   });
-  // The kernel accepts as many as its queue can hold. The next one gets no answer.
+  // The kernel accepts as many as its queue can hold. The next one gets no response.
   while (queued.length < MAX_QUEUE) {
     const socket = connect({ host, port: at });
     socket.on('error', () => undefined);

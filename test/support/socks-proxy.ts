@@ -14,7 +14,7 @@ export interface SocksProxy {
 }
 
 export interface SocksBehaviour {
-  /** The required `user:password`. */
+  /** The `user:password` that the proxy requires. */
   readonly wants?: string;
   /** Its reply to a request, instead of a connection. 'hang': no reply. */
   readonly reply?: number | 'hang';

@@ -1,6 +1,6 @@
 /**
  * Services in a separate network, and a command besides them: node target-servers.mjs '[{"host":"::1","port":1}]'
- * COMMAND… Each answers with the address that the request came to; with `tls` over TLS. They end with the command.
+ * COMMAND… Each responds with the address that the request came to; with `tls` over TLS. They end with the command.
  */
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';

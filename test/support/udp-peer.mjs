@@ -2,11 +2,11 @@
  * A UDP peer in a separate process, for tests that run it in another network. Prints one line of JSON.
  *
  *   node udp-peer.mjs echo               a service; prints its port and keeps running
- *   node udp-peer.mjs ask HOST PORT N    sends N numbered datagrams, about one a millisecond, and reports the answers
+ *   node udp-peer.mjs ask HOST PORT N    sends N numbered datagrams, about one a millisecond, and reports the replies
  */
 import { createSocket } from 'node:dgram';
 
-/** Late answers still count for this long after the last datagram. */
+/** Late replies still count for this long after the last datagram. */
 const PATIENCE_MS = 2_000;
 const [role, host, port, count] = process.argv.slice(2);
 const socket = createSocket(host?.includes(':') ? 'udp6' : 'udp4');

@@ -14,9 +14,9 @@ async function bound(socket: Socket, port = 0, address = '127.0.0.1'): Promise<n
 
 export interface UdpService {
   readonly port: number;
-  /** Peers that it has received from, as `address port`. */
+  /** Peers that sent datagrams to the service, as `address port`. */
   readonly peers: Set<string>;
-  /** How many datagrams it has received. */
+  /** How many datagrams the service has received. */
   readonly received: number;
   readonly close: () => Promise<void>;
 }
@@ -60,9 +60,9 @@ export async function udpService(
 export interface UdpVisitor {
   readonly port: number;
   send(payload: Uint8Array | string): void;
-  /** The next datagram that no caller has taken yet. */
+  /** The next datagram that no caller has received yet. */
   next(): Promise<Buffer>;
-  /** Repeats the question until an answer that ends with it arrives: datagrams may be lost during a change. */
+  /** Repeats the question until a reply that ends with it arrives: datagrams may be lost during a change. */
   ask(payload: string): Promise<string>;
   close(): void;
 }
@@ -101,7 +101,7 @@ export async function udpVisitor(to: number, address = '127.0.0.1', from = '127.
         send();
         for (;;) {
           const answer = (await next()).toString();
-          // It may be a late answer to an earlier question.
+          // May be a late reply to an earlier question.
           if (answer.endsWith(payload)) return answer;
         }
       } finally {

@@ -75,7 +75,7 @@ async function flows() {
 }
 
 describe('the flows of a session', () => {
-  it('are confirmed, and answered under their number', async () => {
+  it('are confirmed, and get replies under their number', async () => {
     const { say, heard, drops } = await flows();
     say((relay) => relay.data(5, Buffer.from('hello'), opening));
     await heard('opened', 5);

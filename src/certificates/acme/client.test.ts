@@ -147,7 +147,7 @@ it('accepts an RSA account key', async () => {
   expect(ca.asked[0]).toMatchObject({ isSigned: true, header: { alg: 'RS256', jwk: { kty: 'RSA' } } });
 });
 
-it('answers a challenge with the thumbprint of its key (RFC 7638)', async () => {
+it('responds to a challenge with the thumbprint of its key (RFC 7638)', async () => {
   const key = p256();
   const ca = await fakeCa(key, []);
   const { crv, kty, x, y } = createPublicKey(key).export({ format: 'jwk' });

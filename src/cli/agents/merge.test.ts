@@ -29,7 +29,7 @@ const answer = (
 const service = (name: string) =>
   ({ service: name, phase: 'ready', visitors: 0, bytesIn: 0, bytesOut: 0 }) as const;
 
-it('merges the answers of many relays into one agent, with its services at each', () => {
+it('merges the responses of many relays into one agent, with its services at each', () => {
   const { agents } = mergeResponses([
     answer('a', [{ id: '1', machine: 'laptop', services: [service('web')] }]),
     answer('b', [{ id: '1', services: [service('web'), service('api')] }]),
@@ -48,7 +48,7 @@ it('merges the answers of many relays into one agent, with its services at each'
   ]);
 });
 
-it('takes the state from the relay that is connected to the agent, in any order of answers', () => {
+it('takes the state from the relay that is connected to the agent, in any order of responses', () => {
   const reconnecting = answer('a', [
     { id: '1', state: 'reconnecting', machine: 'm', lastSeen: '2026-01-01T00:00:09.000Z' },
   ]);

@@ -54,7 +54,7 @@ it('identifies a file by the real path of its folder', async () => {
   expect(await missing(join(top, 'here', 'portal.yaml'))).toEqual([]);
 });
 
-it('asks about a link to an allowed file: its overlay, .env and paths differ', async () => {
+it('asks about a link to an allowed file, because its overlay, .env and paths differ', async () => {
   await store.add(file, [REACH]);
   const clone = join(top, 'clone');
   await mkdir(clone);

@@ -112,7 +112,7 @@ test('the log history has a limit', () => {
   expect(history.recent()[0]).toMatchObject({ reason: '500' });
 });
 
-test('no agent: not_running; no answer: timeout', async () => {
+test('without an agent reports not_running, without a response a timeout', async () => {
   const path = join(await folder(), 'a.sock');
   expect(await code(new ControlClient(path).status())).toBe('not_running');
   const mute = createServer(() => undefined);
@@ -143,7 +143,7 @@ test('replaces the socket of a killed agent, but not of a running one', async ()
 
 test.each([
   ['nothing there', false],
-  ['a dead agent’s socket there', true],
+  ['the socket of a killed agent there', true],
 ])('only one of many agents that start together runs: %s', async (_, stale) => {
   const directory = await folder();
   const path = join(directory, 'a.sock');

@@ -16,7 +16,7 @@ const packageJson = (content: object): Readonly<Record<string, string>> => ({
 });
 
 test.each<[string, Readonly<Record<string, string>>, number]>([
-  ['nothing to go by', {}, 3000],
+  ['no hint in the folder', {}, 3000],
   [
     'a port in the dev script',
     packageJson({ scripts: { dev: 'vite --port 4000' }, devDependencies: { vite: '7' } }),

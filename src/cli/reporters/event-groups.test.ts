@@ -32,7 +32,7 @@ it('prints one line for a lost relay, however many services it had', () => {
   ]);
 });
 
-it('prints one line for a relay that is back, and no more for services that return later', () => {
+it('prints one line for a relay that recovers, and no more for services that return later', () => {
   const { lines, groups } = reporter();
   for (const service of ['a', 'b', 'c']) groups.print(lost(service));
   for (const service of ['b', 'a', 'c']) groups.print(readyAgain(service));

@@ -20,11 +20,11 @@ const told = (news: News, events: readonly PortalEvent[]): boolean[] =>
   events.map((event) => news.isNews(event));
 
 describe('news', () => {
-  it('report that a target answers only if it did not answer before', () => {
+  it('report that a target responds only if it did not respond before', () => {
     expect(told(new News(), [target(true), target(false), target(true)])).toEqual([false, true, true]);
   });
 
-  it('report an unhealthy service only while its target answers', () => {
+  it('report an unhealthy service only while its target responds', () => {
     const news = new News();
     expect(told(news, [target(false), health(false), health(true)])).toEqual([true, false, false]);
     expect(told(news, [target(true), health(false), health(true)])).toEqual([true, true, true]);

@@ -102,7 +102,7 @@ describe('the store of the system', () => {
     },
   );
 
-  test('is skipped without root, and the commands to run are there', async () => {
+  test('is skipped without root, and the commands to run are shown', async () => {
     await mkdir(at('usr/local/share/ca-certificates'), { recursive: true });
     const store = only(machine({ uid: 1000 }));
     expect(await changeStore(store, 'install')).toMatchObject({

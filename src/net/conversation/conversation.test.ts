@@ -91,14 +91,14 @@ it.each([
   [GET, 'SSH-2.0-OpenSSH\r\n', 'other'],
   ['SSH-2.0-OpenSSH\r\n', 'SSH-2.0-OpenSSH\r\n', 'other'],
   ['CONNECT a:1 HTTP/1.1\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n', 'other'],
-])('%j answered %j is %s', (question, answer, progress) => {
+])('%j with the response %j is %s', (question, answer, progress) => {
   const conversation = h1();
   asks(conversation, question);
   answers(conversation, answer);
   expect(conversation.progress).toBe(progress);
 });
 
-it.each(['http/1.1', 'h2'])('sees another protocol in a visitor that agreed on %s', (alpn) => {
+it.each(['http/1.1', 'h2'])('detects another protocol in a visitor that agreed on %s', (alpn) => {
   const conversation = conversationIn(alpn)!;
   asks(conversation, Buffer.from([0, 159, 7, 200, 13, 10]));
   asks(conversation, Buffer.alloc(40, 7));
@@ -106,7 +106,7 @@ it.each(['http/1.1', 'h2'])('sees another protocol in a visitor that agreed on %
   expect(conversation.progress).toBe('other');
 });
 
-it('sees another protocol in a target that answers without HTTP, or speaks first', () => {
+it('detects another protocol in a target that responds without HTTP, or speaks first', () => {
   const [second, first] = [h1(), h1()];
   asks(second, GET);
   answers(second, '+OK ready\r\n');

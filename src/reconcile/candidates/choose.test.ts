@@ -39,7 +39,7 @@ describe('the first choice', () => {
       ['b', 'c'],
     ],
     [
-      'relays that answer',
+      'relays that respond',
       [one('a', { health: 'down' }), one('b'), one('c', { health: 'unstable' })],
       ['b', 'c'],
     ],
@@ -71,7 +71,7 @@ describe('afterwards', () => {
     expect(choose(now, before, 2, 1).active).toEqual(['c', 'b']);
   });
 
-  it('a failed relay stays while no other works, and a shaky one replaces it only after a while', () => {
+  it('a failed relay stays while no other works, and an unstable one replaces it only after a while', () => {
     expect(choose([one('a', { health: 'down' }), one('b')], before, 2, 1).active).toEqual(['a', 'b']);
     const unstable = (downForMs: number): Contender[] => [
       one('a', { health: 'down', downForMs }),
@@ -128,7 +128,7 @@ describe('afterwards', () => {
   });
 });
 
-it('a relay that yields to one with more services replaces one that is down', () => {
+it('a relay that makes room for one with more services replaces one that is down', () => {
   const contenders = [
     one('a', { covers: ['web'] }),
     one('b', { covers: ['db'], health: 'down', downForMs: 100 }),
@@ -208,7 +208,7 @@ describe('after any history', () => {
     );
   });
 
-  it('keeps no relay that is down while a sound one is free', () => {
+  it('keeps no relay that is down while a stable one is free', () => {
     fc.assert(
       fc.property(
         anyContenders,
@@ -258,7 +258,7 @@ describe('after any history', () => {
 describe('a candidate', () => {
   const failure = new PortalError('relay_unreachable', 'gone');
 
-  it('is sound from its first answer, and after each failure only after a longer time', () => {
+  it('is stable from its first response, and after each failure only after a longer time', () => {
     const candidate = newCandidate({ kind: 'url', url: 'https://a.example' }, 'registry');
     expect(healthOf(candidate, 0)).toBe('down');
     noteHealthy(candidate, 0);

@@ -69,7 +69,7 @@ function discovery(): { discovery: Discovery; ask: (relay: UrlRelay) => Promise<
 
 const urls = (relays: readonly UrlRelay[]): string[] => relays.map(({ url }) => url);
 
-it('keeps the last announcement of a relay that is away, and forgets it once that relay is unknown', async () => {
+it('keeps the last announcement of a relay that is disconnected, and forgets it once that relay is unknown', async () => {
   const { discovery: told, ask, pass } = discovery();
   const one = await announcer(['https://b.example', 'https://c.example']);
   await ask(one);
@@ -90,7 +90,7 @@ it('follows announcements of announced relays', async () => {
   expect(urls(told.from([far.url]))).toEqual(['https://d.example']);
 });
 
-it('forgets a relay after three answers without it, because a new relay knows no others yet', async () => {
+it('forgets a relay after three responses without it, because a new relay knows no others yet', async () => {
   const { discovery: told, ask } = discovery();
   const list = ['https://b.example'];
   const one = await announcer(list);

@@ -89,7 +89,7 @@ describe('a registry', () => {
     expect(registry.status().skipped[0]).toMatch(/^entry 4: /);
   });
 
-  it('that is broken or missing leaves the last good copy, across restarts too', async () => {
+  it('that is broken or missing leaves the last valid copy, across restarts too', async () => {
     let answer = two;
     const source = await serve((request, response) => answer(request, response));
     const first = open(source);
@@ -124,7 +124,7 @@ describe('a registry', () => {
     expect(registry.changes()).toBe(1);
   });
 
-  it('follows a few redirects, but not many and not away from https', async () => {
+  it('follows a few redirects, but not many, and only to https', async () => {
     const end = await serve(two);
     const good = open(await serve(redirect(end)));
     await good.asked;

@@ -38,8 +38,8 @@ function world(rounds: Record<string, boolean>[], { anotherResponds = false, cho
   return { watch, noted, rounds, asked };
 }
 
-describe('a relay in use that does not answer', () => {
-  it('is down when it misses two checks and others answer', async () => {
+describe('a relay in use that does not respond', () => {
+  it('is down when it misses two checks and others respond', async () => {
     const { watch, noted, asked } = world([{ [B]: true }, {}]);
     await watch.ask();
     expect(noted).toEqual([`${A} down`]);
@@ -47,7 +47,7 @@ describe('a relay in use that does not answer', () => {
     expect(asked).toEqual([[A, B], [A]]);
   });
 
-  it('is healthy when it answers the second check', async () => {
+  it('is healthy when it responds to the second check', async () => {
     const { watch, noted } = world([{ [B]: true }, { [A]: true }]);
     await watch.ask();
     expect(noted).toEqual([]);
@@ -70,13 +70,13 @@ describe('a relay in use that does not answer', () => {
 });
 
 describe('a lost session', () => {
-  it('counts as down when it is not back in time', async () => {
+  it('counts as down when it does not reconnect in time', async () => {
     const { watch, noted } = world([]);
     watch.session(A, 'lost', gone);
     await expect.poll(() => noted).toEqual([`${A} down`]);
   });
 
-  it('does not count as down when it is back in time', async () => {
+  it('does not count as down when it reconnects in time', async () => {
     const { watch, noted } = world([]);
     watch.session(A, 'lost', gone);
     watch.session(A, 'connected');
