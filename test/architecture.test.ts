@@ -38,6 +38,7 @@ const TIME_OF_DAY: readonly string[] = [
   'relay/agents/agents.ts',
   'relay/agents/api.ts',
   'relay/agents/view.ts',
+  'relay/lease-opening.ts',
   'relay/leases.ts',
   'relay/peers.ts',
   'relay/ports.ts',

@@ -87,11 +87,14 @@ function withoutPrograms() {
   };
 }
 
+/** `contract.ts` has the tests that each engine passes. */
+const isTest = (name) => name.endsWith('.test.ts') || name === 'contract.ts';
+
 /** One file for each source, for the benchmarks, chaos, fuzzers and generators, which load single modules. */
 export async function bundleModules(root, folder) {
   const src = join(root, 'src');
   const input = readdirSync(src, { recursive: true, withFileTypes: true })
-    .filter(({ name }) => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.endsWith('.test.ts'))
+    .filter(({ name }) => name.endsWith('.ts') && !name.endsWith('.d.ts') && !isTest(name))
     .map((entry) => join(entry.parentPath, entry.name));
   const bundle = await rolldown({
     input,

@@ -11,7 +11,7 @@ import type { Visitor } from './visitors.js';
 /** A lease that this process serves: its record, and what no other process can have of it. */
 export interface LocalLease {
   readonly id: string;
-  /** Only the registry of leases replaces it. */
+  /** Only the table of leases replaces it, and writes `holder` and `port`. */
   record: LeaseRecord;
   metadata: Record<string, string>;
   /** The session that serves it; undefined while its identity has `graceMs` to return. */
@@ -26,8 +26,8 @@ export interface LocalLease {
   /** Visitors that this relay gave up on and has not reported to an agent yet. */
   readonly unserved: Unreported;
   graceTimer?: NodeJS.Timeout;
-  /** When the relay last stored the use of its name. */
-  storedAt: number;
+  /** When the relay last stored the use of its name; undefined while the name is being reserved. */
+  storedAt: number | undefined;
   /** Whether its name was held long enough to stay reserved; `heldSince` is the start (`performance.now()`). */
   firm: boolean;
   readonly heldSince: number;
@@ -35,8 +35,6 @@ export interface LocalLease {
   network: string;
   /** IP address of that agent. */
   agentAddress: string | undefined;
-  /** Settles when the name is on disk and the port is open. */
-  opened: Promise<void>;
 }
 
 /** What the registry of leases needs from a session. */
@@ -59,10 +57,10 @@ export interface LeaseHolder {
   readonly datagrams: FlowLink;
 }
 
-type Beginning = Pick<LocalLease, 'record' | 'rate' | 'storedAt' | 'firm' | 'opened'>;
+type Beginning = Pick<LocalLease, 'record' | 'rate'>;
 
 /** A lease without a holder and without visitors. */
-export function newLease(beginning: Beginning & Partial<Pick<LocalLease, 'metadata'>>): LocalLease {
+export function newLease(beginning: Beginning & Partial<LocalLease>): LocalLease {
   return {
     id: randomUUID(),
     metadata: {},
@@ -71,6 +69,8 @@ export function newLease(beginning: Beginning & Partial<Pick<LocalLease, 'metada
     waiting: new VisitorQueue<Visitor>(),
     traffic: new LeaseTraffic(),
     unserved: new Unreported(),
+    storedAt: undefined,
+    firm: true,
     heldSince: performance.now(),
     network: '',
     agentAddress: undefined,

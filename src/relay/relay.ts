@@ -14,6 +14,7 @@ import { OwnDescriptor } from './descriptor.js';
 import { Descriptors, limitsFor } from './descriptors.js';
 import { expel } from './expel.js';
 import { Front } from './front.js';
+import { MemoryDirectory } from './directory/memory.js';
 import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
 import { Hops } from './hops.js';
@@ -119,7 +120,18 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     ...(options.dnsServers && { servers: options.dnsServers }),
   });
   const labels = new ReservedLabels(options.reservedLabels);
-  const leases = new LeaseRegistry({ reservations, labels, ports, domains, quotas, domain, log, ...limits });
+  const directory = new MemoryDirectory().node('this');
+  const leases = new LeaseRegistry({
+    directory,
+    reservations,
+    labels,
+    ports,
+    domains,
+    quotas,
+    domain,
+    log,
+    ...limits,
+  });
   const sessions = new Sessions(limits, quotas);
   const turns = new Turns();
   const agents = await AgentsHere.open({
@@ -329,7 +341,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     stopUpkeep();
     domainWatch.close();
     peers.close();
-    await shutDown({ front, leases, datagrams, gate, hops, sessions, tickets, http, store, log }, drainMs);
+    await shutDown(
+      { front, leases, datagrams, gate, hops, sessions, tickets, http, store, directory, log },
+      drainMs,
+    );
     log.info({ url }, 'relay closed');
   }
 

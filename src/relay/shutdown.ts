@@ -1,6 +1,7 @@
 import type { Logger } from '../lib/logger.js';
 import { until } from '../lib/wait.js';
 import type { Datagrams } from './datagrams/datagrams.js';
+import type { LeaseDirectory } from './directory/directory.js';
 import type { Front } from './front.js';
 import type { Hops } from './hops.js';
 import type { HttpSurface } from './http.js';
@@ -22,6 +23,7 @@ export interface ShutdownParts {
   readonly tickets: TicketBook;
   readonly http: HttpSurface;
   readonly store: Store;
+  readonly directory: LeaseDirectory;
   readonly log: Logger;
 }
 
@@ -33,7 +35,7 @@ const RECONNECT_WITHIN_MS = 1_000;
 const RECONNECT_MS_EACH = 2;
 
 export async function shutDown(parts: ShutdownParts, drainMs: number): Promise<void> {
-  const { front, leases, datagrams, gate, hops, sessions, tickets, http, store, log } = parts;
+  const { front, leases, datagrams, gate, hops, sessions, tickets, http, store, directory, log } = parts;
   if (drainMs > 0) {
     // Visitors that still wait get no data connection once agents cannot connect.
     await until(() => gate.waiting === 0, SETTLE_MS);
@@ -52,6 +54,7 @@ export async function shutDown(parts: ShutdownParts, drainMs: number): Promise<v
   tickets.close();
   // From here on this process writes nothing, and the next one uses the store.
   await store.close();
+  await directory.close();
   if (drainMs > 0 && gate.size > 0)
     log.info({ visitors: gate.size, drainMs }, 'waiting for visitors to finish');
   await Promise.all([gate.drain({ ms: drainMs }), hops.drain({ ms: drainMs })]);

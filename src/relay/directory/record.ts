@@ -15,6 +15,10 @@ export interface LeaseRecord {
   readonly owner: string;
   /** The agent process that holds it or held it last; undefined if none has since this relay started. */
   readonly instance: string | undefined;
+  /** The node that serves it. */
+  readonly node: string;
+  /** Rises with each claim of its place. 0: the node has not claimed it. */
+  readonly epoch: number;
   /** Its public port, for tcp and udp; undefined while the port opens. */
   readonly port: number | undefined;
   /** The carrier that its agent wants for data connections. */

@@ -1,0 +1,97 @@
+import { nameTaken, type LeaseChange, type LeaseClaim, type LeaseDirectory } from './directory.js';
+import type { LeaseRecord } from './record.js';
+
+/** A directory in the memory of one process. Its nodes share it, as nodes of a cluster share a database. */
+export class MemoryDirectory {
+  readonly #records = new Map<string, LeaseRecord>();
+  readonly #nodes = new Set<MemoryNode>();
+  /** One count for all places, so that a released place needs no memory of its last epoch. */
+  #epoch = 0;
+
+  /** The view of one node. */
+  node(name: string): LeaseDirectory {
+    const node = new MemoryNode(name, this, this.#records.values());
+    this.#nodes.add(node);
+    return node;
+  }
+
+  claim(node: string, claim: LeaseClaim): LeaseRecord {
+    const present = this.#records.get(claim.place);
+    if (present && present.owner !== claim.owner) throw nameTaken(present);
+    const record = { ...claim, node, epoch: ++this.#epoch };
+    this.#set(record);
+    return record;
+  }
+
+  update(record: LeaseRecord): void {
+    if (this.#records.get(record.place)?.epoch === record.epoch) this.#set(record);
+  }
+
+  release(place: string, epoch: number): void {
+    if (this.#records.get(place)?.epoch !== epoch) return;
+    this.#records.delete(place);
+    this.#tell({ place, epoch, record: undefined });
+  }
+
+  leave(node: MemoryNode): void {
+    this.#nodes.delete(node);
+  }
+
+  #set(record: LeaseRecord): void {
+    this.#records.set(record.place, record);
+    this.#tell({ place: record.place, epoch: record.epoch, record });
+  }
+
+  /** Every node hears each change a moment later, in the same order. */
+  #tell(change: LeaseChange): void {
+    for (const node of this.#nodes) queueMicrotask(() => node.hear(change));
+  }
+}
+
+class MemoryNode implements LeaseDirectory {
+  readonly node: string;
+  readonly #shared: MemoryDirectory;
+  /** What this node has heard. */
+  readonly #known = new Map<string, LeaseRecord>();
+  readonly #listeners = new Set<(change: LeaseChange) => void>();
+
+  constructor(node: string, shared: MemoryDirectory, records: Iterable<LeaseRecord>) {
+    this.node = node;
+    this.#shared = shared;
+    for (const record of records) this.#known.set(record.place, record);
+  }
+
+  /** Async, so that the change is heard before the claim resolves. */
+  async claim(claim: LeaseClaim): Promise<LeaseRecord> {
+    return this.#shared.claim(this.node, claim);
+  }
+
+  async update(record: LeaseRecord): Promise<void> {
+    this.#shared.update(record);
+  }
+
+  async release(place: string, epoch: number): Promise<void> {
+    this.#shared.release(place, epoch);
+  }
+
+  lookup(place: string): LeaseRecord | undefined {
+    return this.#known.get(place);
+  }
+
+  watch(listener: (change: LeaseChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear();
+    this.#shared.leave(this);
+  }
+
+  hear(change: LeaseChange): void {
+    const { place, record } = change;
+    if (record) this.#known.set(place, record);
+    else this.#known.delete(place);
+    for (const listener of this.#listeners) listener(change);
+  }
+}

@@ -1,0 +1,188 @@
+import { PortalError } from '../lib/errors.js';
+import { KeyedQueue } from '../lib/keyed-queue.js';
+import { kindOf } from '../protocol/kind.js';
+import type { FromAgent } from '../protocol/messages.js';
+import { nameTaken, type LeaseClaim, type LeaseDirectory } from './directory/directory.js';
+import { placeOf, type LeaseRecord } from './directory/record.js';
+import { plainHostname, type DomainProofs } from './domains.js';
+import type { ReservedLabels } from './labels.js';
+import { newLease, type LeaseHolder, type LocalLease } from './lease.js';
+import { networkOfHolder, type LeaseTable } from './lease-table.js';
+import { hostnameFor } from './names.js';
+import type { PublicPorts } from './ports.js';
+import type { Quotas } from './quotas.js';
+import type { Reservations } from './reservations.js';
+import type { ReturningAgents } from './returning-agents.js';
+import { settleRival } from './rivals.js';
+
+export interface LeaseOpeningOptions {
+  readonly table: LeaseTable;
+  readonly directory: LeaseDirectory;
+  readonly returning: ReturningAgents;
+  readonly reservations: Reservations;
+  readonly ports: PublicPorts;
+  readonly domains: DomainProofs;
+  readonly labels: ReservedLabels;
+  readonly quotas: Quotas;
+  readonly domain: string;
+  readonly maxLeasesPerSession: number;
+}
+
+type Request = FromAgent<'lease.open'>;
+
+/** Opens leases for sessions: checks who may have a place, claims it, reserves its name, and opens its port. */
+export class LeaseOpening {
+  readonly #options: LeaseOpeningOptions;
+  /** One opening at a time for each place, so that a request sees the result of the one before. */
+  readonly #turns = new KeyedQueue();
+
+  constructor(options: LeaseOpeningOptions) {
+    this.#options = options;
+  }
+
+  /** Opens a lease for `holder`, or hands over the existing lease of its identity. */
+  async open(holder: LeaseHolder, request: Request): Promise<LocalLease> {
+    const claim = await this.#claimOf(holder, request);
+    return this.#turns.run(claim.place, () => this.#openAt(claim, holder, request));
+  }
+
+  /** What `request` asks for. Throws if this relay cannot offer it to the identity. */
+  async #claimOf(
+    holder: LeaseHolder,
+    { name, hostname: asked, mode, carrier }: Request,
+  ): Promise<LeaseClaim> {
+    const { ports, labels, domains, domain } = this.#options;
+    const kind = kindOf(mode);
+    if (kind !== 'tls' && !ports.offers(kind))
+      throw new PortalError('capability_missing', `this relay offers no ${kind} ports`);
+    const own = asked === undefined ? undefined : plainHostname(asked);
+    const hostname = own ?? hostnameFor(name, domain);
+    if (own === undefined) labels.check(name, holder.address);
+    else if (kind !== 'tls')
+      throw new PortalError('capability_missing', 'a tcp or udp service cannot have its own hostname');
+    else await domains.prove(own, holder.address);
+    return {
+      place: placeOf({ kind, hostname }),
+      name,
+      hostname,
+      isOwnDomain: own !== undefined,
+      kind,
+      owner: holder.address,
+      instance: holder.instance,
+      port: undefined,
+      carrier,
+    };
+  }
+
+  async #openAt(claim: LeaseClaim, holder: LeaseHolder, request: Request): Promise<LocalLease> {
+    const { table, directory } = this.#options;
+    await settleRival(holder, () => table.at(claim.place));
+    checkOpen(holder);
+    this.#checkName(claim, holder);
+    const lease = this.#take(await directory.claim(claim), holder, request);
+    if (lease.storedAt === undefined) await this.#complete(lease, holder, request);
+    else await this.#movePort(lease, request.port);
+    // Another session may have taken the lease meanwhile. Its opener was told then, so it gets an error now.
+    if (lease.holder === holder || holder.closed) return lease;
+    throw new PortalError('not_found', 'the lease was closed or taken over while it was opening');
+  }
+
+  /** Throws if another identity has the name. */
+  #checkName({ place, name, isOwnDomain }: LeaseClaim, holder: LeaseHolder): void {
+    const { table, directory, reservations } = this.#options;
+    const present = table.at(place)?.record ?? directory.lookup(place);
+    if (present && present.owner !== holder.address) throw nameTaken(present);
+    if (!present && !isOwnDomain) reservations.check(name, userOf(holder));
+  }
+
+  /** Gives the claimed place to `holder`: the lease that is there, or a new one. */
+  #take(record: LeaseRecord, holder: LeaseHolder, request: Request): LocalLease {
+    const { table, returning } = this.#options;
+    const { place, hostname, kind, epoch } = record;
+    if (kind === 'tls') returning.returned(hostname);
+    const present = table.at(place);
+    try {
+      checkOpen(holder);
+      if (!present) return this.#begin(record, holder, request);
+      this.#handOver(present, record, holder, request);
+      return present;
+    } catch (error) {
+      // The session that has the lease keeps it.
+      if (present) table.renew(present, epoch);
+      else table.release(record);
+      throw error;
+    }
+  }
+
+  #begin(record: LeaseRecord, holder: LeaseHolder, { metadata = {} }: Request): LocalLease {
+    const { table, quotas } = this.#options;
+    this.#checkRoom(holder);
+    const lease = newLease({ record, metadata, rate: quotas.rateOf(record.owner) });
+    table.add(lease, holder);
+    return lease;
+  }
+
+  #handOver(lease: LocalLease, record: LeaseRecord, holder: LeaseHolder, { metadata = {} }: Request): void {
+    const before = lease.holder;
+    if (before !== holder) this.#checkRoom(holder);
+    this.#options.table.handOver(lease, record, holder);
+    clearTimeout(lease.graceTimer);
+    lease.metadata = metadata;
+    if (before && before !== holder)
+      before.revoked(lease, 'taken over by a newer session of the same identity');
+    if (lease.waiting.size > 0) holder.serve(lease);
+  }
+
+  /** Reserves the name of a new lease and opens its port. */
+  async #complete(lease: LocalLease, holder: LeaseHolder, request: Request): Promise<void> {
+    const { table, ports } = this.#options;
+    const { kind } = lease.record;
+    try {
+      await this.#reserve(lease, holder);
+      if (kind !== 'tls') table.listen(lease, await ports.open(kind, lease, request.port));
+    } catch (error) {
+      table.remove(lease);
+      throw error;
+    }
+  }
+
+  async #reserve(lease: LocalLease, holder: LeaseHolder): Promise<void> {
+    const now = Date.now();
+    const { name, isOwnDomain } = lease.record;
+    if (isOwnDomain) {
+      lease.storedAt = now;
+      return;
+    }
+    const { reservations } = this.#options;
+    // Again: other names of the identity may have been reserved meanwhile.
+    reservations.check(name, userOf(holder));
+    const { usedAt, firm, stored } = reservations.claim(name, userOf(holder), now);
+    Object.assign(lease, { storedAt: usedAt, firm });
+    await stored;
+  }
+
+  /** Moves a held lease to another port if that is free. Visitors keep their connections. */
+  async #movePort(lease: LocalLease, asked: number | undefined): Promise<void> {
+    const { table, ports } = this.#options;
+    const { kind, port } = lease.record;
+    if (kind === 'tls' || asked === undefined || asked === port) return;
+    const moved = await ports.move(kind, lease, asked);
+    if (moved) table.listen(lease, moved);
+  }
+
+  #checkRoom(holder: LeaseHolder): void {
+    const { table, maxLeasesPerSession: max, quotas } = this.#options;
+    if (table.of(holder).size < max) return;
+    quotas.refusals.add('maxLeasesPerSession');
+    throw new PortalError(
+      'limit_exceeded',
+      `a session may have ${max} leases on this relay (maxLeasesPerSession); close others, or use another relay`,
+    );
+  }
+}
+
+const userOf = (holder: LeaseHolder) => ({ address: holder.address, network: networkOfHolder(holder) });
+
+function checkOpen(holder: LeaseHolder): void {
+  if (holder.closed) throw new PortalError('aborted', 'the session ended while its lease was opening');
+}

@@ -1,0 +1,170 @@
+import type { Logger } from '../lib/logger.js';
+import { networkOf } from '../net/cidr.js';
+import type { LeaseKind } from '../protocol/kind.js';
+import type { LeaseDirectory } from './directory/directory.js';
+import type { LeaseRecord } from './directory/record.js';
+import type { LeaseHolder, LocalLease } from './lease.js';
+import { plainAddress } from './names.js';
+import type { OpenPort } from './ports.js';
+import type { Quotas } from './quotas.js';
+
+export interface LeaseTableOptions {
+  readonly directory: LeaseDirectory;
+  readonly quotas: Quotas;
+  readonly log: Logger;
+}
+
+/**
+ * Owns the leases that this process serves, by place and by session. Only this class writes `record`, `holder` and `port`
+ * of a lease. It counts leases and ports for the limits, and tells the directory what changes.
+ */
+export class LeaseTable {
+  readonly #options: LeaseTableOptions;
+  readonly #byPlace = new Map<string, LocalLease>();
+  readonly #byHolder = new Map<LeaseHolder, Map<string, LocalLease>>();
+  #stopped = false;
+
+  constructor(options: LeaseTableOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#byPlace.size;
+  }
+
+  /** Number of leases of each kind; `away`: leases whose agent is disconnected. */
+  get sizes(): Readonly<Record<LeaseKind | 'away', number>> {
+    const sizes = { tls: 0, tcp: 0, udp: 0, away: 0 };
+    for (const { record, holder } of this.#byPlace.values()) {
+      sizes[record.kind]++;
+      if (!holder) sizes.away++;
+    }
+    return sizes;
+  }
+
+  /** Set once the ports are closed. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  at(place: string): LocalLease | undefined {
+    return this.#byPlace.get(place);
+  }
+
+  has(lease: LocalLease): boolean {
+    return this.#byPlace.get(lease.record.place) === lease;
+  }
+
+  /** All leases. Removing some meanwhile is allowed. */
+  all(): Iterable<LocalLease> {
+    return this.#byPlace.values();
+  }
+
+  /** The leases of `holder`, by id. */
+  of(holder: LeaseHolder): ReadonlyMap<string, LocalLease> {
+    return this.#byHolder.get(holder) ?? NO_LEASES;
+  }
+
+  /** Adds a lease at a free place; without a holder, it waits for one. Throws `limit_exceeded`. */
+  add(lease: LocalLease, holder: LeaseHolder | undefined): void {
+    const { quotas } = this.#options;
+    const { kind, owner, place } = lease.record;
+    const network = holder ? networkOfHolder(holder) : '';
+    if (kind !== 'tls') quotas.openPort(owner, network);
+    try {
+      quotas.openLease(owner);
+    } catch (error) {
+      if (kind !== 'tls') quotas.closePort(owner, network);
+      throw error;
+    }
+    this.#byPlace.set(place, lease);
+    this.#give(lease, holder);
+  }
+
+  /** Gives a lease to a session that claimed its place again. Throws `limit_exceeded`. */
+  handOver(lease: LocalLease, record: LeaseRecord, holder: LeaseHolder): void {
+    if (record.kind !== 'tls') this.#options.quotas.movePort(lease.network, networkOfHolder(holder));
+    // The claim knows no port.
+    lease.record = { ...record, port: lease.port?.port };
+    if (lease.port) this.#tell(lease);
+    this.#give(lease, holder);
+  }
+
+  /** Takes a lease away from its session. */
+  detach(lease: LocalLease): void {
+    this.#give(lease, undefined);
+  }
+
+  /** Notes that a claim of this node gave `lease` a new epoch. */
+  renew(lease: LocalLease, epoch: number): void {
+    lease.record = { ...lease.record, epoch };
+    this.#tell(lease);
+  }
+
+  /** Listens on `port` from now on. Closes it if the lease ended meanwhile, since nothing else would. */
+  listen(lease: LocalLease, port: OpenPort): void {
+    if (this.#stopped || !this.has(lease)) return port.close();
+    lease.port?.close();
+    lease.port = port;
+    lease.record = { ...lease.record, port: port.port };
+    this.#tell(lease);
+  }
+
+  /** Closes the public ports of all leases. Connected visitors stay. */
+  stopListening(): void {
+    this.#stopped = true;
+    for (const lease of this.#byPlace.values()) lease.port?.close();
+  }
+
+  /** Ends a lease. Connected visitors stay, those in the queue do not. */
+  remove(lease: LocalLease): void {
+    const { quotas } = this.#options;
+    clearTimeout(lease.graceTimer);
+    this.#give(lease, undefined);
+    if (this.has(lease)) {
+      const { place, kind, owner, epoch } = lease.record;
+      this.#byPlace.delete(place);
+      quotas.closeLease(owner);
+      if (kind !== 'tls') quotas.closePort(owner, lease.network);
+      if (epoch > 0) this.release(lease.record);
+    }
+    lease.port?.close();
+    lease.waiting.clear();
+  }
+
+  /** Frees the place of a record in the directory. */
+  release({ place, epoch }: LeaseRecord): void {
+    const { directory, log } = this.#options;
+    directory.release(place, epoch).catch((error: unknown) => {
+      log.error({ err: error, place }, 'cannot release a lease in the directory');
+    });
+  }
+
+  #give(lease: LocalLease, holder: LeaseHolder | undefined): void {
+    if (lease.holder) {
+      const leases = this.#byHolder.get(lease.holder);
+      leases?.delete(lease.id);
+      if (leases?.size === 0) this.#byHolder.delete(lease.holder);
+    }
+    lease.holder = holder;
+    if (!holder) return;
+    lease.network = networkOfHolder(holder);
+    lease.agentAddress = holder.remoteAddress;
+    const leases = this.#byHolder.get(holder);
+    if (leases) leases.set(lease.id, lease);
+    else this.#byHolder.set(holder, new Map([[lease.id, lease]]));
+  }
+
+  #tell({ record }: LocalLease): void {
+    const { directory, log } = this.#options;
+    directory.update(record).catch((error: unknown) => {
+      log.error({ err: error, place: record.place }, 'cannot update a lease in the directory');
+    });
+  }
+}
+
+const NO_LEASES: ReadonlyMap<string, LocalLease> = new Map();
+
+/** The network of the holder's agent, as limits count it. */
+export const networkOfHolder = ({ remoteAddress }: LeaseHolder): string =>
+  networkOf(plainAddress(remoteAddress));
