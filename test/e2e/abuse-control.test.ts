@@ -4,7 +4,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import { ERRORS } from '../../src/lib/error-codes.js';
 import { CONTROL_SUBPROTOCOL, LIMITS, PROTOCOL_VERSION } from '../../src/protocol/limits.js';
 import { relay, type TestRelay } from '../support/world.js';
-import { Peer, settled, tls, type Line, type Refused } from './relay-peer.js';
+import { Peer, settled, tls, type Line, type RelayError } from './relay-peer.js';
 
 const HELLO = {
   type: 'hello',
@@ -263,7 +263,7 @@ describe('proofs', () => {
 });
 
 describe('an agent that sends too much', () => {
-  it('answers thousands of requests in flight, in order', async () => {
+  it('responds to thousands of requests in flight, in order', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     const { lease } = await peer.lease('web');
@@ -294,7 +294,7 @@ describe('an agent that sends too much', () => {
     expect(at.counts().sessions).toBe(0);
   });
 
-  it('answers a flood of pings only as fast as the agent reads', async () => {
+  it('responds to a flood of pings only as fast as the agent reads', async () => {
     const at = await relay();
     const other = await Peer.open(at);
     const peer = await Peer.open(at);
@@ -316,7 +316,7 @@ describe('an agent that sends too much', () => {
     const peer = await Peer.open(at);
     const results = await Promise.allSettled(['a', 'b', 'c', 'd'].map((name) => peer.lease(name)));
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected']);
-    const refused = (results[2] as PromiseRejectedResult).reason as Refused;
+    const refused = (results[2] as PromiseRejectedResult).reason as RelayError;
     expect(refused).toMatchObject({ code: 'limit_exceeded', message: expect.stringContaining('2 leases') });
     await expect(peer.lease('a')).resolves.toBeDefined();
   });
@@ -348,7 +348,7 @@ async function bare(at: TestRelay): Promise<Line> {
 }
 
 describe('a channel that ends unexpectedly', () => {
-  it('disconnects a peer that does not answer the close before the timeout', async () => {
+  it('disconnects a peer that does not confirm the close before the timeout', async () => {
     const at = await relay();
     const one = await bare(at);
     one.socket.write(Buffer.from([0x82, 0x80, 0, 0, 0, 0]));

@@ -12,7 +12,7 @@ import {
   ACCEPTED,
   afterHead,
   helloFor,
-  knock,
+  sendHello,
   Peer,
   settled,
   tcp,
@@ -36,7 +36,7 @@ async function joined(limits: Partial<RelayLimits> = {}, carrier: 'raw' | 'tls' 
   const { at, peer } = await relayWith(limits);
   peer.answerDials({ allowHalfOpen: true });
   await peer.lease('web', { carrier });
-  const visitor = await knock(at, 'web.localhost', { allowHalfOpen: true });
+  const visitor = await sendHello(at, 'web.localhost', { allowHalfOpen: true });
   const { data, visit } = await peer.visited();
   await data.until((all) => afterHead(all).length === START.length + HELLO.length);
   return { at, peer, visitor, data, visit };
@@ -55,7 +55,7 @@ describe('tickets', () => {
   });
 
   it('thousands of guesses: all rejected, and the right ticket still works', async () => {
-    // No busy machine takes as long for thousands of connections as this ticket is valid.
+    // Even a busy machine makes thousands of connections within the lifetime of this ticket.
     const { at, peer } = await relayWith({ ticketMs: 600_000 });
     await peer.lease('web');
     const [one] = await peer.tickets();
@@ -194,7 +194,7 @@ describe('an agent that misuses its data connections', () => {
     await peer.lease('web');
     for (let round = 0; round < 5; round++) for (const data of await peer.connectAll()) data.socket.destroy();
     // The next spare connections are due in 1.6 s, so this request is for the visitor's connection.
-    await knock(at, 'web.localhost');
+    await sendHello(at, 'web.localhost');
     const tickets = await peer.tickets();
     expect(tickets).toHaveLength(1);
     await peer.data(tickets[0]!.ticket);
@@ -206,7 +206,7 @@ describe('an agent that misuses its data connections', () => {
     for (const name of ['a', 'b']) await peer.lease(name);
     const visitors: Line[] = [];
     for (let i = 0; i < 600; i++)
-      for (const name of ['a', 'b']) visitors.push(await knock(at, `${name}.localhost`));
+      for (const name of ['a', 'b']) visitors.push(await sendHello(at, `${name}.localhost`));
     await settled(() => at.counts().tickets >= LIMITS.maxDataConnectionsAhead);
     await expect(peer.lease('c')).resolves.toBeDefined();
     expect(at.counts().tickets).toBe(LIMITS.maxDataConnectionsAhead);
@@ -221,7 +221,7 @@ describe('a visitor in the queue', () => {
   it('waits no longer than the timeout', async () => {
     const { at, peer } = await relayWith({ visitorWaitMs: 80 });
     await peer.lease('web');
-    const visitor = await knock(at, 'web.localhost');
+    const visitor = await sendHello(at, 'web.localhost');
     expect(await visitor.closed).toEqual({ how: 'end', received: INTERNAL_ERROR });
     expect(at.counts().visitors).toBe(0);
   });
@@ -230,7 +230,7 @@ describe('a visitor in the queue', () => {
     const { at, peer } = await relayWith({ maxWaitingVisitorsPerLease: 3 });
     await peer.lease('web');
     const line = [];
-    for (let i = 0; i < 5; i++) line.push(await knock(at, 'web.localhost'));
+    for (let i = 0; i < 5; i++) line.push(await sendHello(at, 'web.localhost'));
     expect(await line[3]!.closed).toEqual({ how: 'end', received: INTERNAL_ERROR });
     await line[4]!.closed;
     peer.answerDials();
@@ -243,19 +243,19 @@ describe('a visitor in the queue', () => {
   it.each([
     ['ends', (visitor: Line) => visitor.socket.end()],
     ['resets', (visitor: Line) => visitor.socket.resetAndDestroy()],
-    ['talks without end', (visitor: Line) => visitor.socket.write(Buffer.alloc(LIMITS.maxWaitingBytes + 1))],
+    ['sends without end', (visitor: Line) => visitor.socket.write(Buffer.alloc(LIMITS.maxWaitingBytes + 1))],
   ])('gives up its place when it %s', async (_what, leave) => {
     const { at, peer } = await relayWith({ maxWaitingVisitorsPerLease: 1 });
     await peer.lease('web');
-    const first = await knock(at, 'web.localhost');
+    const first = await sendHello(at, 'web.localhost');
     // Its rejection proves that the first one is in the queue.
     await (
-      await knock(at, 'web.localhost')
+      await sendHello(at, 'web.localhost')
     ).closed;
     leave(first);
     await first.closed;
     peer.answerDials();
-    const second = await knock(at, 'web.localhost');
+    const second = await sendHello(at, 'web.localhost');
     const { visit } = await peer.visited();
     expect(visit.remote.port).toBe(second.socket.localPort);
   });
@@ -263,7 +263,7 @@ describe('a visitor in the queue', () => {
   it('sends bytes while it waits, which reach the agent once and in order', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web');
-    const visitor = await knock(at, 'web.localhost', { allowHalfOpen: true });
+    const visitor = await sendHello(at, 'web.localhost', { allowHalfOpen: true });
     const early = randomBytes(10_000);
     visitor.socket.write(early);
     const late = randomBytes(200_000);
@@ -279,7 +279,7 @@ describe('a visitor in the queue', () => {
     const { at, peer } = await relayWith();
     peer.answerDials();
     await peer.lease('web');
-    await knock(at, 'web.localhost', { alpn: ['acme-tls/1'] });
+    await sendHello(at, 'web.localhost', { alpn: ['acme-tls/1'] });
     const { data } = await peer.visited();
     expect(data.socket).toHaveProperty('encrypted', true);
   });

@@ -8,7 +8,17 @@ import type { RelayLimits } from '../../src/relay/relay.js';
 import { buildClientHello, captureClientHello, intoRecords } from '../support/client-hello.js';
 import { programFor } from '../support/debian.js';
 import { agent, desired, get, httpService, relay, service, type TestRelay } from '../support/world.js';
-import { ACCEPTED, afterHead, helloFor, knock, line, Peer, tcp, tls, upgradeShowing } from './relay-peer.js';
+import {
+  ACCEPTED,
+  afterHead,
+  helloFor,
+  sendHello,
+  line,
+  Peer,
+  tcp,
+  tls,
+  upgradeShowing,
+} from './relay-peer.js';
 
 /** TLS records with one fatal alert (RFC 8446 §6). */
 const UNRECOGNIZED_NAME = Buffer.from('15030300020270', 'hex');
@@ -34,7 +44,7 @@ describe('broken ClientHellos', () => {
 
   it('an unknown name is rejected with unrecognized_name, which clients report', async (context) => {
     const at = await relay();
-    const visitor = await knock(at, 'nobody.localhost');
+    const visitor = await sendHello(at, 'nobody.localhost');
     expect(await visitor.closed).toEqual({ how: 'end', received: UNRECOGNIZED_NAME });
 
     const node = line(tlsConnect({ port: at.port, host: '127.0.0.1', servername: 'nobody.localhost' }));
@@ -102,7 +112,7 @@ describe('broken ClientHellos', () => {
     }
     await hoarders[0]!.closed;
     await hoarders[1]!.closed;
-    await knock(at, 'web.localhost');
+    await sendHello(at, 'web.localhost');
     await peer.visited();
     expect(at.counts().unrouted).toBe(2);
   });
@@ -203,7 +213,7 @@ describe('HTTP without TLS', () => {
       );
   });
 
-  it('answers a POST before its body, and the client reads the answer', async () => {
+  it('responds to a POST before its body, and the client reads the response', async () => {
     const at = await relay();
     for (const headers of [{}, { expect: '100-continue' }]) {
       const status = await new Promise<number | undefined>((resolve, reject) => {
@@ -325,7 +335,7 @@ describe('idle TLS sessions with the relay itself', () => {
     const peer = await Peer.open(at);
     peer.answerDials();
     await peer.lease('web');
-    await knock(at, 'web.localhost');
+    await sendHello(at, 'web.localhost');
     await peer.visited();
     const idle = [];
     for (let i = 0; i < 4; i++)
@@ -346,11 +356,11 @@ describe('open connections', () => {
     await peer.lease('web');
     const left = [
       await tcp(at),
-      await knock(at, 'localhost'),
+      await sendHello(at, 'localhost'),
       await tls(at),
-      await knock(at, 'web.localhost'),
+      await sendHello(at, 'web.localhost'),
       (await peer.visited()).data,
-      await knock(at, 'nobody.localhost'),
+      await sendHello(at, 'nobody.localhost'),
       line((await Peer.connect(at)).ws['_socket' as never]),
     ];
     await Promise.all([at.close(), at.close()]);

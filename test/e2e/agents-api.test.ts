@@ -6,9 +6,9 @@ import { LIMITS } from '../../src/protocol/limits.js';
 import { udpVisitor } from '../support/udp.js';
 import { ask, challenge, oneConnection, seen, signIn } from '../support/sign-in.js';
 import { relay, type TestRelay } from '../support/world.js';
-import { knock, Peer, settled, tls } from './relay-peer.js';
+import { sendHello, Peer, settled, tls } from './relay-peer.js';
 
-/** What a relay shows through its API, to the right identity and to nobody else. */
+/** What a relay shows through its API: the right identity's data, and nothing to others. */
 
 const report = (peer: Peer, fields: object) => peer.request({ type: 'report', ...fields });
 
@@ -39,7 +39,7 @@ describe('what an identity sees', () => {
       ],
     });
     const token = await signIn(at, peer.identity);
-    const visitor = await knock(at, hostname);
+    const visitor = await sendHello(at, hostname);
     const { data } = await peer.visited();
     data.socket.write('0123456789');
     await visitor.until('0123456789');
@@ -80,7 +80,7 @@ describe('what an identity sees', () => {
     expect((await seen(at, token)).agents[0]!.services[0]).toMatchObject({ visitors: 0, bytesOut: 10 });
   });
 
-  it('the current metadata of its services, up to the size limit of an answer', async () => {
+  it('the current metadata of its services, up to the size limit of a response', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     const metadata = { owner: 'team-web', note: 'a\u001b[2Jb' };
@@ -210,7 +210,7 @@ describe('an identity without access', () => {
     const other = generateIdentity();
     const token = await signIn(at, other);
     expect(await seen(at, token)).toMatchObject({ identity: other.address, agents: [], names: [] });
-    // The answer is the same as for an unknown id.
+    // The response is the same as for an unknown id.
     const nothing = await ask(at, 'POST', '/v1/agents/000000000000/disconnect', { token });
     const guessed = await ask(at, 'POST', `/v1/agents/${id}/disconnect`, { token });
     expect([guessed.status, guessed.text]).toEqual([404, nothing.text]);
@@ -279,7 +279,7 @@ describe('an identity without access', () => {
     const text = JSON.stringify(answer);
     expect(text).not.toContain('secret');
     expect(text).not.toContain('vault');
-    // Members can only look. Only the owner can act.
+    // Members can only view. Only the owner can act.
     const { id } = answer.agents[0]!;
     expect((await ask(at, 'POST', `/v1/agents/${id}/disconnect`, { token })).status).toBe(404);
     expect((await ask(at, 'DELETE', '/v1/names/shared', { token })).status).toBe(404);
@@ -447,7 +447,7 @@ describe('a page', () => {
     await settled(() => at.counts().sessions === 0);
   });
 
-  it('and the API answer nothing under another host, and reject other methods', async () => {
+  it('and the API return nothing under another host, and reject other methods', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -477,7 +477,7 @@ describe('a page', () => {
     expect((await ask(at, 'GET', '/v1/names/a%2fb', { token })).status).toBe(404);
   });
 
-  it('is off if the operator wants so', async () => {
+  it('is off if the operator disables it', async () => {
     const at = await relay({ agents: false });
     expect(at.descriptor.capabilities).not.toContain('agents');
     expect((await ask(at, 'POST', '/v1/sign-in/challenge', { body: {} })).status).toBe(405);
@@ -495,7 +495,7 @@ describe('disconnecting an agent', () => {
     await other.lease('stays');
     peer.answerDials();
     const { hostname } = await peer.lease('web');
-    const visitor = await knock(at, hostname);
+    const visitor = await sendHello(at, hostname);
     await peer.visited();
     const token = await signIn(at, identity);
     const { names } = await seen(at, token);

@@ -6,7 +6,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import { temporaryFolder } from '../support/folder.js';
 import { relay, type TestRelay } from '../support/world.js';
-import { knock, Peer, settled } from './relay-peer.js';
+import { sendHello, Peer, settled } from './relay-peer.js';
 
 /** Two sessions of one identity: two machines, or one before and after. */
 async function siblings(limits: Partial<RelayLimits> = {}, instances = ['one', 'two']) {
@@ -91,7 +91,7 @@ describe('a lost session', () => {
     const rival = await Peer.open(at);
     await expect(rival.lease('web')).rejects.toMatchObject({ code: 'name_taken' });
 
-    const visitor = await knock(at, 'web.localhost');
+    const visitor = await sendHello(at, 'web.localhost');
     const back = await Peer.open(at, { identity });
     back.answerDials();
     expect((await back.lease('web')).lease).toBe(lease);
@@ -108,7 +108,7 @@ describe('a lost session', () => {
     const at = await relay({ limits: { graceMs: 60 } });
     const peer = await Peer.open(at);
     await peer.lease('web');
-    const visitor = await knock(at, 'web.localhost');
+    const visitor = await sendHello(at, 'web.localhost');
     await gone(at, peer);
     await visitor.closed;
     expect(at.counts().leases).toBe(0);
@@ -124,7 +124,7 @@ describe('a lost session', () => {
 });
 
 describe('two sessions of one identity', () => {
-  it('another instance does not get a name whose holder answers', async () => {
+  it('another instance does not get a name whose holder responds', async () => {
     const { first, second } = await siblings();
     const { lease } = await first.lease('web');
     await expect(second.lease('web')).rejects.toMatchObject({
@@ -159,14 +159,14 @@ describe('two sessions of one identity', () => {
     await gone(at, first, 1);
     await settled(() => at.counts().leases === 1);
     second.answerDials();
-    const visitor = await knock(at, 'web.localhost');
+    const visitor = await sendHello(at, 'web.localhost');
     expect((await second.visited()).visit.remote.port).toBe(visitor.socket.localPort);
   });
 
   it('visitors queued at a takeover go to the new session, not to a late connection of the old', async () => {
     const { at, first, second } = await siblings({}, ['same', 'same']);
     await first.lease('web');
-    const visitor = await knock(at, 'web.localhost');
+    const visitor = await sendHello(at, 'web.localhost');
     const [ticket] = await first.tickets();
     await settled(() => at.counts().tickets > 2);
     await second.lease('web');
@@ -258,9 +258,9 @@ describe('a relay that shuts down', () => {
     const peer = await Peer.open(at);
     peer.answerDials({ allowHalfOpen: true });
     await peer.lease('web');
-    const finishing = await knock(at, 'web.localhost');
+    const finishing = await sendHello(at, 'web.localhost');
     const { data } = await peer.visited();
-    const staying = await knock(at, 'web.localhost');
+    const staying = await sendHello(at, 'web.localhost');
     await peer.visited();
     const closing = at.close({ drainMs: 60_000 });
     expect((await peer.next('goaway')).reconnectAfterMs).toBeGreaterThan(0);

@@ -16,7 +16,7 @@ import {
   tcpService,
   visit,
 } from '../support/world.js';
-import { knock, Peer, settled, tcp, tls, type Refused } from './relay-peer.js';
+import { sendHello, Peer, settled, tcp, tls, type RelayError } from './relay-peer.js';
 
 /**
  * Limits per identity and per address: who is rejected, with which message and count, and that others are unaffected.
@@ -100,7 +100,7 @@ describe('leases', () => {
     const [one, two] = [await Peer.open(at, { identity }), await Peer.open(at, { identity })];
     const lease = await one.lease('a');
     await two.lease('b');
-    const refused = (await two.lease('c').catch((error: unknown) => error)) as Refused;
+    const refused = (await two.lease('c').catch((error: unknown) => error)) as RelayError;
     expect(refused).toMatchObject({
       code: 'limit_exceeded',
       message: expect.stringMatching(/2 leases.*\(maxLeasesPerIdentity\).*close others/),
@@ -118,14 +118,14 @@ describe('visitors', () => {
     const peer = await Peer.open(at);
     await peer.lease('web');
     const { tcpAddr } = await peer.lease('db', { mode: 'tcp', carrier: 'tls' });
-    const first = await knock(at, 'web.localhost');
+    const first = await sendHello(at, 'web.localhost');
     await settled(() => Object.keys(at.counts().refused).length === 0 && at.counts().waiting === 1);
-    expect((await (await knock(at, 'web.localhost')).closed).received).toEqual(INTERNAL_ERROR_ALERT);
+    expect((await (await sendHello(at, 'web.localhost')).closed).received).toEqual(INTERNAL_ERROR_ALERT);
     expect(await endOf(portOf(tcpAddr))).toBe('ECONNRESET');
     expect(at.counts().refused).toEqual({ maxVisitorsPerIdentity: 2 });
     first.socket.destroy();
     await settled(() => at.counts().waiting === 0);
-    await knock(at, 'web.localhost');
+    await sendHello(at, 'web.localhost');
     await settled(() => at.counts().waiting === 1);
   });
 });
@@ -153,7 +153,7 @@ describe('connections of an address', () => {
       await peer.lease(carrier, { carrier });
       await peer.connectAll(carrier);
     }
-    await expect((await knock(at, 'nobody.localhost')).closed).resolves.toMatchObject({ how: 'end' });
+    await expect((await sendHello(at, 'nobody.localhost')).closed).resolves.toMatchObject({ how: 'end' });
     expect(at.counts().refused).toEqual({});
   });
 });

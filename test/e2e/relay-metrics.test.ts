@@ -4,7 +4,7 @@ import { METRICS } from '../../src/relay/metrics/table.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, httpService, relay, service } from '../support/world.js';
 import { Person } from './cli-support.js';
-import { knock, Peer, settled, tcp, tls } from './relay-peer.js';
+import { sendHello, Peer, settled, tcp, tls } from './relay-peer.js';
 
 /** The contents of a scrape, and what it must not contain. */
 
@@ -50,7 +50,7 @@ describe('metrics', () => {
     const { udpAddr } = (await one.runner.status()).leases.find((lease) => lease.udpAddr)!;
     await (await udpVisitor(Number(udpAddr!.split(':')[1]))).ask('hello');
     await (
-      await knock(at, 'nobody-has-this.localhost')
+      await sendHello(at, 'nobody-has-this.localhost')
     ).closed;
     await tcp(at);
     const peer = await Peer.open(at);

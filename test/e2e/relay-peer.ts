@@ -22,7 +22,7 @@ type At = Pick<TestRelay, 'port' | 'url'> & { readonly ca: Pick<TestRelay['ca'],
 interface HalfOpen {
   /** Options of TLS. */
   readonly maxVersion?: SecureVersion;
-  /** Whether it leaves an end of the other side unanswered. */
+  /** Whether it keeps its side open after the other side has ended. */
   readonly allowHalfOpen?: boolean;
   /** A loopback address to connect from. To a relay, each is a separate network. */
   readonly localAddress?: string;
@@ -98,7 +98,7 @@ export async function tls(at: At, options: HalfOpen = {}): Promise<Line> {
 }
 
 /** A visitor who sends a ClientHello for `hostname` and leaves the rest to the test. It completes no TLS session. */
-export async function knock(
+export async function sendHello(
   at: At,
   hostname: string,
   { alpn, ...options }: HalfOpen & { alpn?: string[] } = {},
@@ -133,7 +133,7 @@ interface AnyMessage {
 }
 
 /** An error response of the relay. */
-export class Refused extends Error {
+export class RelayError extends Error {
   readonly code: string;
   readonly retryAfterMs: number | undefined;
 
@@ -247,7 +247,7 @@ export class Peer {
     answer().catch(() => undefined);
   }
 
-  /** The next visitor's notice, with the data connection (from `answerDials`) that it arrived on. */
+  /** The next visitor's notice, with its data connection (from `answerDials`). */
   async visited(): Promise<{ visit: FromRelay<'visit'>; data: Line }> {
     const visit = await this.next('visit', ({ connection }) => this.#connections.has(connection));
     return { visit, data: this.#connections.get(visit.connection)! };
@@ -269,12 +269,12 @@ export class Peer {
     });
   }
 
-  /** Sends a request and resolves with the response. Rejects with Refused on an error. */
+  /** Sends a request and resolves with the response. Rejects with RelayError on an error. */
   async request(message: object): Promise<AnyMessage> {
     const id = this.#nextId++;
     this.say({ id, ...message });
     const answer = await this.#take((one) => one.id === id, `an answer to ${JSON.stringify(message)}`);
-    if (answer.type === 'error') throw new Refused(answer as never);
+    if (answer.type === 'error') throw new RelayError(answer as never);
     return answer;
   }
 
@@ -288,7 +288,7 @@ export class Peer {
     return (await this.next('dial', (dial) => dial.carrier === carrier)).tickets;
   }
 
-  /** Opens a data connection. Resolves once the relay has answered the upgrade. */
+  /** Opens a data connection. Resolves once the relay has responded to the upgrade. */
   async data(ticket: string, carrier: WireCarrier = 'raw', options: HalfOpen = {}): Promise<Line> {
     const connection = await (carrier === 'raw' ? tcp : tls)(this.at, options);
     connection.socket.write(upgradeWith(ticket, connection.socket));

@@ -4,17 +4,17 @@ import { eventually } from '../support/eventually.js';
 import { readDenyList } from '../../src/relay/denied.js';
 import { readLabelList, withUsualLabels } from '../../src/relay/labels.js';
 import { relay } from '../support/world.js';
-import { Peer, type Refused } from './relay-peer.js';
+import { Peer, type RelayError } from './relay-peer.js';
 
 /** A relay's quotas for an identity and for an address, and its list of allowed ones. */
 
 const ELSEWHERE = { localAddress: '127.0.1.1' };
 const TCP = { mode: 'tcp' };
 
-const refusal = (requested: Promise<unknown>): Promise<Refused> =>
+const refusal = (requested: Promise<unknown>): Promise<RelayError> =>
   requested.then(
     () => Promise.reject(new Error('it was not rejected')),
-    (error: unknown) => error as Refused,
+    (error: unknown) => error as RelayError,
   );
 
 describe('public ports', () => {

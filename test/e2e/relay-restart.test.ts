@@ -7,7 +7,7 @@ import { agent, desired, get, handedOver, httpService, relay, service, visit } f
 import { generateIdentity } from '../../src/identity/keys.js';
 import { openStore } from '../../src/relay/store.js';
 import { Person, type Running } from './cli-support.js';
-import { knock, line, Peer, settled, tcp } from './relay-peer.js';
+import { sendHello, line, Peer, settled, tcp } from './relay-peer.js';
 
 /** A relay that shuts down, and the new process that takes over its ports and names while old visitors finish. */
 
@@ -140,9 +140,9 @@ async function restarted(limits = {}) {
 describe('a relay after its start', () => {
   it('queues visitors of known names until their agents return, and rejects the others', async () => {
     const { at, peer } = await restarted();
-    const stranger = await knock(at, 'other.localhost');
+    const stranger = await sendHello(at, 'other.localhost');
     expect([...(await stranger.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
-    const visitors = [await knock(at, 'web.localhost'), await knock(at, 'web.localhost')];
+    const visitors = [await sendHello(at, 'web.localhost'), await sendHello(at, 'web.localhost')];
     await settled(() => at.counts().waiting === 2);
     expect(at.counts()).toMatchObject({ leases: 1 });
     const back = await Peer.open(at, { identity: peer.identity });
@@ -155,20 +155,20 @@ describe('a relay after its start', () => {
     }
     for (const visitor of visitors) await visitor.until('served');
     expect(at.counts()).toMatchObject({ leases: 1, waiting: 0 });
-    // An agent that reconnected and left is not expected.
+    // An agent that reconnected and closed its lease is not expected.
     await back.request({ type: 'lease.close', lease });
-    const late = await knock(at, 'web.localhost');
+    const late = await sendHello(at, 'web.localhost');
     expect([...(await late.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
   });
 
   it('queues them only for the grace period, and gives the name to no other identity', async () => {
     const { at, peer } = await restarted({ graceMs: 2_000 });
-    const visitor = await knock(at, 'web.localhost');
+    const visitor = await sendHello(at, 'web.localhost');
     await settled(() => at.counts().waiting === 1);
     await expect((await Peer.open(at)).lease('web')).rejects.toMatchObject({ code: 'name_taken' });
     expect([...(await visitor.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 80]);
     expect(at.counts().leases).toBe(0);
-    const late = await knock(at, 'web.localhost');
+    const late = await sendHello(at, 'web.localhost');
     expect([...(await late.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
     await expect((await Peer.open(at)).lease('web')).rejects.toMatchObject({ code: 'name_reserved' });
     await (await Peer.open(at, { identity: peer.identity })).lease('web');
@@ -212,7 +212,7 @@ describe('a relay that stops', () => {
     const peer = await Peer.open(at);
     await peer.lease('web');
     const dials = await peer.tickets();
-    const visitor = await knock(at, 'web.localhost');
+    const visitor = await sendHello(at, 'web.localhost');
     await settled(() => at.counts().waiting === 1);
     const closing = at.close({ drainMs: 10_000 });
     const data = await peer.data(dials[0]!.ticket);

@@ -5,7 +5,7 @@ import { dataMiddleman } from '../support/data-middleman.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/ports.js';
 import { agent, desired, relay, service } from '../support/world.js';
-import { knock } from './relay-peer.js';
+import { sendHello } from './relay-peer.js';
 
 /**
  * A middleman terminates TLS of an agent's connections besides the control channel, with a certificate that the agent
@@ -27,17 +27,17 @@ async function attacked(over: Partial<ServiceSpec>, maxVersion?: 'TLSv1.2') {
 describe('a ticket that a middleman forwards', () => {
   it.each(['tls', 'ws'] as const)('opens no data connection of the carrier %s', async (carrier) => {
     const { at, between } = await attacked({ carrier });
-    await eventually(() => expect(between.passedOn.length).toBeGreaterThan(1));
-    const visitor = await knock(at, 'web.localhost');
+    await eventually(() => expect(between.forwarded.length).toBeGreaterThan(1));
+    const visitor = await sendHello(at, 'web.localhost');
     expect(await visitor.closed).toEqual({ how: 'end', received: INTERNAL_ERROR });
-    for (const passed of between.passedOn)
+    for (const passed of between.forwarded)
       expect(passed).toEqual({ request: 'GET /v1/data HTTP/1.1', status: '403' });
   });
 
   it('opens no WebSocket for datagrams', async () => {
     const { between } = await attacked({ mode: 'udp', carrier: 'ws' });
     await eventually(() =>
-      expect(between.passedOn).toContainEqual({ request: 'GET /v1/datagrams HTTP/1.1', status: '403' }),
+      expect(between.forwarded).toContainEqual({ request: 'GET /v1/datagrams HTTP/1.1', status: '403' }),
     );
   });
 
@@ -48,7 +48,7 @@ describe('a ticket that a middleman forwards', () => {
     const one = await agent();
     void one.runner.apply(desired([chainOf(relays)], service('web', 9, { carrier: 'tls' })));
     await eventually(() =>
-      expect(between.passedOn).toContainEqual({
+      expect(between.forwarded).toContainEqual({
         request: `CONNECT localhost:${entry.port} HTTP/1.1`,
         status: '403',
       }),
@@ -59,6 +59,6 @@ describe('a ticket that a middleman forwards', () => {
   it('is not sent to a middleman in TLS 1.2', async () => {
     const { between } = await attacked({ carrier: 'tls' }, 'TLSv1.2');
     await eventually(() => expect(between.sessions()).toBeGreaterThan(1));
-    expect(between.passedOn).toEqual([]);
+    expect(between.forwarded).toEqual([]);
   });
 });

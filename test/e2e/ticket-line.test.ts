@@ -6,7 +6,7 @@ import { nameOf, newTicket } from '../../src/protocol/ticket.js';
 import { ticketLine } from '../../src/protocol/ticket-line.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import { agent, desired, get, httpService, relay, service, type TestRelay } from '../support/world.js';
-import { helloFor, knock, Peer, settled, tcp, tls, upgradeWith, type Line } from './relay-peer.js';
+import { helloFor, sendHello, Peer, settled, tcp, tls, upgradeWith, type Line } from './relay-peer.js';
 
 const START = Buffer.from([1]);
 const HELLO = helloFor('web.localhost');
@@ -30,7 +30,7 @@ const answerTo = async (at: TestRelay, bytes: Buffer): Promise<Buffer> =>
 
 /** Whether a visitor arrives on `data`. */
 async function serves(at: TestRelay, peer: Peer, data: Line): Promise<void> {
-  const visitor = await knock(at, 'web.localhost');
+  const visitor = await sendHello(at, 'web.localhost');
   await peer.next('visit');
   expect(await data.until((all) => all.length >= START.length + HELLO.length)).toEqual(
     Buffer.concat([START, HELLO]),
@@ -54,7 +54,7 @@ describe('a data connection that begins with a ticket line', () => {
   it('serves a visitor that waits for it', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web');
-    await knock(at, 'web.localhost');
+    await sendHello(at, 'web.localhost');
     const [one] = await peer.tickets();
     const data = await sending(at, lineOf(one!.ticket));
     expect(await data.until((all) => all.length >= START.length + HELLO.length)).toEqual(
@@ -81,7 +81,7 @@ describe('a data connection that begins with a ticket line', () => {
     const { at, peer } = await relayWith();
     await peer.lease('web');
     const [one, two] = await peer.tickets();
-    const visitor = await knock(at, 'web.localhost', { allowHalfOpen: true });
+    const visitor = await sendHello(at, 'web.localhost', { allowHalfOpen: true });
     const data = await sending(at, lineOf(one!.ticket), true);
     await data.until((all) => all.length >= START.length + HELLO.length);
     visitor.socket.end('question');
@@ -91,7 +91,7 @@ describe('a data connection that begins with a ticket line', () => {
     expect((await visitor.closed).received.toString()).toBe('answer');
 
     const other = await sending(at, lineOf(two!.ticket));
-    const second = await knock(at, 'web.localhost');
+    const second = await sendHello(at, 'web.localhost');
     await other.until((all) => all.length >= START.length + HELLO.length);
     other.socket.resetAndDestroy();
     expect((await second.closed).how).toBe('ECONNRESET');
@@ -190,7 +190,7 @@ describe('a connection that begins like a ticket line', () => {
   it.each([
     ['its first byte', 1],
     ['all but its last byte', 50],
-  ])('with only %s is closed after firstBytesMs, without an answer', async (_what, length) => {
+  ])('with only %s is closed after firstBytesMs, without a response', async (_what, length) => {
     const { at, peer } = await relayWith({ firstBytesMs: 100 });
     await peer.lease('web');
     const [one] = await peer.tickets();

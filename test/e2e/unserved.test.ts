@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { describeStatus } from '../../src/cli/commands/status.js';
 import { createStyle } from '../../src/cli/style.js';
 import { agent, desired, handedOver, relay, service, visit } from '../support/world.js';
-import { Peer, knock, settled } from './relay-peer.js';
+import { Peer, sendHello, settled } from './relay-peer.js';
 
 describe('visitors that timed out on the relay', () => {
   it('are reported to the agent, which shows them in events and status', async () => {
@@ -14,7 +14,7 @@ describe('visitors that timed out on the relay', () => {
     await one.event('ready');
     await settled(() => at.counts().visitors === 0);
     await visit(at, 'web.localhost', one.ca);
-    for (let visitor = 0; visitor < 2; visitor++) await (await knock(at, 'web.localhost')).closed;
+    for (let visitor = 0; visitor < 2; visitor++) await (await sendHello(at, 'web.localhost')).closed;
     const reported = await one.event('unserved');
     expect(reported).toMatchObject({ service: 'web', reason: 'visitor_limit' });
     const sum = (): number =>
@@ -27,16 +27,16 @@ describe('visitors that timed out on the relay', () => {
     expect(shown).toContain('gave up on visitors: 2 (the limit of visitors is reached)');
   });
 
-  it('are reported to a returning agent if it was away', async () => {
+  it('are reported to a returning agent if it was disconnected', async () => {
     const at = await relay({ limits: { maxWaitingVisitorsPerLease: 1 } });
     const peer = await Peer.open(at);
     await peer.lease('web');
     peer.ws.terminate();
     await settled(() => at.stats().leasesAway === 1);
-    await knock(at, 'web.localhost');
+    await sendHello(at, 'web.localhost');
     await settled(() => at.counts().waiting === 1);
     await (
-      await knock(at, 'web.localhost')
+      await sendHello(at, 'web.localhost')
     ).closed;
     const local = await handedOver();
     const one = await agent({ identity: peer.identity });
@@ -48,10 +48,10 @@ describe('visitors that timed out on the relay', () => {
     const at = await relay({ limits: { maxWaitingVisitorsPerLease: 1 } });
     const peer = await Peer.open(at);
     await peer.lease('web');
-    await knock(at, 'web.localhost');
+    await sendHello(at, 'web.localhost');
     await settled(() => at.counts().waiting === 1);
     await (
-      await knock(at, 'web.localhost')
+      await sendHello(at, 'web.localhost')
     ).closed;
     peer.ws.terminate();
     await settled(() => at.stats().leasesAway === 1);

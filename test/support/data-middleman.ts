@@ -6,11 +6,9 @@ import { readClientHello } from '../../src/net/client-hello.js';
 import type { TestRelay } from './world.js';
 
 export interface DataMiddleman {
-  /**
-   * Request lines from agents, each with the status that the relay returned when the middleman forwarded it unchanged.
-   */
-  readonly passedOn: { request: string; status: string }[];
-  /** TLS sessions that agents began with it. */
+  /** Request lines from agents, each with the status of the relay's response to the unchanged copy. */
+  readonly forwarded: { request: string; status: string }[];
+  /** TLS sessions that agents began with the middleman. */
   readonly sessions: () => number;
 }
 
@@ -24,7 +22,7 @@ export async function dataMiddleman(
   port: number,
   maxVersion: SecureVersion = 'TLSv1.3',
 ): Promise<DataMiddleman> {
-  const passedOn: DataMiddleman['passedOn'] = [];
+  const forwarded: DataMiddleman['forwarded'] = [];
   const secureContext = createSecureContext({ ...(await real.ca.issue(['localhost'])), maxVersion });
   const sockets = new Set<Socket>();
   let isControl = true;
@@ -49,7 +47,7 @@ export async function dataMiddleman(
       );
       far.write(head);
       far.once('data', (answer: Buffer) => {
-        passedOn.push({
+        forwarded.push({
           request: head.toString().split('\r\n', 1)[0]!,
           status: answer.toString().slice(9, 12),
         });
@@ -75,7 +73,7 @@ export async function dataMiddleman(
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return { passedOn, sessions: () => sessions };
+  return { forwarded, sessions: () => sessions };
 }
 
 function join(near: Socket, far: Socket): void {
