@@ -17,7 +17,7 @@ const page = `<!doctype html>
   code { background: #8883; padding: .1em .4em; border-radius: .3em }
   small { opacity: .7 }
 </style>
-<h1>It answers.</h1>
+<h1>It works.</h1>
 <p>This page comes from a sample service at <code>127.0.0.1:3000</code>. You read it at
 <code id="here"></code>: your own <code>portal up</code> terminated TLS, and the relay only forwarded
 encrypted bytes.</p>

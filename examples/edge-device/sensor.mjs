@@ -1,4 +1,4 @@
-/** A device that measures something and answers only on a Unix socket. Run: node sensor.mjs */
+/** A device that measures something and listens only on a Unix socket. Run: node sensor.mjs */
 import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 

@@ -1,4 +1,4 @@
-/** A sample game server: a TCP lobby that greets, and a UDP world that answers. Run: node server.mjs */
+/** A sample game server: a TCP lobby that greets, and a UDP world that replies. Run: node server.mjs */
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 

@@ -26,7 +26,7 @@ export async function answerChallenge(
   { endpoint, identity, nonce, socket, statement }: Answering,
 ): Promise<{ signature: string; relayKey: string }> {
   const { url, trust } = endpoint;
-  const channel = channelBinding(url, socket, 'nothing was signed');
+  const channel = channelBinding(url, socket, 'the agent signed nothing');
   // Checked first because its errors say more: a wrong name or clock explains a failed proof.
   checkChallenge(challenge.message, {
     address: identity.address,

@@ -29,7 +29,7 @@ it('a relay without a certificate is described as such', async () => {
   const error = connectError(await failureOf(createHttps({})), URL_OF_RELAY);
   expect(error).toMatchObject({
     code: 'relay_unreachable',
-    message: `${URL_OF_RELAY} cannot be reached: it has no certificate yet (TLS alert 40)`,
+    message: `${URL_OF_RELAY} is unreachable: it has no certificate yet (TLS alert 40)`,
   });
   expect(error.hint).toContain('The agent retries');
 });
@@ -37,7 +37,7 @@ it('a relay without a certificate is described as such', async () => {
 it('a relay that does not know the name is described as such', async () => {
   const error = connectError(await failureOf(answering(112)), URL_OF_RELAY);
   expect(error.message).toBe(
-    `${URL_OF_RELAY} cannot be reached: it does not accept the name relay.example.com (TLS alert 112)`,
+    `${URL_OF_RELAY} is unreachable: it does not accept the name relay.example.com (TLS alert 112)`,
   );
   expect(error.hint).toBe("Use the relay's own domain. It accepts no other name.");
 });
@@ -51,9 +51,7 @@ it('finds the alert in an error of the socket', () => {
 
 it('names another alert', async () => {
   const error = connectError(await failureOf(answering(70)), URL_OF_RELAY);
-  expect(error.message).toBe(
-    `${URL_OF_RELAY} cannot be reached: it aborted the TLS handshake (TLS alert 70)`,
-  );
+  expect(error.message).toBe(`${URL_OF_RELAY} is unreachable: it aborted the TLS handshake (TLS alert 70)`);
 });
 
 it('a server that does not speak TLS is described as such', async () => {
@@ -62,7 +60,7 @@ it('a server that does not speak TLS is described as such', async () => {
     socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
   });
   const error = connectError(await failureOf(plain), URL_OF_RELAY);
-  expect(error.message).toBe(`${URL_OF_RELAY} cannot be reached: it does not speak TLS on this port`);
+  expect(error.message).toBe(`${URL_OF_RELAY} is unreachable: it does not speak TLS on this port`);
 });
 
 it('an untrusted certificate comes with the lines to write in portal.yaml', async () => {
@@ -87,7 +85,7 @@ it.each([
   const error = connectError(Object.assign(new Error(code), { code }), URL_OF_RELAY);
   expect(error).toMatchObject({
     code: 'relay_unreachable',
-    message: `${URL_OF_RELAY} cannot be reached: ${why}`,
+    message: `${URL_OF_RELAY} is unreachable: ${why}`,
     hint: expect.stringContaining(hint) as string,
   });
 });

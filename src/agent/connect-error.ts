@@ -34,7 +34,7 @@ export function connectError(error: unknown, url: string): PortalError {
     });
   const { why, hint } = handshakeFailure(reason, url) ??
     networkFailure(system, url) ?? { why: system ?? reason };
-  return new PortalError('relay_unreachable', `${url} cannot be reached: ${why}`, {
+  return new PortalError('relay_unreachable', `${url} is unreachable: ${why}`, {
     cause: error,
     ...(hint !== undefined && { hint }),
   });

@@ -99,7 +99,7 @@ export const changing = (service: string): Page =>
 
 export const notTrusted = (service: string): Page =>
   page(502, 'Bad Gateway', 'target_untrusted', {
-    title: `${service} cannot be reached safely`,
+    title: `${service} is not trusted`,
     text: 'The tunnel works, but Portal does not trust the certificate of the service behind it.',
     owner: '`portal status` shows what is wrong with its certificate.',
     retryAfterS: 3,
@@ -125,7 +125,7 @@ export const PAGES = {
     text: 'Programs interpret this path in different ways. Use a path without dot segments and unneeded escapes.',
   }),
   noRoute: page(404, 'Not Found', 'no_route', {
-    title: 'Nothing is here',
+    title: 'Page not found',
     text: 'The tunnel works, but no service has this path. Check the address.',
     owner: 'Add a route for this path to `portal.yaml`.',
   }),
@@ -147,7 +147,7 @@ export const PAGES = {
   }),
   misdirected: page(421, 'Misdirected Request', 'misdirected', {
     title: 'Wrong host',
-    text: 'The connection was opened for a different host than the request names. Reload the page, or check the address.',
+    text: 'The request names a different host than its connection. Reload the page, or check the address.',
     owner: 'If a proxy is in front of Portal, have it connect with the name that visitors use.',
   }),
   tooLarge: page(431, 'Request Header Fields Too Large', 'request_headers_too_large', {

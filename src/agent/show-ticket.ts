@@ -8,7 +8,7 @@ import { channelBinding } from './channel-binding.js';
  * `relay_untrusted` if the session is older than TLS 1.3.
  */
 export const shownOn = (socket: TLSSocket, url: string, ticket: string): string =>
-  showTicket(ticket, channelBinding(url, socket, 'no ticket was shown'));
+  showTicket(ticket, channelBinding(url, socket, 'the agent sent no ticket'));
 
 /** For `finishRequest` of `ws`, which delays the request until the TLS session is ready. */
 export function showing(url: string, ticket: string): (request: ClientRequest) => void {

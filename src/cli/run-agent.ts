@@ -84,7 +84,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const current = new ExpiryClock(Date.now()).unexpired(desired);
   const expected = expectedLeases(current);
   const noteStart = watchFirstAttempt(expected, () =>
-    ask(new PortalError('all_failed', 'no service could be started')),
+    ask(new PortalError('all_failed', 'no service started')),
   );
   let isStopReported = false;
   const emit = (event: PortalEvent): void => {

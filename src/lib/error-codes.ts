@@ -27,7 +27,7 @@ export const ERRORS = {
     exit: 2,
   },
   config_unreadable: {
-    title: 'The configuration file cannot be read',
+    title: 'Portal cannot read the configuration file',
     remedy: 'Check the path and its permissions.',
     exit: 2,
   },
@@ -48,7 +48,7 @@ export const ERRORS = {
     exit: 2,
   },
   restart_required: {
-    title: 'The change cannot be applied to a running agent',
+    title: 'A running agent cannot apply the change',
     remedy: 'Stop it with `portal down` and start it again with `portal up`.',
     exit: 2,
   },
@@ -134,7 +134,7 @@ export const ERRORS = {
     exit: 1,
   },
   acme_unreachable: {
-    title: 'The certificate authority cannot be reached',
+    title: 'The certificate authority is unreachable',
     remedy:
       'Portal retries, and serves the existing certificate meanwhile. Check your network, `acme: { directory }`, and `acme: { ca }` if the CA is private.',
     exit: 1,
@@ -146,13 +146,13 @@ export const ERRORS = {
     exit: 1,
   },
   acme_rate_limited: {
-    title: 'A rate limit of the certificate authority is reached',
+    title: 'The order exceeds a rate limit of the certificate authority',
     remedy:
       "Wait until the time of the next attempt in the message. Do not restart: each new order counts. For tests, use the CA's staging directory.",
     exit: 1,
   },
   all_failed: {
-    title: 'No service could be started',
+    title: 'No service started',
     remedy: 'The lines above give the reason for each service.',
     exit: 1,
   },
@@ -162,7 +162,7 @@ export const ERRORS = {
     exit: 1,
   },
   request_not_replayable: {
-    title: 'A request cannot be replayed',
+    title: 'Portal cannot replay the request',
     remedy: 'The message says why. The inspector can send some of these requests with a new body.',
     exit: 1,
   },
@@ -189,7 +189,7 @@ export const ERRORS = {
     exit: 1,
   },
   relay_unreachable: {
-    title: 'The relay cannot be reached',
+    title: 'The relay is unreachable',
     remedy: 'Check its URL and your network. The agent retries with increasing delays.',
     exit: 1,
   },
@@ -200,7 +200,7 @@ export const ERRORS = {
     exit: 1,
   },
   registry_unreachable: {
-    title: 'The relay list cannot be fetched',
+    title: 'The relay list is unreachable',
     remedy:
       'Check `relays: { registry }` and your network. Portal retries, and uses its last good copy meanwhile.',
     exit: 1,

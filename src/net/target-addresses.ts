@@ -101,7 +101,7 @@ function describe(target: Target, attempts: readonly Attempt[], words: Unreachab
       return `${words.nothing} on port ${target.port} (tried ${addresses.join(' and ')})`;
   }
   const isRefused = attempts.every(({ code }) => code === 'ECONNREFUSED');
-  const verb = isRefused ? words.refused : 'cannot be reached';
+  const verb = isRefused ? words.refused : 'is unreachable';
   if (attempts.length === 1) return `${shown} ${verb} (${attempts[0]!.code})`;
   return `${shown} ${verb} (${attempts.map(({ address, code }) => `${address}: ${code}`).join(', ')})`;
 }

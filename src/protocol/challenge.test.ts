@@ -255,7 +255,7 @@ describe('before the agent signs', () => {
   it('rejects the challenge of another relay, which a hostile relay may forward', () => {
     const other = { domain: 'other.example', uri: 'https://other.example/' };
     expect(check(other)).toThrow(
-      failing('unauthorized', /connected to relay\.example:8443; nothing was signed/),
+      failing('unauthorized', /connected to relay\.example:8443; the agent signed nothing/),
     );
     expect(check({ domain: 'relay.example' })).toThrow(failing('unauthorized'));
     expect(check({ domain: 'me@relay.example:8443' })).toThrow(failing('unauthorized'));
@@ -263,7 +263,7 @@ describe('before the agent signs', () => {
 
   it('rejects a URI on another host, or no URI', () => {
     for (const uri of ['https://other.example/', 'https://relay.example:8443@other.example/', 'urn:relay']) {
-      expect(check({ uri })).toThrow(failing('unauthorized', /nothing was signed/));
+      expect(check({ uri })).toThrow(failing('unauthorized', /the agent signed nothing/));
     }
   });
 
@@ -273,7 +273,10 @@ describe('before the agent signs', () => {
 
   it('rejects the challenge of another TLS session, which an interceptor may forward', () => {
     expect(check({ channel: 'd5'.repeat(32) })).toThrow(
-      failing('relay_untrusted', /does not end at the relay that set the challenge; nothing was signed/),
+      failing(
+        'relay_untrusted',
+        /does not end at the relay that set the challenge; the agent signed nothing/,
+      ),
     );
   });
 

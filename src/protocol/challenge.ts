@@ -162,13 +162,13 @@ export function checkChallenge(
   if (domain.toLowerCase() !== expected.domain.toLowerCase()) {
     throw new PortalError(
       'unauthorized',
-      `the challenge is for ${domain}, but the agent is connected to ${expected.domain}; nothing was signed. If you mean the relay ${domain}, use this name in its URL`,
+      `the challenge is for ${domain}, but the agent is connected to ${expected.domain}; the agent signed nothing. If you mean the relay ${domain}, use this name in its URL`,
     );
   }
   if (!URL.canParse(uri) || new URL(uri).host !== expected.domain.toLowerCase()) {
     throw new PortalError(
       'unauthorized',
-      `the challenge is for ${uri}, which is not on ${domain}; nothing was signed`,
+      `the challenge is for ${uri}, which is not on ${domain}; the agent signed nothing`,
     );
   }
   expectSame('address', address.toLowerCase(), expected.address.toLowerCase());
@@ -176,7 +176,7 @@ export function checkChallenge(
   if (channel !== expected.channel) {
     throw new PortalError(
       'relay_untrusted',
-      `this connection to ${new URL(uri).origin} does not end at the relay that set the challenge; nothing was signed`,
+      `this connection to ${new URL(uri).origin} does not end at the relay that set the challenge; the agent signed nothing`,
       { hint: INSPECTED },
     );
   }
@@ -184,7 +184,7 @@ export function checkChallenge(
   if (expiresAt.getTime() - issuedAt.getTime() > LIMITS.challengeMs) {
     throw new PortalError(
       'unauthorized',
-      'the challenge is valid for more than 2 minutes; nothing was signed',
+      'the challenge is valid for more than 2 minutes; the agent signed nothing',
     );
   }
   return fields;

@@ -33,7 +33,7 @@ export function verifyRelay({ address, signature }: RelayProof, proven: Proven):
   if (recovered(textOf(proven), signature) === claimed) return claimed;
   throw new PortalError(
     'relay_untrusted',
-    `this connection to ${proven.url} does not end at the relay with the key ${claimed}; nothing was signed`,
+    `this connection to ${proven.url} does not end at the relay with the key ${claimed}; the agent signed nothing`,
     { hint: INSPECTED },
   );
 }

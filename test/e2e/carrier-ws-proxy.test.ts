@@ -76,7 +76,7 @@ describe('behind an HTTP proxy', () => {
       ({ phase, error: why }) => phase === 'retrying' && why !== undefined,
     );
     expect(error).toMatchObject({ code: 'relay_unreachable' });
-    expect(error!.message).toContain('the proxy 127.0.0.1:1 cannot be reached: ECONNREFUSED');
+    expect(error!.message).toContain('the proxy 127.0.0.1:1 is unreachable: ECONNREFUSED');
   });
 
   it('mode tcp works, unverified, through a proxy that allows only one port', async () => {
@@ -207,7 +207,7 @@ describe('the environment of `portal up`', () => {
     const untrusting = someone.start(['up', '--json'], { env });
     const { error } = await untrusting.event('lease', ({ phase }) => phase === 'retrying');
     expect(error).toMatchObject({
-      message: expect.stringContaining(`the proxy localhost:${port} cannot be reached`) as string,
+      message: expect.stringContaining(`the proxy localhost:${port} is unreachable`) as string,
       hint: expect.stringContaining('NODE_EXTRA_CA_CERTS') as string,
     });
     untrusting.kill('SIGTERM');

@@ -17,7 +17,7 @@ describe('names a broken hop', () => {
     const { error } = await one.event('lease', ({ phase }) => phase === 'retrying');
     expect(error).toMatchObject({
       code: 'relay_unreachable',
-      message: expect.stringContaining(`${exit.url} cannot be reached`) as string,
+      message: expect.stringContaining(`${exit.url} is unreachable`) as string,
     });
     const { relays } = await one.runner.status();
     expect(relays).toMatchObject([{ hops: [{ relay: exit.url, state: 'retrying' }] }]);

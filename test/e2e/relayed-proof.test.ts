@@ -115,7 +115,7 @@ describe.each(Object.entries(WAYS))('%s to a middleman', (_way, open) => {
     const { between, endpoint } = await attacked({ isKnown: false, tampering: { challenge: ownKey } });
     await expect(open(endpoint)).rejects.toMatchObject({
       code: 'relay_untrusted',
-      message: expect.stringContaining('nothing was signed'),
+      message: expect.stringContaining('the agent signed nothing'),
     });
     expect(between.received).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
   });

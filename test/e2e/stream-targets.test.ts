@@ -67,7 +67,7 @@ describe('a unix: target', () => {
     const path = join(await temporaryFolder(), 'app.sock');
     const { get: ask, targetError } = await published(`unix:${path}`);
     expect((await ask()).status).toBe(503);
-    expect(await targetError()).toBe(`unix:${path} cannot be reached (ENOENT)`);
+    expect(await targetError()).toBe(`unix:${path} is unreachable (ENOENT)`);
     const server = createHttp((_request, response) => void response.end('over a file'));
     await new Promise<void>((resolve) => server.listen(path, resolve));
     onTestFinished(() => {

@@ -32,7 +32,7 @@ export function App() {
     confirm(
       {
         title: `Disconnect ${name}?`,
-        text: 'Its services on this relay stop, and their visitors are disconnected. The agent stays disconnected until it restarts. Its names stay yours.',
+        text: 'Its services on this relay stop, and the relay disconnects their visitors. The agent stays disconnected until it restarts. Its names stay yours.',
         yes: 'Disconnect',
       },
       () => disconnect(agent.id!),

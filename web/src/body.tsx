@@ -21,8 +21,8 @@ interface Props {
 
 const CUTS: Readonly<Record<Exclude<BodyInfo['cut'], undefined>, string>> = {
   long: 'Portal keeps only the beginning of a long body.',
-  load: 'Portal did not keep all of it: too much came at once.',
-  pin: 'Portal does not keep it, because people type the PIN there.',
+  load: 'Portal did not record all of it: too much data arrived at once.',
+  pin: 'Portal does not record it, because it may contain the PIN.',
   unread: 'Portal did not read it.',
 };
 

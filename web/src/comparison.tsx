@@ -35,7 +35,7 @@ export function Comparison({ before, after }: { before: number; after: number })
       <p class="quiet">
         Request {idText(before)} beside request {idText(after)}. Secrets are compared as they are shown.
       </p>
-      <Rows title="In short" rows={fieldDifferences(summary(one.details), summary(other.details))} />
+      <Rows title="Summary" rows={fieldDifferences(summary(one.details), summary(other.details))} />
       {(['request', 'response'] as const).map((of) => (
         <div key={of}>
           <Rows
@@ -107,7 +107,7 @@ function Rows({ title, rows }: { title: string; rows: readonly Difference[] }) {
 const SIGNS = { same: ' ', before: '−', after: '+' } as const;
 
 function Bodies({ before, after }: { before: string | undefined; after: string | undefined }) {
-  if (before === undefined || after === undefined) return <p class="quiet">not text on both sides</p>;
+  if (before === undefined || after === undefined) return <p class="quiet">at least one is not text</p>;
   if (before === after) return <p class="quiet">no difference</p>;
   const lines = lineDifferences(before, after);
   const isNear = lines.map((_, at) =>

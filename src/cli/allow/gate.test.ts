@@ -93,7 +93,7 @@ services:
 it('starts nothing unless the answer is yes', async () => {
   const { exit, text } = await answered(await loaded(), '\r');
   expect(exit).toBe(2);
-  expect(text).toContain('Nothing was started.');
+  expect(text).toContain('Portal started nothing.');
   expect((await answered(await loaded(), '\u0003')).exit).toBe(130);
 });
 

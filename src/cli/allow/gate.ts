@@ -138,6 +138,6 @@ async function askUser(
     await store.add(loaded.file, missing);
     return undefined;
   }
-  stderr.line('Nothing was started. To allow it later, run: portal allow');
+  stderr.line('Portal started nothing. To allow it later, run: portal allow');
   return answer === 'no' ? 2 : 130;
 }

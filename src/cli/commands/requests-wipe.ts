@@ -17,7 +17,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const { address } = history.identity;
   const answer = options.yes ? 'yes' : await ask(context, address);
   if (answer !== 'yes') {
-    context.stderr.note('Nothing was changed.');
+    context.stderr.note('Nothing changed.');
     return answer === 'no' ? 1 : 130;
   }
   // Ask running agents first, because they would keep writing. Each continues with an empty file.

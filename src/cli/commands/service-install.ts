@@ -35,7 +35,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     throw new PortalError('usage', `the service ${unit} already runs ${before.file}`, {
       hint: 'Choose another name: --name NAME.',
     });
-  await needManager(manager, 'Nothing was written.');
+  await needManager(manager, 'Portal wrote nothing.');
   await needNoOtherAgent(context, manager, spec);
   if (before?.text !== text) await replaceFile(path, text, UNIT_MODE);
   await manager.start(unit);

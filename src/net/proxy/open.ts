@@ -124,7 +124,7 @@ function inWords(error: unknown, proxy: ProxyServer): PortalError {
     code !== undefined && /CERT|SIGNATURE|ISSUER/.test(code)
       ? 'Trust the CA of the proxy: set NODE_EXTRA_CA_CERTS to its file.'
       : 'Check the variable that sets the proxy, and your network. Hosts in NO_PROXY need no proxy.';
-  return new PortalError('relay_unreachable', `the proxy ${proxyName(proxy)} cannot be reached: ${reason}`, {
+  return new PortalError('relay_unreachable', `the proxy ${proxyName(proxy)} is unreachable: ${reason}`, {
     cause: error,
     hint,
   });
