@@ -1,15 +1,15 @@
 import { once } from 'node:events';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { chain } from '../support/chain.js';
-import { fakeRelay, honestly } from '../support/fake-relay.js';
+import { fakeRelay, honestHandshake } from '../support/fake-relay.js';
 import { agent, desired, get, relay, service, tcpService, visit } from '../support/world.js';
 
 /** Clocks that are wrong, and clocks that change while everything runs. */
 
 const HOUR_MS = 3_600_000;
 
-/** From here on it is `ms` later for this whole process. Timers are unaffected. */
-function leap(ms: number): void {
+/** Sets the clock of this process `ms` ahead from now on. Timers are unaffected. */
+function advanceClock(ms: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
 }
 
@@ -36,7 +36,7 @@ describe('a session', () => {
     const talk = await visit(entry, 'app.localhost', one.ca);
     const seen = one.events.length;
     const opened = [entry, exit].map((each) => each.stats().sessionsOpened);
-    leap(ms);
+    advanceClock(ms);
     const since = performance.now();
     // Some heartbeats, and a generation of data connections.
     await expect.poll(() => performance.now() - since).toBeGreaterThan(2_500);
@@ -54,8 +54,8 @@ describe('a session', () => {
     const one = await agent();
     await one.runner.apply(desired([at.spec], service('app', await echoing())));
     await one.event('ready');
-    // Not ahead: OpenSSL would consider the new relay's certificate as not yet valid.
-    leap(-6 * HOUR_MS);
+    // Not ahead: OpenSSL would reject the new relay's certificate as not yet valid.
+    advanceClock(-6 * HOUR_MS);
     const seen = one.events.length;
     await at.close();
     await one.event('lease', ({ phase }) => phase === 'retrying', seen);
@@ -75,7 +75,7 @@ describe('an agent whose clock differs from its relay’s', () => {
       if (message.type === 'hello') {
         const issuedAt = new Date(Date.now() - offMs);
         channel.challenge(message, { issuedAt, expiresAt: new Date(issuedAt.getTime() + 60_000) });
-      } else honestly(() => undefined)(message, channel);
+      } else honestHandshake(() => undefined)(message, channel);
     });
     const one = await agent();
     void one.runner.apply(desired([at.spec], service('app', 1)));
@@ -90,7 +90,7 @@ describe('an agent whose clock differs from its relay’s', () => {
   it('recovers after the relay reported it', async () => {
     let isRight = false;
     const at = await fakeRelay((message, channel) => {
-      if (message.type !== 'prove' || isRight) return honestly(() => undefined)(message, channel);
+      if (message.type !== 'prove' || isRight) return honestHandshake(() => undefined)(message, channel);
       channel.say({ type: 'error', code: 'expired', message: 'the proof came too early' });
       channel.ws.close(1008, 'expired');
     });

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.js';
 import { openControl } from '../../src/agent/connect.js';
 import type { ErrorSummary } from '../../src/agent/status.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { fakeRelay, honestly, type FakeRelay } from '../support/fake-relay.js';
+import { fakeRelay, honestHandshake, type FakeRelay } from '../support/fake-relay.js';
 import { agent, desired, httpService, service, type TestAgent } from '../support/world.js';
 
 /** Makes an agent open a service on `at`. Resolves with its first reported error. */
@@ -22,7 +22,7 @@ describe('an agent on a hostile relay', () => {
     ['of another relay', { domain: 'bank.example', uri: 'https://bank.example' }],
     ['for another identity', { address: '0x0000000000000000000000000000000000000001' }],
     ['that has expired', { issuedAt: new Date(0), expiresAt: new Date(60_000) }],
-    ['that is good for an hour', { expiresAt: new Date(Date.now() + 3_600_000) }],
+    ['that is valid for an hour', { expiresAt: new Date(Date.now() + 3_600_000) }],
   ])('does not sign a challenge %s', async (_title, over) => {
     const at = await fakeRelay((message, channel) => {
       if (message.type === 'hello') channel.challenge(message, over);
@@ -47,7 +47,7 @@ describe('an agent on a hostile relay', () => {
     ['a wrong field', '{"type":"dial","carrier":"raw","tickets":"all"}'],
     ['prototype tricks', '{"type":"__proto__"}'],
   ])('ends the channel after %s, and retries later', async (_title, text) => {
-    const at = await fakeRelay(honestly((_message, { ws }) => ws.send(text)));
+    const at = await fakeRelay(honestHandshake((_message, { ws }) => ws.send(text)));
     const { error, one } = await firstError(at);
     expect(error.code).toBe('protocol');
     await one.event(
@@ -62,7 +62,7 @@ describe('an agent on a hostile relay', () => {
     const at = await fakeRelay((message, channel) => {
       if (message.type === 'hello') channel.challenge(message);
       else if (message.type === 'prove') {
-        channel.inOneBreath(() => {
+        channel.inOneWrite(() => {
           channel.welcome();
           channel.say({ type: 'goaway', reason: 'moving', reconnectAfterMs: 60_000 });
         });
@@ -74,7 +74,7 @@ describe('an agent on a hostile relay', () => {
 
   it('is not ready before a visit to the public address got through', async () => {
     const at = await fakeRelay(
-      honestly((message, channel) => {
+      honestHandshake((message, channel) => {
         if (message.type !== 'lease.open') return;
         channel.say({
           type: 'lease.opened',
@@ -85,7 +85,7 @@ describe('an agent on a hostile relay', () => {
         });
       }),
     );
-    // The port answers with the relay's certificate instead of the agent's.
+    // The port shows the relay's certificate instead of the agent's.
     const { error, one } = await firstError(at);
     expect(error.code).toBe('intercepted');
     expect((await one.runner.status()).leases[0]?.phase).toBe('failed');
@@ -128,7 +128,7 @@ describe('an agent on a hostile relay', () => {
   it('opens no more data connections than allowed, whatever the relay requests', async () => {
     let dialled = 0;
     const at = await fakeRelay(
-      honestly((message, channel) => {
+      honestHandshake((message, channel) => {
         if (message.type !== 'lease.open') return;
         for (let round = 0; round < 40; round++) {
           const tickets = Array.from({ length: 256 }, () => ({ connection: `c${dialled++}`, ticket: 't' }));

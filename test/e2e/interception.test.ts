@@ -22,7 +22,7 @@ async function world(over: Partial<ServiceSpec> = {}, proveEveryMs = 60_000) {
 describe('a relay that reads traffic', () => {
   it('is detected before the service is ready, and the lease is released', async () => {
     const { at, between, one, wanted } = await world();
-    between.readAlong(await at.ca.issue(['web.localhost']));
+    between.terminate(await at.ca.issue(['web.localhost']));
     void one.runner.apply(wanted);
     const { error } = await one.event('lease', ({ phase }) => phase === 'failed');
     expect(error).toMatchObject({ code: 'intercepted' });
@@ -40,7 +40,7 @@ describe('a relay that reads traffic', () => {
       const [later] = (await one.runner.status()).leases;
       expect(Date.parse(later!.provenAt!)).toBeGreaterThan(Date.parse(lease!.provenAt!));
     });
-    between.readAlong(await at.ca.issue(['web.localhost']));
+    between.terminate(await at.ca.issue(['web.localhost']));
     const { error } = await one.event('lease', ({ phase }) => phase === 'failed');
     expect(error).toMatchObject({ code: 'intercepted' });
     await eventually(() => expect(at.counts().leases).toBe(0));
@@ -51,7 +51,7 @@ describe('a relay that reads traffic', () => {
   it('is detected on demand, and visitors are disconnected', async () => {
     const { at, between, one, wanted } = await world();
     await one.runner.apply(wanted);
-    between.readAlong(await at.ca.issue(['web.localhost']));
+    between.terminate(await at.ca.issue(['web.localhost']));
     const visitor = await visit(between, 'web.localhost', at.ca);
     const cut = new Promise((resolve) => visitor.once('close', resolve));
     visitor.on('error', () => undefined);
@@ -74,7 +74,7 @@ describe('a relay that reads traffic', () => {
     const own = { ...wanted, services: [{ ...spec!, tls: { source: 'files', certFile, keyFile } as const }] };
     await one.runner.apply(own);
     expect((await one.runner.status()).leases[0]).toMatchObject({ phase: 'ready' });
-    between.readAlong(stolen);
+    between.terminate(stolen);
     expect(await get(between, 'web.localhost', at.ca)).toMatchObject({ status: 200 });
     expect(between.overheard()).toContain('GET / HTTP/1.1');
     await one.runner.prove();

@@ -155,7 +155,7 @@ it('a deny or allow file that is truncated and rewritten disconnects no agent', 
   await truncate(file);
   running.kill('SIGHUP');
   await running.line(/"signal":"SIGHUP"/);
-  // It reads the file at this moment, and finds it empty.
+  // The relay reads the file at this moment, and finds it empty.
   await writeFile(file, list);
   await running.line(/allowed".*reloaded the list/);
   await truncate(file);

@@ -51,7 +51,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s', (mode) => {
     const { visit, data } = await peer.visited();
     expect(visit.remote.address).toBe(FRIEND);
     await over(crowd[0]!);
-    // The crowd retries, and regains nothing.
+    // The crowd retries, and gets no place back.
     for (let i = 0; i < 5; i++) await over(await visitor(CROWD));
     await eventually(() => expect(at.counts().visitors).toBe(4));
     expect(at.counts().refused).toEqual({ maxVisitorsPerIdentity: 6 });

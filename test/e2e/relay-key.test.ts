@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { openControl } from '../../src/agent/connect.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { PortalError } from '../../src/lib/errors.js';
-import { fakeRelay, honestly } from '../support/fake-relay.js';
+import { fakeRelay, honestHandshake } from '../support/fake-relay.js';
 import { relay } from '../support/world.js';
 import { Peer } from './relay-peer.js';
 
-/** A relay's own key, as agents see it: proven on the same channel, or not believed. */
+/** A relay's own key, as agents see it: they trust only a proof on the same channel. */
 
 /** Its r is not the x coordinate of a point. */
 const NO_KEY = `0x${'ff'.repeat(64)}1b`;
@@ -94,7 +94,7 @@ describe("the relay's own key", () => {
     const old = await Peer.connect(at, { maxVersion: 'TLSv1.2' });
     await expect(old.challenge()).rejects.toThrow('a control channel needs TLS 1.3');
     const fake = await fakeRelay(
-      honestly(() => undefined),
+      honestHandshake(() => undefined),
       undefined,
       { maxVersion: 'TLSv1.2' },
     );

@@ -5,7 +5,7 @@ import { createStyle } from '../../src/cli/style.js';
 import { eavesdropper } from '../support/terminating-relay.js';
 import { agent, desired, get, httpService, relay, service } from '../support/world.js';
 
-/** A relay that is slow on a busy machine, or an attacker's: the agent's own visits get no answer. */
+/** A relay that is slow on a busy machine, or an attacker's: the agent's own visits get no response. */
 async function slowRelay() {
   let port = 0;
   const between = await eavesdropper('web.localhost', () => port);
@@ -46,7 +46,7 @@ describe('an agent’s own visit that times out', () => {
   it('does not excuse a relay that reads traffic at the next visit', async () => {
     const { at, between, one } = await slowRelay();
     await one.event('lease', ({ phase }) => phase === 'ready');
-    between.readAlong(await at.ca.issue(['web.localhost']));
+    between.terminate(await at.ca.issue(['web.localhost']));
     between.release();
     const { error } = await one.event('lease', ({ phase }) => phase === 'failed');
     expect(error).toMatchObject({ code: 'intercepted' });

@@ -31,10 +31,10 @@ export interface Channel {
   challenge(hello: FromAgent<'hello'>, over?: Partial<ChallengeFields>, message?: object): void;
   welcome(): void;
   /** Buffers writes, and sends them as one. */
-  inOneBreath(say: () => void): void;
+  inOneWrite(say: () => void): void;
 }
 
-/** A relay whose every answer the test decides, so that an agent meets a broken or hostile relay. */
+/** A relay whose responses the test decides, so that an agent meets a broken or hostile relay. */
 export async function fakeRelay(
   onMessage: (message: FromAgent, channel: Channel) => void,
   onOpen: (channel: Channel) => void = () => undefined,
@@ -93,7 +93,7 @@ export async function fakeRelay(
           carriers: ['raw'],
           heartbeatMs: 60_000,
         }),
-      inOneBreath: (say) => {
+      inOneWrite: (say) => {
         request.socket.cork();
         say();
         request.socket.uncork();
@@ -128,7 +128,7 @@ export async function fakeRelay(
 }
 
 /** Sends an honest relay's messages up to `welcome`. Everything after it is up to the test. */
-export function honestly(
+export function honestHandshake(
   after: (message: FromAgent, channel: Channel) => void,
 ): (message: FromAgent, channel: Channel) => void {
   return (message, channel) => {

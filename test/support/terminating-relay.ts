@@ -6,9 +6,9 @@ import { readClientHello } from '../../src/net/client-hello.js';
 /** A device in front of a relay that reads the traffic. */
 export interface Eavesdropper {
   readonly port: number;
-  /** From now on it terminates visitors' TLS with this certificate. */
-  readAlong(certificate: { cert: string; key: string }): void;
-  /** From now on it accepts visitors and does not answer. */
+  /** Terminates visitors' TLS with this certificate from now on. */
+  terminate(certificate: { cert: string; key: string }): void;
+  /** Accepts visitors from now on, and does not respond. */
   hold(): void;
   /** Releases held visitors, and lets new ones pass. */
   release(): void;
@@ -17,9 +17,9 @@ export interface Eavesdropper {
 }
 
 /**
- * A relay that terminates TLS: an honest relay behind a device that terminates TLS for visitors of `hostname` with its
- * own certificate and forwards their bytes as a visitor. It passes everything through until the test tells it to
- * terminate.
+ * A relay that terminates TLS: an honest relay behind a device that terminates TLS for visitors of `hostname` with
+ * its own certificate and forwards their bytes as a visitor. It passes everything through until the test enables
+ * that.
  */
 export async function eavesdropper(hostname: string, to: () => number): Promise<Eavesdropper> {
   const sockets = new Set<Socket>();
@@ -55,7 +55,7 @@ export async function eavesdropper(hostname: string, to: () => number): Promise<
   });
   return {
     port: (server.address() as AddressInfo).port,
-    readAlong: (next) => (certificate = next),
+    terminate: (next) => (certificate = next),
     hold: () => (held ??= []),
     release: () => {
       const waiting = held ?? [];
