@@ -77,7 +77,7 @@ async function onlyAgent(place: ControlPlace): Promise<ControlClient> {
   const [only, another] = sockets.filter((_, index) => alive[index]);
   if (only === undefined)
     throw new PortalError('not_running', 'no agent is running, and there is no portal.yaml here or above', {
-      hint: 'Write one with `portal init`, or publish a service without it: portal expose 3000',
+      hint: 'Start it in the folder of its portal.yaml with `portal up`. To create a portal.yaml, run `portal init`. Agents of other users, or with another PORTAL_HOME, are not visible here.',
     });
   if (another === undefined) return new ControlClient(only);
   throw new PortalError('usage', 'several agents are running, and there is no portal.yaml here or above', {

@@ -24,6 +24,7 @@ describe('words of other programs', () => {
     [['localhost:3000'], 'Use: portal expose localhost:3000'],
     [['http://localhost:3000'], 'Use: portal expose http://localhost:3000'],
     [['start', '--all'], 'Use: portal up'],
+    [['wait'], 'Use: portal status --wait-ready, or portal up --wait to start the agent as well'],
     [['login'], 'Portal has no accounts. Your identity is a key on this machine: portal identity'],
     [['toString'], undefined],
     [['lgos'], undefined],

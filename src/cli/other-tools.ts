@@ -35,6 +35,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   top: 'Use: portal status',
   diagnose: 'Use: portal doctor',
   check: 'Use: portal validate',
+  wait: 'Use: portal status --wait-ready, or portal up --wait to start the agent as well',
   config: 'The configuration is portal.yaml. Use: portal validate, portal plan or portal init',
   server: 'Use: portal relay',
   login: NO_ACCOUNT,

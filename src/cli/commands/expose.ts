@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
+import { access, constants } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { loadConfig } from '../../config/load.js';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
-import { PortalError } from '../../lib/errors.js';
+import { PortalError, systemCode } from '../../lib/errors.js';
 import { caCreated, identityCreated, type Notice } from '../../reconcile/notices.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { derivedName } from '../derived-name.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
+import { inFlags, reportingFlags } from '../expose-words.js';
 import { caOf, isLocal } from '../relay-ca.js';
 import { createReporter, type OutputOptions } from '../reporters/create.js';
 
@@ -26,7 +28,7 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     file: null,
     desired,
     made,
-    reporter: await createReporter(context, options),
+    reporter: reportingFlags(await createReporter(context, options)),
     select: (same) => same,
   });
 }
@@ -40,6 +42,7 @@ async function desiredOf(
 ): Promise<Desired> {
   if (options.ca !== undefined && !options.relay && options.chain === undefined)
     throw usage('--ca needs --relay or --chain');
+  if (options.ca !== undefined) await checkReadable(resolve(context.cwd, options.ca), options.ca);
   if (options.relay && options.chain !== undefined)
     throw usage(
       '--relay and --chain cannot be used together',
@@ -87,12 +90,22 @@ async function load({ cwd, env }: Context, document: unknown): Promise<Desired> 
     stdin: () => Promise.resolve(JSON.stringify(document).replaceAll('$', '$$$$')),
   });
   if (result.ok) return result.desired;
-  const { code, message, hint } = result.problems[0]!;
-  throw new PortalError(
-    code === 'config_invalid' ? 'usage' : code,
-    message,
-    hint === undefined ? {} : { hint },
-  );
+  const [problem] = result.problems;
+  const { message, hint } = inFlags(problem!);
+  const code = problem!.code === 'config_invalid' ? 'usage' : problem!.code;
+  throw new PortalError(code, message, hint === undefined ? {} : { hint });
+}
+
+/** Without this check the error would name `ca:`, a key of portal.yaml. */
+async function checkReadable(path: string, typed: string): Promise<void> {
+  try {
+    await access(path, constants.R_OK);
+  } catch (error) {
+    throw usage(
+      `--ca: cannot read "${typed}" (${systemCode(error)})`,
+      'Name a readable file of PEM certificates.',
+    );
+  }
 }
 
 async function nameOf(

@@ -58,6 +58,13 @@ const taken = (service: string, relay = 'https://relay.example.com'): PortalEven
   error: { code: 'name_taken', message: `"${service}" is taken by another identity.` },
 });
 
+it('says why services failed before it says that the agent stopped', () => {
+  const { lines, groups } = reporter();
+  groups.print(taken('web'));
+  groups.print({ event: 'stopped', reason: 'all_failed' });
+  expect(lines.map((line) => line.split(':')[0])).toEqual(['web', 'stopped']);
+});
+
 const applied: PortalEvent = {
   event: 'applied',
   revision: 1,

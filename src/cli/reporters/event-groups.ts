@@ -45,6 +45,7 @@ export class EventGroups {
       return;
     }
     this.#flushLost();
+    if (event.event === 'stopped') this.flush();
     if (event.event === 'lease' && event.phase === 'ready' && this.#lostTogether.delete(placeOf(event))) {
       this.#recovered.push(event);
       this.#recoveryTimer ??= setTimeout(() => this.#flushRecovered(), RECOVERY_MS).unref();
