@@ -80,10 +80,10 @@ export class AgentsClient {
 
   /** A one-time link to the relay's page that signs a browser in. It expires soon. */
   async link(): Promise<LinkAnswer> {
-    const answer = readAnswer('link', await this.#ask('POST', `${PATHS.signIn}/link`));
+    const link = readAnswer('link', await this.#ask('POST', `${PATHS.signIn}/link`));
     // Only a link to the relay itself may be opened in a browser.
-    if (URL.canParse(answer.url) && new URL(answer.url).origin === new URL(this.#options.endpoint.url).origin)
-      return answer;
+    if (URL.canParse(link.url) && new URL(link.url).origin === new URL(this.#options.endpoint.url).origin)
+      return link;
     throw new PortalError('protocol', `${this.#options.endpoint.url} returned a link to another origin`);
   }
 

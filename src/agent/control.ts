@@ -117,13 +117,13 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   /** Whether the relay answers a ping within `ms`. If it does not, the channel ends, so that the session reconnects. */
   async check(ms: number): Promise<boolean> {
     if (this.#closed) return false;
-    if (await this.answers(ms)) return true;
+    if (await this.isResponding(ms)) return true;
     this.#end(new PortalError('relay_unreachable', `the relay did not respond within ${ms} ms`));
     return false;
   }
 
   /** The same, without ending the channel. */
-  async answers(ms: number): Promise<boolean> {
+  async isResponding(ms: number): Promise<boolean> {
     if (this.#closed) return false;
     const sentAt = performance.now();
     const payload = `check ${this.#nextId++}`;

@@ -64,8 +64,8 @@ async function upgrade({
       '\r\n',
     ].join('\r\n');
   try {
-    const answered = upgraded(socket, head, isRaw ? undefined : 'secureConnect');
-    await within(answered, LIMITS.requestMs, 'a data connection', signal);
+    const upgrading = upgraded(socket, head, isRaw ? undefined : 'secureConnect');
+    await within(upgrading, LIMITS.requestMs, 'a data connection', signal);
     return socket;
   } catch (error) {
     // The relay may already have joined a visitor to this connection.
@@ -77,10 +77,10 @@ async function upgrade({
 /** Sends the request `head`, immediately or on `event`, and reads exactly the head of the response. */
 function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    let answer = Buffer.alloc(0);
+    let response = Buffer.alloc(0);
     const onData = (chunk: Buffer): void => {
-      answer = Buffer.concat([answer, chunk]);
-      const verdict = readUpgradeResponse(answer);
+      response = Buffer.concat([response, chunk]);
+      const verdict = readUpgradeResponse(response);
       if (verdict.kind === 'need') return;
       stop();
       if (verdict.kind === 'refused') return reject(refused(verdict.status));
@@ -91,7 +91,7 @@ function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | u
       stop();
       reject(error);
     };
-    const gone = (): void => fail(notAnswered());
+    const gone = (): void => fail(notUpgraded());
     const stop = (): void => {
       socket.off('data', onData).off('error', fail).off('close', gone).off('end', gone);
       socket.pause();
@@ -118,7 +118,7 @@ function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | u
 export async function startByLine({ endpoint, relayAddress, ticket, signal }: DataDial): Promise<Socket> {
   const opened = openPlain(wayTo(endpoint, relayAddress), LIMITS.requestMs, signal);
   const socket = opened instanceof Promise ? await opened : opened;
-  const connected = deadline(LIMITS.requestMs, () => socket.destroy(notAnswered()));
+  const connected = deadline(LIMITS.requestMs, () => socket.destroy(notUpgraded()));
   socket.once('connect', connected).once('close', connected);
   socket.write(ticketLine(ticket), 'latin1');
   return started(socket, signal);
@@ -151,7 +151,7 @@ function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Pr
       ws.terminate();
     });
     ws.on('error', reject);
-    ws.once('close', () => reject(notAnswered()));
+    ws.once('close', () => reject(notUpgraded()));
     if (signal.aborted) abort();
     else signal.addEventListener('abort', abort, { once: true });
   }).finally(() => signal.removeEventListener('abort', abort));
@@ -161,7 +161,7 @@ function refused(status: number | string | undefined): PortalError {
   return new PortalError('expired', `the relay rejected a data connection (${status})`);
 }
 
-function notAnswered(): PortalError {
+function notUpgraded(): PortalError {
   return new PortalError('timeout', 'a data connection timed out');
 }
 

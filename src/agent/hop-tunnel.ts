@@ -114,11 +114,11 @@ export class HopTunnel implements Detour {
     for (let at = 0; at < all.length; at += LIMITS.maxTicketsPerDial) {
       const some = all.slice(at, at + LIMITS.maxTicketsPerDial);
       try {
-        const answer = await this.#channel.request({ type: 'hop.open', target, count: some.length });
-        if (answer.type !== 'hop.opened')
-          throw new PortalError('protocol', `unexpected reply ${answer.type} to hop.open`);
+        const opened = await this.#channel.request({ type: 'hop.open', target, count: some.length });
+        if (opened.type !== 'hop.opened')
+          throw new PortalError('protocol', `unexpected reply ${opened.type} to hop.open`);
         for (const [index, one] of some.entries()) {
-          const ticket = answer.tickets[index];
+          const ticket = opened.tickets[index];
           if (ticket === undefined)
             one.reject(new PortalError('protocol', 'the relay returned too few tickets'));
           else one.resolve(ticket);

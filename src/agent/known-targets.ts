@@ -70,8 +70,8 @@ export function unknownTarget(): KnownTarget {
 }
 
 /** Whether the target speaks HTTP. Undefined while it has not shown its protocol. */
-export function showsHttp({ speaks, isHttp: hasAnswered }: KnownTarget): boolean | undefined {
-  if (hasAnswered || isHttp(speaks)) return true;
+export function showsHttp({ speaks, isHttp: hasResponded }: KnownTarget): boolean | undefined {
+  if (hasResponded || isHttp(speaks)) return true;
   return speaks === 'other' || speaks === 'closes' ? false : undefined;
 }
 

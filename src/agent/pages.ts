@@ -162,7 +162,7 @@ export const PAGES = {
     title: 'Unknown method',
     text: 'Over HTTP/1.1 this server forwards only registered methods. Use HTTP/2 for others.',
   }),
-  tooMuchAnswered: page(502, 'Bad Gateway', 'response_headers_too_large', {
+  responseTooLarge: page(502, 'Bad Gateway', 'response_headers_too_large', {
     title: 'Response headers too large',
     text: 'The response has more than 200 header fields, or more than 32 KiB of them.',
     owner: 'Make the service send fewer or shorter headers.',

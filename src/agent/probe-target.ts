@@ -17,7 +17,7 @@ import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
  */
 export type Speaks = 'h1' | 'h2' | 'both' | 'other' | 'closes' | 'silent';
 
-export interface Answer {
+export interface ProbeResult {
   readonly speaks: Speaks;
   /** Whether the target stated this itself. */
   readonly isSure: boolean;
@@ -34,37 +34,37 @@ const GREETING_MS = 300;
  */
 const NO_HOST = Buffer.from('OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n');
 
-const sure = (speaks: Speaks): Answer => ({ speaks, isSure: true });
+const sure = (speaks: Speaks): ProbeResult => ({ speaks, isSure: true });
 
 export function isHttp(speaks: Speaks | undefined): boolean {
   return speaks === 'h1' || speaks === 'h2' || speaks === 'both';
 }
 
 /** Asks an HTTP server for its versions. A target that is not HTTP counts as HTTP/1.1. Rejects if the target is down. */
-export async function probeHttp2(target: Target, upstream: UpstreamOptions): Promise<Answer> {
+export async function probeHttp2(target: Target, upstream: UpstreamOptions): Promise<ProbeResult> {
   if (target.kind === 'tcp' && target.tls) {
     const agreed = await alpnWith(target, upstream, ['h2', 'http/1.1']);
     return sure(agreed === 'h2' ? await versionsOverTls(target, upstream) : 'h1');
   }
-  const answer = await say(target, upstream, PREFACE);
-  if (!isSettings(answer)) return { speaks: 'h1', isSure: Boolean(answer?.length) };
+  const response = await say(target, upstream, PREFACE);
+  if (!isSettings(response)) return { speaks: 'h1', isSure: Boolean(response?.length) };
   const plain = await say(target, upstream, NO_HOST).catch(() => undefined);
   return sure(isHttp1(plain) ? 'both' : 'h2');
 }
 
 /** Asks a target whether it speaks HTTP at all, and which versions. Rejects if the target is down. */
-export async function probeHttp(target: Target, upstream: UpstreamOptions): Promise<Answer> {
+export async function probeHttp(target: Target, upstream: UpstreamOptions): Promise<ProbeResult> {
   if (target.kind === 'tcp' && target.tls) {
     const agreed = await alpnOrNone(target, upstream);
     if (agreed === 'h2') return sure(await versionsOverTls(target, upstream));
     if (agreed === 'http/1.1') return sure('h1');
     if (agreed === NEITHER) return sure('other');
   }
-  const answer = await say(target, upstream, NO_HOST, GREETING_MS);
-  if (answer === undefined) return { speaks: 'silent', isSure: false };
-  if (answer.length === 0) return { speaks: 'closes', isSure: false };
-  if (isSettings(answer)) return sure('h2');
-  if (!isHttp1(answer)) return sure('other');
+  const response = await say(target, upstream, NO_HOST, GREETING_MS);
+  if (response === undefined) return { speaks: 'silent', isSure: false };
+  if (response.length === 0) return { speaks: 'closes', isSure: false };
+  if (isSettings(response)) return sure('h2');
+  if (!isHttp1(response)) return sure('other');
   const second = await say(target, upstream, PREFACE).catch(() => undefined);
   return sure(isSettings(second) ? 'both' : 'h1');
 }
@@ -91,8 +91,8 @@ export async function probeClose(target: Target, upstream: UpstreamOptions): Pro
   }
 }
 
-function isHttp1(answer: Buffer | undefined): boolean {
-  return answer?.toString('latin1', 0, 7) === 'HTTP/1.';
+function isHttp1(response: Buffer | undefined): boolean {
+  return response?.toString('latin1', 0, 7) === 'HTTP/1.';
 }
 
 async function versionsOverTls(target: Target, upstream: UpstreamOptions): Promise<'h2' | 'both'> {

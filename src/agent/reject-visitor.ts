@@ -57,11 +57,11 @@ function overHttp1(socket: Socket, page: Page, onAsked?: (asked: Asked) => void)
     const accept = valuesOf(asked, 'accept') || (isWhole ? '' : undefined);
     finish(rawPage(page, { ...(accept !== undefined && { accept }), headOnly: asked.method === 'HEAD' }));
   };
-  const finish = (answer: string | undefined): void => {
+  const finish = (response: string | undefined): void => {
     socket.off('data', onData);
     clearTimeout(timer);
-    if (answer === undefined) return resetSocket(socket);
-    endWith(socket, answer, LINGER_MS);
+    if (response === undefined) return resetSocket(socket);
+    endWith(socket, response, LINGER_MS);
   };
   socket.once('close', () => clearTimeout(timer));
   socket.once('end', () => socket.destroy());

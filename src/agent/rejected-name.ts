@@ -14,7 +14,7 @@ export interface NameRejection {
 }
 
 /** The parts of a target's response that identify a rejection. */
-export interface Answered {
+export interface TargetResponse {
   /** 0: not HTTP. */
   readonly status: number;
   readonly method: string;
@@ -29,7 +29,7 @@ interface Framework {
   readonly id: string;
   /** Display name. */
   readonly title: string;
-  readonly rejects: (answered: Answered) => boolean;
+  readonly rejects: (response: TargetResponse) => boolean;
   /** An imperative without a full stop. */
   readonly allow: (name: string) => string;
 }
@@ -126,8 +126,8 @@ export function mayReject(status: number, bytes: number): boolean {
 }
 
 /** The rejection of the name `authority`, if the response is one. */
-export function rejectionOf(answered: Answered, authority: string): NameRejection | undefined {
-  const framework = FRAMEWORKS.find(({ rejects }) => rejects(answered));
+export function rejectionOf(response: TargetResponse, authority: string): NameRejection | undefined {
+  const framework = FRAMEWORKS.find(({ rejects }) => rejects(response));
   if (!framework) return undefined;
   const name = hostOf(authority);
   return {

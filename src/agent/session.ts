@@ -124,8 +124,8 @@ export class RelaySession {
   }
 
   /** Whether the relay answers within `ms`, if there is a session. Has no other effect. */
-  async answers(ms: number): Promise<boolean> {
-    return (await this.#channel?.answers(ms)) ?? false;
+  async isResponding(ms: number): Promise<boolean> {
+    return (await this.#channel?.isResponding(ms)) ?? false;
   }
 
   status(): Omit<RelayStatus, 'relay'> {

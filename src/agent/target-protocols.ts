@@ -132,7 +132,7 @@ export class TargetProtocols {
   }
 
   /** The target responded to a visitor's request in HTTP, whatever the probe found. */
-  answered(target: Target): void {
+  respondedInHttp(target: Target): void {
     const entry = this.#entry(target);
     if (!this.#watch.isOpen?.() || isHttp(entry.speaks) || entry.isHttp) return;
     entry.isHttp = true;
@@ -219,8 +219,8 @@ export class TargetProtocols {
     const name = formatTarget(target);
     try {
       const isAnything = this.#watch.isOpen?.() && (isRecheck || !entry.isHttp);
-      const answer = await (isAnything ? probeHttp : probeHttp2)(target, this.#upstream());
-      const { speaks, isSure } = answer;
+      const result = await (isAnything ? probeHttp : probeHttp2)(target, this.#upstream());
+      const { speaks, isSure } = result;
       delete entry.failure;
       this.#watch.onReached?.(target);
       // Only a clear answer replaces a known protocol.

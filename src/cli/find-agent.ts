@@ -2,7 +2,7 @@ import { findConfig } from '../config/find.js';
 import { PortalError } from '../lib/errors.js';
 import type { Context } from './context.js';
 import { controlPlace, type ControlPlace } from './control/address.js';
-import { answers } from './control/claim.js';
+import { isListening } from './control/claim.js';
 import { ControlClient } from './control/client.js';
 import { agentKey } from './load.js';
 import { choiceOf, runningAgents, type RunningAgent } from './running-agents.js';
@@ -37,7 +37,7 @@ export async function findAgent(
       hint: "Name the agent's file: -f FILE.",
     });
   const address = place.address(await agentKey(found.path));
-  if (listsOthers && !(await answers(address))) {
+  if (listsOthers && !(await isListening(address))) {
     const others = await runningAgents(place);
     if (others.length > 0)
       throw new PortalError('not_running', `no agent is running for ${found.path}`, {
@@ -73,7 +73,7 @@ async function agentOfProcess(place: ControlPlace, pid: number): Promise<Control
 
 async function onlyAgent(place: ControlPlace): Promise<ControlClient> {
   const sockets = await place.list();
-  const alive = await Promise.all(sockets.map(answers));
+  const alive = await Promise.all(sockets.map(isListening));
   const [only, another] = sockets.filter((_, index) => alive[index]);
   if (only === undefined)
     throw new PortalError('not_running', 'no agent is running, and there is no portal.yaml here or above', {

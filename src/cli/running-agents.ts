@@ -1,6 +1,6 @@
 import type { AgentStatus } from '../reconcile/events.js';
 import type { ControlPlace } from './control/address.js';
-import { answers } from './control/claim.js';
+import { isListening } from './control/claim.js';
 import { ControlClient, readPid } from './control/client.js';
 import { columns } from './columns.js';
 import { publicAddress } from './reporters/describe.js';
@@ -19,7 +19,7 @@ export interface RunningAgent {
 /** Every running agent of this user. */
 export async function runningAgents(place: ControlPlace): Promise<RunningAgent[]> {
   const agents = (await place.list()).map(async (socket) => {
-    if (!(await answers(socket))) return undefined;
+    if (!(await isListening(socket))) return undefined;
     const status = await new ControlClient(socket, RESPONSE_MS).status().catch(() => undefined);
     return { socket, pid: status?.pid ?? readPid(socket), status };
   });

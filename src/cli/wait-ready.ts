@@ -37,14 +37,14 @@ export async function printWhenReady(context: Context, options: Options): Promis
 async function waitReady(context: Context, { file, pid, timeout }: Options): Promise<Readiness> {
   const until = performance.now() + timeout;
   for (;;) {
-    const answer = await poll(
+    const readiness = await poll(
       context,
       { file, pid },
       Math.ceil(Math.max(LAST_RESPONSE_MS, until - performance.now())),
     );
-    if (!(answer instanceof PortalError) && answer.ready) return answer;
+    if (!(readiness instanceof PortalError) && readiness.ready) return readiness;
     const leftMs = until - performance.now();
-    if (leftMs <= 0) throw answer instanceof PortalError ? answer : notReady(answer, timeout);
+    if (leftMs <= 0) throw readiness instanceof PortalError ? readiness : notReady(readiness, timeout);
     await delay(Math.min(POLL_MS, leftMs));
   }
 }

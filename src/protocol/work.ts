@@ -38,16 +38,16 @@ export function readWork(header: string | string[] | undefined): Work | undefine
   return { bits: Number(bits), salt };
 }
 
-export function isDone({ bits, salt }: Work, answer: string): boolean {
-  const first = createHash('sha256').update(`${salt} ${answer}`).digest().readUInt32BE(0);
+export function isDone({ bits, salt }: Work, solution: string): boolean {
+  const first = createHash('sha256').update(`${salt} ${solution}`).digest().readUInt32BE(0);
   return bits === 0 || first >>> (32 - bits) === 0;
 }
 
 /** Finds a solution. */
 export async function doWork(work: Work, signal: AbortSignal): Promise<string> {
   for (let tried = 0; ; tried++) {
-    const answer = tried.toString(36);
-    if (isDone(work, answer)) return answer;
+    const solution = tried.toString(36);
+    if (isDone(work, solution)) return solution;
     if (tried % AT_A_TIME !== AT_A_TIME - 1) continue;
     await nextTurn();
     signal.throwIfAborted();

@@ -96,8 +96,8 @@ class PooledRelay {
     await Promise.all([this.#session.check(), this.#way?.check()]);
   }
 
-  answers(ms: number): Promise<boolean> {
-    return this.#session.answers(ms);
+  isResponding(ms: number): Promise<boolean> {
+    return this.#session.isResponding(ms);
   }
 
   status(): RelayStatus {
@@ -186,9 +186,9 @@ export class RelayPool {
   }
 
   /** Whether each of these relays responds within `ms`. False without a session. */
-  async answers(keys: readonly string[], ms: number): Promise<Map<string, boolean>> {
+  async responding(keys: readonly string[], ms: number): Promise<Map<string, boolean>> {
     const asked = keys.map(
-      async (key) => [key, (await this.#relays.get(key)?.answers(ms)) ?? false] as const,
+      async (key) => [key, (await this.#relays.get(key)?.isResponding(ms)) ?? false] as const,
     );
     return new Map(await Promise.all(asked));
   }

@@ -163,7 +163,7 @@ export class Runner {
       ...(options.proxyFor && { proxyFor: options.proxyFor }),
       ...(options.trust && { trust: options.trust }),
       ...(options.candidates && { paces: options.candidates }),
-      answers: (keys, ms) => this.#pool.answers(keys, ms),
+      responding: (keys, ms) => this.#pool.responding(keys, ms),
       onChoice: () => this.#applyAgain(),
       onSettled: () => this.#onFirstChoice(),
       onNews: () => this.#reportUnplaced(),

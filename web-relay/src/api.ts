@@ -14,15 +14,15 @@ export class ResponseError extends Error {
   }
 }
 
-async function ask<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+async function ask<Result>(method: string, path: string, body?: object): Promise<Result> {
   const response = await fetch(path, {
     method,
     signal: AbortSignal.timeout(RESPONSE_MS),
     ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
   });
-  const answer = (await response.json()) as Answer & ErrorAnswer;
-  if (response.ok) return answer;
-  throw new ResponseError(response.status, answer.message);
+  const result = (await response.json()) as Result & ErrorAnswer;
+  if (response.ok) return result;
+  throw new ResponseError(response.status, result.message);
 }
 
 export const readAgents = (): Promise<AgentsAnswer> => ask('GET', '/v1/agents');

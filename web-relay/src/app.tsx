@@ -53,7 +53,7 @@ export function App() {
 
   if (state.name === 'loading') return <p class="quiet note">Loading…</p>;
   if (state.name === 'signed-out') return <SignedOut why={state.why} />;
-  const { answer, trouble } = state;
+  const { view, trouble } = state;
   const leave = async (): Promise<void> => {
     await signOut().catch(() => undefined);
     await refresh();
@@ -61,12 +61,12 @@ export function App() {
   return (
     <>
       <header>
-        <h1>Agents at {new URL(answer.relay).host}</h1>
+        <h1>Agents at {new URL(view.relay).host}</h1>
         <button type="button" onClick={() => void leave()}>
           Sign out
         </button>
         <p class="quiet identity">
-          signed in as <code>{answer.identity}</code>
+          signed in as <code>{view.identity}</code>
         </p>
       </header>
       <p role="status" class="said">
@@ -78,8 +78,8 @@ export function App() {
         </p>
       )}
       <main>
-        <Agents answer={answer} onDisconnect={onDisconnect} />
-        <Names names={answer.names} agents={answer.agents} onRelease={onRelease} />
+        <Agents view={view} onDisconnect={onDisconnect} />
+        <Names names={view.names} agents={view.agents} onRelease={onRelease} />
       </main>
       {question && <Confirm {...question} onNo={() => setQuestion(undefined)} />}
     </>
@@ -87,16 +87,16 @@ export function App() {
 }
 
 interface AgentsProps {
-  readonly answer: AgentsAnswer;
+  readonly view: AgentsAnswer;
   readonly onDisconnect: (agent: AgentView) => void;
 }
 
-function Agents({ answer, onDisconnect }: AgentsProps) {
-  const now = Date.parse(answer.now);
+function Agents({ view, onDisconnect }: AgentsProps) {
+  const now = Date.parse(view.now);
   return (
     <section aria-label="Agents">
-      {answer.agents.length === 0 && <p class="quiet">None of your agents connected recently.</p>}
-      {answer.agents.map((agent) => (
+      {view.agents.length === 0 && <p class="quiet">None of your agents connected recently.</p>}
+      {view.agents.map((agent) => (
         <AgentCard
           key={agent.id ?? `disconnected ${agent.machine}`}
           agent={agent}
@@ -104,7 +104,7 @@ function Agents({ answer, onDisconnect }: AgentsProps) {
           onDisconnect={() => onDisconnect(agent)}
         />
       ))}
-      {answer.truncated && <p class="quiet">More agents exist than this page shows.</p>}
+      {view.truncated && <p class="quiet">More agents exist than this page shows.</p>}
     </section>
   );
 }

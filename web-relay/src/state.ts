@@ -8,7 +8,7 @@ type State =
   | { readonly name: 'loading' }
   /** `why` is the relay's message, if there is one. */
   | { readonly name: 'signed-out'; readonly why?: string }
-  | { readonly name: 'view'; readonly answer: AgentsAnswer; readonly trouble?: string };
+  | { readonly name: 'view'; readonly view: AgentsAnswer; readonly trouble?: string };
 
 const EVERY_MS = 3_000;
 const UNAUTHORIZED = 401;
@@ -28,8 +28,8 @@ export function useAgents(): Agents {
   const refresh = async (): Promise<void> => {
     now.current.isAsking = true;
     try {
-      const answer = await readAgents();
-      set({ name: 'view', answer });
+      const view = await readAgents();
+      set({ name: 'view', view });
     } catch (error) {
       if (error instanceof ResponseError && error.status === UNAUTHORIZED) set({ name: 'signed-out' });
       else set((before) => troubled(before, error));

@@ -29,7 +29,7 @@ export class InspectorApi {
     this.#recorders = recorders;
   }
 
-  async answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+  async respond(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
     const [, what, id, verb] = /^\/api\/(\w+)(?:\/(\d{1,15})(?:\/(\w+))?)?$/.exec(url.pathname) ?? [];
     const asked = `${request.method} ${[what, id && 'ID', verb].filter((part) => part !== undefined).join('/')}`;
     switch (asked) {

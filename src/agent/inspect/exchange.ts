@@ -99,7 +99,7 @@ class InspectedExchange implements Exchange {
 
   begin(status: number, reason: string, headers: Headers, follows: Follows): void {
     this.#inner.begin(status, reason, headers, follows);
-    this.#answered(status, reason, headers);
+    this.#noteResponse(status, reason, headers);
   }
 
   get begun(): boolean {
@@ -139,7 +139,7 @@ class InspectedExchange implements Exchange {
     const switched = this.#inner.switchProtocols?.(headers, protocol);
     if (!switched) return undefined;
     this.#recording.outcome = 'switched';
-    this.#answered(this.isHttp2 ? 200 : 101, this.isHttp2 ? '' : 'Switching Protocols', headers);
+    this.#noteResponse(this.isHttp2 ? 200 : 101, this.isHttp2 ? '' : 'Switching Protocols', headers);
     const stream = switched.kind === 'socket' ? switched.socket : switched.stream;
     if (protocol.toLowerCase() === 'websocket') this.#readMessages(stream);
     let isBroken = false;
@@ -178,7 +178,7 @@ class InspectedExchange implements Exchange {
     };
   }
 
-  #answered(status: number, reason: string, headers: Headers): void {
+  #noteResponse(status: number, reason: string, headers: Headers): void {
     const recording = this.#recording;
     recording.status = status;
     recording.reason = reason;

@@ -17,7 +17,7 @@ export async function harEntry(
   const sent = Math.min(requestMs, firstByteMs);
   const version = `HTTP/${details.version}`;
   const url = `https://${authority}${target}`;
-  const [asked, answered] = await Promise.all([
+  const [requestContent, responseContent] = await Promise.all([
     contentOf(recording.requestBody.kept(), request.body, maxDecodedBytes),
     contentOf(recording.responseBody.kept(), response.body, maxDecodedBytes),
   ]);
@@ -32,7 +32,7 @@ export async function harEntry(
       cookies: [],
       headers: plain(request.headers),
       queryString: target.includes('?') ? pairsOf(target.slice(target.indexOf('?') + 1)) : [],
-      ...(asked && { postData: { mimeType: type, ...asked } }),
+      ...(requestContent && { postData: { mimeType: type, ...requestContent } }),
       headersSize: -1,
       bodySize: request.body.bytes,
     },
@@ -42,7 +42,7 @@ export async function harEntry(
       httpVersion: version,
       cookies: [],
       headers: plain(response.headers),
-      content: { size: response.body.bytes, mimeType: response.body.type ?? '', ...answered },
+      content: { size: response.body.bytes, mimeType: response.body.type ?? '', ...responseContent },
       redirectURL: response.headers.find(({ name }) => name.toLowerCase() === 'location')?.value ?? '',
       headersSize: -1,
       bodySize: response.body.bytes,

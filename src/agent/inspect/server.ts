@@ -88,7 +88,7 @@ class Inspector implements InspectorServer {
     this.url = `http://${HOST}:${port}/#${this.#guard.token}`;
     if (options.port !== 0 && options.port !== port) this.askedPort = options.port;
     this.#api = new InspectorApi(options.recorders);
-    server.on('request', (request, response) => void this.#answer(request, response));
+    server.on('request', (request, response) => void this.#respond(request, response));
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     server.on('clientError', (_error, socket) => void socket.destroy());
   }
@@ -105,7 +105,7 @@ class Inspector implements InspectorServer {
     await closed;
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     for (const [name, value] of Object.entries(this.#headers)) response.setHeader(name, value);
     try {
       await this.#route(request, response);
@@ -133,7 +133,7 @@ class Inspector implements InspectorServer {
     if (!isReading && !this.#guard.isOwnOrigin(request))
       throw new ApiError(403, "only the inspector's page may request this");
     if (!this.#guard.hasToken(request)) throw new ApiError(401, 'the token belongs to another agent');
-    await this.#api.answer(request, response, url);
+    await this.#api.respond(request, response, url);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -186,8 +186,8 @@ export class AcmeAuthority {
         hint: 'Portal supports no other challenge. Use a CA that offers it, for example Let’s Encrypt.',
       });
     }
-    const answer = await makeChallengeCertificate(hostname, client.keyAuthorization(challenge));
-    const withdraw = this.#challenges.add(hostname, answer);
+    const certificate = await makeChallengeCertificate(hostname, client.keyAuthorization(challenge));
+    const withdraw = this.#challenges.add(hostname, certificate);
     try {
       await client.accept(challenge);
       const { status, challenges } = await until(

@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { PortalError } from '../../lib/errors.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
-import { exchange, problemError, type Answer, type Wire } from './transport.js';
+import { exchange, problemError, type AcmeResponse, type Wire } from './transport.js';
 
 /** The part of RFC 8555 that an order with TLS-ALPN-01 needs: requests signed by an account. */
 
@@ -60,9 +60,9 @@ export class AcmeClient {
 
   /** Reads the CA's directory. */
   static async connect(wire: Wire, url: string, key: KeyObject, account?: string): Promise<AcmeClient> {
-    const answer = await exchange(wire, { url, method: 'GET' });
-    if (answer.status >= 400) throw problemError(answer);
-    const directory = parse(answer.text) as Directory;
+    const response = await exchange(wire, { url, method: 'GET' });
+    if (response.status >= 400) throw problemError(response);
+    const directory = parse(response.text) as Directory;
     for (const name of ['newNonce', 'newAccount', 'newOrder'] as const)
       if (typeof directory[name] !== 'string') throw malformed(`${url} is not an ACME directory`);
     return new AcmeClient(wire, directory, key, account);
@@ -126,16 +126,16 @@ export class AcmeClient {
   /** A signed request. Without a payload, it reads (POST-as-GET). */
   async #post(url: string, payload?: object): Promise<Signed> {
     for (let tries = 1; ; tries++) {
-      const answer = await exchange(this.#wire, {
+      const response = await exchange(this.#wire, {
         url,
         method: 'POST',
         headers: { 'content-type': 'application/jose+json' },
         body: this.#sign(url, await this.#takeNonce(), payload),
       });
-      this.#nonce = answer.headers['replay-nonce'];
-      const { status, headers, text } = answer;
+      this.#nonce = response.headers['replay-nonce'];
+      const { status, headers, text } = response;
       if (status < 400) return { status, location: headers['location'], text };
-      const error = problemError(answer);
+      const error = problemError(response);
       if (!(error instanceof AcmeProblem && error.type === BAD_NONCE) || tries === NONCE_TRIES) throw error;
     }
   }
@@ -144,10 +144,13 @@ export class AcmeClient {
     const kept = this.#nonce;
     this.#nonce = undefined;
     if (kept !== undefined) return kept;
-    const answer: Answer = await exchange(this.#wire, { url: this.#directory.newNonce, method: 'HEAD' });
-    const fresh = answer.headers['replay-nonce'];
+    const response: AcmeResponse = await exchange(this.#wire, {
+      url: this.#directory.newNonce,
+      method: 'HEAD',
+    });
+    const fresh = response.headers['replay-nonce'];
     if (fresh !== undefined) return fresh;
-    throw answer.status >= 400 ? problemError(answer) : malformed('the response contains no nonce');
+    throw response.status >= 400 ? problemError(response) : malformed('the response contains no nonce');
   }
 
   /** A flattened JWS (§6.2). */

@@ -31,17 +31,17 @@ interface Exchange {
   readonly body?: string | undefined;
 }
 
-export interface Answer {
+export interface AcmeResponse {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly text: string;
 }
 
 /** Sends one request to a CA. Rejects with `acme_unreachable` if no response arrives in time. */
-export async function exchange(wire: Wire, { url, method, headers, body }: Exchange): Promise<Answer> {
+export async function exchange(wire: Wire, { url, method, headers, body }: Exchange): Promise<AcmeResponse> {
   const signal = AbortSignal.any([wire.signal, AbortSignal.timeout(REQUEST_MS)]);
   try {
-    return await new Promise<Answer>((resolve, reject) => {
+    return await new Promise<AcmeResponse>((resolve, reject) => {
       const outgoing = httpsRequest(
         url,
         {
@@ -116,7 +116,7 @@ function problemOf(text: string): ProblemDocument {
  * The error for a status of 400 and above. A server error means that the CA is unreachable; any other status is a
  * rejection.
  */
-export function problemError({ status, headers, text }: Answer): Error {
+export function problemError({ status, headers, text }: AcmeResponse): Error {
   const problem = problemOf(text);
   const pauseMs = retryAfterMs(headers['retry-after']);
   const rateLimit = { type: 'urn:ietf:params:acme:error:rateLimited', detail: `HTTP ${status}` };

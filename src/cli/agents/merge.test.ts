@@ -4,13 +4,13 @@ import { mergeResponses } from './merge.js';
 
 /** Merging the responses of several relays. */
 
-const answer = (
+const response = (
   relay: string,
   agents: readonly Partial<AgentView>[],
   names: readonly Partial<NameView>[] = [],
-): { relay: string; answer: AgentsAnswer } => ({
+): { relay: string; response: AgentsAnswer } => ({
   relay,
-  answer: {
+  response: {
     relay,
     identity: '0xA',
     now: '2026-01-01T00:00:00.000Z',
@@ -31,8 +31,8 @@ const service = (name: string) =>
 
 it('merges the responses of many relays into one agent, with its services at each', () => {
   const { agents } = mergeResponses([
-    answer('a', [{ id: '1', machine: 'laptop', services: [service('web')] }]),
-    answer('b', [{ id: '1', services: [service('web'), service('api')] }]),
+    response('a', [{ id: '1', machine: 'laptop', services: [service('web')] }]),
+    response('b', [{ id: '1', services: [service('web'), service('api')] }]),
   ]);
   expect(agents).toMatchObject([
     {
@@ -49,15 +49,15 @@ it('merges the responses of many relays into one agent, with its services at eac
 });
 
 it('takes the state from the relay that is connected to the agent, in any order of responses', () => {
-  const reconnecting = answer('a', [
+  const reconnecting = response('a', [
     { id: '1', state: 'reconnecting', machine: 'm', lastSeen: '2026-01-01T00:00:09.000Z' },
   ]);
-  const here = answer('b', [{ id: '1', state: 'connected', since: 'then' }]);
-  for (const answers of [
+  const here = response('b', [{ id: '1', state: 'connected', since: 'then' }]);
+  for (const responses of [
     [reconnecting, here],
     [here, reconnecting],
   ])
-    expect(mergeResponses(answers).agents).toMatchObject([
+    expect(mergeResponses(responses).agents).toMatchObject([
       { state: 'connected', since: 'then', machine: 'm' },
     ]);
 });
@@ -66,20 +66,21 @@ it('hides state disconnected for a machine that is connected elsewhere, and show
   const past = { state: 'disconnected', machine: 'laptop' } as const;
   const later = '2026-01-02T00:00:00.000Z';
   expect(
-    mergeResponses([answer('a', [past]), answer('b', [{ id: '1', machine: 'laptop' }])]).agents,
+    mergeResponses([response('a', [past]), response('b', [{ id: '1', machine: 'laptop' }])]).agents,
   ).toMatchObject([{ state: 'connected' }]);
   expect(
-    mergeResponses([answer('a', [past]), answer('b', [{ ...past, lastSeen: later }])]).agents,
+    mergeResponses([response('a', [past]), response('b', [{ ...past, lastSeen: later }])]).agents,
   ).toMatchObject([{ state: 'disconnected', lastSeen: later, relays: ['a', 'b'] }]);
   // A machine with the same name and another identity is a different machine.
   expect(
-    mergeResponses([answer('a', [past, { id: '2', identity: '0xB', own: false, machine: 'laptop' }])]).agents,
+    mergeResponses([response('a', [past, { id: '2', identity: '0xB', own: false, machine: 'laptop' }])])
+      .agents,
   ).toHaveLength(2);
 });
 
 it('sorts your own agents first, connected agents before others, and names by name', () => {
   const { agents, names } = mergeResponses([
-    answer(
+    response(
       'a',
       [
         { id: '1', own: false, identity: '0xB', machine: 'a' },
@@ -89,7 +90,7 @@ it('sorts your own agents first, connected agents before others, and names by na
       ],
       [{ name: 'web' }, { name: 'api' }],
     ),
-    answer('b', [], [{ name: 'web' }]),
+    response('b', [], [{ name: 'web' }]),
   ]);
   expect(agents.map(({ machine }) => machine)).toEqual(['c', 'd', 'b', 'a']);
   expect(names.map(({ name, relay }) => `${name} ${relay}`)).toEqual(['api a', 'web a', 'web b']);

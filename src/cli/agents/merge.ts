@@ -15,10 +15,10 @@ export interface Merged {
 const RANK = { connected: 0, reconnecting: 1, disconnected: 2 } as const;
 
 /** Merges agents by id, which is the same at every relay. Disconnected agents have no id, so it merges them by machine. */
-export function mergeResponses(answers: readonly { relay: string; answer: AgentsAnswer }[]): Merged {
+export function mergeResponses(responses: readonly { relay: string; response: AgentsAnswer }[]): Merged {
   const agents = new Map<string, MergedAgent>();
-  for (const { relay, answer } of answers)
-    for (const { services, ...agent } of answer.agents) {
+  for (const { relay, response } of responses)
+    for (const { services, ...agent } of response.agents) {
       const key = `${agent.identity} ${agent.id ?? `disconnected ${agent.machine}`}`;
       const known = agents.get(key);
       const here = services.map((service) => ({ ...service, relay }));
@@ -40,8 +40,8 @@ export function mergeResponses(answers: readonly { relay: string; answer: Agents
           RANK[a.state] - RANK[b.state] ||
           (a.machine ?? '').localeCompare(b.machine ?? ''),
       ),
-    names: answers
-      .flatMap(({ relay, answer }) => answer.names.map((name) => ({ ...name, relay })))
+    names: responses
+      .flatMap(({ relay, response }) => response.names.map((name) => ({ ...name, relay })))
       .toSorted((a, b) => a.name.localeCompare(b.name)),
   };
 }

@@ -15,7 +15,7 @@ const AT_A_TIME = 16;
 export type QueryResult<T> = { readonly relay: string } & (Responded<T> | Failed);
 
 interface Responded<T> {
-  readonly answer: T;
+  readonly response: T;
 }
 
 interface Failed {
@@ -37,7 +37,7 @@ export async function queryEach<T>(
       };
       const client = await AgentsClient.signIn({ endpoint, identity, ms: RESPONSE_MS });
       try {
-        return { relay: url, answer: await action(client, url) };
+        return { relay: url, response: await action(client, url) };
       } finally {
         await client.close();
       }
@@ -48,8 +48,8 @@ export async function queryEach<T>(
   return Promise.all(relays.map((relay) => limit(() => one(relay))));
 }
 
-export const responsesOf = <T>(asked: readonly QueryResult<T>[]): { relay: string; answer: T }[] =>
-  asked.flatMap((one) => ('answer' in one ? [one] : []));
+export const responsesOf = <T>(asked: readonly QueryResult<T>[]): { relay: string; response: T }[] =>
+  asked.flatMap((one) => ('response' in one ? [one] : []));
 
 export const errorsOf = <T>(asked: readonly QueryResult<T>[]): { relay: string; error: PortalError }[] =>
   asked.flatMap((one) => ('error' in one ? [one] : []));

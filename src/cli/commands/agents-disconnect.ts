@@ -16,12 +16,12 @@ export async function run(
   const seen = await viewEach(wanted);
   const failed = errorsOf(seen);
   reportFailed(context, failed);
-  const answers = responsesOf(seen);
-  if (answers.length === 0) {
+  const responses = responsesOf(seen);
+  if (responses.length === 0) {
     reportSkipped(context, wanted);
     return 1;
   }
-  const { agents } = mergeResponses(answers);
+  const { agents } = mergeResponses(responses);
   const { id, machine, relays } = onlyMatch(
     agents.filter((agent) => agent.own && agent.id !== undefined),
     args[0]!.toLowerCase(),

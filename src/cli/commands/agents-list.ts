@@ -10,19 +10,19 @@ import { createStyle } from '../style.js';
 export async function run(context: Context, { options }: CommandInput<RelayOptions>): Promise<ExitCode> {
   const wanted = await relaysToQuery(context, options);
   const asked = await viewEach(wanted);
-  const answers = responsesOf(asked);
+  const responses = responsesOf(asked);
   reportSkipped(context, wanted);
   reportFailed(context, errorsOf(asked));
   // Without a relay to query, print one empty list.
   if (context.json && asked.length === 0) printEvent(context, 'agents', { agents: [], names: [] });
-  else if (context.json) for (const { answer } of answers) printEvent(context, 'agents', answer);
-  else if (answers.length > 0) {
+  else if (context.json) for (const { response } of responses) printEvent(context, 'agents', response);
+  else if (responses.length > 0) {
     const style = createStyle(context.stdout.color);
     const { columns } = context.stdout;
-    for (const line of describeAgents(mergeResponses(answers), style, Date.now(), columns))
+    for (const line of describeAgents(mergeResponses(responses), style, Date.now(), columns))
       context.stdout.line(line);
-    if (answers.some(({ answer }) => answer.truncated))
+    if (responses.some(({ response }) => response.truncated))
       context.stderr.line('A relay has more agents than it shows.');
   }
-  return answers.length > 0 || wanted.embeddedOnlyIn !== undefined ? 0 : 1;
+  return responses.length > 0 || wanted.embeddedOnlyIn !== undefined ? 0 : 1;
 }

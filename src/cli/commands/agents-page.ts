@@ -8,14 +8,14 @@ import { printable } from '../style.js';
 export async function run(context: Context, { options }: CommandInput<RelayOptions>): Promise<ExitCode> {
   const wanted = await relaysToQuery(context, options);
   const asked = await queryEach(wanted, (client) => client.link());
-  const answers = responsesOf(asked);
+  const responses = responsesOf(asked);
   reportSkipped(context, wanted);
   reportFailed(context, errorsOf(asked));
-  for (const { relay, answer } of answers) {
-    if (context.json) printEvent(context, 'link', { relay, ...answer });
-    else context.stdout.line(printable(answer.url));
+  for (const { relay, response } of responses) {
+    if (context.json) printEvent(context, 'link', { relay, ...response });
+    else context.stdout.line(printable(response.url));
   }
-  if (!context.json && answers.length > 0)
+  if (!context.json && responses.length > 0)
     context.stderr.note('Open it in the browser to sign in. It works once, within a minute.');
-  return answers.length > 0 ? 0 : 1;
+  return responses.length > 0 ? 0 : 1;
 }

@@ -15,13 +15,15 @@ export async function run(
   const seen = await viewEach(wanted);
   const failed = errorsOf(seen);
   reportFailed(context, failed);
-  const answers = responsesOf(seen);
-  if (answers.length === 0) {
+  const responses = responsesOf(seen);
+  if (responses.length === 0) {
     reportSkipped(context, wanted);
     return 1;
   }
   const having = new Set(
-    answers.filter(({ answer }) => answer.names.some((one) => one.name === name)).map(({ relay }) => relay),
+    responses
+      .filter(({ response }) => response.names.some((one) => one.name === name))
+      .map(({ relay }) => relay),
   );
   if (having.size === 0)
     throw new PortalError(

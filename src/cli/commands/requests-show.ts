@@ -65,19 +65,24 @@ function plain(
   { past, messages }: Recording,
   details: RequestDetails,
   requested: Content,
-  answered: Content,
+  responseContent: Content,
 ): object {
   const { request, response } = details;
   return {
     ...plainRow(details),
     source: past?.source ?? null,
     request: { ...request, body: { ...request.body, ...requested } },
-    response: { ...response, body: { ...response.body, ...answered } },
+    response: { ...response, body: { ...response.body, ...responseContent } },
     ...(messages && { messages: messagesOf(messages) }),
   };
 }
 
-function describe(details: RequestDetails, requested: Content, answered: Content, style: Style): string[] {
+function describe(
+  details: RequestDetails,
+  requested: Content,
+  responseContent: Content,
+  style: Style,
+): string[] {
   const { method, authority, target, version, request, response, reason } = details;
   return [
     style.bold(printable(`${method} https://${authority}${target}`)),
@@ -89,7 +94,7 @@ function describe(details: RequestDetails, requested: Content, answered: Content
     '',
     style.bold(printable(`${statusText(details)} ${reason ?? ''}`.trim() || 'no response')) +
       style.dim(`  ${msText(details.totalMs)}`),
-    ...message(response, answered, style),
+    ...message(response, responseContent, style),
   ];
 }
 

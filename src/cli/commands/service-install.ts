@@ -3,7 +3,7 @@ import { replaceFile } from '../../lib/private-file.js';
 import { missingOf, notAllowed } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { controlPlace } from '../control/address.js';
-import { answers } from '../control/claim.js';
+import { isListening } from '../control/claim.js';
 import { ConfigInvalid } from '../failure.js';
 import { agentKey, load, loadOptions } from '../load.js';
 import { printEvent } from '../print.js';
@@ -96,7 +96,7 @@ async function needNoOtherAgent(
   { unit, file }: ServiceSpec,
 ): Promise<void> {
   const address = controlPlace(context.paths.runDir).address(await agentKey(file));
-  if ((await manager.isActive(unit)) || !(await answers(address))) return;
+  if ((await manager.isActive(unit)) || !(await isListening(address))) return;
   throw new PortalError('already_running', `another agent is already running for ${file}`, {
     hint: 'Stop it with `portal down`, then install the service.',
   });

@@ -20,7 +20,7 @@ export async function claimSocket(server: Server, path: string): Promise<Claim> 
   if (isPipe(path)) return listen(server, path);
   const unlock = await lock(`${path}.lock`);
   try {
-    if (await answers(path)) return 'taken';
+    if (await isListening(path)) return 'taken';
     await rm(path, { force: true });
     const claim = await listen(server, path);
     if (claim === 'claimed') await chmod(path, 0o600);
@@ -31,7 +31,7 @@ export async function claimSocket(server: Server, path: string): Promise<Claim> 
 }
 
 /** Whether a process listens on `path`. */
-export function answers(path: string): Promise<boolean> {
+export function isListening(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     const finish = (answer: boolean): void => {

@@ -90,12 +90,12 @@ export class ControlClient {
     }
   }
 
-  async #call<Answer>(
+  async #call<Result>(
     method: string,
     path: string,
     body?: object,
     timeoutMs = this.#timeoutMs,
-  ): Promise<Answer> {
+  ): Promise<Result> {
     const response = await this.#send(method, path, body, AbortSignal.timeout(timeoutMs), timeoutMs);
     const chunks: Buffer[] = [];
     try {
@@ -103,9 +103,9 @@ export class ControlClient {
     } catch (error) {
       throw this.#failure(error);
     }
-    const answer: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-    if (response.statusCode === 200 || response.statusCode === 202) return answer as Answer;
-    throw errorOf(answer as ErrorSummary);
+    const result: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    if (response.statusCode === 200 || response.statusCode === 202) return result as Result;
+    throw errorOf(result as ErrorSummary);
   }
 
   #send(

@@ -106,26 +106,29 @@ async function route(
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://agent');
   switch (`${request.method} ${pathname}`) {
     case 'GET /status':
-      return answer(response, 200, await handlers.status());
+      return respond(response, 200, await handlers.status());
     case 'GET /ready':
-      return answer(response, 200, handlers.readiness());
+      return respond(response, 200, handlers.readiness());
     case 'GET /relays':
-      return answer(response, 200, await handlers.relays());
+      return respond(response, 200, await handlers.relays());
     case 'POST /plan':
-      return answer(response, 200, handlers.plan(await readDesired(request)));
+      return respond(response, 200, handlers.plan(await readDesired(request)));
     case 'POST /prove':
-      return answer(response, 200, await handlers.prove());
+      return respond(response, 200, await handlers.prove());
     case 'POST /replay':
-      return answer(response, 200, await handlers.replay(Number((await readFields(request))['id'])));
+      return respond(response, 200, await handlers.replay(Number((await readFields(request))['id'])));
     case 'POST /wipe':
-      return answer(response, 200, await handlers.wipe(String((await readFields(request))['identity'])));
+      return respond(response, 200, await handlers.wipe(String((await readFields(request))['identity'])));
     case 'GET /logs':
       return sendLogs(response, handlers.history, searchParams.get('follow') === '1' ? followers : undefined);
     case 'POST /stop':
-      answer(response, 202, { pid: process.pid });
+      respond(response, 202, { pid: process.pid });
       return handlers.stop();
     default:
-      return answer(response, 404, { code: 'usage', message: `no such call: ${request.method} ${pathname}` });
+      return respond(response, 404, {
+        code: 'usage',
+        message: `no such call: ${request.method} ${pathname}`,
+      });
   }
 }
 
@@ -176,12 +179,12 @@ function isDesired(value: unknown): value is Desired {
   return Array.isArray(relays) && Array.isArray(services);
 }
 
-function answer(response: ServerResponse, status: number, body: object): void {
+function respond(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
 function responseError(response: ServerResponse, thrown: unknown): void {
   const error = asPortalError(thrown);
   if (response.headersSent) response.destroy();
-  else answer(response, error.code === 'usage' ? 400 : 500, summarizeError(error));
+  else respond(response, error.code === 'usage' ? 400 : 500, summarizeError(error));
 }

@@ -26,14 +26,14 @@ export async function checkCandidates(
   const healthy = candidates.filter(({ health }) => health === 'healthy');
   for (const { url, error } of candidates)
     if (error) subject.warning('relays.candidate', `${url}: ${error.message}`, error.hint);
-  const answer = `${healthy.length} of ${candidates.length} are healthy`;
-  if (healthy.length > 0) subject.ok('relays.candidates', answer);
+  const summary = `${healthy.length} of ${candidates.length} are healthy`;
+  if (healthy.length > 0) subject.ok('relays.candidates', summary);
   else if (desired.relays.length > 0)
-    subject.warning('relays.candidates', `${answer}; services use only the relays in \`urls\``);
+    subject.warning('relays.candidates', `${summary}; services use only the relays in \`urls\``);
   else
     subject.problem(
       'relays.candidates',
-      `${answer}, so there is no relay to publish on`,
+      `${summary}, so there is no relay to publish on`,
       'Check the registry, or add relays in `relays: { urls }`.',
     );
   return subject;

@@ -89,8 +89,8 @@ async function peersOf(exit: UrlRelay): Promise<SignedDescriptor[]> {
     ms: STEP_MS,
     maxBytes: LIMITS.maxRelayListBytes,
   });
-  const answer = JSON.parse(text) as { relays?: unknown };
-  const relays: unknown[] = Array.isArray(answer.relays) ? answer.relays : [];
+  const response = JSON.parse(text) as { relays?: unknown };
+  const relays: unknown[] = Array.isArray(response.relays) ? response.relays : [];
   return relays.flatMap((each) => {
     try {
       return readDescriptor(each, new Date());

@@ -17,7 +17,7 @@ import type { Subject } from './report.js';
 
 const RESPONSE_MS = 3_000;
 
-interface Answer {
+interface TargetResponse {
   readonly status: number;
   readonly text: string;
   readonly poweredBy: string | undefined;
@@ -33,17 +33,18 @@ const NEXT = { poweredBy: 'Next.js', path: '/_next/' } as const;
 export async function checkName(spec: ServiceSpec, hostname: string, subject: Subject): Promise<void> {
   for (const { target, host = spec.host } of routesOf(spec)) {
     if (host !== undefined && host !== 'visitor') continue;
-    const answer = await ask(spec, target, hostname);
-    if (!answer) continue;
+    const response = await ask(spec, target, hostname);
+    if (!response) continue;
     const known =
-      rejectionOf({ ...answer, method: 'GET', target: '/' }, hostname) ??
-      (answer.poweredBy === NEXT.poweredBy
+      rejectionOf({ ...response, method: 'GET', target: '/' }, hostname) ??
+      (response.poweredBy === NEXT.poweredBy
         ? await rejectionBelow(NEXT.path, spec, target, hostname)
         : undefined);
-    const isSuspect = mayReject(answer.status, answer.text.length) && answer.status !== 200;
+    const isSuspect = mayReject(response.status, response.text.length) && response.status !== 200;
     const own = known || !isSuspect ? undefined : await ask(spec, target, ownName(target));
     const rejection =
-      known ?? (own && own.status !== answer.status ? rejectionUnknown(answer.status, hostname) : undefined);
+      known ??
+      (own && own.status !== response.status ? rejectionUnknown(response.status, hostname) : undefined);
     if (rejection)
       subject.warning('service.name', `${formatTarget(target)}: ${rejection.message}`, rejection.hint);
   }
@@ -56,8 +57,8 @@ async function rejectionBelow(
   target: Target,
   hostname: string,
 ): Promise<NameRejection | undefined> {
-  const answer = await ask(spec, target, hostname, { path, headers: { Origin: `https://${hostname}` } });
-  return answer && rejectionOf({ ...answer, method: 'GET', target: path }, hostname);
+  const response = await ask(spec, target, hostname, { path, headers: { Origin: `https://${hostname}` } });
+  return response && rejectionOf({ ...response, method: 'GET', target: path }, hostname);
 }
 
 function routesOf({
@@ -81,7 +82,7 @@ async function ask(
   target: Target,
   host: string,
   asked: Asked = {},
-): Promise<Answer | undefined> {
+): Promise<TargetResponse | undefined> {
   const over = new AbortController();
   try {
     return await within(
@@ -102,7 +103,7 @@ async function get(
   host: string,
   { path = '/', headers }: Asked,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<TargetResponse> {
   const socket: Socket = await connectTarget(target, upstreamOf(spec), signal);
   signal.addEventListener('abort', () => socket.destroy(), { once: true });
   return new Promise((resolve, reject) => {

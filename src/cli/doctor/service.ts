@@ -60,7 +60,7 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
     }
     try {
       const socket = await connectTarget(target, upstreamOf(spec));
-      const at = answeringAddress(target, socket);
+      const at = connectedAddress(target, socket);
       const spoken = spec.mode === 'http' ? await speaksHttp(socket) : 'silence';
       socket.destroy();
       if (servedMode(spec) === 'auto') isOther = !(await checkDecision(spec, target, at, subject));
@@ -119,7 +119,7 @@ async function checkDecision(
 }
 
 /** The address that the target's name resolved to; empty if the configuration has an address. */
-function answeringAddress(target: Target, { remoteAddress }: Socket): string {
+function connectedAddress(target: Target, { remoteAddress }: Socket): string {
   if (target.kind === 'unix' || isIP(target.host) || remoteAddress === undefined) return '';
   return ` at ${remoteAddress}`;
 }
@@ -138,11 +138,11 @@ async function speaksHttp(socket: Socket): Promise<'http' | 'something else' | '
     () => Buffer.alloc(0),
     () => Buffer.alloc(0),
   );
-  const answer = await Promise.race([first, silence]);
+  const response = await Promise.race([first, silence]);
   stop.abort();
-  if (answer.length === 0) return 'silence';
-  const isSettings = answer.length > 3 && answer[3] === 4;
-  return answer.toString('latin1', 0, 5) === 'HTTP/' || isSettings ? 'http' : 'something else';
+  if (response.length === 0) return 'silence';
+  const isSettings = response.length > 3 && response[3] === 4;
+  return response.toString('latin1', 0, 5) === 'HTTP/' || isSettings ? 'http' : 'something else';
 }
 
 /** Checks DNS for a name below the relay's domain: its operator has to add a wildcard record. */

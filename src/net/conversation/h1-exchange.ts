@@ -9,17 +9,17 @@ const KEEPS_ALIVE = /^(?:connection:[ \t]*keep-alive[ \t]*|keep-alive:[^\r\n]*)\
  */
 export class H1Exchange {
   #request: Body | undefined;
-  #answer: Body | undefined;
+  #response: Body | undefined;
   #isHead = false;
   #isLost = false;
 
   get isComplete(): boolean {
-    return !this.#isLost && this.#request?.isWhole === true && this.#answer?.isWhole === true;
+    return !this.#isLost && this.#request?.isWhole === true && this.#response?.isWhole === true;
   }
 
   /** Returns the bytes with `Connection: close` added (RFC 9112, section 9.6) if the final response begins in them. */
   closing(bytes: Buffer, start: number, end: number): Buffer | undefined {
-    if (this.#isLost || !this.#request || this.#answer) return undefined;
+    if (this.#isLost || !this.#request || this.#response) return undefined;
     for (let at = start; at < end;) {
       const head = headIn(bytes, at, end);
       const line = /^HTTP\/1\.1 (\d{3})[^\r\n]*\r\n/.exec(head ?? '');
@@ -50,17 +50,17 @@ export class H1Exchange {
 
   targetSent(bytes: Buffer, start: number, end: number): void {
     let at = start;
-    while (!this.#answer && at < end) {
+    while (!this.#response && at < end) {
       const head = headIn(bytes, at, end);
       const status = /^HTTP\/1\.1 (\d{3})/.exec(head ?? '')?.[1];
       if (head === undefined || status === undefined || status === '101') return this.#giveUp();
       at += head.length;
       if (status.startsWith('1')) continue;
       const isBodiless = this.#isHead || status === '204' || status === '304';
-      this.#answer = isBodiless ? new SizedBody(0) : bodyAfter(head);
-      if (!this.#answer) return this.#giveUp();
+      this.#response = isBodiless ? new SizedBody(0) : bodyAfter(head);
+      if (!this.#response) return this.#giveUp();
     }
-    if (this.#answer && this.#answer.take(bytes, at, end) !== end) this.#giveUp();
+    if (this.#response && this.#response.take(bytes, at, end) !== end) this.#giveUp();
   }
 
   #giveUp(): void {

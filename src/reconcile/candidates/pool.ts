@@ -24,7 +24,7 @@ export interface CandidatePoolOptions {
   readonly proxyFor?: ProxyFor;
   readonly trust?: RelayTrust;
   /** The relays among these that respond on their session within `ms`. */
-  readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
+  readonly responding: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
   /** The choice has changed. */
   readonly onChoice: () => void;
   /** The first choice has been made, possibly of no relay. */
@@ -46,7 +46,7 @@ const PACES = {
   probePerCandidateMs: 200,
   probeTimeoutMs: 3_000,
   /** Timeout of the check on each session in use at each tick. The second attempt gets half of it. */
-  answerMs: 800,
+  responseMs: 800,
   /** A lost session must recover within this time, or the relay counts as down. */
   reconnectMs: 1_000,
   /** A chosen relay must connect within this time. */
@@ -106,7 +106,7 @@ export class CandidatePool {
     });
     this.#watch = new SessionWatch({
       ...common,
-      answers: options.answers,
+      responding: options.responding,
       anotherResponds: () => this.#prober.anotherResponds(),
       slowestMs: () =>
         Math.max(0, ...this.#choice.active.map((key) => this.#candidates.get(key)?.rttMs ?? 0)),
@@ -332,8 +332,8 @@ export class CandidatePool {
     const open = this.candidates.filter(
       ({ healthyAt, downAt }) => healthyAt === undefined && downAt === undefined,
     );
-    const answered = this.candidates.filter(({ healthyAt }) => healthyAt !== undefined).length;
-    const isLate = now > this.#settleAt - firstMs * 0.7 && answered >= wanted;
+    const withResult = this.candidates.filter(({ healthyAt }) => healthyAt !== undefined).length;
+    const isLate = now > this.#settleAt - firstMs * 0.7 && withResult >= wanted;
     return open.length === 0 || isLate || now > this.#settleAt;
   }
 }

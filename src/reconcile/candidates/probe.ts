@@ -19,8 +19,8 @@ export async function probe(
   relay: UrlRelay,
   { proxyFor, trust, ms, signal }: ProbeOptions,
 ): Promise<{ descriptor: SignedDescriptor; rttMs: number }> {
-  const answer = await fetchDescriptor(await endpointOf(relay, proxyFor), ms, signal);
-  expectKey(relay, answer.descriptor.address);
-  await trust?.check(relay.url, answer.descriptor.address);
-  return answer;
+  const found = await fetchDescriptor(await endpointOf(relay, proxyFor), ms, signal);
+  expectKey(relay, found.descriptor.address);
+  await trust?.check(relay.url, found.descriptor.address);
+  return found;
 }

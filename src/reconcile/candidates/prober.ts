@@ -17,7 +17,7 @@ export interface ProberOptions extends Omit<ProbeOptions, 'ms' | 'signal'> {
     readonly probeMs: number;
     readonly probePerCandidateMs: number;
     readonly probeTimeoutMs: number;
-    readonly answerMs: number;
+    readonly responseMs: number;
   };
 }
 
@@ -52,7 +52,7 @@ export class Prober {
     );
     const asked = others
       .slice(0, 3)
-      .map(({ relay }) => probe(relay, { ...this.#options, ms: paces.answerMs, signal }));
+      .map(({ relay }) => probe(relay, { ...this.#options, ms: paces.responseMs, signal }));
     return Promise.any(asked).then(
       () => true,
       () => false,

@@ -135,7 +135,7 @@ export class Registry {
     const until = performance.now() + this.#paces.fetchMs;
     let url = new URL(source);
     for (let redirects = 0; ; redirects++) {
-      const answer = await fetchFrom(await this.#options.reach(url.origin), {
+      const response = await fetchFrom(await this.#options.reach(url.origin), {
         path: `${url.pathname}${url.search}`,
         ms: Math.max(1, until - performance.now()),
         maxBytes,
@@ -145,14 +145,14 @@ export class Registry {
         throw unreachable(asPortalError(error));
       });
       // Parse it again: a signature in it may have expired.
-      if (answer.status === 304 && known) return this.#take(copyOf(source, known.text, known.etag));
-      if (answer.status === 200) return this.#take(copyOf(source, answer.text, answer.headers.etag));
-      const { location } = answer.headers;
-      const isRedirect = [301, 302, 303, 307, 308].includes(answer.status) && location !== undefined;
+      if (response.status === 304 && known) return this.#take(copyOf(source, known.text, known.etag));
+      if (response.status === 200) return this.#take(copyOf(source, response.text, response.headers.etag));
+      const { location } = response.headers;
+      const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && location !== undefined;
       if (!isRedirect || redirects >= MAX_REDIRECTS)
         throw new PortalError(
           'registry_unreachable',
-          `${url.origin}${url.pathname} returned HTTP ${answer.status}`,
+          `${url.origin}${url.pathname} returned HTTP ${response.status}`,
         );
       if (!URL.canParse(location, url.href) || new URL(location, url).protocol !== 'https:')
         throw new PortalError(

@@ -21,7 +21,7 @@ function world(rounds: Record<string, boolean>[], { anotherResponds = false, cho
   const asked: string[][] = [];
   const watch = new SessionWatch({
     isChosen: (key) => chosen.includes(key),
-    answers: async (keys) => {
+    responding: async (keys) => {
       asked.push([...keys]);
       const round = rounds.shift() ?? {};
       return new Map(keys.map((key) => [key, round[key] ?? false]));
@@ -30,7 +30,7 @@ function world(rounds: Record<string, boolean>[], { anotherResponds = false, cho
     note: (key, error) => noted.push(`${key} ${error ? 'down' : 'well'}`),
     onNews: () => undefined,
     slowestMs: () => 0,
-    paces: { answerMs: 50, reconnectMs: 20 },
+    paces: { responseMs: 50, reconnectMs: 20 },
   });
   onTestFinished(() => watch.close());
   for (const key of [A, B, 'embedded:8443', `${A},${B}`]) watch.session(key, 'connected');

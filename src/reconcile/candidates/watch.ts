@@ -4,7 +4,7 @@ import type { SessionState } from '../relays.js';
 export interface SessionWatchOptions {
   readonly isChosen: (key: string) => boolean;
   /** The relays among these that respond on their session within `ms`. */
-  readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
+  readonly responding: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
   /** Whether a relay that is not in use responds, which shows that the local network works. */
   readonly anotherResponds: () => Promise<boolean>;
   /** Records the health of a chosen relay: with an error, it is down since `at`. */
@@ -13,7 +13,7 @@ export interface SessionWatchOptions {
   readonly onNews: () => void;
   /** The slowest round-trip time among the chosen relays, in milliseconds. */
   readonly slowestMs: () => number;
-  readonly paces: { readonly answerMs: number; readonly reconnectMs: number };
+  readonly paces: { readonly responseMs: number; readonly reconnectMs: number };
 }
 
 /** A response that is late by this factor means that this machine was suspended, not that the relay failed. */
@@ -77,11 +77,11 @@ export class SessionWatch {
     this.#isAsking = true;
     const startedAt = performance.now();
     try {
-      const answers = await this.#answers(keys, this.#options.paces.answerMs);
-      if (!answers) return;
-      for (const key of chosen) if (answers.get(key)) note(key, undefined);
-      const silent = chosen.filter((key) => answers.get(key) === false && this.#connected.has(key));
-      if (silent.length > 0) await this.#askAgain(silent, [...answers.values()].includes(true), startedAt);
+      const responses = await this.#responding(keys, this.#options.paces.responseMs);
+      if (!responses) return;
+      for (const key of chosen) if (responses.get(key)) note(key, undefined);
+      const silent = chosen.filter((key) => responses.get(key) === false && this.#connected.has(key));
+      if (silent.length > 0) await this.#askAgain(silent, [...responses.values()].includes(true), startedAt);
     } finally {
       this.#isAsking = false;
     }
@@ -94,9 +94,9 @@ export class SessionWatch {
   }
 
   async #askAgain(keys: readonly string[], isNetworkUp: boolean, since: number): Promise<void> {
-    const answerMs = this.#options.paces.answerMs / 2;
-    const answers = await this.#answers(keys, answerMs);
-    const silent = keys.filter((key) => answers?.get(key) === false && this.#connected.has(key));
+    const responseMs = this.#options.paces.responseMs / 2;
+    const responses = await this.#responding(keys, responseMs);
+    const silent = keys.filter((key) => responses?.get(key) === false && this.#connected.has(key));
     if (silent.length === 0) return;
     // If no relay responds, the local network may be down. The response of another relay decides.
     if (!isNetworkUp && !(await this.#options.anotherResponds())) return;
@@ -111,12 +111,12 @@ export class SessionWatch {
   }
 
   /** Undefined if this machine was suspended meanwhile. */
-  async #answers(keys: readonly string[], ms: number): Promise<ReadonlyMap<string, boolean> | undefined> {
+  async #responding(keys: readonly string[], ms: number): Promise<ReadonlyMap<string, boolean> | undefined> {
     const timeoutMs = Math.max(ms, 3 * this.#options.slowestMs());
     const startedAt = performance.now();
-    const answers = await this.#options.answers(keys, timeoutMs);
+    const responses = await this.#options.responding(keys, timeoutMs);
     return this.#isClosed || performance.now() - startedAt > timeoutMs * SUSPENDED_FACTOR
       ? undefined
-      : answers;
+      : responses;
   }
 }

@@ -122,8 +122,8 @@ export class Forwarding {
   #noteRejection(status: number, chunk: Buffer): void {
     const { method, target, authority, headers } = this.exchange;
     const text = chunk.toString('latin1', 0, MAX_CHECKED_BYTES);
-    const answered = { status, method, target, text, isCrossOrigin: isCrossOrigin(headers, authority) };
-    const rejection = rejectionOf(answered, this.route.alias?.authority ?? authority);
+    const response = { status, method, target, text, isCrossOrigin: isCrossOrigin(headers, authority) };
+    const rejection = rejectionOf(response, this.route.alias?.authority ?? authority);
     if (rejection) this.onNameRejected?.(rejection);
   }
 
@@ -145,9 +145,9 @@ export class Forwarding {
 
   /**
    * Watches the request's body on its way to the target. Once the response has started, its progress counts too. With
-   * `untilAnswered`, the body may then be slow.
+   * `untilResponse`, the body may then be slow.
    */
-  watchBody({ untilAnswered = false } = {}): void {
+  watchBody({ untilResponse = false } = {}): void {
     const { body } = this.exchange;
     // From the first attempt, if the request is sent again.
     this.#onFinished?.();
@@ -156,7 +156,7 @@ export class Forwarding {
     const look = (): void => {
       if (this.#isOver) return;
       const { begun } = this.exchange;
-      if (begun && untilAnswered) return;
+      if (begun && untilResponse) return;
       // The body waits for the target: for buffer space, for `100 Continue`, or for more of the response.
       const waits = body.isPaused() || (this.exchange.expectsContinue && !this.#continued);
       if (!waits && this.#chunks === chunks) return this.#breakOff(new StalledError('the request stopped'));
@@ -225,7 +225,7 @@ export class Forwarding {
   }
 
   #page(error: unknown): Page {
-    if (error instanceof HeadTooLargeError) return PAGES.tooMuchAnswered;
+    if (error instanceof HeadTooLargeError) return PAGES.responseTooLarge;
     if (error instanceof BusyError) return PAGES.busy;
     if (error instanceof StalledError) return PAGES.requestTimeout;
     if (error instanceof SilentError) return PAGES.silent;

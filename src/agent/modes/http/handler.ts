@@ -205,7 +205,7 @@ export class HttpHandler implements ModeHandler {
     for (const gate of this.#gates) if (gate(exchange)) return;
     if (!isHost(exchange.authority, exchange.client.hostname))
       return respondWith(exchange, PAGES.misdirected);
-    if (exchange.target === '*' && exchange.method === 'OPTIONS') return answerAsterisk(exchange);
+    if (exchange.target === '*' && exchange.method === 'OPTIONS') return respondToAsterisk(exchange);
     if (ECHOING.has(exchange.method)) return respondWith(exchange, PAGES.echoRefused);
     const { upgrade: protocol } = exchange;
     if (!isWellFormed(exchange.target)) return respondWith(exchange, PAGES.badRequest);
@@ -305,7 +305,7 @@ function isHost(authority: string, hostname: string): boolean {
 }
 
 /** `OPTIONS *` refers to the whole server, which is Portal. */
-function answerAsterisk(exchange: Exchange): void {
+function respondToAsterisk(exchange: Exchange): void {
   exchange.onOwnResponse?.({ code: 'options', title: 'OPTIONS for the whole server' });
   respond(exchange, 204, 'No Content', ['Cache-Control', 'no-store'], '');
 }

@@ -86,7 +86,7 @@ export function listen(
   limits: HttpLimits,
   onBroken?: (error: Error) => boolean,
 ): void {
-  let answered = false;
+  let hasResponse = false;
   // Counted from the last request byte that the target accepted.
   let silent = setTimeout(onSilent, limits.responseMs);
   function onSilent(): void {
@@ -100,14 +100,14 @@ export function listen(
   request.once('close', () => {
     clearTimeout(silent);
     // Also without an error: Node closes a connection that switches protocols without being asked.
-    if (!answered) forwarding.fail(new UpstreamError('the connection closed without a response'));
+    if (!hasResponse) forwarding.fail(new UpstreamError('the connection closed without a response'));
   });
   request.on('continue', () => forwarding.inform(100, []));
   request.on('information', ({ statusCode, rawHeaders }) => {
     if (statusCode > 100) forwarding.inform(statusCode, rawHeaders);
   });
   request.once('response', (response: IncomingMessage) => {
-    answered = true;
+    hasResponse = true;
     forwarding.sent?.drop();
     clearTimeout(silent);
     // From here on only the response counts: the target may close without reading the rest of the request.
@@ -141,7 +141,7 @@ export function listen(
   });
   const onError = (error: Error): void => {
     const wasAsked = request.socket !== null || isFromH2(error);
-    if (!forwarding.isOver && wasAsked && onBroken?.(error)) answered = true;
+    if (!forwarding.isOver && wasAsked && onBroken?.(error)) hasResponse = true;
     else forwarding.fail(error);
   };
   request.on('error', onError);

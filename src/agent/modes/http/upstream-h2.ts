@@ -170,7 +170,7 @@ export class H2Requests {
       if (stream.writable && !stream.write(chunk)) body.pause();
     });
     // Both sides of a gRPC call may be silent for a long time.
-    if (!isGrpc(exchange.headers)) forwarding.watchBody({ untilAnswered: true });
+    if (!isGrpc(exchange.headers)) forwarding.watchBody({ untilResponse: true });
     stream.on('drain', () => {
       if (!forwarding.isOver) body.resume();
     });

@@ -19,7 +19,7 @@ import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
 /** What a handler needs to know of its targets. `TargetProtocols` finds it out. */
 export type Protocols = Pick<
   TargetProtocols,
-  'speaks' | 'learnNow' | 'reached' | 'failed' | 'forget' | 'answered' | 'announcesEnd'
+  'speaks' | 'learnNow' | 'reached' | 'failed' | 'forget' | 'respondedInHttp' | 'announcesEnd'
 >;
 
 /**
@@ -82,7 +82,7 @@ export class Upstream {
 
   #sendAs(speaks: Speaks | undefined, forwarding: Forwarding): void {
     const { headers } = forwarding.exchange;
-    if (!isHttp(speaks)) forwarding.onResponse = () => this.#protocols.answered(this.#target);
+    if (!isHttp(speaks)) forwarding.onResponse = () => this.#protocols.respondedInHttp(this.#target);
     if (speaks === 'h2' || (speaks === 'both' && isGrpc(headers))) this.#h2.send(forwarding);
     else if (isBodiless(forwarding.exchange)) this.#plain.send(forwarding);
     else this.#body.send(forwarding);
