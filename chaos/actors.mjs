@@ -59,7 +59,7 @@ class Actor {
     }
   }
 
-  /** kill -9. */
+  /** Sends SIGKILL. */
   async kill() {
     this.#down = true;
     clearTimeout(this.#restart);

@@ -25,7 +25,7 @@ export function missingFor(
   return missing;
 }
 
-/** In a chain everything is TLS to the final relay: relays between read nothing. */
+/** In a chain everything is TLS to the final relay, so the relays in between cannot read it. */
 const CHAIN_CARRIER = { tls: 'tls', tcp: 'tls', udp: 'ws' } as const;
 
 /** The carrier to request from a relay. */

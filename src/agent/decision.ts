@@ -52,7 +52,7 @@ export class Decision {
     this.#now = 'undecided';
   }
 
-  /** The target has changed: forget what the previous one showed. */
+  /** Forgets the protocol of the previous target. */
   reset(): void {
     this.stop();
     this.watch();
@@ -72,7 +72,7 @@ export class Decision {
     this.#set(this.#protocols.servedAs(target));
   }
 
-  /** Probes the target again when visitors do not match what is known. Has a timeout. */
+  /** Probes the target again after visitors did not match its known protocol. Has a timeout. */
   async recheck(): Promise<void> {
     await this.#protocols.recheck(this.#target());
   }

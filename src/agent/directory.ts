@@ -12,7 +12,6 @@ export type { SignedDescriptor } from '../protocol/descriptor.js';
 
 /** Relay discovery: a relay's own descriptor, and lists of relays from a registry or a relay. */
 
-/** A relay in a relay list. */
 export interface ListedRelay {
   /** Its origin. */
   readonly url: string;

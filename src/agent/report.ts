@@ -6,7 +6,7 @@ import type { FromAgent } from '../protocol/messages.js';
 import type { ControlChannel } from './control.js';
 import type { AgentLease } from './lease.js';
 
-/** What the identity's owner sees of this agent, in addition to what a relay knows. */
+/** The data about this agent that its identity's owner sees in addition to the relay's own. */
 export interface AboutAgent {
   /** Name of the machine. Undefined if relays get no name. */
   readonly machine: string | undefined;

@@ -43,7 +43,7 @@ export interface SessionOptions {
   readonly identity: Identity;
   readonly instance: string;
   readonly version: string;
-  /** What the identity's owner sees of this agent, if the relay shows it. Default: no reports. */
+  /** The data about this agent that its identity's owner sees, if the relay shows it. Default: no reports. */
   readonly about?: () => AboutAgent;
   /** Called when the session connects, is lost, or an attempt fails. */
   readonly onState?: (state: 'connected' | 'lost' | 'refused', error?: PortalError) => void;
@@ -105,7 +105,7 @@ export class RelaySession {
     this.changed();
   }
 
-  /** What the relay knows of this agent may have changed. */
+  /** The report to the relay may have changed. */
   changed(): void {
     this.#reporter?.changed();
   }

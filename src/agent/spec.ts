@@ -107,7 +107,7 @@ export interface ServiceSpec {
   readonly routes: readonly RouteSpec[];
   /** In mode http, for routes without their own. Default: `visitor`. */
   readonly host?: HostSpec;
-  /** ALPN protocols to offer to the visitor, best first (RFC 7301). `auto` offers what the target speaks. */
+  /** ALPN protocols to offer to the visitor, best first (RFC 7301). `auto` offers the target's protocols. */
   readonly alpn: readonly string[] | 'auto';
   readonly carrier: Carrier;
   readonly tls: TlsSpec;

@@ -34,7 +34,7 @@ const NO_COMMON_ALPN = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
 export interface Watch {
   /** Whether a target may use any protocol. Then the probe only detects whether it speaks HTTP at all. */
   readonly isOpen?: () => boolean;
-  /** Called when what is known of a target may have changed. */
+  /** Called when the known protocol of a target may have changed. */
   readonly onChange?: () => void;
   /** Called for each connection to a target. */
   readonly onReached?: OnReached;
@@ -123,8 +123,8 @@ export class TargetProtocols {
   }
 
   /**
-   * The target behaved differently from what is known, so it is probed again, at a limited rate. Resolves once that is done,
-   * within the timeouts of `learn`.
+   * The target behaved differently from its known protocol. Probes it again, at a limited rate. Resolves once that is
+   * done, within the timeouts of `learn`.
    */
   async recheck(target: Target): Promise<void> {
     const entry = this.#entry(target);

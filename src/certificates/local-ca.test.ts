@@ -45,7 +45,7 @@ async function visit(leaf: Pick<LocalLeaf, 'cert' | 'key'>, options: ConnectionO
       await once(client, 'secureConnect');
       return 'trusted';
     } catch (error) {
-      // Node has no code of its own for broken constraints; OpenSSL's text says it.
+      // Node has no error code for violated constraints. Only OpenSSL's text names them.
       const code = systemCode(error);
       return code === undefined || code === 'UNSPECIFIED' ? String(error) : code;
     } finally {

@@ -151,7 +151,7 @@ class Reader {
     const { text, errors, names } = interpolate(value, this.#lookup, 'compose');
     const references = this.#allReferences(name, names);
     if (references.size > MAX_REFERENCES) {
-      // Nothing uses the value, so what it refers to does not matter.
+      // The value is unused, so its references do not matter.
       this.#references.delete(name);
       const { line } = this.#source.position(at);
       const problem = `${this.#source.file}:${line}: ${name} refers to more than ${MAX_REFERENCES} variables`;

@@ -30,7 +30,7 @@ export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
     .map((error) => finding(root, [...error.path, ...extraKey(error)], advised(error, root)));
 }
 
-/** A problem with the fix, if the value shows what was meant. */
+/** A problem with its fix, if the value shows the user's intention. */
 function advised(error: SchemaError, root: Tree): Complaint {
   const said = complaint(error, root);
   if (error.keyword === 'additionalProperties' || error.keyword === 'required') return said;

@@ -126,7 +126,7 @@ class Parser {
       resolveKnownTags: false,
     });
     const places = new Set<number>();
-    /** Lines with a `${` that opens a mapping: what follows on them is a consequence. */
+    /** Lines with a `${` that opens a mapping. Later errors on them are consequences. */
     const braced = new Set<number>();
     for (const error of [...document.errors, ...document.warnings]) {
       const isOpenQuote = /^Missing closing ["']quote/.test(error.message);

@@ -1,4 +1,4 @@
-/** Counts how often each of a few things happened. */
+/** Counts events of a few kinds. */
 export class Tally<K extends string> {
   readonly #counts = new Map<K, number>();
 

@@ -5,7 +5,7 @@ import ipaddr from 'ipaddr.js';
 
 type Range = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, prefixBits: number];
 
-/** Says what is wrong with `text` as an address or range, as the end of a sentence. Undefined if it is valid. */
+/** Explains why `text` is not a valid address or range, as the end of a sentence. Undefined if it is valid. */
 export function rangeProblem(text: string): string | undefined {
   const [address = '', prefix, ...rest] = text.split('/');
   // Stricter than the library, which accepts octal and other ambiguous notations.

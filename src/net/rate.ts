@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-/** The burst is what one second allows, and at least two reads of a socket. */
+/** The burst equals one second of the rate, and at least two reads of a socket. */
 const MIN_BURST_BYTES = 128 * 1024;
 
 /**

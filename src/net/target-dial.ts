@@ -50,7 +50,7 @@ async function socketOf(path: string): Promise<string> {
 interface AttemptsOptions {
   readonly target: Target;
   readonly addresses: readonly string[];
-  /** The whole timeout, and what remains of it. */
+  /** The whole timeout, and the remaining time. */
   readonly totalMs: number;
   readonly leftMs: number;
   readonly signal: AbortSignal | undefined;

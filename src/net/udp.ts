@@ -24,7 +24,7 @@ function create(address: string, ipv6Only = false): Socket {
 /** Bytes that may wait in Node while the system accepts no more. Beyond them, datagrams are dropped. */
 const MAX_BACKLOG_BYTES = 1024 * 1024;
 
-/** One UDP socket. It drops what it cannot send now, and everything after `close`. */
+/** One UDP socket. Drops datagrams that it cannot send now, and all datagrams after `close`. */
 export class UdpSocket {
   readonly port: number;
   readonly #socket: Socket;

@@ -70,7 +70,7 @@ export const AGENT_MESSAGES = {
     'lease.open',
     {
       id,
-      // Longer than a valid name: the relay reports what is wrong with it, and the channel stays open.
+      // Longer than a valid name, so that the relay can report the mistake and keep the channel open.
       name: { type: 'string', maxLength: 253 },
       mode: { enum: ['stream', 'http', 'tcp', 'udp'] },
       carrier,

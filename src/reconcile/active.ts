@@ -174,7 +174,7 @@ export class ActiveLeases {
             (other) => !other.retiring && other.lease.spec.service === running.lease.spec.service,
           );
       if (waitedFor.every(({ lease }) => isFinal(lease))) {
-        // Visitors on the old lease finish what they started.
+        // Lets visitors on the old lease finish.
         this.#close(key, retirementOf(running.lease.spec));
       }
     }

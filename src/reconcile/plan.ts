@@ -17,7 +17,6 @@ export interface Placement {
   readonly spec: ServiceSpec;
 }
 
-/** An active lease. */
 export interface ActiveLease extends Placement {
   /** It has been replaced, and lives until its replacements are ready. */
   readonly retiring: boolean;

@@ -175,7 +175,6 @@ export async function raw(at: Edge, bytes: string): Promise<string> {
   return received;
 }
 
-/** An HTTP/2 visitor. */
 export async function h2Visitor(at: Edge): Promise<ClientHttp2Session> {
   const socket = await connectTo(at, 'h2');
   const session = connectH2(`https://${at.host}`, { createConnection: () => socket });

@@ -15,7 +15,6 @@ const UNAUTHORIZED = 401;
 
 export interface Agents {
   readonly state: State;
-  /** Refreshes now. */
   readonly refresh: () => Promise<void>;
 }
 

@@ -17,7 +17,6 @@ export interface Way extends FramePath {
   close(): void;
 }
 
-/** The events of a way. */
 export interface WayEvents {
   readonly frames: (frames: Buffer) => void;
   readonly closed: () => void;

@@ -24,7 +24,7 @@ export interface Hold {
 export class AcmeCertificates {
   readonly challenges = new AcmeChallenges();
   readonly #options: AcmeOptions;
-  /** By what identifies the account: directory, email address and trusted CA. */
+  /** By directory, email address and trusted CA, which identify the account. */
   readonly #authorities = new Map<string, { authority: AcmeAuthority; store: AcmeStore }>();
   readonly #held = new Map<string, HeldCertificate>();
 

@@ -1,6 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 
-/** A CA's errors (RFC 8555 §6.7, RFC 7807), and what they mean in plain words. */
+/** A CA's errors (RFC 8555 §6.7, RFC 7807), and their meaning in plain words. */
 
 const NAMESPACE = 'urn:ietf:params:acme:error:';
 

@@ -12,7 +12,7 @@ const MAX_SERVICES = 20;
 /** Variables on one line. */
 const MAX_NAMES = 10;
 
-/** What a configuration asks for, and what the user allowed before. */
+/** The permissions that a configuration requires, and those that the user has allowed before. */
 export interface Asked {
   readonly desired: Desired;
   readonly permissions: readonly Permission[];

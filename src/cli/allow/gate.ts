@@ -14,7 +14,7 @@ import { AllowStore } from './store.js';
 /** Permissions that an error lists; the question shows all. */
 const MAX_LISTED = 5;
 
-/** Decides whether a configuration may do what it asks for. */
+/** Decides whether a configuration has all permissions that it requires. */
 export interface Gate {
   /** Asks on a terminal; elsewhere throws `config_not_allowed`. Returns undefined if allowed, else the exit code. */
   ask(loaded: Loaded): Promise<ExitCode | undefined>;

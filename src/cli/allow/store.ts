@@ -49,7 +49,6 @@ export class AllowStore {
     return permissions.filter(({ key }) => !allowed.has(key));
   }
 
-  /** Adds permissions to the record of `file`. */
   async add(file: string, permissions: readonly Permission[]): Promise<AllowRecord> {
     const real = await realPathOf(file);
     const before = (await this.#read(this.#pathOf(real)))?.permissions ?? [];

@@ -32,7 +32,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   return 0;
 }
 
-/** Converts another program's configuration, and prints what it could not convert. */
+/** Converts another program's configuration, and prints the settings that it could not convert. */
 async function convertFile(context: Context, from: string, file: string): Promise<ExitCode> {
   const { readForeign } = await import('../init/from/read.js');
   const { convert, draftText, makeValid } = await import('../init/from/convert.js');

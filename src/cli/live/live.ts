@@ -152,7 +152,7 @@ export class Live {
     this.#draw();
   }
 
-  /** Does what the terminal does with these keys outside of raw mode. */
+  /** Handles these keys like a terminal outside of raw mode. */
   #control(name: string): void {
     if (name === 'c') process.kill(process.pid, 'SIGINT');
     if (name === '\\') process.kill(process.pid, 'SIGQUIT');

@@ -87,7 +87,7 @@ export class Region {
 
   print(text: string): void {
     if (this.#held) return void this.#held.push(text);
-    // A tab skips cells without erasing what the view has drawn there.
+    // A tab would skip cells without erasing the view that is drawn there.
     const spaced = text.replaceAll('\t', '    ');
     this.#recent = [...this.#recent, ...spaced.split('\n')].slice(-RECENT);
     this.#write(`${spaced.replaceAll('\n', `${eraseEndLine}\n`)}${eraseEndLine}\n`, this.#lines);

@@ -96,7 +96,6 @@ export class HistoryFolder {
     await rm(path, { force: true, recursive: true });
   }
 
-  /** Removes everything except `except`. */
   async removeAll(except: ReadonlySet<string> = new Set()): Promise<void> {
     for (const name of await this.#names()) if (!except.has(name)) await this.remove(name);
     await rm(join(this.path, ASIDE), { force: true, recursive: true });

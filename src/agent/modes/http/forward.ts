@@ -72,7 +72,10 @@ export class Forwarding {
     return this.#isOver;
   }
 
-  /** Sets what cancels the request at the target. Calls it immediately if the visitor has disconnected meanwhile. */
+  /**
+   * Sets the function that cancels the request at the target. Calls it immediately if the visitor has disconnected
+   * meanwhile.
+   */
   cancelWith(cancel: () => void): void {
     this.#cancel = cancel;
     if (this.#isOver) cancel();

@@ -31,7 +31,7 @@ export interface Rejected {
     readonly version: string;
   };
   readonly page: Page;
-  /** What the parser says. */
+  /** The parser's error message. */
   readonly why?: string | undefined;
 }
 
@@ -190,7 +190,7 @@ function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
 /** A request line that is valid except for an unknown method. */
 const REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r$/m;
 
-/** The beginning of what may be a request. */
+/** The beginning of a possible request. */
 const FIRST_LINE = /^([A-Za-z]{1,20}) (\S+)(?: HTTP\/(\d\.\d))?/;
 
 interface Broken extends Error {

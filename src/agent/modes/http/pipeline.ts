@@ -9,8 +9,8 @@ interface Turn {
 }
 
 /**
- * HTTP/1.1 lets visitors pipeline requests. Node delivers all of them at once, but their order may matter (RFC 9112, section
- * 9.3.2), and one connection must not occupy everything.
+ * HTTP/1.1 lets visitors pipeline requests. Node delivers all of them at once, but their order may matter (RFC 9112,
+ * section 9.3.2), and one connection must not use all capacity.
  */
 export class Pipeline {
   readonly #max: number;

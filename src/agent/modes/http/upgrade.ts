@@ -72,7 +72,7 @@ export async function upgrade(
 
 function headersFor({ exchange, route }: Forwarding, protocol: string): string[] {
   const headers = upstreamHeaders(exchange, route);
-  // Over HTTP/2 there is no key (RFC 8441, section 5), and a key that is present anyway means nothing.
+  // Over HTTP/2 there is no key (RFC 8441, section 5), and a key in the request is ignored.
   const isKeyless = exchange.isHttp2 && protocol.toLowerCase() === 'websocket';
   const kept = isKeyless ? withoutField(headers, 'sec-websocket-key') : headers;
   if (isKeyless) kept.push('Sec-WebSocket-Key', randomBytes(16).toString('base64'));

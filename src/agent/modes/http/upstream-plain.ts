@@ -181,7 +181,7 @@ function endOnceRead(socket: Socket): void {
   };
   socket.read = (size?: number): unknown => {
     if (!hasEnded) return read(size);
-    // A read of exactly what is left does not end the stream.
+    // A read of exactly the remaining bytes does not end the stream.
     if (socket.readableLength > 0) return read(size ?? socket.readableLength);
     if (size !== 0) return read(size);
     // Node's own read: undici reads now, or when it resumes.
@@ -190,7 +190,7 @@ function endOnceRead(socket: Socket): void {
   };
 }
 
-/** System errors do not say what happened on the connection before. */
+/** The system's error does not mention earlier traffic of the connection. */
 function noteFailure(socket: Socket): void {
   socket.prependListener('error', (error: NodeJS.ErrnoException & { stale?: boolean }) => {
     error.stale = socket.bytesRead > 0;

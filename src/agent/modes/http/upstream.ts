@@ -16,7 +16,7 @@ import { isFromH2 } from './sent-body.js';
 import { H2Requests } from './upstream-h2.js';
 import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
 
-/** What a handler needs to know of its targets. `TargetProtocols` finds it out. */
+/** The facts about targets that a handler uses. `TargetProtocols` detects them. */
 export type Protocols = Pick<
   TargetProtocols,
   'speaks' | 'learnNow' | 'reached' | 'failed' | 'forget' | 'respondedInHttp' | 'announcesEnd'
@@ -68,7 +68,7 @@ export class Upstream {
     try {
       this.#start(forwarding);
     } catch (error) {
-      // No ordinary client sends such a request. The error must end only this request.
+      // No ordinary client sends a request that fails here. Its error must end only this request.
       forwarding.fail(error);
     }
   }

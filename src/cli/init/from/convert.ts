@@ -26,7 +26,7 @@ export function convert(program: ForeignProgram, file: Fields): Draft {
 /** Settings that change the meaning of a service. */
 const ESSENTIAL: ReadonlySet<string> = new Set(['target', 'routes', 'mode', 'access']);
 
-/** Removes what portal.yaml does not accept, with a note. The other program may accept more. */
+/** Removes settings that portal.yaml does not accept, with a note. The other program may accept more. */
 export async function makeValid(draft: Draft): Promise<void> {
   for (let rounds = 0; rounds < MAX_ROUNDS; rounds += 1) {
     const text = `version: 1\n${relaysText(draft)}${stringify({ services: Object.fromEntries(draft.services) })}`;

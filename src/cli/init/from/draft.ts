@@ -16,7 +16,7 @@ export interface DraftService {
   targetTls?: { ca?: string; serverName?: string; insecureSkipVerify?: boolean };
 }
 
-/** The draft of a portal.yaml: services by name, and what could not be converted. */
+/** The draft of a portal.yaml: services by name, and notes about settings that could not be converted. */
 export class Draft {
   readonly services = new Map<string, DraftService>();
   /** Sentences for the user, each about one service or the whole file. */
