@@ -109,6 +109,15 @@ describe('the rooms of the source', () => {
     expect(dialling.toSorted()).toEqual(MAY_CONNECT);
   });
 
+  it('leave the database of a relay to the engines of its store', () => {
+    const sql = /\b(SELECT|INSERT INTO|DELETE FROM|CREATE TABLE|PRAGMA|LISTEN|NOTIFY)\b/;
+    const wrong = sources(join(src, 'relay'))
+      .map((file) => relative(src, file))
+      .filter((file) => sql.test(withoutComments(readFileSync(join(src, file), 'utf8'))))
+      .filter((file) => !file.startsWith('relay/store/'));
+    expect(wrong).toEqual([]);
+  });
+
   it('measure durations with a monotonic clock', () => {
     const reported = sources(src)
       .filter((file) => !['cli', 'certificates'].includes(room(file)))

@@ -3,13 +3,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { nodeEngine } from '../src/relay/store/engine.js';
+import { nodeSqlite } from '../src/relay/store/sqlite-driver.js';
 import { Person } from './e2e/cli-support.js';
 
 /** Portal and Node in one file, from `npm run executable`. */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const missing = nodeEngine() ? undefined : `the executable needs Node 22.13 or newer, not ${process.version}`;
+const missing = nodeSqlite() ? undefined : `the executable needs Node 22.13 or newer, not ${process.version}`;
 
 let portal: string;
 

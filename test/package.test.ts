@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { nodeEngine } from '../src/relay/store/engine.js';
+import { nodeSqlite } from '../src/relay/store/sqlite-driver.js';
 import { Person, type Running } from './e2e/cli-support.js';
 
 /** The packed package, installed without scripts and build tools under a separate prefix, as a user gets it. */
@@ -196,7 +196,7 @@ describe('a user of the package', () => {
   });
 
   it('learns what a relay needs on a Node without SQLite', async (ctx) => {
-    if (nodeEngine()) ctx.skip(`Node ${process.versions.node} has node:sqlite`);
+    if (nodeSqlite()) ctx.skip(`Node ${process.versions.node} has node:sqlite`);
     const { code, stdout } = await (await user()).run(RELAY);
     expect(code).toBe(1);
     expect(stdout).toContain('"code":"sqlite_missing"');
@@ -204,7 +204,7 @@ describe('a user of the package', () => {
   });
 
   it('runs a relay, and publishes on it', async () => {
-    if (!nodeEngine()) {
+    if (!nodeSqlite()) {
       // The place where `npm install --global libsql` puts it, next to the package.
       const path = join(modules(), 'libsql');
       await symlink(join(root, 'node_modules/libsql'), path);

@@ -78,7 +78,7 @@ export class LeaseOpening {
     const { table, directory } = this.#options;
     await settleRival(holder, () => table.at(claim.place));
     checkOpen(holder);
-    this.#checkName(claim, holder);
+    await this.#checkName(claim, holder);
     const lease = this.#take(await directory.claim(claim), holder, request);
     if (lease.storedAt === undefined) await this.#complete(lease, holder, request);
     else await this.#movePort(lease, request.port);
@@ -88,18 +88,18 @@ export class LeaseOpening {
   }
 
   /** Throws if another identity has the name. */
-  #checkName({ place, name, isOwnDomain }: LeaseClaim, holder: LeaseHolder): void {
+  async #checkName({ place, name, isOwnDomain }: LeaseClaim, holder: LeaseHolder): Promise<void> {
     const { table, directory, reservations } = this.#options;
     const present = table.at(place)?.record ?? directory.lookup(place);
     if (present && present.owner !== holder.address) throw nameTaken(present);
-    if (!present && !isOwnDomain) reservations.check(name, userOf(holder));
+    if (!present && !isOwnDomain) await reservations.check(name, userOf(holder));
   }
 
   /** Gives the claimed place to `holder`: the lease that is there, or a new one. */
   #take(record: LeaseRecord, holder: LeaseHolder, request: Request): LocalLease {
     const { table, returning } = this.#options;
-    const { place, hostname, kind, epoch } = record;
-    if (kind === 'tls') returning.returned(hostname);
+    const { place, epoch } = record;
+    returning.returned(record);
     const present = table.at(place);
     try {
       checkOpen(holder);
@@ -153,12 +153,8 @@ export class LeaseOpening {
       lease.storedAt = now;
       return;
     }
-    const { reservations } = this.#options;
-    // Again: other names of the identity may have been reserved meanwhile.
-    reservations.check(name, userOf(holder));
-    const { usedAt, firm, stored } = reservations.claim(name, userOf(holder), now);
+    const { usedAt, firm } = await this.#options.reservations.claim(name, userOf(holder), now);
     Object.assign(lease, { storedAt: usedAt, firm });
-    await stored;
   }
 
   /** Moves a held lease to another port if that is free. Visitors keep their connections. */

@@ -100,7 +100,7 @@ async function restarted() {
   const store = new MemoryStore();
   await store.reserve('web', ALICE, Date.now());
   const here = node({ store });
-  here.leases.start();
+  await here.leases.start();
   return here;
 }
 
@@ -265,6 +265,20 @@ describe('after a restart', () => {
     expect(directory.lookup('web.relay.test')).toEqual(expected?.record);
     leases.close(alice, expected!.id);
     expect(leases.expect('web.relay.test')).toBeUndefined();
+  });
+
+  it('visitors of a released name do not wait', async () => {
+    const { leases } = await restarted();
+    await leases.release(ALICE, 'web');
+    expect(leases.expect('web.relay.test')).toBeUndefined();
+  });
+
+  it('visitors do not wait for the store', async () => {
+    const { leases, store } = await restarted();
+    const read = vi.spyOn(store, 'reservation');
+    expect(leases.expect('web.relay.test')).toBeDefined();
+    expect(leases.expect('other.relay.test')).toBeUndefined();
+    expect(read).not.toHaveBeenCalled();
   });
 
   it('visitors keep waiting while another identity requests the name', async () => {

@@ -58,8 +58,9 @@ export class LeaseRegistry {
   }
 
   /** Call when the relay starts: agents of the previous process reconnect within `graceMs`. */
-  start(): void {
-    this.#returning.start(this.#options.graceMs);
+  async start(): Promise<void> {
+    const { reservations, graceMs } = this.#options;
+    this.#returning.start(graceMs, await reservations.current());
   }
 
   /**
@@ -68,11 +69,11 @@ export class LeaseRegistry {
    */
   expect(hostname: string): LocalLease | undefined {
     const { directory, reservations, quotas, domain } = this.#options;
-    const leftMs = this.#returning.leftMs(hostname);
     const name = nameOf(hostname, domain);
-    if (leftMs <= 0 || this.#table.stopped || name === undefined) return undefined;
-    const reservation = reservations.current(name);
-    if (!reservation) return undefined;
+    const expected = name === undefined ? undefined : this.#returning.of(name);
+    if (name === undefined || !expected || this.#table.stopped) return undefined;
+    const { reservation, leftMs } = expected;
+    if (!reservations.holds(reservation)) return undefined;
     const owner = reservation.address;
     const lease = newLease({
       record: {
@@ -204,6 +205,7 @@ export class LeaseRegistry {
         `an agent serves "${name}" now; stop or disconnect the agent, then release the name`,
       );
     for (const lease of leases) this.#table.remove(lease);
+    this.#returning.forget(name);
     if (await this.#options.reservations.release(name, identity)) return;
     throw new PortalError('not_found', `"${name}" is not reserved for your identity on this relay`);
   }
@@ -216,6 +218,7 @@ export class LeaseRegistry {
   /** Ends every lease. */
   clear(): void {
     this.#unwatch();
+    this.#returning.close();
     for (const lease of this.#table.all()) this.#table.remove(lease);
   }
 
@@ -235,7 +238,7 @@ export class LeaseRegistry {
   /** Ends a lease whose place another node has now. */
   #heard({ place, epoch, record }: LeaseChange): void {
     if (record?.node === this.#options.directory.node) return;
-    if (record?.kind === 'tls') this.#returning.returned(record.hostname);
+    if (record) this.#returning.returned(record);
     const lease = this.#table.at(place);
     if (!lease || epoch < lease.record.epoch) return;
     this.revoke(lease, 'taken over by a newer session of the same identity');

@@ -9,7 +9,7 @@ import { descriptorFrom, type SignedDescriptor } from '../protocol/descriptor.js
 import { LIMITS, PATHS } from '../protocol/limits.js';
 import type { RelayLimits } from './limits.js';
 import { openOnward } from './onward.js';
-import type { Store } from './store.js';
+import type { Store } from './store/store.js';
 
 /** Another relay that this relay may forward to, as configured by the operator. */
 export interface PeerSpec {
@@ -189,14 +189,16 @@ export class Peers {
   async #follow(peer: Peer): Promise<void> {
     const { signal } = this.#stop;
     const { limits, trustAnew } = this.#options;
-    let known = trustAnew.includes(peer.url) ? undefined : this.#options.store.peerKey(peer.url);
+    /** undefined: not read from the store yet; null: unknown. */
+    let known: string | null | undefined = trustAnew.includes(peer.url) ? null : undefined;
     let failures = 0;
     while (!signal.aborted) {
       try {
+        known ??= (await this.#options.store.peerKey(peer.url)) ?? null;
         const descriptor = await fetchDescriptor(peer, signal);
         if (signal.aborted) return;
         checkKey(peer, descriptor, known);
-        if (known === undefined) {
+        if (known === null) {
           await this.#options.store.rememberPeer(peer.url, descriptor.address);
           known = descriptor.address;
         }
@@ -233,8 +235,8 @@ function pauseAfter(failures: number, { peerRefreshMs, peerRetryMs }: PeersOptio
   return pauseMs * (0.75 + Math.random() / 2);
 }
 
-function checkKey({ url }: Peer, { address }: SignedDescriptor, known: string | undefined): void {
-  if (known !== undefined && known !== address)
+function checkKey({ url }: Peer, { address }: SignedDescriptor, known: string | null): void {
+  if (known !== null && known !== address)
     throw new PortalError('peer_key_changed', `${url} has the key ${address} now; its known key is ${known}`);
 }
 

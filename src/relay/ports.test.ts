@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { LocalLease } from './lease.js';
 import { PublicPorts, type OpenPort, type PortRange } from './ports.js';
-import type { Store } from './store.js';
+import type { Store } from './store/store.js';
 
 const LEASE = { record: { name: 'game', owner: '0xA' } } as LocalLease;
 const inUse = (): Error => Object.assign(new Error('in use'), { code: 'EADDRINUSE' });
@@ -10,8 +10,8 @@ const inUse = (): Error => Object.assign(new Error('in use'), { code: 'EADDRINUS
 function portsOf(range: PortRange, over: Partial<Store> = {}): { ports: PublicPorts; open: Set<number> } {
   const open = new Set<number>();
   const store: Partial<Store> = {
-    port: () => undefined,
-    portHolder: () => undefined,
+    port: async () => undefined,
+    portHolder: async () => undefined,
     rememberPort: () => Promise.resolve(),
     ...over,
   };
@@ -44,7 +44,7 @@ describe('public ports', () => {
   it('go to their former holder again, even on a full disk', async () => {
     const { ports, open } = portsOf(
       { from: 10, to: 20 },
-      { port: () => 15, rememberPort: () => Promise.reject(new Error('disk full')) },
+      { port: async () => 15, rememberPort: () => Promise.reject(new Error('disk full')) },
     );
     await expect(ports.open('tcp', LEASE, undefined)).resolves.toMatchObject({ port: 15 });
     expect(open).toEqual(new Set([15]));
@@ -58,7 +58,7 @@ describe('public ports', () => {
   });
 
   it('of former holders are looked up a limited number of times, and assigned when no others are free', async () => {
-    const portHolder = vi.fn<() => string>(() => '0xB');
+    const portHolder = vi.fn<() => Promise<string>>(async () => '0xB');
     const { ports } = portsOf({ from: 1, to: 60_000 }, { portHolder });
     await expect(ports.open('tcp', LEASE, 80)).resolves.toBeDefined();
     expect(portHolder.mock.calls.length).toBeLessThan(2_000);

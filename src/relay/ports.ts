@@ -3,7 +3,7 @@ import { PortalError, systemCode } from '../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import type { LocalLease } from './lease.js';
 import { listenOnce, openAtAll, type ListenHost } from './listen.js';
-import type { Store } from './store.js';
+import type { Store } from './store/store.js';
 
 /** Public ports of leases: which port a lease gets, and the sockets that listen on it. */
 
@@ -25,12 +25,12 @@ interface PortWish {
   /** Whether this relay already listens on it. */
   readonly isOpen: (port: number) => boolean;
   /** Whether another identity had the port last and may return to it. */
-  readonly isTaken: (port: number) => boolean;
+  readonly isTaken: (port: number) => Promise<boolean>;
 }
 
 /** Maximum attempts at ports that other programs use. */
 const MAX_ATTEMPTS = 64;
-/** Maximum lookups of former holders for one lease, since the store reads synchronously. */
+/** Maximum lookups of former holders for one lease. */
 const MAX_LOOKUPS = 1_024;
 
 /**
@@ -54,7 +54,7 @@ async function openPort<T extends OpenPort>(
     }
   };
   for (const port of [wish.asked, wish.former]) {
-    if (port === undefined || !isWithin(range, port) || wish.isTaken(port)) continue;
+    if (port === undefined || !isWithin(range, port) || (await wish.isTaken(port))) continue;
     const opened = await attempt(port);
     if (opened) return opened;
   }
@@ -65,7 +65,7 @@ async function openPort<T extends OpenPort>(
     if (tried.size >= MAX_ATTEMPTS || lookups >= MAX_LOOKUPS) break;
     if (wish.isOpen(port)) continue;
     lookups++;
-    if (wish.isTaken(port)) others.push(port);
+    if (await wish.isTaken(port)) others.push(port);
     else {
       const opened = await attempt(port);
       if (opened) return opened;
@@ -182,7 +182,7 @@ export class PublicPorts {
       range,
       {
         asked,
-        former: this.#options.store.port(kind, lease.record.name),
+        former: await this.#options.store.port(kind, lease.record.name),
         isOpen: (port) => this.#open[kind].has(port),
         isTaken: (port) => this.#isTaken(kind, port, lease),
       },
@@ -193,7 +193,7 @@ export class PublicPorts {
 
   /** Opens port `asked` and no other for `lease`, which has a port already; undefined if it is unavailable. */
   async move(kind: PortKind, lease: LocalLease, asked: number): Promise<OpenPort | undefined> {
-    if (!isWithin(this.#range(kind), asked) || this.#isTaken(kind, asked, lease)) return undefined;
+    if (!isWithin(this.#range(kind), asked) || (await this.#isTaken(kind, asked, lease))) return undefined;
     let opened: OpenPort;
     try {
       opened = await this.#listen(kind, lease, asked);
@@ -224,10 +224,9 @@ export class PublicPorts {
   async #remembered(kind: PortKind, { record }: LocalLease, opened: OpenPort): Promise<OpenPort> {
     const { store } = this.#options;
     const { name } = record;
-    // The former port is stored already, so a full disk does not matter.
-    if (store.port(kind, name) === opened.port) return opened;
     try {
-      await store.rememberPort(kind, name, opened.port);
+      // The former port is stored already, so a full disk does not matter.
+      if ((await store.port(kind, name)) !== opened.port) await store.rememberPort(kind, name, opened.port);
       return opened;
     } catch (error) {
       // Nothing else closes it.
@@ -243,9 +242,10 @@ export class PublicPorts {
   }
 
   /** Whether another identity had the port last and may return to it. */
-  #isTaken(kind: PortKind, port: number, { record }: LocalLease): boolean {
+  async #isTaken(kind: PortKind, port: number, { record }: LocalLease): Promise<boolean> {
     const { store, reservationMs } = this.#options;
-    const holder = store.portHolder(kind, port, (this.#options.now ?? Date.now)() - reservationMs);
+    const since = (this.#options.now ?? Date.now)() - reservationMs;
+    const holder = await store.portHolder(kind, port, since);
     return holder !== undefined && holder !== record.owner;
   }
 }

@@ -34,7 +34,7 @@ import { ReservedLabels } from './labels.js';
 import { Reservations } from './reservations.js';
 import { listenForRedirects } from './redirect.js';
 import { readStats } from './stats.js';
-import { openStore } from './store.js';
+import { openStore } from './store/store.js';
 import { openByLine } from './ticket-line.js';
 import { TicketBook } from './tickets.js';
 import { Turns } from './turns.js';
@@ -63,7 +63,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   };
   const descriptors = new Descriptors(options.descriptorLimit, log);
   const store = await openStore(options.store);
-  const clock = new ExpiryClock({ newestUse: store.newestUse(), reservationMs: limits.reservationMs });
+  const clock = new ExpiryClock({ newestUse: await store.newestUse(), reservationMs: limits.reservationMs });
   warnOfClock(clock, log);
   const quotas = new Quotas(limits);
   const denied = new Denied({ owner: options.owner, log });
@@ -252,6 +252,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   let redirect: Address[];
   try {
     ({ hosts, port } = await front.listen(options.takeOver));
+    await leases.start();
     redirect = await listenForRedirects(front, { hosts, port, asked: options.httpRedirect, log });
   } catch (error) {
     await front.close();
@@ -290,7 +291,6 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   if (options.agents !== false) agents.start({ url, authority, domain, publicPort });
   hops.start({ url, authority: `${domain}:${publicPort}`, host: hosts[0]!.host });
   peers.start(url);
-  leases.start();
   const stopUpkeep = startUpkeep({ leases, agents: agents.registry, reservations, clock, limits, log });
   const domainWatch = new DomainWatch({ proofs: domains, leases, log, ...limits });
   log.info({ url, identity: identity.address }, 'relay listening');

@@ -4,7 +4,7 @@ import { MemoryStore } from './store/memory.js';
 import { LIMITS } from '../protocol/limits.js';
 import type { LimitName } from './limits.js';
 import { Reservations } from './reservations.js';
-import type { Reservation, Store } from './store.js';
+import type { Reservation, Store } from './store/store.js';
 
 const DAY_MS = 24 * 3_600_000;
 const TEST_LIMITS = { ...LIMITS, reservationMs: 30 * DAY_MS, maxReservedNamesPerIdentity: 10 };
@@ -14,8 +14,8 @@ const NOW = 1_000 * DAY_MS;
 /** Reservations on a full disk. */
 function onFullDisk(known: Record<string, Omit<Reservation, 'firstAt'>>): Reservations {
   const store: Partial<Store> = {
-    reservation: (name) => known[name] && { ...known[name], firstAt: known[name].usedAt },
-    countReservations: () => 0,
+    reservation: async (name) => known[name] && { ...known[name], firstAt: known[name].usedAt },
+    countReservations: async () => 0,
     reserve: () => Promise.reject(new Error('disk full')),
   };
   return new Reservations({ store: store as Store, limits: TEST_LIMITS, refusals: new Tally<LimitName>() });
@@ -29,9 +29,8 @@ describe('while the disk is full', () => {
       { address: ALICE, network: '' },
       NOW,
     );
-    await expect(claim.stored).resolves.toBeUndefined();
     // The old time, so that the use is stored again later.
-    expect(claim.usedAt).toBe(usedAt);
+    await expect(claim).resolves.toMatchObject({ usedAt });
   });
 
   it.each([
@@ -40,7 +39,7 @@ describe('while the disk is full', () => {
     ['a name that a wrong clock used in the future', { web: { address: ALICE, usedAt: NOW + 9 * DAY_MS } }],
     ['a name that another identity had', { web: { address: BOB, usedAt: NOW } }],
   ])('rejects %s', async (_what, known) => {
-    await expect(onFullDisk(known).claim('web', { address: ALICE, network: '' }, NOW).stored).rejects.toThrow(
+    await expect(onFullDisk(known).claim('web', { address: ALICE, network: '' }, NOW)).rejects.toThrow(
       'disk full',
     );
   });
@@ -65,24 +64,23 @@ describe('a name that was not held for long', () => {
 
   it('stays reserved for as long as it must be held', async () => {
     const { made, pass, now } = reservations();
-    const claim = made.claim('web', alice, now());
-    await claim.stored;
+    const claim = await made.claim('web', alice, now());
     expect(claim.firm).toBe(false);
-    expect(() => made.check('web', bob)).toThrow('reserved for another identity');
+    await expect(made.check('web', bob)).rejects.toThrow('reserved for another identity');
     pass(TEST_LIMITS.reserveAfterMs - 1);
-    expect(() => made.check('web', bob)).toThrow('reserved for another identity');
+    await expect(made.check('web', bob)).rejects.toThrow('reserved for another identity');
     pass(1);
-    expect(() => made.check('web', bob)).not.toThrow();
+    await expect(made.check('web', bob)).resolves.toBeUndefined();
   });
 
   it('stays reserved for long once it was, also for a returning agent', async () => {
     const { made, pass, now } = reservations();
-    await made.claim('web', alice, now()).stored;
+    await made.claim('web', alice, now());
     pass(TEST_LIMITS.reserveAfterMs);
     await made.use('web', alice, now(), true);
     pass(TEST_LIMITS.reservationMs - 20 * MINUTE_MS);
-    expect(() => made.check('web', bob)).toThrow('reserved for another identity');
-    expect(made.claim('web', alice, now()).firm).toBe(true);
+    await expect(made.check('web', bob)).rejects.toThrow('reserved for another identity');
+    expect((await made.claim('web', alice, now())).firm).toBe(true);
   });
 
   it('counts as new for a day after its first use, also if another identity had it', async () => {
@@ -93,6 +91,6 @@ describe('a name that was not held for long', () => {
     await made.use('web', alice, first, true);
     pass(DAY_MS / 2);
     await made.use('web', alice, now(), true);
-    expect(store.reservation('web')).toMatchObject({ firstAt: first });
+    expect(await store.reservation('web')).toMatchObject({ firstAt: first });
   });
 });

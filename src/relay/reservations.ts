@@ -1,8 +1,9 @@
 import { otherName } from './other-name.js';
 import { PortalError } from '../lib/errors.js';
+import { KeyedQueue } from '../lib/keyed-queue.js';
 import type { RelayLimits } from './limits.js';
 import type { Refusals } from './quotas.js';
-import type { Reservation, ReservedName, Store } from './store.js';
+import type { Reservation, ReservedBy, ReservedName, Store } from './store/store.js';
 
 /** A name in use is stored again after this part of `reservationMs`. */
 const REFRESH_PART = 1 / 30;
@@ -26,6 +27,9 @@ export interface NameUser {
   readonly network: string;
 }
 
+/** A reserved name, and the end of its reservation. */
+export type NamedUntil = ReservedName & { readonly until: number };
+
 export interface ReservationsOptions {
   readonly store: Store;
   readonly limits: ReservationLimits;
@@ -42,6 +46,7 @@ export class Reservations {
   readonly #refusals: Refusals;
   readonly #now: () => number;
   readonly #tagOf: (network: string) => string;
+  readonly #claims = new KeyedQueue();
 
   constructor({
     store,
@@ -62,41 +67,38 @@ export class Reservations {
     return this.#limits.reservationMs * REFRESH_PART;
   }
 
-  /** The current reservation of `name`. */
-  current(name: string): Reservation | undefined {
-    const reservation = this.#store.reservation(name);
-    const holds = reservation && reservation.usedAt + this.#limits.reservationMs > this.#now();
-    return holds ? reservation : undefined;
+  /** All reservations that have not expired, by name. */
+  current(): Promise<Map<string, Reservation>> {
+    return this.#store.reservations(this.#expiredAt());
+  }
+
+  /** Whether a reservation has not expired. */
+  holds({ usedAt }: Reservation): boolean {
+    return usedAt > this.#expiredAt();
   }
 
   /** Checks whether `user` may use `name` now. Throws `name_reserved`, or `limit_exceeded`. */
-  check(name: string, user: NameUser): void {
-    const { reservationMs } = this.#limits;
-    const now = this.#now();
-    const reservation = this.#store.reservation(name);
-    const until = reservation ? reservation.usedAt + reservationMs : 0;
-    if (!reservation || until <= now) return this.#checkRoom(user, now - reservationMs, now - NEW_MS);
+  async check(name: string, user: NameUser): Promise<void> {
+    const reservation = await this.#store.reservation(name);
+    if (!reservation || !this.holds(reservation)) return this.#checkRoom(user);
     // Its own names need no more room.
     if (reservation.address === user.address) return;
-    throw new PortalError(
-      'name_reserved',
-      `"${name}" is reserved for another identity until ${new Date(until).toISOString()}. ${otherName(name)}`,
-    );
+    throw nameReserved(name, reservation.usedAt + this.#limits.reservationMs);
   }
 
   /**
-   * Reserves `name` for `user`; call `check` first. `stored` resolves once it is on disk. If a use shortly before `at` is
-   * stored already, nothing is written. So an identity keeps its name while the disk is full, and a thousand leases that
-   * return together cost no writes. A name that was not held for long is not `firm`: it stays reserved only for
-   * `reserveAfterMs`.
+   * Reserves `name` for `user` after a check as above. Resolves once it is on disk. If a use shortly before `at` is stored
+   * already, nothing is written. So an identity keeps its name while the disk is full, and a thousand leases that return
+   * together cost no writes. A name that was not held for long is not `firm`: it stays reserved only for `reserveAfterMs`.
    */
-  claim(name: string, user: NameUser, at: number): { usedAt: number; firm: boolean; stored: Promise<void> } {
-    const known = this.#store.reservation(name);
-    const firm =
-      this.#limits.reserveAfterMs === 0 || (known?.address === user.address && this.isFirm(known, at));
-    if (firm && known?.address === user.address && Math.abs(at - known.usedAt) < this.refreshMs)
-      return { usedAt: known.usedAt, firm, stored: Promise.resolve() };
-    return { usedAt: at, firm, stored: this.use(name, user, at, firm) };
+  async claim(name: string, user: NameUser, at: number): Promise<{ usedAt: number; firm: boolean }> {
+    const known = await this.#store.reservation(name);
+    const own = known?.address === user.address ? known : undefined;
+    const firm = this.#limits.reserveAfterMs === 0 || (own !== undefined && this.isFirm(own, at));
+    if (firm && own && Math.abs(at - own.usedAt) < this.refreshMs) return { usedAt: own.usedAt, firm };
+    if (own && this.holds(own)) await this.use(name, user, at, firm);
+    else await this.#claimNew(name, user, at, firm);
+    return { usedAt: at, firm };
   }
 
   /** Releases `name`; resolves with whether `address` had it. */
@@ -105,32 +107,29 @@ export class Reservations {
   }
 
   /** Names reserved for `address`, and until when. */
-  of(address: string): (ReservedName & { readonly until: number })[] {
-    const { reservationMs } = this.#limits;
-    return this.#store
-      .reservationsOf(address, this.#now() - reservationMs)
-      .map((one) => ({ ...one, until: one.usedAt + reservationMs }));
+  async of(address: string): Promise<NamedUntil[]> {
+    const names = await this.#store.reservationsOf(address, this.#expiredAt());
+    return names.map((one) => ({ ...one, until: one.usedAt + this.#limits.reservationMs }));
   }
 
   /** Forgets expired reservations. */
-  forget(): void {
-    this.#store.forget(this.#now() - this.#limits.reservationMs);
+  forget(): Promise<void> {
+    return this.#store.forget(this.#expiredAt());
   }
 
-  /** Stores a use of `name`. A use that is not firm is stored with an old date. Resolves once it is on disk. */
+  /**
+   * Stores a use of `name`. A use that is not firm is stored with an old date. Resolves once it is on disk. Throws
+   * `name_reserved` if another identity has the name.
+   */
   async use(name: string, { address, network }: NameUser, at: number, firm: boolean): Promise<void> {
     const { reservationMs, reserveAfterMs } = this.#limits;
-    const known = this.#store.reservation(name);
-    const isOwn = known?.address === address && known.usedAt + reservationMs > this.#now();
-    return this.#store.reserve(
-      name,
-      address,
-      firm ? at : at - reservationMs + Math.min(reserveAfterMs, reservationMs),
-      {
-        firstAt: isOwn ? known.firstAt : at,
-        network: network === '' ? '' : this.#tagOf(network),
-      },
-    );
+    const usedAt = firm ? at : at - reservationMs + Math.min(reserveAfterMs, reservationMs);
+    const reserved = await this.#store.reserve(name, address, usedAt, {
+      firstAt: at,
+      network: network === '' ? '' : this.#tagOf(network),
+      expiredAt: this.#expiredAt(),
+    });
+    if (!reserved) throw nameReserved(name);
   }
 
   /** Whether the reservation is firm: it lasts longer than one of a name that was not held for long. */
@@ -139,31 +138,53 @@ export class Reservations {
     return usedAt + reservationMs - at > reserveAfterMs;
   }
 
-  #checkRoom({ address, network }: NameUser, usedAfter: number, newAfter: number): void {
-    const limits = this.#limits;
-    const identity = { address };
-    this.#checkCount('maxReservedNamesPerIdentity', () => this.#store.countReservations(identity, usedAfter));
-    this.#checkCount('maxNewNamesPerIdentity', () =>
-      this.#store.countReservations(identity, usedAfter, newAfter),
-    );
-    if (network === '' || (limits.maxReservedNamesPerAddress === 0 && limits.maxNewNamesPerAddress === 0))
-      return;
-    const origin = { network: this.#tagOf(network) };
-    this.#checkCount('maxReservedNamesPerAddress', () => this.#store.countReservations(origin, usedAfter));
-    this.#checkCount('maxNewNamesPerAddress', () =>
-      this.#store.countReservations(origin, usedAfter, newAfter),
-    );
+  /** Reservations last used until then have expired. */
+  #expiredAt(): number {
+    return this.#now() - this.#limits.reservationMs;
   }
 
-  #checkCount(limit: keyof typeof TOO_MANY, count: () => number): void {
-    const max = this.#limits[limit];
-    if (max === 0 || count() < max) return;
-    this.#refusals.add(limit);
-    throw new PortalError(
-      'limit_exceeded',
-      `${TOO_MANY[limit](max)} (${limit}); use existing names, or another relay`,
-    );
+  /** One at a time until the write is requested, so that the next check counts it. */
+  async #claimNew(name: string, user: NameUser, at: number, firm: boolean): Promise<void> {
+    let stored: Promise<void> | undefined;
+    await this.#claims.run('', async () => {
+      await this.check(name, user);
+      stored = this.use(name, user, at, firm);
+    });
+    await stored;
   }
+
+  async #checkRoom({ address, network }: NameUser): Promise<void> {
+    const { maxReservedNamesPerAddress, maxNewNamesPerAddress } = this.#limits;
+    const usedAfter = this.#expiredAt();
+    const newAfter = this.#now() - NEW_MS;
+    const check = async (
+      limit: keyof typeof TOO_MANY,
+      of: ReservedBy,
+      firstAfter?: number,
+    ): Promise<void> => {
+      const max = this.#limits[limit];
+      if (max === 0 || (await this.#store.countReservations(of, usedAfter, firstAfter)) < max) return;
+      this.#refusals.add(limit);
+      throw new PortalError(
+        'limit_exceeded',
+        `${TOO_MANY[limit](max)} (${limit}); use existing names, or another relay`,
+      );
+    };
+    await check('maxReservedNamesPerIdentity', { address });
+    await check('maxNewNamesPerIdentity', { address }, newAfter);
+    if (network === '' || (maxReservedNamesPerAddress === 0 && maxNewNamesPerAddress === 0)) return;
+    const origin = { network: this.#tagOf(network) };
+    await check('maxReservedNamesPerAddress', origin);
+    await check('maxNewNamesPerAddress', origin, newAfter);
+  }
+}
+
+function nameReserved(name: string, until?: number): PortalError {
+  const when = until === undefined ? '' : ` until ${new Date(until).toISOString()}`;
+  return new PortalError(
+    'name_reserved',
+    `"${name}" is reserved for another identity${when}. ${otherName(name)}`,
+  );
 }
 
 const TOO_MANY = {

@@ -1,20 +1,47 @@
-/** Owns which agents the relay expects back after its start: those that a previous process of the relay knew. */
+import type { LeaseRecord } from './directory/record.js';
+import type { Reservation } from './store/store.js';
+
+export interface Expected {
+  readonly reservation: Reservation;
+  /** Milliseconds to wait for the agent. */
+  readonly leftMs: number;
+}
+
+/**
+ * Owns which agents the relay expects back after its start: those with names that were reserved then. A visitor's arrival
+ * must not wait for the store, so the names stay in memory while agents may reconnect.
+ */
 export class ReturningAgents {
+  #names = new Map<string, Reservation>();
   #until = 0;
-  /** Hostnames whose agents have returned. */
-  readonly #returned = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
 
-  /** Call when the relay starts: agents reconnect within `graceMs`. */
-  start(graceMs: number): void {
+  /** Call when the relay starts: the agents of `names` reconnect within `graceMs`. Keeps the map. */
+  start(graceMs: number, names: Map<string, Reservation>): void {
+    this.#names = names;
     this.#until = performance.now() + graceMs;
+    this.#timer = setTimeout(() => this.#names.clear(), graceMs).unref();
   }
 
-  /** Milliseconds to wait for the agent of `hostname`; 0 if it is not expected. */
-  leftMs(hostname: string): number {
-    return this.#returned.has(hostname) ? 0 : Math.max(0, this.#until - performance.now());
+  /** The agent of `name`; undefined if it is not expected. */
+  of(name: string): Expected | undefined {
+    const reservation = this.#names.get(name);
+    const leftMs = this.#until - performance.now();
+    return reservation && leftMs > 0 ? { reservation, leftMs } : undefined;
   }
 
-  returned(hostname: string): void {
-    if (performance.now() < this.#until) this.#returned.add(hostname);
+  /** Call when an agent has opened a lease. Leases with a port do not serve the hostname. */
+  returned({ kind, name, isOwnDomain }: LeaseRecord): void {
+    if (kind === 'tls' && !isOwnDomain) this.forget(name);
+  }
+
+  /** Call when a name is released. */
+  forget(name: string): void {
+    this.#names.delete(name);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#names.clear();
   }
 }

@@ -7,7 +7,7 @@ import type { Hops } from './hops.js';
 import type { HttpSurface } from './http.js';
 import type { LeaseRegistry } from './leases.js';
 import type { Sessions } from './sessions.js';
-import type { Store } from './store.js';
+import type { Store } from './store/store.js';
 import type { TicketBook } from './tickets.js';
 import type { VisitorGate } from './visitors.js';
 

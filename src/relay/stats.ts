@@ -3,7 +3,7 @@ import type { AgentsHere } from './agents/here.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { Denied } from './denied.js';
 import type { LeaseRegistry } from './leases.js';
-import type { Store } from './store.js';
+import type { Store } from './store/store.js';
 import type { Tallies } from './tallies.js';
 import type { VisitorGate } from './visitors.js';
 

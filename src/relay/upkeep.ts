@@ -19,14 +19,10 @@ export interface UpkeepParts {
 /** Keeps the store current: renews names in use, forgets expired ones. Returns what stops it. */
 export function startUpkeep({ leases, agents, reservations, clock, limits, log }: UpkeepParts): () => void {
   const upkeep = setInterval(() => {
-    try {
-      leases.refresh();
-      agents.refresh();
-      reservations.forget();
-      warnOfClock(clock, log);
-    } catch (error) {
-      log.error({ err: error }, 'cannot clean up the store');
-    }
+    leases.refresh();
+    agents.refresh();
+    warnOfClock(clock, log);
+    reservations.forget().catch((error: unknown) => log.error({ err: error }, 'cannot clean up the store'));
   }, STORE_UPKEEP_MS).unref();
   const confirming = setInterval(
     () => leases.confirm(),

@@ -5,7 +5,7 @@ import { udpService, udpVisitor } from '../support/udp.js';
 import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, get, handedOver, httpService, relay, service, visit } from '../support/world.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { openStore } from '../../src/relay/store.js';
+import { openStore } from '../../src/relay/store/store.js';
 import { Person, type Running } from './cli-support.js';
 import { sendHello, line, Peer, settled, tcp } from './relay-peer.js';
 

@@ -8,8 +8,8 @@ import type { Context } from '../context.js';
 import { createProgram } from '../program.js';
 import { capturedOutput } from '../../../test/e2e/cli-support.js';
 
-vi.mock('../../relay/store/engine.js', () => ({
-  findEngine: () => Promise.reject(new PortalError('sqlite_missing', 'Node 20.19.0 has no SQLite')),
+vi.mock('../../relay/store/sqlite-driver.js', () => ({
+  findSqlite: () => Promise.reject(new PortalError('sqlite_missing', 'Node 20.19.0 has no SQLite')),
 }));
 
 it('creates no file without SQLite', async () => {

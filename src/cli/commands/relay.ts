@@ -11,7 +11,7 @@ import { warnOfFew } from '../../relay/descriptors.js';
 import type { RelayMetrics } from '../../relay/metrics/metrics.js';
 import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
 import type { PortRange } from '../../relay/ports.js';
-import { findEngine } from '../../relay/store/engine.js';
+import { findSqlite } from '../../relay/store/sqlite-driver.js';
 import { startRelay, type Relay, type RelayOptions } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
@@ -100,7 +100,7 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const { hosts, port } = parseListenAddresses(listen);
   const limits = parseLimits(options.limit ?? []);
   // Before any file is created: a relay cannot run without SQLite.
-  await findEngine().catch((error: unknown) => {
+  await findSqlite().catch((error: unknown) => {
     throw explainMissingSqlite(asPortalError(error), context.cwd);
   });
   const peers = await peersOf(context, options);

@@ -5,7 +5,7 @@ import type { Logger } from '../../lib/logger.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { FromAgent } from '../../protocol/messages.js';
 import type { LeaseRegistry } from '../leases.js';
-import type { Store } from '../store.js';
+import type { Store } from '../store/store.js';
 
 /** What this room needs from a session. */
 export interface AgentSession {

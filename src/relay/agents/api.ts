@@ -192,9 +192,9 @@ export class AgentsApi {
     answerJson(response, 200, { identity, expiresAt: timeOf(until) });
   }
 
-  #show(asked: Asked): void {
+  async #show(asked: Asked): Promise<void> {
     const { identity } = this.#who(asked);
-    answerJson(asked.response, 200, viewOf(identity, this.#options, this.#options.place));
+    answerJson(asked.response, 200, await viewOf(identity, this.#options, this.#options.place));
   }
 
   #disconnect(asked: Asked, id: string): void {

@@ -7,7 +7,7 @@ import type { LeaseRegistry } from '../leases.js';
 import type { RelayLimits } from '../limits.js';
 import type { Quotas } from '../quotas.js';
 import type { Reservations } from '../reservations.js';
-import type { Store } from '../store.js';
+import type { Store } from '../store/store.js';
 import type { Turns } from '../turns.js';
 import { Agents } from './agents.js';
 import { AgentsApi } from './api.js';

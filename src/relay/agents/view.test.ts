@@ -30,16 +30,16 @@ function seenBy(live: readonly LiveAgent[]) {
   const parts = {
     agents: { live, away: () => undefined },
     leases: { all: () => [] },
-    reservations: { of: () => [] },
-    store: { seen: { of: () => [] } },
+    reservations: { of: async () => [] },
+    store: { seen: { of: async () => [] } },
     reservationMs: 1,
   } as unknown as ViewParts;
   return viewOf(ASKS, parts, { url: 'https://relay.test' } as ViewPlace);
 }
 
-it('an identity with many agents or services does not hide the others', () => {
+it('an identity with many agents or services does not hide the others', async () => {
   const crowd = Array.from({ length: LIMITS.maxAgentsShown + 10 }, (_, at) => agent('0xCrowd', at, 20));
-  const { agents, truncated } = seenBy([...crowd, agent('0xMate', 1, 30), agent(ASKS, 1, 40)]);
+  const { agents, truncated } = await seenBy([...crowd, agent('0xMate', 1, 30), agent(ASKS, 1, 40)]);
   expect(agents).toHaveLength(LIMITS.maxAgentsShown);
   expect(truncated).toBe(true);
   const of = (identity: string) => agents.filter((one) => one.identity === identity);
@@ -50,8 +50,8 @@ it('an identity with many agents or services does not hide the others', () => {
   expect(agents[0]!.own).toBe(true);
 });
 
-it('shows everything that fits', () => {
-  const { agents, truncated } = seenBy([agent('0xMate', 1, 9_000), agent(ASKS, 1, 1_000)]);
+it('shows everything that fits', async () => {
+  const { agents, truncated } = await seenBy([agent('0xMate', 1, 9_000), agent(ASKS, 1, 1_000)]);
   expect(agents.map(({ services }) => services.length)).toEqual([1_000, 9_000]);
   expect(truncated).toBeUndefined();
 });

@@ -4,8 +4,8 @@ import { publicAddressOf, type PublicPlace } from '../addresses.js';
 import type { LocalLease } from '../lease.js';
 import type { LeaseRegistry } from '../leases.js';
 import { plainAddress } from '../names.js';
-import type { Reservations } from '../reservations.js';
-import type { Store } from '../store.js';
+import type { NamedUntil, Reservations } from '../reservations.js';
+import type { SeenAgent, Store } from '../store/store.js';
 import { agentId, type Agents, type LiveAgent, type ReportedService } from './agents.js';
 
 export interface ViewParts {
@@ -33,7 +33,12 @@ const ZERO = { visitors: 0, bytesIn: 0, bytesOut: 0 };
 /**
  * What `identity` may see: its own agents and names, and agents that list it in their team. Only this function decides it.
  */
-export function viewOf(identity: string, parts: ViewParts, place: ViewPlace): AgentsAnswer {
+export async function viewOf(identity: string, parts: ViewParts, place: ViewPlace): Promise<AgentsAnswer> {
+  const { store, reservations, reservationMs } = parts;
+  const [seen, names] = await Promise.all([
+    store.seen.of(identity, Date.now() - reservationMs),
+    reservations.of(identity),
+  ]);
   const processes = visibleTo(identity, parts);
   const room = new Room(identity, processes);
   let isWhole = processes.length <= LIMITS.maxAgentsShown;
@@ -55,8 +60,8 @@ export function viewOf(identity: string, parts: ViewParts, place: ViewPlace): Ag
     relay: place.url,
     identity,
     now: new Date().toISOString(),
-    agents: [...present, ...goneOf(identity, machines, parts)],
-    names: namesOf(identity, parts),
+    agents: [...present, ...goneOf(identity, machines, seen)],
+    names: namesOf(identity, names, parts.leases),
     ...(!isWhole && { truncated: true as const }),
   };
 }
@@ -197,13 +202,8 @@ const charsOf = (metadata: ServiceView['metadata'] = {}): number =>
 const codeOf = (code: string | undefined): { code?: string } => (code === undefined ? {} : { code });
 
 /** Agents of the identity itself that disconnected lately. */
-function goneOf(
-  identity: string,
-  present: ReadonlySet<string>,
-  { store, reservationMs }: ViewParts,
-): AgentView[] {
-  return store.seen
-    .of(identity, Date.now() - reservationMs)
+function goneOf(identity: string, present: ReadonlySet<string>, seen: readonly SeenAgent[]): AgentView[] {
+  return seen
     .filter(({ machine }) => !present.has(machine))
     .map(({ machine, version, seenAt }) => ({
       identity,
@@ -216,7 +216,7 @@ function goneOf(
     }));
 }
 
-function namesOf(identity: string, { reservations, leases }: ViewParts): NameView[] {
+function namesOf(identity: string, names: readonly NamedUntil[], leases: LeaseRegistry): NameView[] {
   const users = new Map<string, LocalLease>();
   for (const lease of leases.all()) {
     const { owner, name, isOwnDomain } = lease.record;
@@ -224,7 +224,7 @@ function namesOf(identity: string, { reservations, leases }: ViewParts): NameVie
     // A served lease wins over a waiting one of another kind.
     if (!users.get(name)?.holder) users.set(name, lease);
   }
-  return reservations.of(identity).map(({ name, until, tcp, udp }) => {
+  return names.map(({ name, until, tcp, udp }) => {
     const lease = users.get(name);
     const instance = lease?.record.instance;
     return {

@@ -1,26 +1,30 @@
-import { MemorySeenAgents } from '../agents/seen-memory.js';
-import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../store.js';
+import { MemorySeenAgents } from './memory-seen.js';
+import type { Origin, Reservation, ReservedBy, ReservedName, Store } from './store.js';
 
 /** A store in memory: it lasts as long as the process. */
 export class MemoryStore implements Store {
   readonly failures: number = 0;
   readonly seen = new MemorySeenAgents();
-  readonly #reservations = new Map<string, Reservation & Origin>();
+  readonly #reservations = new Map<string, Reservation & { readonly network: string }>();
   /** By kind: the port of each name, and the name of each port. */
   readonly #ports = new Map<string, { of: Map<string, number>; at: Map<number, string> }>();
   readonly #peers = new Map<string, string>();
 
-  newestUse(): number | undefined {
+  async newestUse(): Promise<number | undefined> {
     let newest: number | undefined;
     for (const { usedAt } of this.#reservations.values()) newest = Math.max(newest ?? usedAt, usedAt);
     return newest;
   }
 
-  reservation(name: string): Reservation | undefined {
+  async reservation(name: string): Promise<Reservation | undefined> {
     return this.#reservations.get(name);
   }
 
-  countReservations(of: ReservedBy, since: number, firstAfter = -1): number {
+  async reservations(since: number): Promise<Map<string, Reservation>> {
+    return new Map([...this.#reservations].filter(([, { usedAt }]) => usedAt > since));
+  }
+
+  async countReservations(of: ReservedBy, since: number, firstAfter = -1): Promise<number> {
     let count = 0;
     for (const held of this.#reservations.values()) {
       const matches = 'address' in of ? held.address === of.address : held.network === of.network;
@@ -33,16 +37,20 @@ export class MemoryStore implements Store {
     name: string,
     address: string,
     usedAt: number,
-    { firstAt, network }: Origin = { firstAt: usedAt, network: '' },
-  ): Promise<void> {
-    this.#reservations.set(name, { address, usedAt, firstAt, network });
+    { firstAt = usedAt, network = '', expiredAt = Infinity }: Origin = {},
+  ): Promise<boolean> {
+    const present = this.#reservations.get(name);
+    const current = present && present.usedAt > expiredAt ? present : undefined;
+    if (current && current.address !== address) return false;
+    this.#reservations.set(name, { address, usedAt, firstAt: current?.firstAt ?? firstAt, network });
+    return true;
   }
 
-  port(kind: string, name: string): number | undefined {
-    return this.#ports.get(kind)?.of.get(name);
+  async port(kind: string, name: string): Promise<number | undefined> {
+    return this.#portOf(kind, name);
   }
 
-  portHolder(kind: string, port: number, since: number): string | undefined {
+  async portHolder(kind: string, port: number, since: number): Promise<string | undefined> {
     const holder = this.#reservations.get(this.#ports.get(kind)?.at.get(port) ?? '');
     return holder && holder.usedAt > since ? holder.address : undefined;
   }
@@ -57,7 +65,7 @@ export class MemoryStore implements Store {
     ports.at.set(port, name);
   }
 
-  peerKey(url: string): string | undefined {
+  async peerKey(url: string): Promise<string | undefined> {
     return this.#peers.get(url);
   }
 
@@ -65,14 +73,14 @@ export class MemoryStore implements Store {
     this.#peers.set(url, address);
   }
 
-  reservationsOf(address: string, since: number): ReservedName[] {
+  async reservationsOf(address: string, since: number): Promise<ReservedName[]> {
     return this.#namesOf(address, since)
       .toSorted()
       .map((name) => ({
         name,
         usedAt: this.#reservations.get(name)!.usedAt,
-        tcp: this.port('tcp', name) ?? null,
-        udp: this.port('udp', name) ?? null,
+        tcp: this.#portOf('tcp', name) ?? null,
+        udp: this.#portOf('udp', name) ?? null,
       }));
   }
 
@@ -82,13 +90,17 @@ export class MemoryStore implements Store {
     return true;
   }
 
-  forget(before: number): void {
+  async forget(before: number): Promise<void> {
     for (const [name, { usedAt }] of this.#reservations) if (usedAt < before) this.#forgetName(name);
-    this.seen.forget(before);
+    await this.seen.forget(before);
   }
 
   async close(): Promise<void> {
     // Nothing to close.
+  }
+
+  #portOf(kind: string, name: string): number | undefined {
+    return this.#ports.get(kind)?.of.get(name);
   }
 
   #namesOf(address: string, since: number): string[] {

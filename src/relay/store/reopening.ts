@@ -1,5 +1,4 @@
-import type { SeenAgents } from '../agents/seen.js';
-import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../store.js';
+import type { Origin, Reservation, ReservedBy, ReservedName, SeenAgents, Store } from './store.js';
 
 /**
  * A store that reopens its file when SQLite reports it as read-only. If the file or its filesystem was replaced, the open
@@ -23,35 +22,39 @@ export class ReopeningStore implements Store {
     return this.#store.seen;
   }
 
-  newestUse(): number | undefined {
+  newestUse(): Promise<number | undefined> {
     return this.#store.newestUse();
   }
 
-  reservation(name: string): Reservation | undefined {
+  reservation(name: string): Promise<Reservation | undefined> {
     return this.#store.reservation(name);
   }
 
-  countReservations(of: ReservedBy, since: number, firstAfter?: number): number {
+  reservations(since: number): Promise<Map<string, Reservation>> {
+    return this.#store.reservations(since);
+  }
+
+  countReservations(of: ReservedBy, since: number, firstAfter?: number): Promise<number> {
     return this.#store.countReservations(of, since, firstAfter);
   }
 
-  reservationsOf(address: string, since: number): ReservedName[] {
+  reservationsOf(address: string, since: number): Promise<ReservedName[]> {
     return this.#store.reservationsOf(address, since);
   }
 
-  port(kind: string, name: string): number | undefined {
+  port(kind: string, name: string): Promise<number | undefined> {
     return this.#store.port(kind, name);
   }
 
-  portHolder(kind: string, port: number, since: number): string | undefined {
+  portHolder(kind: string, port: number, since: number): Promise<string | undefined> {
     return this.#store.portHolder(kind, port, since);
   }
 
-  peerKey(url: string): string | undefined {
+  peerKey(url: string): Promise<string | undefined> {
     return this.#store.peerKey(url);
   }
 
-  reserve(name: string, address: string, usedAt: number, origin?: Origin): Promise<void> {
+  reserve(name: string, address: string, usedAt: number, origin?: Origin): Promise<boolean> {
     return this.#write((store) => store.reserve(name, address, usedAt, origin));
   }
 
@@ -67,8 +70,8 @@ export class ReopeningStore implements Store {
     return this.#write((store) => store.release(name, address));
   }
 
-  forget(before: number): void {
-    this.#store.forget(before);
+  forget(before: number): Promise<void> {
+    return this.#write((store) => store.forget(before));
   }
 
   close(): Promise<void> {

@@ -1,19 +1,19 @@
 import { dirname } from 'node:path';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { makePrivateFolder } from '../../lib/private-file.js';
-import { SqliteSeenAgents, type SeenAgents } from '../agents/seen.js';
-import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../store.js';
 import { isReadOnly, ReopeningStore } from './reopening.js';
-import { findEngine, type Database, type Engine } from './engine.js';
+import { SqliteSeenAgents } from './sqlite-seen.js';
+import type { Origin, Reservation, ReservedBy, ReservedName, SeenAgents, Store } from './store.js';
+import { findSqlite, type Database, type OpenDatabase } from './sqlite-driver.js';
 
 interface Waiter {
   resolve: () => void;
   reject: (error: unknown) => void;
 }
 
-/** A store in a SQLite file, which it creates if missing. `engine` is for tests. */
-export async function openSqliteStore(file: string, engine?: Engine): Promise<Store> {
-  const open = engine ?? (await findEngine());
+/** A store in a SQLite file, which it creates if missing. `driver` is for tests. */
+export async function openSqliteStore(file: string, driver?: OpenDatabase): Promise<Store> {
+  const open = driver ?? (await findSqlite());
   try {
     await makePrivateFolder(dirname(file));
     return new ReopeningStore(() => new SqliteStore(open(file)));
@@ -35,6 +35,7 @@ class SqliteStore implements Store {
   failures = 0;
   readonly #db;
   readonly #select;
+  readonly #all;
   readonly #newest;
   readonly #countByAddress;
   readonly #countByNetwork;
@@ -72,13 +73,17 @@ class SqliteStore implements Store {
     this.#select = db.prepare(
       'SELECT address, used_at AS usedAt, first_at AS firstAt FROM reservations WHERE name = ?',
     );
+    this.#all = db.prepare(
+      'SELECT name, address, used_at AS usedAt, first_at AS firstAt FROM reservations WHERE used_at > ?',
+    );
     this.#newest = db.prepare('SELECT max(used_at) AS at FROM reservations');
     const count = (by: string) =>
       db.prepare(`SELECT count(*) AS n FROM reservations WHERE ${by} = ? AND used_at > ? AND first_at > ?`);
     this.#countByAddress = count('address');
     this.#countByNetwork = count('network');
     this.#upsert = db.prepare(
-      'INSERT INTO reservations (name, address, used_at, first_at, network) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET address = excluded.address, used_at = excluded.used_at, first_at = excluded.first_at, network = excluded.network',
+      // SQLite evaluates each expression with the row as it was.
+      'INSERT INTO reservations (name, address, used_at, first_at, network) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE SET address = excluded.address, used_at = excluded.used_at, first_at = iif(address = excluded.address AND used_at > ?6, first_at, excluded.first_at), network = excluded.network WHERE address = excluded.address OR used_at <= ?6',
     );
     this.#delete = db.prepare('DELETE FROM reservations WHERE used_at < ?');
     db.exec(
@@ -112,7 +117,7 @@ class SqliteStore implements Store {
     this.seen = new SqliteSeenAgents(db, (run) => this.#write(run));
   }
 
-  reservationsOf(address: string, since: number): ReservedName[] {
+  async reservationsOf(address: string, since: number): Promise<ReservedName[]> {
     return this.#reservationsOf.all(address, since) as ReservedName[];
   }
 
@@ -125,15 +130,23 @@ class SqliteStore implements Store {
     return released;
   }
 
-  reservation(name: string): Reservation | undefined {
+  async reservation(name: string): Promise<Reservation | undefined> {
     return this.#select.get(name) as Reservation | undefined;
   }
 
-  newestUse(): number | undefined {
+  async reservations(since: number): Promise<Map<string, Reservation>> {
+    const rows = this.#all.all(since) as (Reservation & { readonly name: string })[];
+    const reservations = new Map<string, Reservation>();
+    for (const { name, address, usedAt, firstAt } of rows)
+      reservations.set(name, { address, usedAt, firstAt });
+    return reservations;
+  }
+
+  async newestUse(): Promise<number | undefined> {
     return (this.#newest.get() as { at: number | null }).at ?? undefined;
   }
 
-  countReservations(of: ReservedBy, since: number, firstAfter = -1): number {
+  async countReservations(of: ReservedBy, since: number, firstAfter = -1): Promise<number> {
     const counted =
       'address' in of
         ? this.#countByAddress.get(of.address, since, firstAfter)
@@ -141,20 +154,25 @@ class SqliteStore implements Store {
     return (counted as { n: number }).n;
   }
 
-  reserve(
+  async reserve(
     name: string,
     address: string,
     usedAt: number,
-    { firstAt, network }: Origin = { firstAt: usedAt, network: '' },
-  ): Promise<void> {
-    return this.#write(() => this.#upsert.run(name, address, usedAt, firstAt, network));
+    { firstAt = usedAt, network = '', expiredAt = Infinity }: Origin = {},
+  ): Promise<boolean> {
+    let reserved = false;
+    await this.#write(() => {
+      const { changes } = this.#upsert.run(name, address, usedAt, firstAt, network, expiredAt);
+      reserved = changes > 0;
+    });
+    return reserved;
   }
 
-  port(kind: string, name: string): number | undefined {
+  async port(kind: string, name: string): Promise<number | undefined> {
     return (this.#port.get(kind, name) as { port: number } | undefined)?.port;
   }
 
-  portHolder(kind: string, port: number, since: number): string | undefined {
+  async portHolder(kind: string, port: number, since: number): Promise<string | undefined> {
     return (this.#portHolder.get(kind, port, since) as { address: string } | undefined)?.address;
   }
 
@@ -165,7 +183,7 @@ class SqliteStore implements Store {
     });
   }
 
-  peerKey(url: string): string | undefined {
+  async peerKey(url: string): Promise<string | undefined> {
     return (this.#peerKey.get(url) as { address: string } | undefined)?.address;
   }
 
@@ -173,10 +191,14 @@ class SqliteStore implements Store {
     return this.#write(() => this.#upsertPeer.run(url, address));
   }
 
-  forget(before: number): void {
-    this.#delete.run(before);
-    this.#deletePorts.run();
-    this.seen.forget(before);
+  async forget(before: number): Promise<void> {
+    await Promise.all([
+      this.#write(() => {
+        this.#delete.run(before);
+        this.#deletePorts.run();
+      }),
+      this.seen.forget(before),
+    ]);
   }
 
   /** Resolves once what `run` wrote is on disk. */

@@ -1,6 +1,6 @@
 import { PortalError, systemCode } from '../../lib/errors.js';
 
-/** SQLite as the store uses it: Node's own, or else the package libsql. The files are the same. */
+/** SQLite as the store uses it: of Node, or else of the package libsql. The files are the same. */
 export interface Database {
   exec(sql: string): void;
   prepare(sql: string): Statement;
@@ -17,11 +17,12 @@ interface Statement {
 
 type Value = string | number;
 
-export type Engine = (file: string) => Database;
+/** Opens a file, with one of the two. */
+export type OpenDatabase = (file: string) => Database;
 
-/** The engine of this process. Throws `sqlite_missing` if there is no SQLite. */
-export async function findEngine(): Promise<Engine> {
-  return nodeEngine() ?? (await libsqlEngine());
+/** The SQLite of this process. Throws `sqlite_missing` if there is no SQLite. */
+export async function findSqlite(): Promise<OpenDatabase> {
+  return nodeSqlite() ?? (await libsql());
 }
 
 interface NodeSqlite {
@@ -30,8 +31,8 @@ interface NodeSqlite {
   ) => Omit<Database, 'inTransaction'> & { readonly isTransaction?: boolean };
 }
 
-/** The engine of Node 22.13 and later; undefined before. */
-export function nodeEngine(): Engine | undefined {
+/** The SQLite of Node 22.13 and later; undefined before. */
+export function nodeSqlite(): OpenDatabase | undefined {
   const sqlite = withoutWarning(() => process.getBuiltinModule('node:sqlite') as NodeSqlite | undefined);
   if (!sqlite) return undefined;
   return (file) => {
@@ -57,7 +58,7 @@ function withoutWarning<T>(load: () => T): T {
   }
 }
 
-export async function libsqlEngine(): Promise<Engine> {
+export async function libsql(): Promise<OpenDatabase> {
   const { default: Libsql } = await import('libsql').catch((error: unknown) => {
     throw missing(error);
   });

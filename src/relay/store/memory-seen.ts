@@ -1,5 +1,5 @@
 import { LIMITS } from '../../protocol/limits.js';
-import type { SeenAgent, SeenAgents } from './seen.js';
+import type { SeenAgent, SeenAgents } from './store.js';
 
 /** The agents of a relay without a persistent store. Both maps have the oldest entry first. */
 export class MemorySeenAgents implements SeenAgents {
@@ -23,13 +23,13 @@ export class MemorySeenAgents implements SeenAgents {
     if (this.#all.size > this.#max) this.#forget(first!.identity, first!.machine);
   }
 
-  of(identity: string, since: number): SeenAgent[] {
+  async of(identity: string, since: number): Promise<SeenAgent[]> {
     return [...(this.#of.get(identity)?.values() ?? [])]
       .filter(({ seenAt }) => seenAt > since)
       .toSorted((a, b) => b.seenAt - a.seenAt);
   }
 
-  forget(before: number): void {
+  async forget(before: number): Promise<void> {
     for (const [identity, machines] of this.#of)
       for (const { machine, seenAt } of machines.values())
         if (seenAt < before) this.#forget(identity, machine);

@@ -1,29 +1,10 @@
 import { LIMITS } from '../../protocol/limits.js';
-import type { Database } from '../store/engine.js';
-
-/** An agent that was connected. Its owner knows it by its machine. */
-export interface SeenAgent {
-  readonly machine: string;
-  readonly version: string;
-  /** Milliseconds since the epoch. */
-  readonly seenAt: number;
-}
-
-/**
- * The machines of each identity's agents, and when they were last seen. Limited per identity and in total; forgets the
- * longest unseen first.
- */
-export interface SeenAgents {
-  /** Stores that `identity` had an agent on a machine at `seenAt`. */
-  note(identity: string, agent: SeenAgent): Promise<void>;
-  /** The agents of `identity` seen after `since`, newest first. */
-  of(identity: string, since: number): SeenAgent[];
-  forget(before: number): void;
-}
+import type { Database } from './sqlite-driver.js';
+import type { SeenAgent, SeenAgents } from './store.js';
 
 type Write = (run: () => void) => Promise<void>;
 
-/** A table of the relay's store. */
+/** A table of the SQLite store. */
 export class SqliteSeenAgents implements SeenAgents {
   readonly #write: Write;
   readonly #update;
@@ -74,13 +55,15 @@ export class SqliteSeenAgents implements SeenAgents {
     });
   }
 
-  of(identity: string, since: number): SeenAgent[] {
+  async of(identity: string, since: number): Promise<SeenAgent[]> {
     return this.#of.all(identity, since, LIMITS.maxSeenAgentsPerIdentity) as SeenAgent[];
   }
 
-  forget(before: number): void {
-    this.#delete.run(before);
-    this.#count = this.#size();
+  forget(before: number): Promise<void> {
+    return this.#write(() => {
+      this.#delete.run(before);
+      this.#count = this.#size();
+    });
   }
 
   #size(): number {
