@@ -43,7 +43,7 @@ export default defineConfig({
     expect: { poll: { timeout: 40_000 } },
     // Processes, not threads: a thread that opened the store twice does not end (the native module's threads).
     pool: 'forks',
-    // One module graph a process, not one a file: loading relay and agent costs more than most files' tests.
+    // One module graph per process, not one per file: loading relay and agent costs more than most files' tests.
     isolate: false,
     sequence: { sequencer: LongestFirst },
     // Most of them wait for a network more than they compute. A number: vitest caps a percentage at the cores.

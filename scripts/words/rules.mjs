@@ -246,6 +246,42 @@ export const RULES = [
     'the connection breaks',
   ),
   rule(/\bneeds? each other\b/, '"must be used together"', '--cert and --key need each other', 'they meet'),
+  rule(
+    /\banswer(s|ed)? (with )?(an? )?[1-5]\d\d\b(?! (ms|s|times|bytes))|\bHTTP answers?\b/,
+    '"respond with"',
+    'the relay answers 503',
+    'the relay responds with 503',
+  ),
+  rule(
+    /\b(target|upstream|backend|service|relay|peer|CA|proxy)['’]s (own )?answers?\b/,
+    '"response" (HTTP) or "reply" (a message, a datagram)',
+    "the target's answer is too long",
+    "a DNS server's answer for a name",
+  ),
+  rule(
+    /\banswers? (of|from) (the|an?|its|each|every) (target|upstream|backend|service|CA|relay|peer|proxy)s?\b/,
+    '"response" (HTTP) or "reply" (a message, a datagram)',
+    'an answer of the target that is too long',
+    'an answer from a DNS server',
+  ),
+  rule(
+    /\b(can ?not|could not) be reached\b/,
+    '"is unreachable"',
+    'the relay cannot be reached',
+    'the relay is unreachable',
+  ),
+  rule(
+    /\bnothing was (signed|started|written|changed|shown|sent|found)\b/i,
+    'who did not: "the agent signed nothing"',
+    'the key differs; nothing was signed',
+    'the agent signed nothing',
+  ),
+  rule(
+    /\b(one|entry|object|address|file|identity|member|graph) a (line|file|process|kind|mode)\b/,
+    '"per"',
+    'one JSON object a line',
+    'one JSON object per line',
+  ),
 ];
 
 function rule(pattern, say, wrong, right) {

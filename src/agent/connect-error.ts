@@ -16,7 +16,7 @@ export const UNTRUSTED: ReadonlySet<string> = new Set([
 /** TLS alerts of a server (RFC 8446 §6) that a user can act on. */
 const ALERT = { handshakeFailure: 40, unrecognizedName: 112 };
 
-/** The error for a relay that could not be reached. */
+/** The error for a relay that was unreachable. */
 export function connectError(error: unknown, url: string): PortalError {
   if (error instanceof PortalError && error.code === 'timeout' && error.hint === undefined)
     return new PortalError('timeout', error.message, {

@@ -16,7 +16,7 @@ const CLOSE_MS = 2_000;
 
 export type Opened = FromRelay<'lease.opened'>;
 
-/** Owns a lease as the relay holds it: requests, updates and releases it, and stores the relay's answer. */
+/** Owns a lease as the relay holds it: requests, updates and releases it, and stores the relay's reply. */
 export class HeldLease {
   readonly #relay: string;
   #opened: Opened | undefined;

@@ -76,7 +76,7 @@ export function showsHttp({ speaks, isHttp: hasResponded }: KnownTarget): boolea
 }
 
 /**
- * Decides from a clear answer of the target. Only another clear answer changes the decision: a target that is down or silent
+ * Decides from a clear response of the target. Only another clear response changes the decision: a target that is down or silent
  * is served as before.
  */
 export function noteShown(known: KnownTarget): void {

@@ -4,7 +4,7 @@ import { delay } from '../lib/wait.js';
 import type { ControlChannel } from './control.js';
 
 /**
- * Timeout of the relay's answer after this machine's addresses have changed. Shorter if the address of the session
+ * Timeout of the relay's response after this machine's addresses have changed. Shorter if the address of the session
  * was removed.
  */
 const MOVED_CHECK_MS = 1_500;

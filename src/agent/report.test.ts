@@ -86,7 +86,7 @@ it('reports everything first, then only changes', async () => {
   });
 });
 
-it("waits a second between two reports, and for the relay's answer", async () => {
+it("waits a second between two reports, and for the relay's reply", async () => {
   const answered = deferred<void>();
   answer = () => answered.promise;
   const one = reporter();

@@ -183,7 +183,7 @@ export interface RelayWithCa {
   ca?: string;
 }
 /**
- * The relay inside `portal up`. It listens on loopback addresses only. It starts when the file names no other relay. Set it to choose its port, or to run it beside other relays.
+ * The relay inside `portal up`. It listens on loopback addresses only. It starts when the file names no other relay. Set it to choose its port, or to run it in addition to other relays.
  */
 export interface Embedded {
   /**
@@ -214,7 +214,7 @@ export interface ServiceOptions {
   carrier?: 'raw' | 'tls' | 'ws';
   tls?: Tls;
   /**
-   * Text that the relay shows beside the service in `portal agents`. Relays can read it, so it must hold no secrets.
+   * Text that the relay shows with the service in `portal agents`. Relays can read it, so it must hold no secrets.
    */
   metadata?: {
     [k: string]: string;

@@ -200,7 +200,7 @@ describe('an opening that fails', () => {
     await expectFree(here, 'web');
   });
 
-  it('changes nothing if the directory cannot be reached', async () => {
+  it('changes nothing if the directory is unreachable', async () => {
     const here = node();
     vi.spyOn(here.directory, 'claim').mockRejectedValueOnce(new Error('no answer'));
     await expect(here.leases.open(session(ALICE), open('web'))).rejects.toThrow('no answer');

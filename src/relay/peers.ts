@@ -129,7 +129,7 @@ export class Peer {
     this.#isWanted = false;
   }
 
-  /** Call when the peer's answer cannot be trusted: stops forwarding to it. */
+  /** Call when the peer's response cannot be trusted: stops forwarding to it. */
   distrust(problem: PortalError): void {
     this.#descriptor = undefined;
     this.#problem = problem;

@@ -11,7 +11,7 @@ import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import type { Session } from './session.js';
 
-/** Why the relay does not accept a control channel now, as an HTTP answer. */
+/** Why the relay does not accept a control channel now, as an HTTP response. */
 export interface Rejection {
   readonly status: '429 Too Many Requests' | '503 Service Unavailable';
   readonly retryAfterSeconds: number;

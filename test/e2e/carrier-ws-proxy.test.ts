@@ -68,7 +68,7 @@ describe('behind an HTTP proxy', () => {
     expect(at.counts().sessions).toBe(0);
   });
 
-  it('reports a proxy that cannot be reached', async () => {
+  it('reports an unreachable proxy', async () => {
     const { at, runner, event } = await behind('http://127.0.0.1:1');
     await runner.apply(desired([at.spec], service('web', 1, { carrier: 'ws' })));
     const { error } = await event(

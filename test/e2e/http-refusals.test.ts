@@ -171,7 +171,7 @@ describe('the target’s view of requests', () => {
   });
 });
 
-describe('an answer of the target is rejected, 502:', () => {
+describe('a response of the target is rejected, 502:', () => {
   const answers: [what: string, answer: string][] = [
     ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc'],
     [

@@ -100,7 +100,7 @@ describe('a URL in an answer', () => {
   });
 });
 
-describe('an answer of a target with another Host name', () => {
+describe('a response of a target with another Host name', () => {
   it.each([
     ['http://shop.test:8080/x', 'https://{host}/app/x'],
     ['https://shop.test:8080/x', 'https://{host}/app/x'],

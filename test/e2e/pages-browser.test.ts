@@ -63,7 +63,7 @@ it('are accessible, narrow and wide, light and dark, and load nothing', async (c
       if (folder) await page.screenshot({ path: join(folder, `page-${name}-${colorScheme}-${width}.png`) });
     }
   }
-  // A browser repeats a request that is answered with 421.
+  // A browser repeats a request whose response is 421.
   const others = new Set(asked.filter((path) => path !== '/favicon.ico'));
   expect([...others]).toEqual(Object.keys(SHOWN).map((name) => `/${name}`));
   expect(complaints).toEqual([]);

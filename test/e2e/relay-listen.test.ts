@@ -32,7 +32,7 @@ function tcpAnswer(host: string, port: number): Promise<string> {
   });
 }
 
-/** A service's answer to a greeting over TCP. */
+/** A service's reply to a greeting over TCP. */
 function tcpEcho(host: string, port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port });

@@ -45,7 +45,7 @@ const PROBLEM: Problem = {
   frame: '> 3 | web: x\n    | ^',
 };
 
-test('json: one object a line on stdout, time and event first', () => {
+test('json: one object per line on stdout, time and event first', () => {
   const { output, text } = capturedOutput();
   const stderr = capturedOutput();
   const reporter = jsonReporter({ stdout: output, stderr: stderr.output });

@@ -19,7 +19,7 @@ export interface ThroughOptions {
 
 /**
  * A connection to `host` through `proxy`. Throws `proxy_refused`, `proxy_credentials`, `timeout`, or `relay_unreachable`
- * if the proxy cannot be reached. No error contains its credentials.
+ * if the proxy is unreachable. No error contains its credentials.
  */
 export async function openThrough(proxy: ProxyServer, options: ThroughOptions): Promise<Socket> {
   const { ms, signal } = options;

@@ -16,7 +16,7 @@ export type DropReason =
   | 'incomplete'
   /** For a flow that has ended. */
   | 'no_flow'
-  /** The local service, or the visitor, cannot be reached (ICMP). */
+  /** The local service, or the visitor, is unreachable (ICMP). */
   | 'unreachable'
   /** Denied by the operator's lists. */
   | 'refused'

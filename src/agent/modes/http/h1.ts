@@ -124,7 +124,7 @@ function endBroken(socket: Duplex, error: Error, lingerMs: number): void {
 
 const MAX_SHOWN_TARGET = 2_048;
 
-/** The request that the parser rejects, as far as it is known. Undefined if it is listed already, or nothing was sent. */
+/** The request that the parser rejects, as far as it is known. Undefined if it is listed already, or it sent nothing. */
 function rejectedBy(error: Broken, socket: Duplex, client: Client): Rejected | undefined {
   const { _httpMessage: current } = socket as { _httpMessage?: ServerResponse | null };
   if (error.rawPacket === undefined || (current && !current.req.complete)) return undefined;
