@@ -9,7 +9,7 @@ export async function memory(world) {
   const idleMB = { relay: {}, agent: {} };
   const others = {
     ...world,
-    contenders: world.contenders.filter((name) => name !== 'direct' && name !== 'floor'),
+    contenders: world.contenders.filter((name) => name !== 'direct'),
   };
   const { contenders, stop } = await startContenders(others);
   try {
