@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { constants } from 'node:os';
+import { isTaking, readerOf } from './read-handle.js';
 import { socketBelow } from './reset.js';
 
 /**
@@ -7,28 +7,20 @@ import { socketBelow } from './reset.js';
  * attacker may have cut the connection.
  *
  * Node ends a TLSSocket the same way in both cases. On close_notify, though, it ends the TLSSocket before it reads the
- * end of the connection below, so it is still reading there. A second request to read shows that: libuv answers EALREADY.
- * The property names are Node internals. A Node version with other names shows no difference, and every end counts as
- * announced.
+ * end of the connection below, so it is still reading there. A Node version with other internals shows no difference, and
+ * every end counts as announced.
  */
 
-interface ReadHandle {
-  readonly reading?: boolean;
-  readStart?(): number;
-}
-
-const EALREADY = -constants.errno.EALREADY;
 const unannounced = new WeakSet<Socket>();
 
 /** Records how `socket`, which is TLS over another socket, ends. */
 export function watchEnd(socket: Socket): void {
-  const handle = handleOf(socketBelow(socket));
-  if (typeof handle?.readStart !== 'function') return;
+  const isReading = readerOf(socketBelow(socket));
+  if (!isReading) return;
   const push = socket.push.bind(socket);
   socket.push = (chunk: unknown, encoding?: BufferEncoding) => {
     // Data that waits for its reader pauses the reading below, so only close_notify can follow it.
-    const mayBeCut = chunk === null && handleOf(socket)?.reading === true;
-    if (mayBeCut && handle.readStart?.() !== EALREADY) unannounced.add(socket);
+    if (chunk === null && isTaking(socket) && !isReading()) unannounced.add(socket);
     return push(chunk, encoding);
   };
 }
@@ -36,9 +28,4 @@ export function watchEnd(socket: Socket): void {
 /** Whether a watched `socket` ended without close_notify. */
 export function endedUnannounced(socket: Socket): boolean {
   return unannounced.has(socket);
-}
-
-function handleOf(socket: Socket | undefined): ReadHandle | undefined {
-  const { _handle: handle } = (socket ?? {}) as { _handle?: ReadHandle | null };
-  return handle ?? undefined;
 }

@@ -16,7 +16,8 @@ export function resetSocket(socket: Socket): void {
   else socket.resetAndDestroy();
 }
 
-function lowestOf(socket: Socket): Socket {
+/** The socket below all TLS sessions of `socket`: `socket` itself if it has none. */
+export function lowestOf(socket: Socket): Socket {
   let lowest = socket;
   for (let below = socketBelow(lowest); below; below = socketBelow(lowest)) lowest = below;
   return lowest;

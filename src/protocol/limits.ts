@@ -135,6 +135,8 @@ export const LIMITS = {
   visitorIdleMs: 3_600_000,
   /** Idle timeout once one side has ended: a visitor that lost its network looks like one that stopped sending. */
   halfClosedMs: 60_000,
+  /** How long a complete TLS session waits for the end of the carrier below it, so that its last bytes arrive. */
+  carrierLingerMs: 30_000,
   /** Maximum lifetime of a visitor's connection. */
   visitorLifetimeMs: 7 * 24 * 3_600_000,
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
-import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/logger.js';
+import { lingerBelow } from '../../net/linger.js';
 import { socketBelow } from '../../net/reset.js';
 import { CIPHERS } from '../../net/ciphers.js';
 import { LIMITS } from '../../protocol/limits.js';
@@ -94,6 +95,7 @@ export class TlsEndpoint implements ProbeTarget {
       socket.on('error', () => undefined);
       if (this.#isProbe(socket)) return;
       const below = socketBelow(socket);
+      if (below instanceof TLSSocket) lingerBelow(socket, LIMITS.carrierLingerMs);
       const visitor = below && this.#arriving.get(below);
       if (below && visitor) {
         this.#arriving.delete(below);
