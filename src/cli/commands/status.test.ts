@@ -56,6 +56,17 @@ it.each([80, 50])('has tables of at most %i columns', (width) => {
   expect(text).toContain('\n  no connection [relay_unreachable]\n    Check the network.');
 });
 
+it('shows host and port of a service that does not speak HTTP', () => {
+  const redis = {
+    ...lease('db', 'https://r'),
+    tcpAddr: undefined,
+    url: 'https://db.example',
+    servedAs: 'stream',
+  };
+  expect(shown([{ ...redis, mode: 'auto' } as unknown as LeaseStatus])).toContain(' tls://db.example:443 ');
+  expect(shown([{ ...redis, mode: 'stream' } as unknown as LeaseStatus])).toContain(' https://db.example ');
+});
+
 it('says why a service is undecided', () => {
   const auto = { ...lease('web', 'https://a.example'), mode: 'auto', servedAs: 'undecided' } as LeaseStatus;
   expect(shown([auto])).toContain('\n  undecided between http and stream: the target has sent nothing yet');

@@ -175,7 +175,11 @@ export class Live {
     else if (name === 'down' || name === 'j') this.#selected++;
     else if (name === '?') this.#overlay = HELP;
     else if (name === 'i') await this.#open(view.inspector, 'no service is inspected: set inspect: true');
-    else if (name === 'o') await this.#open(address, 'it has no URL yet');
+    else if (name === 'o')
+      await this.#open(
+        address,
+        address === undefined ? 'it has no URL yet' : 'no browser opens it: it is not HTTP',
+      );
     else if (address === undefined) return;
     else if (name === 'c') await this.#copy(address);
     else if (name === 'q') await this.#showQr(address);

@@ -1,4 +1,4 @@
-import type { ErrorSummary, Unproven } from '../../agent/status.js';
+import type { ErrorSummary, LeaseStatus, Unproven } from '../../agent/status.js';
 import type { PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import { printable, type Style } from '../style.js';
 
@@ -103,8 +103,8 @@ export function describeUnserved(counts: Readonly<Record<string, number>>): stri
 function describeReady({ unproven = [], unreachable = [] }: Ready, style: Style): string {
   return [
     style.green('all services are ready'),
-    unproven.length > 0 && style.yellow(`unproven: ${unproven.join(', ')}`),
-    unreachable.length > 0 && style.yellow(`targets unreachable: ${unreachable.join(', ')}`),
+    unproven.length > 0 && style.yellow(`unproven: ${someOf(unproven)}`),
+    unreachable.length > 0 && style.yellow(`targets unreachable: ${someOf(unreachable)}`),
   ]
     .filter(Boolean)
     .join(', ');
@@ -138,10 +138,22 @@ export function relayName(key: string): string {
   return printable(key.replaceAll(',', ' ← '));
 }
 
+/** A lease, and how its service is served if that is known. */
+type Addressed = Pick<Lease, 'url' | 'tcpAddr' | 'udpAddr'> & Partial<Pick<LeaseStatus, 'mode' | 'servedAs'>>;
+
 /** The public address of the lease: a URL, or a port. */
-export function publicAddress(lease: Pick<Lease, 'url' | 'tcpAddr' | 'udpAddr'>): string | undefined {
+export function publicAddress(lease: Addressed): string | undefined {
   const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr;
-  return address === undefined ? undefined : printable(address);
+  if (address === undefined) return undefined;
+  // In mode auto the target has shown that it does not speak HTTP. Mode stream may be HTTP.
+  const isHttp = lease.mode !== 'auto' || lease.servedAs !== 'stream';
+  return printable(lease.url === undefined || isHttp ? address : `tls://${hostAndPort(address)}`);
+}
+
+/** Clients of other protocols need the port. */
+export function hostAndPort(url: string): string {
+  const { hostname, port } = new URL(url);
+  return `${hostname}:${port || 443}`;
 }
 
 /** An error on one line, for a cell or the middle of a sentence. */
@@ -160,10 +172,20 @@ function describeApplied(event: Applied): string {
   const { opened, updated, replaced, closed, failed, retiring = {} } = event;
   const changes = Object.entries({ opened, updated, replaced, closed, failed })
     .filter(([, names]) => names.length > 0)
-    .map(([what, names]) => `${what} ${names.join(', ')}`);
+    .map(([what, names]) => `${what} ${someOf(names)}`);
   const still = Object.entries(retiring).map(([service, count]) => `${service}: ${describeRetiring(count)}`);
   const what = [changes.join('; ') || 'no change', ...still].join('; ');
   return `applied revision ${event.revision}: ${what} (${Math.round(event.durationMs)} ms)`;
+}
+
+/** More names than this are counted. */
+const MAX_NAMES = 5;
+const SHOWN_NAMES = 3;
+
+/** All names, or the first ones and how many more there are. */
+export function someOf(names: readonly string[]): string {
+  if (names.length <= MAX_NAMES) return names.join(', ');
+  return `${names.slice(0, SHOWN_NAMES).join(', ')} and ${names.length - SHOWN_NAMES} more`;
 }
 
 /** Visitors that still use the previous configuration. */

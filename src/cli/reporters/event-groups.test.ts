@@ -123,3 +123,38 @@ it('prints the message without `applied` when the reporter closes, and again aft
   }
   expect(lines).toHaveLength(2);
 });
+
+const target = (service: string, reachable = false): PortalEvent => ({
+  event: 'target',
+  service,
+  target: 'localhost:1',
+  reachable,
+  ...(!reachable && { error: 'nothing listens on port 1' }),
+});
+
+it('prints one line for many targets that stop together, and one when they are back', () => {
+  const { lines, groups } = reporter();
+  const services = Array.from({ length: 30 }, (_, index) => `web-${index}`);
+  for (const service of services) groups.print(target(service));
+  groups.flush();
+  for (const service of services) groups.print(target(service, true));
+  groups.flush();
+  expect(lines).toEqual([
+    '30 targets unreachable: web-0, web-1, web-2 and 27 more\n  web-0: nothing listens on port 1',
+    '30 targets reachable again: web-0, web-1, web-2 and 27 more',
+  ]);
+});
+
+it('prints a line each for a few targets, before what follows', () => {
+  const { lines, groups } = reporter();
+  groups.print(target('a'));
+  groups.print(target('b'));
+  groups.print(applied);
+  expect(lines.map((line) => line.split(' ')[0])).toEqual(['a:', 'b:', 'applied']);
+});
+
+it('prints a target that stops without waiting for another event', async () => {
+  const { lines, groups } = reporter();
+  groups.print(target('a'));
+  await expect.poll(() => lines).toHaveLength(1);
+});

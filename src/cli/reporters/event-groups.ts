@@ -1,19 +1,24 @@
 import type { PortalEvent } from '../../reconcile/events.js';
 import { printable, type Style } from '../style.js';
-import { describeEvent, errorLines, relayName } from './describe.js';
+import { describeEvent, errorLines, relayName, someOf } from './describe.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
+type Target = Extract<PortalEvent, { event: 'target' }>;
 
 /** More leases than this that are lost or recover together share a line. */
 const MAX_SEPARATE = 1;
 /** Most leases of a relay that recovers become ready within this time. */
 const RECOVERY_MS = 500;
 
+/** More targets than this that change within `TARGETS_MS` share a line. */
+const MAX_TARGETS = 3;
+const TARGETS_MS = 300;
+
 const NAME_CODES: ReadonlySet<string | undefined> = new Set(['name_taken', 'name_reserved']);
 
 /**
- * Prints events, with one line for many services: if a relay is lost with all its leases, or if all names on a relay
- * belong to another identity.
+ * Prints events, with one line for many services: if a relay is lost with all its leases, if many targets stop, or if
+ * all names on a relay belong to another identity.
  */
 export class EventGroups {
   readonly #style: Style;
@@ -29,6 +34,9 @@ export class EventGroups {
    * outcome.
    */
   #rejected: Lease[] = [];
+  /** Targets that became reachable or unreachable together: a program with many ports that ends, for example. */
+  #targets: Target[] = [];
+  #targetTimer: NodeJS.Timeout | undefined;
   /** The phase of each service, by relay. */
   readonly #phases = new Map<string, Map<string, Lease['phase']>>();
   #isFirstPassOver = false;
@@ -45,6 +53,12 @@ export class EventGroups {
       return;
     }
     this.#flushLost();
+    if (event.event === 'target') {
+      this.#targets.push(event);
+      this.#targetTimer ??= setTimeout(() => this.#flushTargets(), TARGETS_MS).unref();
+      return;
+    }
+    this.#flushTargets();
     if (event.event === 'stopped') this.flush();
     if (event.event === 'lease' && event.phase === 'ready' && this.#lostTogether.delete(placeOf(event))) {
       this.#recovered.push(event);
@@ -67,6 +81,7 @@ export class EventGroups {
 
   flush(): void {
     this.#flushLost();
+    this.#flushTargets();
     this.#flushRecovered();
     this.#flushRejected();
   }
@@ -98,6 +113,26 @@ export class EventGroups {
     const { bold, yellow } = this.#style;
     const why = error ? `: ${errorLines(error).join('\n')}` : '';
     return [`${bold(relayName(relay))}: ${leases.length} services ${yellow('retrying')}${why}`];
+  }
+
+  #flushTargets(): void {
+    clearTimeout(this.#targetTimer);
+    this.#targetTimer = undefined;
+    const targets = this.#targets;
+    this.#targets = [];
+    for (const isReachable of [true, false])
+      for (const line of this.#targetLines(targets.filter(({ reachable }) => reachable === isReachable)))
+        this.#print(line);
+  }
+
+  #targetLines(targets: readonly Target[]): string[] {
+    if (targets.length <= MAX_TARGETS) return targets.map((each) => describeEvent(each, this.#style));
+    const [{ service, reachable, error }] = targets as [Target];
+    const { green, yellow } = this.#style;
+    const state = reachable ? green('reachable again') : yellow('unreachable');
+    const names = someOf([...new Set(targets.map((each) => each.service))]);
+    const example = error === undefined ? '' : `\n  ${service}: ${printable(error)}`;
+    return [`${targets.length} targets ${state}: ${names}${example}`];
   }
 
   #flushRecovered(): void {

@@ -131,7 +131,7 @@ const hintsAfter = (
   return stderr
     .text()
     .split('\n')
-    .filter((line) => /^(try:|certificates)/.test(line));
+    .filter((line) => /^(try:|certificates|.* does not speak HTTP:)/.test(line));
 };
 const served = (service: string, servedAs: ServedAs): PortalEvent => ({
   event: 'served',
@@ -140,11 +140,20 @@ const served = (service: string, servedAs: ServedAs): PortalEvent => ({
   target: 'localhost:3000',
 });
 
+const tls = (service: string): string =>
+  `${service} does not speak HTTP: connect its client with TLS to ${service}.localhost:8443`;
+
 describe('how to reach a service', () => {
   const ISSUED = 'certificates are issued by your local CA: /a b/ca.pem; trust it: portal trust --install';
   const CURL = "try: curl --cacert '/a b/ca.pem' https://web.localhost:8443";
   const OPENSSL =
     "try: openssl s_client -quiet -verify_quiet -verify_return_error -CAfile '/a b/ca.pem' -servername web.localhost -connect localhost:8443";
+
+  it('names host and port once for a target that shows another protocol than HTTP', () => {
+    const stream = served('web', 'stream');
+    expect(hintsAfter([stream], { web: 'stream' }, stream)).toEqual([ISSUED, tls('web'), OPENSSL]);
+    expect(hints({ public: 'undecided' }, served('public', 'stream'))).toEqual([tls('public')]);
+  });
 
   it('suggests curl if any target speaks HTTP', () => {
     expect(hints({ web: 'http' })).toEqual([ISSUED, CURL]);
@@ -178,15 +187,20 @@ describe('how to reach a service', () => {
     expect(hints({ web: 'undecided' }, served('web', 'http'), served('web', 'stream'))).toEqual([
       ISSUED,
       CURL,
+      tls('web'),
     ]);
-    expect(hints({ web: 'undecided' }, served('web', 'stream'))).toEqual([ISSUED, OPENSSL]);
+    expect(hints({ web: 'undecided' }, served('web', 'stream'))).toEqual([ISSUED, tls('web'), OPENSSL]);
     expect(hints({ web: 'undecided' }, served('other', 'http'))).toEqual([ISSUED]);
   });
 
   it('prefers an HTTP service to one that was decided earlier', () => {
     expect(hints({ lines: 'stream', web: 'undecided' })).toEqual([ISSUED]);
     expect(hints({ lines: 'stream', web: 'undecided' }, served('web', 'http'))).toEqual([ISSUED, CURL]);
-    expect(hints({ web: 'stream', late: 'undecided' }, served('late', 'stream'))).toEqual([ISSUED, OPENSSL]);
+    expect(hints({ web: 'stream', late: 'undecided' }, served('late', 'stream'))).toEqual([
+      ISSUED,
+      tls('late'),
+      OPENSSL,
+    ]);
   });
 
   it('is not printed for services without a certificate from the local CA', () => {

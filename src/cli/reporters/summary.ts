@@ -3,10 +3,11 @@ import type { PortalEvent } from '../../reconcile/events.js';
 import { shellQuote } from '../../lib/shell-quote.js';
 import type { Output } from '../output.js';
 import { createStyle, printable } from '../style.js';
-import { addressRows } from './describe.js';
+import { addressRows, hostAndPort } from './describe.js';
 import type { Expected } from './reporter.js';
 
 type Ready = Extract<PortalEvent, { event: 'ready' }>;
+type Served = Extract<PortalEvent, { event: 'served' }>;
 
 /** Prints every address to stdout as `service address`, for people and for pipes. */
 export function writeAddresses(stdout: Output, ready: Ready): void {
@@ -32,6 +33,10 @@ export class HowToReach {
   /** The first URL of each service, from `ready` on until the hint is printed. */
   readonly #urls = new Map<string, string>();
   readonly #servedAs = new Map<string, ServedAs>();
+  /** The first URL of every service. */
+  readonly #allUrls = new Map<string, string>();
+  /** Services that showed another protocol than HTTP, until the hint about them is printed. */
+  readonly #notHttp = new Set<string>();
 
   constructor(stderr: Lines) {
     this.#stderr = stderr;
@@ -46,14 +51,34 @@ export class HowToReach {
   note(event: PortalEvent): void {
     if (event.event === 'started') this.#caFile = event.ca;
     if (event.event === 'notice' && event.kind === 'ca_created') this.#isAnnounced = true;
-    if (event.event === 'served') this.#servedAs.set(event.service, event.servedAs);
+    if (event.event === 'served') this.#noteServed(event);
     if (event.event === 'ready') this.#ready(event);
-    if (event.event === 'ready' || event.event === 'served') this.#tell();
+    if (event.event !== 'ready' && event.event !== 'served') return;
+    this.#tellTls();
+    this.#tell();
+  }
+
+  #noteServed({ service, servedAs }: Served): void {
+    if (servedAs === 'stream' && this.#servedAs.get(service) !== 'stream') this.#notHttp.add(service);
+    this.#servedAs.set(service, servedAs);
+  }
+
+  /** The URL of a service that is not HTTP opens in no browser. */
+  #tellTls(): void {
+    for (const service of this.#notHttp) {
+      const url = this.#allUrls.get(service);
+      if (url === undefined) continue;
+      this.#notHttp.delete(service);
+      this.#line(
+        `${service} does not speak HTTP: connect its client with TLS to ${printable(hostAndPort(url))}`,
+      );
+    }
   }
 
   #ready({ services }: Ready): void {
     for (const [service, { urls, servedAs }] of Object.entries(services)) {
       if (servedAs !== 'undecided') this.#servedAs.set(service, servedAs);
+      if (urls[0] !== undefined) this.#allUrls.set(service, urls[0]);
       if (urls[0] !== undefined && this.#local.has(service)) this.#urls.set(service, urls[0]);
     }
     if (this.#caFile !== undefined && this.#urls.size > 0 && !this.#isAnnounced)
