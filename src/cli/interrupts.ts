@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 
 /** Why a long-running command stops. */
-export type StopReason = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'output closed' | 'down' | 'starter gone';
+export type StopReason = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'output closed' | 'down' | 'starter exited';
 
 const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type StopSignal = keyof typeof EXIT_OF_SIGNAL;

@@ -261,7 +261,7 @@ test.each(['SIGINT', 'SIGKILL'] as const)('a start that %s ends also ends its ag
   expect(jsonLines(stdout).filter(({ event }) => event === 'error')).toEqual([]);
   expect(jsonLines((await logs.finished).stdout).at(-1)).toMatchObject({
     event: 'stopped',
-    reason: 'starter gone',
+    reason: 'starter exited',
   });
   expect((await person.run(['status'])).code).toBe(1);
 });

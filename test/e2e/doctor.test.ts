@@ -50,6 +50,16 @@ async function examineIn(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Exa
   };
 }
 
+it('says what visitors get while a target is down, by its mode', async () => {
+  await write('version: 1\nservices:\n  web: 1\n  db: { mode: tcp, target: 1 }\n');
+  const { code, hints } = await examine();
+  expect(code).toBe(1);
+  expect(hints('service.target').split('\n')).toEqual([
+    'Start the service, or correct `target`. Until then, visitors get a 503 page.',
+    'Start the service, or correct `target`. Until then, Portal resets visitors.',
+  ]);
+});
+
 it('finds no problem, and asks a running agent to prove its leases', async () => {
   const { port } = await httpService((_request, response) => response.end('here'));
   await write(`version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`);

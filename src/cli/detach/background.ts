@@ -23,10 +23,10 @@ export function connectStarter(source: NodeJS.Process = process): Starter | unde
   source.on('message', (message) => {
     const { kind } = message as ToAgent;
     if (kind === 'keep') isKept = true;
-    else stop.abort('starter gone' satisfies StopReason);
+    else stop.abort('starter exited' satisfies StopReason);
   });
   source.once('disconnect', () => {
-    if (!isKept) stop.abort('starter gone' satisfies StopReason);
+    if (!isKept) stop.abort('starter exited' satisfies StopReason);
   });
 
   const tell = (message: FromAgent): Promise<void> =>

@@ -77,10 +77,11 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
         );
     } catch (error) {
       const { message } = asPortalError(error);
+      const until = spec.mode === 'tcp' ? 'Portal resets visitors' : 'visitors get a 503 page';
       subject.problem(
         'service.target',
         message,
-        'Start the service, or correct `target`. Until then, visitors get a 503 page.',
+        `Start the service, or correct \`target\`. Until then, ${until}.`,
       );
     }
   }
