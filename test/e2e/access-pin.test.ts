@@ -148,7 +148,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     const fifth = await submit(one, 'guess 5');
     expect([fifth.status, fifth.header('retry-after')]).toEqual([429, '30']);
     expect(fifth.text).toContain('Try again in 30 seconds.');
-    // Neither with the right PIN, nor by the other method.
+    // Rejected even with the right PIN, and by either method.
     expect((await submit(one, PIN)).status).toBe(429);
     expect((await ask(one, 'GET /', { 'Portal-Pin': PIN })).status).toBe(429);
     expect(seen).toEqual([]);
@@ -161,7 +161,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     });
   });
 
-  it('logs everybody out when the PIN changes, and nobody when another setting does', async () => {
+  it('logs every visitor out when the PIN changes, and no one when another setting does', async () => {
     const { port } = await site();
     const one = await published(mode, port);
     const cookie = await loggedIn(one);

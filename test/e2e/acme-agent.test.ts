@@ -51,7 +51,7 @@ it.for(['raw', 'tls'] as const)('issues through the relay, on carrier %s', async
   const before = await serial(at, 'web.localhost', root);
   await first.runner.stop({ reason: 'test', drainMs: 0 });
 
-  // The CA gets no second request: it has already stopped.
+  // The CA has stopped, so it cannot get a second request.
   await ca.stop();
   const second = await agent({ acmeDir, identity: first.identity });
   await apply(second);

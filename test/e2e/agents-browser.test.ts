@@ -126,7 +126,7 @@ it('signs in with a one-time link, shows agents and names, and disconnects and r
   await page.getByRole('button', { name: 'Release old-demo' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Release' }).click();
   await page.getByText('Released old-demo.').waitFor();
-  expect(await page.getByRole('button', { name: 'Release old-demo' }).count()).toBe(0);
+  await page.getByRole('button', { name: 'Release old-demo' }).waitFor({ state: 'detached' });
   // The page shows later changes automatically.
   await build.lease('fresh');
   await page.getByRole('row', { name: /^fresh – by build-3/ }).waitFor();
@@ -134,7 +134,7 @@ it('signs in with a one-time link, shows agents and names, and disconnects and r
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('There is no password').waitFor();
   await settled(() => at.stats().signedIn > 0);
-  // The browser logs the 401 answers, and nothing else.
+  // The browser logs the 401 responses, and nothing else.
   expect(complaints.filter((each) => !each.includes('401'))).toEqual([]);
 });
 

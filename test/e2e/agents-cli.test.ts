@@ -33,7 +33,7 @@ const NO_REMOTE_RELAY = 'portal.yaml has no remote relay. See the embedded relay
 const agentsOf = (line: Line) => line['agents'] as { machine: string; own: boolean; services: unknown[] }[];
 
 it(
-  'shows the agents of all machines on all relays, reports a relay that does not answer, and acts',
+  'shows the agents of all machines on all relays, reports a relay that does not respond, and acts',
   { timeout: 60_000 },
   async () => {
     const { port } = await httpService((_request, response) => response.end('hello'));
@@ -59,7 +59,7 @@ it(
     // The same id on both.
     expect(shown.stdout.match(/^laptop · connected/gm)).toHaveLength(1);
 
-    // A relay that does not answer does not affect the others.
+    // A relay that does not respond does not affect the others.
     await second.close();
     const half = await table(['--json']);
     expect(half.code).toBe(0);
@@ -89,10 +89,10 @@ it(
     );
     const again = await person.run(['agents', 'release', 'ci', ...only]);
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('[not_found]')]);
-    // No relay answers.
+    // No relay responds.
     await first.close();
     expect((await table()).code).toBe(1);
-    // The command stores no key, and stays signed in nowhere.
+    // The command stores no key, and stays signed in at no relay.
     expect(await readFile(join(person.folder, 'portal.lock'), 'utf8')).toContain(first.address);
   },
 );
@@ -140,7 +140,7 @@ it('shows a team its agents, as long as the committed file lists it', async () =
   expect(at.counts().leases).toBe(1);
 });
 
-it('reports that a portal.yaml without remote relays has none to query', async () => {
+it('reports that a portal.yaml without remote relays has no relay to query', async () => {
   const person = await Person.create();
   await person.run(['identity', 'new']);
   await writeFile(join(person.folder, 'portal.yaml'), 'version: 1\nservices: { web: 1 }\n');

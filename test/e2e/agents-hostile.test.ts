@@ -23,7 +23,7 @@ interface Bad {
   readonly challenged?: object;
   readonly signedIn?: object;
   readonly link?: string;
-  /** The request that gets no answer, an endless one, or a truncated one. */
+  /** The request that gets no response, an endless one, or a truncated one. */
   readonly silentAt?: string;
   readonly endlessAt?: string;
   readonly cutAt?: string;
@@ -124,9 +124,9 @@ it.each<[string, Bad['challenge'], string]>([
   ['that would open a session', { statement: STATEMENTS.control }, 'unauthorized'],
   ['of another relay', { domain: 'other.example', uri: 'https://other.example' }, 'unauthorized'],
   ['for another identity', { address: generateIdentity().address }, 'unauthorized'],
-  ['that is good for long', { expiresAt: new Date(Date.now() + 3_600_000) }, 'unauthorized'],
+  ['that is valid for long', { expiresAt: new Date(Date.now() + 3_600_000) }, 'unauthorized'],
   ['of another TLS session', { channel: 'c4'.repeat(32) }, 'relay_untrusted'],
-  ['that is over', { expiresAt: new Date(Date.now() - 1_000) }, 'expired'],
+  ['that has expired', { expiresAt: new Date(Date.now() - 1_000) }, 'expired'],
 ])('does not sign a challenge %s', async (_what, challenge, code) => {
   const { signIn, requested } = await relayThat({ challenge: challenge! });
   await expect(signIn()).rejects.toMatchObject({ code });
@@ -150,7 +150,7 @@ it('signs nothing for a relay that does not prove its key, or uses the proof of 
   }
 });
 
-it('rejects a malformed answer to the proof', async () => {
+it('rejects a malformed response to the proof', async () => {
   const { signIn } = await relayThat({ signedIn: { token: 7 } });
   await expect(signIn()).rejects.toMatchObject({ code: 'protocol' });
 });
@@ -162,7 +162,7 @@ it('does not open a link to another site', async () => {
   }
 });
 
-it('times out with a clear error on a missing, endless or truncated answer', async () => {
+it('times out with a clear error on a missing, endless or truncated response', async () => {
   const late = await relayThat({ silentAt: '/v1/sign-in' });
   await expect(late.signIn(200)).rejects.toMatchObject({ code: 'timeout' });
   const endlessly = await (await relayThat({ endlessAt: '/v1/agents' })).signIn();

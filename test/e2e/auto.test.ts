@@ -35,7 +35,7 @@ async function published(target: number | string, over: Parameters<typeof servic
 }
 
 /** A TCP service that records each connection's bytes, and can be stopped. */
-async function heardBy(onSocket: (socket: Socket) => void, port = 0) {
+async function receivedBy(onSocket: (socket: Socket) => void, port = 0) {
   const received: string[] = [];
   const sockets = new Set<Socket>();
   const server = createTcp({ allowHalfOpen: true }, (socket) => {
@@ -61,14 +61,16 @@ const describeVisit: RequestListener = ({ headers }, response) =>
 const echo = (socket: Socket): void =>
   void socket.on('data', (chunk: Buffer) => socket.write(`said ${String(chunk)}`));
 
-/** Answers GET only. */
+/** Responds to GET only. */
 const onlyGet = (socket: Socket): void =>
   void socket.on('data', (chunk: Buffer) => {
     if (String(chunk).startsWith('GET'))
       socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
   });
 
-/** Visitors send `words` until the service is served as stream: a target is probed once in several seconds at most. */
+/**
+ * Visitors send `words` until the service is served as stream: a target is probed at most once in several seconds.
+ */
 async function foundOut(
   one: Awaited<ReturnType<typeof published>>,
   words: string,
@@ -126,7 +128,7 @@ describe('a target that speaks HTTP', () => {
     expect(String(await readAll(visitor))).toMatch(/^HTTP\/1\.1 400 /);
   });
 
-  it('serves visitors from the first one on, while the probe runs', async () => {
+  it('serves visitors from the first one on, while the probe is running', async () => {
     const { port } = await httpService(describeVisit);
     const one = await published(port);
     const [first, silent] = await Promise.all([one.get(), one.visit(undefined)]);
@@ -145,7 +147,7 @@ describe('a target that speaks HTTP', () => {
 
 describe('a target that does not speak HTTP', () => {
   it('receives nothing if it speaks first', async () => {
-    const target = await heardBy((socket) => socket.write('SSH-2.0-test\r\n'));
+    const target = await receivedBy((socket) => socket.write('SSH-2.0-test\r\n'));
     const one = await published(target.port);
     await one.decided('stream');
     expect(target.received).toEqual(['']);
@@ -156,7 +158,7 @@ describe('a target that does not speak HTTP', () => {
   });
 
   it('receives one plain text probe, and no other while it runs', async () => {
-    const target = await heardBy(echo);
+    const target = await receivedBy(echo);
     const one = await published(target.port);
     await one.decided('stream');
     for (const each of ['one', 'two']) {
@@ -168,7 +170,7 @@ describe('a target that does not speak HTTP', () => {
   });
 
   it('receives one probe if it closes after it, and gets its visitors', async () => {
-    const target = await heardBy((socket) =>
+    const target = await receivedBy((socket) =>
       socket.once('data', (chunk: Buffer) =>
         String(chunk) === '\0\0\0\bhi' ? socket.write('R') : socket.destroy(),
       ),
@@ -193,8 +195,8 @@ describe('a target of unknown kind', () => {
     expect((await one.get()).text).toContain('https web.localhost');
   });
 
-  it('that closes immediately, as a forwarder without a target, is probed until it answers', async () => {
-    const forwarder = await heardBy((socket) => socket.destroy());
+  it('that closes immediately, as a forwarder without a target, is probed until it responds', async () => {
+    const forwarder = await receivedBy((socket) => socket.destroy());
     const one = await published(forwarder.port);
     await eventually(() => expect(forwarder.received.length).toBeGreaterThan(1));
     expect(forwarder.received.join('')).toBe('');
@@ -204,8 +206,8 @@ describe('a target of unknown kind', () => {
     await one.decided('http');
   });
 
-  it('that is silent is decided by its answer to the first HTTP visitor', async () => {
-    const target = await heardBy(onlyGet);
+  it('that is silent is decided by its response to the first HTTP visitor', async () => {
+    const target = await receivedBy(onlyGet);
     const one = await published(target.port);
     await eventually(() => expect(target.received.join()).toContain('OPTIONS'));
     const silent = await one.visit(undefined);
@@ -226,7 +228,7 @@ describe('a target that changes its kind', () => {
     await web.close();
     expect((await one.get()).status).toBe(503);
     expect(await one.servedAs()).toBe('http');
-    const lines = await heardBy(echo, web.port);
+    const lines = await receivedBy(echo, web.port);
     await one.decided('stream');
     const visitor = await one.visit(undefined);
     visitor.write('lines');
@@ -245,7 +247,7 @@ describe('a target that changes its kind', () => {
     const one = await published(web.port);
     await one.decided('http');
     await web.close();
-    const lines = await heardBy((socket) => socket.once('data', () => socket.end('no')), web.port);
+    const lines = await receivedBy((socket) => socket.once('data', () => socket.end('no')), web.port);
     await eventually(async () => {
       await one.get().catch(() => undefined);
       expect(await one.servedAs()).toBe('stream');
@@ -262,7 +264,7 @@ describe('a target that changes its kind', () => {
     const one = await published(web.port);
     await one.decided('http');
     await web.close();
-    const lines = await heardBy(echo, web.port);
+    const lines = await receivedBy(echo, web.port);
     const first = await one.visit(alpn);
     first.write(words);
     await readAll(first);
@@ -273,19 +275,19 @@ describe('a target that changes its kind', () => {
     expect(String((await once(next, 'data'))[0])).toBe(`said ${words}`);
   });
 
-  it('is detected if it has answered only visitors', async () => {
-    const web = await heardBy(onlyGet);
+  it('is detected if it has responded only to visitors', async () => {
+    const web = await receivedBy(onlyGet);
     const one = await published(web.port);
     expect((await one.get()).status).toBe(200);
     await one.decided('http');
     web.stop();
-    await heardBy(echo, web.port);
+    await receivedBy(echo, web.port);
     await foundOut(one, 'hello\r\n');
   });
 
   it('keeps its kind when only its visitors change, and is probed periodically', async () => {
     const begun = performance.now();
-    const web = await heardBy((socket) =>
+    const web = await receivedBy((socket) =>
       socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')),
     );
     const one = await published(web.port);
@@ -303,7 +305,7 @@ describe('a target that changes its kind', () => {
 
   it('is probed again when the file names another target', async () => {
     const web = await httpService(describeVisit);
-    const lines = await heardBy(echo);
+    const lines = await receivedBy(echo);
     const one = await published(web.port);
     await one.decided('http');
     const next = { ...one.spec, target: parseTarget(lines.port) };
@@ -321,7 +323,7 @@ const certificate = async () => (await openLocalCa(await temporaryFolder())).iss
 
 describe('a service on several relays', () => {
   it('probes its target once, and decides once for all of them', async () => {
-    const lines = await heardBy(echo);
+    const lines = await receivedBy(echo);
     const relays = await Promise.all([relay(), relay(), relay()]);
     const one = await agent();
     const spec = service('web', lines.port, { mode: 'auto', alpn: 'auto' });

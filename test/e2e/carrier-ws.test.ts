@@ -54,8 +54,8 @@ async function plainVisitor(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Everything until the other side's end. Unlike an iteration it leaves our own side open. */
-function heardBy(socket: Socket): Promise<Buffer> {
+/** Everything until the other side's end. Unlike an iteration, keeps this side open. */
+function receivedBy(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
   return new Promise((resolve, reject) => {
@@ -71,13 +71,13 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     const [up, down] = [randomBytes(LONG), randomBytes(LONG)];
     let received = '';
     const target = await tcpService((socket) => {
-      void heardBy(socket).then((bytes) => (received = digest(bytes)));
+      void receivedBy(socket).then((bytes) => (received = digest(bytes)));
       socket.end(down);
     });
     const { arrive } = await published(target, { mode });
     const visitor = await arrive();
     visitor.end(up);
-    expect(digest(await heardBy(visitor))).toBe(digest(down));
+    expect(digest(await receivedBy(visitor))).toBe(digest(down));
     await expect.poll(() => received).toBe(digest(up));
   });
 
@@ -90,7 +90,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     const { arrive } = await published(target, { mode });
     const visitor = await arrive();
     visitor.end('hello');
-    expect(String(await heardBy(visitor))).toBe('you said hello');
+    expect(String(await receivedBy(visitor))).toBe('you said hello');
     const late = await tcpService((socket) => {
       socket.end('220 ready\r\n');
     });
@@ -120,7 +120,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     const target = await tcpService((socket) => void socket.pipe(socket));
     const { arrive } = await published(target, { mode });
     const visitor = await arrive();
-    const answers = heardBy(visitor);
+    const answers = receivedBy(visitor);
     let said = '';
     for (let each = 0; each < 5_000; each += 1) {
       const line = `line ${each}\n`;
@@ -182,7 +182,7 @@ it('changes to ws and back in place, and visitors stay connected', async () => {
   }
 });
 
-// --- someone who holds a ticket, and does not keep to the protocol
+// --- a client that has a ticket, and violates the protocol
 
 interface Holder {
   at: TestRelay;
@@ -286,7 +286,7 @@ describe('a peer that presents a ticket to the relay', () => {
   it.each([
     ['sends something while it is idle', (ws: WebSocket) => ws.send(Buffer.from('x'))],
     ['sends text', (ws: WebSocket) => ws.send('text')],
-    ['ends at once', (ws: WebSocket) => ws.send(Buffer.alloc(0))],
+    ['ends immediately', (ws: WebSocket) => ws.send(Buffer.alloc(0))],
     [
       'sends a message that is too long',
       (ws: WebSocket) => ws.send(Buffer.alloc(LIMITS.maxDataMessageBytes + 1)),
@@ -322,7 +322,7 @@ describe('a peer that presents a ticket to the relay', () => {
     expect(said.includes('acme-tls/1')).toBe(true);
   });
 
-  it('answers pings immediately, so that a flood of them cannot block it', async () => {
+  it('responds to pings immediately, so that a flood of them cannot block it', async () => {
     const held = await holder();
     const { ws, opened } = dial(held, await held.ticket());
     await opened;
