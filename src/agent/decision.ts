@@ -41,7 +41,7 @@ export class Decision {
   /** Probes the target until it has answered, and again while it is down. */
   watch(): void {
     this.#isWatching = true;
-    void this.#look();
+    void this.#check();
   }
 
   /** Stops probing and deciding. */
@@ -68,7 +68,7 @@ export class Decision {
     if (!this.#isWatching) return;
     const target = this.#target();
     const speaks = this.#protocols.speaks(target);
-    if (speaks === undefined) this.#lookLater();
+    if (speaks === undefined) this.#checkLater();
     this.#set(this.#protocols.servedAs(target));
   }
 
@@ -79,21 +79,21 @@ export class Decision {
 
   /** Resolves once the target has had time to answer. Has a timeout. */
   async settle(): Promise<void> {
-    await this.#protocols.learn(this.#target());
+    await this.#protocols.detect(this.#target());
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     await this.settle();
     this.note();
   }
 
-  #lookLater(): void {
+  #checkLater(): void {
     if (this.#timer) return;
     const untilProbeMs = this.#protocols.untilProbeMs(this.#target());
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined;
-        if (this.#isWatching) void this.#look();
+        if (this.#isWatching) void this.#check();
       },
       Math.max(untilProbeMs, MIN_WAIT_MS),
     ).unref();

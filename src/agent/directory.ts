@@ -28,7 +28,7 @@ export interface RelayList {
   readonly skipped: readonly string[];
 }
 
-const MAX_TOLD = 5;
+const MAX_REPORTED = 5;
 /** A valid list needs four levels. */
 const MAX_DEPTH = 64;
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
@@ -86,7 +86,7 @@ export async function readRelayList(
     throw new PortalError('registry_invalid', `${from} is not a list of relays: it has no \`relays\``);
   const listed = new Map<string, ListedRelay>();
   const skipped: string[] = [];
-  const skip = (why: string): void => void (skipped.length < MAX_TOLD && skipped.push(why));
+  const skip = (why: string): void => void (skipped.length < MAX_REPORTED && skipped.push(why));
   if (relays.length > LIMITS.maxRelaysListed)
     skip(`it has ${relays.length} entries, and only the first ${LIMITS.maxRelaysListed} are used`);
   for (const [index, entry] of relays.slice(0, LIMITS.maxRelaysListed).entries()) {

@@ -35,16 +35,16 @@ export function firstLine(
     let said: Buffer = Buffer.alloc(0);
     const decide = (is: 'http' | 'other' | 'silent'): void => {
       inTime();
-      socket.off('readable', look).off('close', leave);
+      socket.off('readable', check).off('close', stop);
       if (said.length > 0) socket.unshift(said);
       resolve(is);
     };
-    const leave = (): void => decide('silent');
+    const stop = (): void => decide('silent');
     const late = (): void => decide(said.length === 0 ? 'silent' : 'other');
     let inTime = deadline(silenceMs, late);
     // Read only available bytes: reading past the end would consume the end, which the target must see.
-    const look = (): void => {
-      if (socket.readableLength === 0) return leave();
+    const check = (): void => {
+      if (socket.readableLength === 0) return stop();
       if (said.length === 0) {
         inTime();
         inTime = deadline(lineMs, late);
@@ -53,6 +53,6 @@ export function firstLine(
       const is = protocolOf(said.toString('latin1', 0, MAX_LINE_BYTES));
       if (is !== 'unclear') decide(is);
     };
-    socket.on('readable', look).once('close', leave);
+    socket.on('readable', check).once('close', stop);
   });
 }

@@ -22,7 +22,8 @@ it('forgets the protocol of an unhealthy target for all its leases, and of no ot
     new TargetProtocols(() => ({}), log, {}, known),
     new TargetProtocols(() => ({ tls: {} }), log, {}, known),
   ];
-  for (const lease of leases) for (const target of [one, other]) expect(await lease.learn(target)).toBe('h1');
+  for (const lease of leases)
+    for (const target of [one, other]) expect(await lease.detect(target)).toBe('h1');
   known.forget(formatTarget(one));
   for (const lease of leases) {
     expect(lease.speaks(one)).toBeUndefined();

@@ -14,7 +14,7 @@ export interface KnownTarget {
   isHttp?: true;
   /** How visitors of a service of mode auto are served. */
   servedAs: Decided;
-  asking?: Promise<void>;
+  probing?: Promise<void>;
   /** Whether its TLS announces its end. Known once a caller needed it and the target answered. */
   announcesEnd?: Promise<boolean | undefined>;
   /** Why the target did not answer the last probe. */

@@ -302,7 +302,7 @@ export class AgentLease {
     const visit = this.#visitOf(serving, channel, signal);
     await this.#prover.first(visit);
     this.#phase.set('ready');
-    this.#prover.keepOn(visit, signal);
+    this.#prover.visitPeriodically(visit, signal);
   }
 
   /** Throws before requesting anything that the relay does not offer. */

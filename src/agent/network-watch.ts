@@ -60,10 +60,10 @@ export class NetworkWatch {
     const channel = this.#channel();
     const local = channel?.localAddress;
     if (local !== undefined && isLoopback(local)) return;
-    const isGone = local !== undefined && !addresses.has(local);
+    const isRemoved = local !== undefined && !addresses.has(local);
     // A slow network must not count as lost.
     const usualMs = (channel?.rttMs ?? 0) * SLOWER;
-    await channel?.check(isGone ? GONE_CHECK_MS : Math.max(MOVED_CHECK_MS, usualMs));
+    await channel?.check(isRemoved ? GONE_CHECK_MS : Math.max(MOVED_CHECK_MS, usualMs));
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { pinPage } from './access/pin-page.js';
-import { notAllowed, notRunning, PAGES, rawPage, worded, type Page } from './pages.js';
+import { notAllowed, notRunning, PAGES, rawPage, formatted, type Page } from './pages.js';
 
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
 
@@ -24,15 +24,15 @@ describe('a page of Portal itself', () => {
     ['*/*', 'text/plain; charset=utf-8'],
     ['', 'text/plain; charset=utf-8'],
   ])('for Accept: %s is %s', (accept, type) => {
-    expect(field(worded(notRunning('app'), accept), 'Content-Type')).toBe(type);
+    expect(field(formatted(notRunning('app'), accept), 'Content-Type')).toBe(type);
   });
 
   it('tells programs what happened, in text and in JSON', () => {
-    expect(worded(notRunning('app'), '*/*').body).toBe(
+    expect(formatted(notRunning('app'), '*/*').body).toBe(
       'app is not running. The tunnel works, but the service behind it does not respond. Try again in 3 seconds.\n' +
         'Is this your service? Start it. `portal status` shows why Portal cannot reach it.\n',
     );
-    expect(JSON.parse(worded(notRunning('a"\n'), 'application/json').body)).toMatchObject({
+    expect(JSON.parse(formatted(notRunning('a"\n'), 'application/json').body)).toMatchObject({
       status: 503,
       error: 'target_down',
       message: expect.stringContaining('a"  is not running') as string,
@@ -41,7 +41,7 @@ describe('a page of Portal itself', () => {
 
   it('is never stored or indexed, and in a browser loads nothing, and runs only the script that reloads it', () => {
     for (const each of ALL) {
-      const shown = worded(each, BROWSER);
+      const shown = formatted(each, BROWSER);
       expect(field(shown, 'Cache-Control')).toBe('no-store');
       expect(field(shown, 'X-Robots-Tag')).toBe('noindex');
       expect(field(shown, 'Content-Security-Policy')).toContain("default-src 'none'");
@@ -55,15 +55,15 @@ describe('a page of Portal itself', () => {
   });
 
   it('escapes the name of the service', () => {
-    const { body } = worded(notRunning('<img src=x>"&'), BROWSER);
+    const { body } = formatted(notRunning('<img src=x>"&'), BROWSER);
     expect(body).toContain('&#60;img src=x&#62;&#34;&#38; is not running');
     expect(body).not.toContain('<img');
   });
 
   it('makes a browser reload if waiting helps', () => {
-    expect(worded(notRunning('app'), BROWSER).body).toMatch(/data-wait="3"[^]*<script>/);
-    expect(field(worded(notRunning('app'), '*/*'), 'Retry-After')).toBe('3');
-    expect(worded(PAGES.noRoute, BROWSER).body).not.toContain('<script>');
+    expect(formatted(notRunning('app'), BROWSER).body).toMatch(/data-wait="3"[^]*<script>/);
+    expect(field(formatted(notRunning('app'), '*/*'), 'Retry-After')).toBe('3');
+    expect(formatted(PAGES.noRoute, BROWSER).body).not.toContain('<script>');
   });
 
   it('in raw form states its length in bytes, and has no body for HEAD', () => {

@@ -66,7 +66,7 @@ function page(status: number, reason: string, code: string, words: Words): Page 
 }
 
 /** A page in the format that the visitor's Accept header asks for: HTML, JSON, or else plain text. */
-export function worded(of: Page, accept: string): { headers: readonly string[]; body: string } {
+export function formatted(of: Page, accept: string): { headers: readonly string[]; body: string } {
   if (/\b(text\/html|application\/xhtml\+xml)\b/i.test(accept))
     return {
       headers: ['Content-Type', 'text/html; charset=utf-8', ...of.headers, ...of.htmlHeaders],
@@ -192,7 +192,7 @@ const HTML = 'text/html';
 
 /** A page as the bytes of an HTTP/1.1 response, the last on its connection. */
 export function rawPage(of: Page, { accept = HTML, headOnly = false } = {}): string {
-  const { headers, body } = worded(of, accept);
+  const { headers, body } = formatted(of, accept);
   let head = `HTTP/1.1 ${of.status} ${of.reason}\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   return `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${headOnly ? '' : body}`;

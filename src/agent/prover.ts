@@ -49,7 +49,7 @@ export class Prover {
   }
 
   /** Visits periodically until `signal` aborts. */
-  keepOn(visit: Visit, signal: AbortSignal): void {
+  visitPeriodically(visit: Visit, signal: AbortSignal): void {
     clearTimeout(this.#next);
     const pauseMs = this.proof.pauseMs(this.#options.everyMs);
     this.#next = setTimeout(() => void this.again(visit, signal), pauseMs).unref();
@@ -75,7 +75,7 @@ export class Prover {
       if (!timedOut(failure)) return this.#options.onLost(failure);
       if (this.#noteTimeout(failure)) this.#options.onChange();
     }
-    this.keepOn(visit, signal);
+    this.visitPeriodically(visit, signal);
   }
 
   stop(): void {

@@ -119,7 +119,7 @@ export function openTls(
 ): Promise<TLSSocket> | TLSSocket {
   if (!isStraight(way)) return openWay(way, ms, signal).then((plain) => relayTls(endpoint, plain));
   const socket = secureTo(way.host, way.port, TCP, tlsOptions(endpoint), resumption.session);
-  resumption.learn(socket);
+  resumption.store(socket);
   return socket;
 }
 

@@ -18,7 +18,7 @@ export class Resumption {
   }
 
   /** Stores the session of `socket` for later connections, if the current one is getting old. */
-  learn(socket: TLSSocket): void {
+  store(socket: TLSSocket): void {
     const now = performance.now();
     if (now - this.#learntAt < REFRESH_MS) return;
     socket.once('session', (session: Buffer) => {

@@ -79,10 +79,10 @@ export class TargetProtocols {
    * Probes `target` if necessary. Resolves with its protocols, or undefined if it is down. Limited by the connect timeout and
    * `ANSWER_MS` for each of two probes. Returns immediately after a recent probe.
    */
-  async learn(target: Target): Promise<Speaks | undefined> {
+  async detect(target: Target): Promise<Speaks | undefined> {
     const entry = this.#entry(target);
     if (entry.speaks) return entry.speaks;
-    await this.#ask(target, entry);
+    await this.#probe(target, entry);
     return entry.speaks;
   }
 
@@ -90,20 +90,20 @@ export class TargetProtocols {
    * The same for a request that cannot be sent twice: it ignores the pause between probes. Throws `target_down` or
    * another error that keeps the target from responding.
    */
-  async learnNow(target: Target): Promise<Speaks> {
+  async detectNow(target: Target): Promise<Speaks> {
     const entry = this.#entry(target);
     if (!entry.speaks) {
-      if (!entry.asking) entry.notBefore = 0;
-      await this.#ask(target, entry);
+      if (!entry.probing) entry.notBefore = 0;
+      await this.#probe(target, entry);
     }
     if (entry.speaks) return entry.speaks;
     throw entry.failure ?? new PortalError('target_down', `${formatTarget(target)} does not respond`);
   }
 
-  /** Whether `learn` would have to wait. */
-  mustAsk(target: Target): boolean {
+  /** Whether `detect` would have to wait. */
+  mustProbe(target: Target): boolean {
     const entry = this.#entry(target);
-    return !entry.speaks && (entry.asking !== undefined || entry.notBefore <= performance.now());
+    return !entry.speaks && (entry.probing !== undefined || entry.notBefore <= performance.now());
   }
 
   /** The target accepted a visitor's connection. */
@@ -124,11 +124,11 @@ export class TargetProtocols {
 
   /**
    * The target behaved differently from its known protocol. Probes it again, at a limited rate. Resolves once that is
-   * done, within the timeouts of `learn`.
+   * done, within the timeouts of `detect`.
    */
   async recheck(target: Target): Promise<void> {
     const entry = this.#entry(target);
-    if (entry.speaks) await this.#ask(target, entry, true);
+    if (entry.speaks) await this.#probe(target, entry, true);
   }
 
   /** The target responded to a visitor's request in HTTP, whatever the probe found. */
@@ -138,7 +138,7 @@ export class TargetProtocols {
     entry.isHttp = true;
     noteShown(entry);
     // The versions are still to be detected.
-    void this.#ask(target, entry);
+    void this.#probe(target, entry);
   }
 
   /** Whether `target` speaks HTTP. Undefined while it has not shown its protocol. */
@@ -168,7 +168,7 @@ export class TargetProtocols {
     return announces;
   }
 
-  /** Milliseconds until `learn` may probe `target` again. */
+  /** Milliseconds until `detect` may probe `target` again. */
   untilProbeMs(target: Target): number {
     return Math.max(0, this.#entry(target).notBefore - performance.now());
   }
@@ -208,11 +208,11 @@ export class TargetProtocols {
     this.#known.release(key, this.#changed);
   }
 
-  #ask(target: Target, entry: KnownTarget, isRecheck = false): Promise<void> {
-    if (entry.asking) return entry.asking;
+  #probe(target: Target, entry: KnownTarget, isRecheck = false): Promise<void> {
+    if (entry.probing) return entry.probing;
     if (entry.notBefore > performance.now()) return Promise.resolve();
-    entry.asking = this.#find(target, entry, isRecheck).finally(() => delete entry.asking);
-    return entry.asking;
+    entry.probing = this.#find(target, entry, isRecheck).finally(() => delete entry.probing);
+    return entry.probing;
   }
 
   async #find(target: Target, entry: KnownTarget, isRecheck: boolean): Promise<void> {

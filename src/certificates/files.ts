@@ -57,12 +57,12 @@ export function watchCertificateFiles(
   { certFile, keyFile }: CertificateFiles,
   onChange: () => void,
 ): () => void {
-  const look = (now: { mtimeMs: number; ino: number }, before: { mtimeMs: number; ino: number }): void => {
+  const check = (now: { mtimeMs: number; ino: number }, before: { mtimeMs: number; ino: number }): void => {
     if (now.mtimeMs !== before.mtimeMs || now.ino !== before.ino) onChange();
   };
-  for (const file of [certFile, keyFile]) watchFile(file, { interval: CHECK_MS, persistent: false }, look);
+  for (const file of [certFile, keyFile]) watchFile(file, { interval: CHECK_MS, persistent: false }, check);
   return () => {
-    for (const file of [certFile, keyFile]) unwatchFile(file, look);
+    for (const file of [certFile, keyFile]) unwatchFile(file, check);
   };
 }
 

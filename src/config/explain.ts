@@ -13,14 +13,16 @@ import { definitionOf, expected, isLikelyService, misplaced, synonymOf } from '.
  * considers only the closest one.
  */
 export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
-  const told = relevant(errors).map((error) => ({ ...error, path: withIndices(root, error.path) }));
-  const meant = new Set(told.flatMap((error) => meantKey(error, root)));
-  const fixed = new Set(told.flatMap((error) => (error.keyword === 'const' ? [toPointer(error.path)] : [])));
+  const reported = relevant(errors).map((error) => ({ ...error, path: withIndices(root, error.path) }));
+  const meant = new Set(reported.flatMap((error) => meantKey(error, root)));
+  const fixed = new Set(
+    reported.flatMap((error) => (error.keyword === 'const' ? [toPointer(error.path)] : [])),
+  );
   // A file with only `web: 3000` lines is one mistake, however many services it has.
-  const bare = told.filter((error) => isBareService(error, root));
+  const bare = reported.filter((error) => isBareService(error, root));
   const isBare =
-    bare.length > 0 && told.every((error) => bare.includes(error) || error.keyword === 'required');
-  return told
+    bare.length > 0 && reported.every((error) => bare.includes(error) || error.keyword === 'required');
+  return reported
     .filter((error) => !isBare || error === bare[0])
     .filter((error) => {
       // The message for a fixed value includes its type.

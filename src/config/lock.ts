@@ -44,7 +44,7 @@ export class RelayLock {
   readonly #turns = pLimit(1);
   /** Entries that could not be written to the file. */
   readonly #unwritten = new Map<string, string>();
-  #isTold = false;
+  #isReported = false;
 
   constructor(options: RelayLockOptions) {
     this.file = options.file;
@@ -96,13 +96,13 @@ export class RelayLock {
         return isThere ? undefined : withRelay(text, this.file, origin, address);
       });
       this.#unwritten.delete(origin);
-      this.#isTold = false;
+      this.#isReported = false;
       if (added) this.#options.onAdded?.(origin, added.isNew);
     } catch (error) {
       if (!(error instanceof PortalError) || error.code !== 'state_unwritable') throw error;
       this.#unwritten.set(origin, address);
-      if (!this.#isTold) this.#options.onUnwritable?.(error);
-      this.#isTold = true;
+      if (!this.#isReported) this.#options.onUnwritable?.(error);
+      this.#isReported = true;
     }
   }
 

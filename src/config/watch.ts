@@ -57,7 +57,7 @@ class InputWatcher {
   #timer: NodeJS.Timeout | undefined;
   /** When the first pending event arrived. */
   #since: number | undefined;
-  #looking: Promise<void> | undefined;
+  #checking: Promise<void> | undefined;
   #again = false;
 
   constructor(options: WatchOptions) {
@@ -73,7 +73,7 @@ class InputWatcher {
     this.#known = await this.#contents();
     if (this.#options.signal.aborted) return this.close();
     await this.#follow();
-    await this.#look();
+    await this.#check();
   }
 
   close(): Promise<void> {
@@ -95,21 +95,21 @@ class InputWatcher {
 
   /** Checks never overlap. An event during one causes another. */
   #checkOnce(): void {
-    if (this.#looking) {
+    if (this.#checking) {
       this.#again = true;
       return;
     }
-    this.#looking = this.#look()
+    this.#checking = this.#check()
       .catch((error: unknown) => this.#options.onError?.(error))
       .finally(() => {
-        this.#looking = undefined;
+        this.#checking = undefined;
         if (!this.#again) return;
         this.#again = false;
         this.#schedule(0);
       });
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const since = this.#since ?? performance.now();
     this.#since = undefined;
     await this.#follow();

@@ -67,11 +67,12 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-const LOOK_EVERY_MS = 10;
+const CHECK_EVERY_MS = 10;
 
 /** Resolves once `condition` holds, or after `ms`. Polls, for a condition that changes soon and sends no event. */
 export async function until(condition: () => boolean, ms: number): Promise<void> {
-  for (let waitedMs = 0; waitedMs < ms && !condition(); waitedMs += LOOK_EVERY_MS) await delay(LOOK_EVERY_MS);
+  for (let waitedMs = 0; waitedMs < ms && !condition(); waitedMs += CHECK_EVERY_MS)
+    await delay(CHECK_EVERY_MS);
 }
 
 /** The error for a cancelled wait. */

@@ -30,7 +30,7 @@ export class InterfaceWatch implements OwnAddresses {
     this.#watchers.add(changed);
     if (!this.#timer) {
       this.#routable = routableOf(this.#addresses());
-      this.#timer = setInterval(() => this.#look(), this.#everyMs).unref();
+      this.#timer = setInterval(() => this.#check(), this.#everyMs).unref();
     }
     return () => {
       this.#watchers.delete(changed);
@@ -40,7 +40,7 @@ export class InterfaceWatch implements OwnAddresses {
     };
   }
 
-  #look(): void {
+  #check(): void {
     const addresses = this.#addresses();
     const routable = routableOf(addresses);
     if (routable === this.#routable) return;

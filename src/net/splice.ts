@@ -109,7 +109,7 @@ export class SpliceSet {
       this.retire(ms);
       if (this.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
     } else if (this.size > 0 && ms > 0) {
-      const looking =
+      const checking =
         quietMs === undefined ? undefined : setInterval(() => this.#closeQuiet(quietMs), quietMs / 4);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
@@ -118,7 +118,7 @@ export class SpliceSet {
           resolve();
         });
       });
-      clearInterval(looking);
+      clearInterval(checking);
     }
     this.closeAll();
   }

@@ -153,7 +153,7 @@ export class Splice implements Spliced, Retirable {
     };
     const failed = (): void => {
       hasLeft = from.readableEnded && this.#end === 'ended';
-      if (hasLeft) this.#outlive(from, to, fail);
+      if (hasLeft) this.#finishOther(from, to, fail);
       else fail();
     };
     const closed = (): void => {
@@ -174,7 +174,7 @@ export class Splice implements Spliced, Retirable {
    * complete, so `to` gets all of them: a reset would make every system on the path drop the rest. Resets `to` only
    * if it does not end soon.
    */
-  #outlive(from: Socket, to: Socket, fail: () => void): void {
+  #finishOther(from: Socket, to: Socket, fail: () => void): void {
     this.#pourings[from === this.#a ? 1 : 0]?.finish();
     if (to.readableEnded) return;
     const timer = setTimeout(fail, LATE_END_MS);

@@ -181,7 +181,7 @@ describe('a response that the target truncates is reset over HTTP/2, never ended
         connection.socket.write(frame(DATA, 0, 1, Buffer.from(HALF)));
       });
       const at = await edge({ '/': port });
-      await at.protocols.learn(at.spec().target);
+      await at.protocols.detect(at.spec().target);
       const visitor = await frameVisitor(at);
       visitor.send(...asks[method]!);
       await half(visitor);
@@ -343,7 +343,7 @@ describe('an upload that the visitor truncates is never complete for the target:
     for (const recorders of [undefined, new Recorders()]) {
       const upload = await open();
       const at = await edge({ '/': upload.port }, recorders && { recorders });
-      await at.protocols.learn(at.spec().target);
+      await at.protocols.detect(at.spec().target);
       const visitor = await frameVisitor(at);
       visitor.send(frame(HEADERS, END_HEADERS, 1, fields(ask)), frame(DATA, 0, 1, Buffer.from(HALF)));
       await expect.poll(() => upload.body()).toContain(HALF);
@@ -381,7 +381,7 @@ describe('an upload that the visitor truncates is never complete for the target:
     for (const open of [uploadTarget, h2UploadTarget]) {
       const upload = await open();
       const at = await edge({ '/': upload.port });
-      await at.protocols.learn(at.spec().target);
+      await at.protocols.detect(at.spec().target);
       const visitor = await frameVisitor(at);
       visitor.send(
         frame(HEADERS, END_HEADERS, 1, fields(POST)),

@@ -104,7 +104,7 @@ it('and one that starts after visitors found it down, with a POST first', async 
   const { port } = former;
   await former.stop();
   const at = await edge({ '/': port });
-  await at.protocols.learn(at.spec().target);
+  await at.protocols.detect(at.spec().target);
   expect(await answerOf(post(at))).toBe(503);
   const target = await start('h2', port);
   expect(await answerOf(post(at))).toBe('h2');
@@ -141,7 +141,7 @@ it('HTTP/2 replaces HTTP/1.1 on a target, unnoticed: a GET is sent again', async
   const first = await start('h1');
   const at = await edge({ '/': first.port });
   expect(await answerOf(ask(at, '/'))).toBe('h1');
-  await at.protocols.learn(at.spec().target);
+  await at.protocols.detect(at.spec().target);
   await first.stop();
   await start('h2', first.port);
   expect(await answerOf(ask(at, '/'))).toBe('h2');

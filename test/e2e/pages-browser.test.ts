@@ -7,7 +7,7 @@ import {
   notRunning,
   notTrusted,
   PAGES,
-  worded,
+  formatted,
   type Page,
 } from '../../src/agent/pages.js';
 import { overflows, violationsIn } from '../support/accessible.js';
@@ -40,7 +40,7 @@ it('are accessible, narrow and wide, light and dark, and load nothing', async (c
       response.writeHead(404).end();
       return;
     }
-    const { headers, body } = worded(shown, request.headers.accept ?? '');
+    const { headers, body } = formatted(shown, request.headers.accept ?? '');
     const fields = headers.flatMap((name, i) => (i % 2 === 0 ? [[name, headers[i + 1]!]] : []));
     response
       .writeHead(shown.status, Object.fromEntries(fields) as Record<string, string>)
@@ -74,7 +74,7 @@ it('of a service that is down reload ever less often, and not while the tab is h
   const asked: (string | undefined)[] = [];
   const { port } = await httpService((request, response) => {
     if (request.url === '/') asked.push(request.headers.referer);
-    const { headers, body } = worded(notRunning('app'), request.headers.accept ?? '');
+    const { headers, body } = formatted(notRunning('app'), request.headers.accept ?? '');
     for (let i = 0; i < headers.length; i += 2) response.setHeader(headers[i]!, headers[i + 1]!);
     response.writeHead(503).end(body);
   });

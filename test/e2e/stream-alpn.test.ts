@@ -189,17 +189,17 @@ describe('TargetProtocols', () => {
     const protocols = new TargetProtocols(() => ({}), log);
     const target = parseTarget(port);
     expect(protocols.speaks(target)).toBeUndefined();
-    expect(await Promise.all([protocols.learn(target), protocols.learn(target)])).toEqual(['h1', 'h1']);
-    expect(await protocols.learn(target)).toBe('h1');
+    expect(await Promise.all([protocols.detect(target), protocols.detect(target)])).toEqual(['h1', 'h1']);
+    expect(await protocols.detect(target)).toBe('h1');
     expect(connections).toBe(1);
     const nowhere = parseTarget(1);
-    expect(await protocols.learn(nowhere)).toBeUndefined();
-    expect(protocols.mustAsk(nowhere)).toBe(false);
+    expect(await protocols.detect(nowhere)).toBeUndefined();
+    expect(protocols.mustProbe(nowhere)).toBe(false);
   });
 
   it('treats silence as no, after a timeout', async () => {
     const protocols = new TargetProtocols(() => ({}), log);
-    expect(await protocols.learn(parseTarget(await tcpService(() => undefined)))).toBe('h1');
+    expect(await protocols.detect(parseTarget(await tcpService(() => undefined)))).toBe('h1');
   });
 
   it.each([
@@ -210,6 +210,6 @@ describe('TargetProtocols', () => {
     ['less than a frame', '00000004'],
   ])('does not accept %s as HTTP/2', async (_what, hex) => {
     const port = await tcpService((socket) => socket.end(Buffer.from(hex, 'hex')));
-    expect(await new TargetProtocols(() => ({}), log).learn(parseTarget(port))).toBe('h1');
+    expect(await new TargetProtocols(() => ({}), log).detect(parseTarget(port))).toBe('h1');
   });
 });

@@ -53,7 +53,7 @@ export function App() {
 
   if (state.name === 'loading') return <p class="quiet note">Loading…</p>;
   if (state.name === 'signed-out') return <SignedOut why={state.why} />;
-  const { view, trouble } = state;
+  const { view, error } = state;
   const leave = async (): Promise<void> => {
     await signOut().catch(() => undefined);
     await refresh();
@@ -72,9 +72,9 @@ export function App() {
       <p role="status" class="said">
         {said}
       </p>
-      {trouble !== undefined && (
+      {error !== undefined && (
         <p role="alert" class="error">
-          Out of date: {trouble}. Retrying.
+          Out of date: {error}. Retrying.
         </p>
       )}
       <main>

@@ -8,7 +8,7 @@ type State =
   | { readonly name: 'loading' }
   /** `why` is the relay's message, if there is one. */
   | { readonly name: 'signed-out'; readonly why?: string }
-  | { readonly name: 'view'; readonly view: AgentsAnswer; readonly trouble?: string };
+  | { readonly name: 'view'; readonly view: AgentsAnswer; readonly error?: string };
 
 const EVERY_MS = 3_000;
 const UNAUTHORIZED = 401;
@@ -72,7 +72,7 @@ export function useAgents(): Agents {
 }
 
 function troubled(before: State, error: unknown): State {
-  if (before.name === 'view') return { ...before, trouble: wordsOf(error) };
+  if (before.name === 'view') return { ...before, error: wordsOf(error) };
   return { name: 'signed-out', why: wordsOf(error) };
 }
 

@@ -82,7 +82,7 @@ class InspectedExchange implements Exchange {
     store.add(this.#recording);
     if (inner.body) this.#capture(inner.body);
     // A switched connection ends with its close.
-    inner.onGone(() => this.#recording.outcome !== 'switched' && this.#finish('broken'));
+    inner.onDisconnect(() => this.#recording.outcome !== 'switched' && this.#finish('broken'));
   }
 
   get isBodyWhole(): boolean {
@@ -131,8 +131,8 @@ class InspectedExchange implements Exchange {
     this.#finish('broken');
   }
 
-  onGone(gone: () => void): void {
-    this.#inner.onGone(gone);
+  onDisconnect(gone: () => void): void {
+    this.#inner.onDisconnect(gone);
   }
 
   switchProtocols(headers: Headers, protocol: string): Switched | undefined {

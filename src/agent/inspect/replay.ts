@@ -27,7 +27,7 @@ export class ReplayExchange implements Exchange {
   recordedAs = 0;
   begun = false;
   readonly #timer: NodeJS.Timeout;
-  readonly #gone: (() => void)[] = [];
+  readonly #disconnected: (() => void)[] = [];
 
   constructor(recording: Recording, edits: ReplayEdits, ms: number) {
     this.original = recording.id;
@@ -74,17 +74,17 @@ export class ReplayExchange implements Exchange {
     this.#finish();
   }
 
-  onGone(gone: () => void): void {
-    this.#gone.push(gone);
+  onDisconnect(gone: () => void): void {
+    this.#disconnected.push(gone);
   }
 
   #goAway(): void {
-    for (const gone of this.#gone.splice(0)) gone();
+    for (const gone of this.#disconnected.splice(0)) gone();
   }
 
   #finish(): void {
     clearTimeout(this.#timer);
-    this.#gone.length = 0;
+    this.#disconnected.length = 0;
   }
 }
 

@@ -116,7 +116,7 @@ export class UdpHandler implements FlowSink {
         this.#retireTimer = setTimeout(() => this.#retire(), Math.ceil(since - before)).unref();
         return;
       }
-      flow.leave();
+      flow.terminate();
     }
   }
 
@@ -212,14 +212,14 @@ class UdpFlow implements LocalFlow {
   /** The gate has changed: ends a flow that is no longer allowed. */
   review(): void {
     this.isAllowed = this.#options.mayEnter();
-    if (!this.isAllowed && this.#socket) this.leave();
+    if (!this.isAllowed && this.#socket) this.terminate();
   }
 
   deliver(payload: Buffer): void {
     const { drops, isProbe, received } = this.#options;
     if (this.#ended) return drops.add('no_flow');
     if (isProbe(payload)) {
-      if (!this.#socket) this.leave();
+      if (!this.#socket) this.terminate();
       return;
     }
     if (!this.isAllowed) return drops.add('refused');
@@ -247,7 +247,7 @@ class UdpFlow implements LocalFlow {
   }
 
   /** Ends the flow here and at the relay. The visitor's next datagram starts another. */
-  leave(): void {
+  terminate(): void {
     this.reply.end();
     this.end();
   }
@@ -274,12 +274,12 @@ class UdpFlow implements LocalFlow {
           failed(error);
         },
         onOverrun: (count) => drops.add('receive_buffer', count),
-        onEnd: () => this.leave(),
+        onEnd: () => this.terminate(),
       });
     } catch (error) {
       failed(error);
       drops.add('unreachable', this.#held?.length ?? 0);
-      return this.leave();
+      return this.terminate();
     }
     const held = this.#held ?? [];
     this.#held = undefined;

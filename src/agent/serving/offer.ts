@@ -76,13 +76,13 @@ export class AlpnOffer {
   async settle(): Promise<void> {
     // In mode auto, visitors are served before the protocol is known, and `decision` probes.
     if (this.#isOpen || (!this.#follows && servedMode(this.#spec) !== 'http')) return;
-    await Promise.all(targetsOf(this.#spec).map((target) => this.protocols.learn(target)));
+    await Promise.all(targetsOf(this.#spec).map((target) => this.protocols.detect(target)));
   }
 
   /** Calls `then` once the offer is known: nearly always immediately, otherwise after a wait with a timeout. */
   whenKnown(then: () => void): void {
     const { target } = this.#spec;
-    if (this.#follows && this.protocols.mustAsk(target)) void this.protocols.learn(target).then(then);
+    if (this.#follows && this.protocols.mustProbe(target)) void this.protocols.detect(target).then(then);
     else then();
   }
 

@@ -108,15 +108,15 @@ class TcpServing implements Serving {
   #distinguish(socket: Socket, visitor: VisitorInfo): void {
     let said: Buffer = Buffer.alloc(0);
     const decide = (isProbe: boolean): void => {
-      this.#silent.delete(leave);
-      socket.off('readable', look).off('close', leave);
+      this.#silent.delete(stop);
+      socket.off('readable', check).off('close', stop);
       if (isProbe) return void socket.destroy();
       if (said.length > 0) socket.unshift(said);
       this.#admit(socket, visitor);
     };
-    const leave = (): void => decide(false);
+    const stop = (): void => decide(false);
     // Read only available bytes: reading past the end would consume the end, which the target must see.
-    const look = (): void => {
+    const check = (): void => {
       if (socket.readableLength === 0) return decide(false);
       said = Buffer.concat([said, socket.read() as Buffer]);
       const text = said.toString('hex');
@@ -125,7 +125,7 @@ class TcpServing implements Serving {
       if (arrived) decide(true);
       else if (![...this.#probes.keys()].some((key) => key.startsWith(text))) decide(false);
     };
-    this.#silent.add(leave);
-    socket.on('readable', look).once('close', leave);
+    this.#silent.add(stop);
+    socket.on('readable', check).once('close', stop);
   }
 }

@@ -239,15 +239,15 @@ class TlsServing implements Serving {
 
   /** Lets a visitor wait for the first certificate, as long as the relay waits for the first response. */
   #keep(socket: Socket, visitor: VisitorInfo): void {
-    const leave = (): void => {
+    const stop = (): void => {
       clearTimeout(timer);
-      socket.off('close', leave);
+      socket.off('close', stop);
       this.#early.delete(socket);
     };
     const timer = setTimeout(() => socket.destroy(), LIMITS.firstResponseMs);
-    socket.once('close', leave);
+    socket.once('close', stop);
     this.#early.set(socket, () => {
-      leave();
+      stop();
       this.#endpoint?.visit(socket, visitor);
     });
   }

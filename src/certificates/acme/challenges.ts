@@ -38,27 +38,27 @@ export class AcmeChallenges {
   offer(hostname: string, socket: Socket, others: () => void): void {
     if (!this.isPending(hostname)) return others();
     const chunks: Buffer[] = [];
-    const leave = (): void => {
+    const stop = (): void => {
       clearTimeout(timer);
-      socket.off('data', look).off('end', gone).off('close', leave);
+      socket.off('data', check).off('end', gone).off('close', stop);
     };
     const gone = (): void => {
-      leave();
+      stop();
       socket.destroy();
     };
-    const look = (chunk: Buffer): void => {
+    const check = (chunk: Buffer): void => {
       chunks.push(chunk);
       const head = Buffer.concat(chunks);
       const verdict = readClientHello(head);
       if (verdict.kind === 'need') return;
-      leave();
+      stop();
       socket.pause();
       socket.unshift(head);
       if (verdict.kind === 'hello' && verdict.alpn.includes(ACME_ALPN)) this.answer(socket);
       else others();
     };
     const timer = setTimeout(gone, HANDSHAKE_MS);
-    socket.on('data', look).once('end', gone).once('close', leave);
+    socket.on('data', check).once('end', gone).once('close', stop);
     // The previous reader may have paused it.
     socket.resume();
   }

@@ -218,11 +218,11 @@ export class HeldCertificate {
     clearTimeout(this.#timer);
     const at = this.#failure?.nextAt ?? this.#renewAt;
     if (at === undefined || this.#stop.signal.aborted) return;
-    const look = (): void => {
+    const check = (): void => {
       if (Date.now() < at) this.#wait();
       else this.#obtain().catch(() => undefined);
     };
-    this.#timer = setTimeout(look, Math.min(CHECK_MS, Math.max(0, at - Date.now()))).unref();
+    this.#timer = setTimeout(check, Math.min(CHECK_MS, Math.max(0, at - Date.now()))).unref();
   }
 }
 

@@ -70,41 +70,41 @@ function discovery(): { discovery: Discovery; ask: (relay: UrlRelay) => Promise<
 const urls = (relays: readonly UrlRelay[]): string[] => relays.map(({ url }) => url);
 
 it('keeps the last announcement of a relay that is disconnected, and forgets it once that relay is unknown', async () => {
-  const { discovery: told, ask, pass } = discovery();
+  const { discovery: found, ask, pass } = discovery();
   const one = await announcer(['https://b.example', 'https://c.example']);
   await ask(one);
   pass();
-  told.tick([], 10 * EVERY_MS);
-  expect(urls(told.from([one.url]))).toEqual(['https://b.example', 'https://c.example']);
-  expect(urls(told.from([]))).toEqual([]);
-  expect(urls(told.from([one.url]))).toEqual([]);
+  found.tick([], 10 * EVERY_MS);
+  expect(urls(found.from([one.url]))).toEqual(['https://b.example', 'https://c.example']);
+  expect(urls(found.from([]))).toEqual([]);
+  expect(urls(found.from([one.url]))).toEqual([]);
 });
 
 it('follows announcements of announced relays', async () => {
-  const { discovery: told, ask } = discovery();
+  const { discovery: found, ask } = discovery();
   const far = await announcer(['https://d.example']);
   const near = await announcer([far.url, 'https://b.example']);
   await ask(near);
   await ask(far);
-  expect(urls(told.from([near.url]))).toEqual([far.url, 'https://b.example', 'https://d.example']);
-  expect(urls(told.from([far.url]))).toEqual(['https://d.example']);
+  expect(urls(found.from([near.url]))).toEqual([far.url, 'https://b.example', 'https://d.example']);
+  expect(urls(found.from([far.url]))).toEqual(['https://d.example']);
 });
 
 it('forgets a relay after three responses without it, because a new relay knows no others yet', async () => {
-  const { discovery: told, ask } = discovery();
+  const { discovery: found, ask } = discovery();
   const list = ['https://b.example'];
   const one = await announcer(list);
   await ask(one);
   list.length = 0;
   await ask(one);
   await ask(one);
-  expect(urls(told.from([one.url]))).toEqual(['https://b.example']);
+  expect(urls(found.from([one.url]))).toEqual(['https://b.example']);
   list.push('https://b.example');
   await ask(one);
   list.length = 0;
   await ask(one);
   await ask(one);
-  expect(urls(told.from([one.url]))).toEqual(['https://b.example']);
+  expect(urls(found.from([one.url]))).toEqual(['https://b.example']);
   await ask(one);
-  expect(urls(told.from([one.url]))).toEqual([]);
+  expect(urls(found.from([one.url]))).toEqual([]);
 });

@@ -75,13 +75,16 @@ export class Discovery {
       const list = await fetchRelayList(await endpointOf(relay, proxyFor), QUERY_MS, signal);
       if (list.skipped.length > 0)
         log.info({ relay: relay.url, skipped: list.skipped }, 'skipped invalid relays of an announcement');
-      const told = list.relays
+      const announced = list.relays
         .filter(({ url }) => url !== relay.url)
         .map(({ url, address }): AnnouncedRelay => ({
           relay: { kind: 'url', url, ...(address !== undefined && { address }) },
           missed: 0,
         }));
-      this.#announced.set(relay.url, { relays: withMissed(told, before).slice(0, MAX_PER_RELAY), nextAt });
+      this.#announced.set(relay.url, {
+        relays: withMissed(announced, before).slice(0, MAX_PER_RELAY),
+        nextAt,
+      });
       this.#options.onChange();
     } catch (error) {
       if (!signal.aborted)
@@ -92,10 +95,13 @@ export class Discovery {
 }
 
 /** Current announcements, then recent ones that are missing now. */
-function withMissed(told: readonly AnnouncedRelay[], before: readonly AnnouncedRelay[]): AnnouncedRelay[] {
-  const urls = new Set(told.map(({ relay }) => relay.url));
+function withMissed(
+  announced: readonly AnnouncedRelay[],
+  before: readonly AnnouncedRelay[],
+): AnnouncedRelay[] {
+  const urls = new Set(announced.map(({ relay }) => relay.url));
   const missing = before
     .filter(({ relay }) => !urls.has(relay.url))
     .map(({ relay, missed }) => ({ relay, missed: missed + 1 }));
-  return [...told, ...missing.filter(({ missed }) => missed < FORGET_AFTER)];
+  return [...announced, ...missing.filter(({ missed }) => missed < FORGET_AFTER)];
 }

@@ -259,9 +259,9 @@ export class CandidatePool {
   #onTick(): void {
     const now = performance.now();
     const relays = this.extend(this.#desired!).relays.filter((relay) => relay.kind === 'url');
-    const isGone = (url: string): boolean => this.#candidates.get(url)?.unlistedAt !== undefined;
+    const isUnlisted = (url: string): boolean => this.#candidates.get(url)?.unlistedAt !== undefined;
     this.#sources.ask(
-      relays.filter(({ url }) => this.#watch.isConnected(url) && !isGone(url)),
+      relays.filter(({ url }) => this.#watch.isConnected(url) && !isUnlisted(url)),
       now,
     );
     for (const [key, { unlistedAt }] of this.#candidates) {
@@ -291,7 +291,7 @@ export class CandidatePool {
       healthyAt !== undefined || downAt !== undefined || this.isChosen(relay.url);
     const contenders = this.candidates.filter(isKnown).map((candidate) => {
       const { relay, source, descriptor, rttMs, downAt, unlistedAt } = candidate;
-      const isGone = unlistedAt !== undefined;
+      const isUnlisted = unlistedAt !== undefined;
       return {
         key: relay.url,
         isRegistered: source === 'registry',
@@ -299,8 +299,8 @@ export class CandidatePool {
           .filter((service) => !descriptor || missingFor(service, descriptor).length === 0)
           .map(({ service, mode }) => `${service} ${mode}`),
         rttMs,
-        health: isGone ? 'down' : healthOf(candidate, now),
-        downForMs: isGone ? Infinity : now - (downAt ?? now),
+        health: isUnlisted ? 'down' : healthOf(candidate, now),
+        downForMs: isUnlisted ? Infinity : now - (downAt ?? now),
       } as const;
     });
     const before = new Set(this.#choice.active);

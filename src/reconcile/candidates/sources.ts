@@ -62,10 +62,10 @@ export class Sources {
   /** @param roots relays named by the configuration, which may announce others */
   relays(roots: readonly string[]): { relay: UrlRelay; source: Candidate['source'] }[] {
     const listed = this.#registry?.relays ?? [];
-    const told = this.#discovery.from([...roots, ...listed.map(({ url }) => url)]);
+    const announced = this.#discovery.from([...roots, ...listed.map(({ url }) => url)]);
     return [
       ...listed.map((relay) => ({ relay: this.#withCa(relay), source: 'registry' as const })),
-      ...told.map((relay) => ({ relay: this.#withCa(relay), source: 'discovered' as const })),
+      ...announced.map((relay) => ({ relay: this.#withCa(relay), source: 'discovered' as const })),
     ];
   }
 

@@ -167,10 +167,10 @@ export async function surveyAlone(
       : [],
   );
   const known = new Set(named.map(({ url }) => url));
-  const told = candidates ? await discover(desired, named, options) : [];
+  const announced = candidates ? await discover(desired, named, options) : [];
   const found = [
     ...(listed?.relays ?? []).map((relay) => ({ relay, source: 'registry' as const })),
-    ...told.map((relay) => ({ relay, source: 'discovered' as const })),
+    ...announced.map((relay) => ({ relay, source: 'discovered' as const })),
   ].filter(({ relay }) => !known.has(relay.url) && known.add(relay.url));
   const rest = found.map(({ relay, source }) => {
     const caFile = relay.caFile ?? candidates?.caFiles[relay.url];

@@ -73,7 +73,7 @@ export class HistoryFolder {
     const files: HistoryFile[] = [];
     const unreadable: string[] = [];
     for (const name of names) {
-      const file = await this.#look(name);
+      const file = await this.#inspect(name);
       if (file === 'unreadable') unreadable.push(name);
       else if (file) files.push(file);
     }
@@ -129,7 +129,7 @@ export class HistoryFolder {
   }
 
   /** Undefined if the file was removed, or was created just now. */
-  async #look(name: string): Promise<HistoryFile | 'unreadable' | undefined> {
+  async #inspect(name: string): Promise<HistoryFile | 'unreadable' | undefined> {
     const path = join(this.path, name);
     const found = await stat(path).catch(() => undefined);
     if (!found) return undefined;

@@ -60,7 +60,7 @@ export interface Exchange {
   /** Aborts the response, so that the visitor cannot mistake it for a complete one. */
   abort(): void;
   /** Called once if the visitor disconnects before the response is complete. */
-  onGone(gone: () => void): void;
+  onDisconnect(gone: () => void): void;
   /**
    * Switches the connection to another protocol. Sends the response and returns the stream for that protocol, or
    * undefined if the visitor has disconnected. Throws like `begin`.

@@ -61,7 +61,7 @@ export class Forwarding {
     this.#service = service;
     this.#limits = limits;
     this.#onEnd = onEnd;
-    exchange.onGone(() => {
+    exchange.onDisconnect(() => {
       if (this.#isOver) return;
       this.#finish(undefined);
       this.#cancel?.();
@@ -156,7 +156,7 @@ export class Forwarding {
     this.#onFinished?.();
     if (!body || body.readableEnded) return;
     let chunks = 0;
-    const look = (): void => {
+    const check = (): void => {
       if (this.#isOver) return;
       const { begun } = this.exchange;
       if (begun && untilResponse) return;
@@ -166,7 +166,7 @@ export class Forwarding {
       chunks = this.#chunks;
       timer.refresh();
     };
-    const timer = setTimeout(look, this.#limits.bodyMs);
+    const timer = setTimeout(check, this.#limits.bodyMs);
     this.#bodyTimer = timer;
     const moved = (): void => void timer.refresh();
     const stop = (): void => {
@@ -178,7 +178,7 @@ export class Forwarding {
   }
 
   /** Gives this visitor's place at the target to another one. */
-  giveWay(): void {
+  yieldPlace(): void {
     this.#breakOff(new BusyError('other visitors need the connection to the target'));
   }
 

@@ -180,7 +180,7 @@ export class H1Exchange implements Exchange {
     cut(this.#request.socket);
   }
 
-  onGone(gone: () => void): void {
+  onDisconnect(gone: () => void): void {
     this.#response.once('close', () => {
       if (!this.#response.writableFinished) gone();
     });

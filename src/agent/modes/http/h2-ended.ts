@@ -22,7 +22,7 @@ export function endWithNghttp2(session: Http2Session): void {
   const handle = key && (session as unknown as Record<symbol, Handle | undefined>)[key];
   if (typeof handle?.hasPendingData !== 'function') return;
   watched.set(session, handle);
-  timer ??= setInterval(look, CHECK_EVERY_MS).unref();
+  timer ??= setInterval(check, CHECK_EVERY_MS).unref();
   session.once('close', () => {
     watched.delete(session);
     if (watched.size > 0) return;
@@ -31,7 +31,7 @@ export function endWithNghttp2(session: Http2Session): void {
   });
 }
 
-function look(): void {
+function check(): void {
   for (const [session, handle] of watched)
     if (!session.destroyed && handle.hasPendingData?.() === false) session.destroy();
 }

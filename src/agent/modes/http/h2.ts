@@ -295,7 +295,7 @@ class H2Exchange implements Exchange {
     breakStream(this.#stream);
   }
 
-  onGone(gone: () => void): void {
+  onDisconnect(gone: () => void): void {
     this.#stream.once('close', () => {
       // A stream that closes in order may not have reported its last write yet.
       if (!this.#isEnded || this.#stream.rstCode !== NGHTTP2_NO_ERROR) gone();

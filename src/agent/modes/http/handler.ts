@@ -252,7 +252,7 @@ export class HttpHandler implements ModeHandler {
   /** Waits for the last connection to close, within the limits of `drain`. */
   async #drainRequests({ ms, quietMs, retires }: Drain): Promise<void> {
     if (this.#connections.size === 0 || (ms <= 0 && !retires)) return;
-    const looking = this.#closeIdle(retires ? STALLED_MS : quietMs);
+    const checking = this.#closeIdle(retires ? STALLED_MS : quietMs);
     await new Promise<void>((resolve) => {
       // Retiring connections that still move have no limit.
       const timer = retires ? undefined : setTimeout(resolve, ms);
@@ -261,14 +261,14 @@ export class HttpHandler implements ModeHandler {
         resolve();
       });
     });
-    clearInterval(looking);
+    clearInterval(checking);
   }
 
   /** Closes connections without a request, and those without bytes for `quietMs`, until the timer is cleared. */
   #closeIdle(quietMs: number | undefined): NodeJS.Timeout | undefined {
     if (quietMs === undefined) return undefined;
     const moved = new Map<Socket, { bytes: number; at: number }>();
-    const look = (): void => {
+    const check = (): void => {
       // Requests from before the drain leave their connections open.
       this.#h1.closeIdleConnections();
       for (const [socket, { client }] of this.#connections) {
@@ -280,7 +280,7 @@ export class HttpHandler implements ModeHandler {
         else if (performance.now() - last.at > quietMs) cut(socket);
       }
     };
-    return setInterval(look, Math.min(quietMs / 4, MAX_CHECK_MS));
+    return setInterval(check, Math.min(quietMs / 4, MAX_CHECK_MS));
   }
 }
 

@@ -19,7 +19,7 @@ import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
 /** The facts about targets that a handler uses. `TargetProtocols` detects them. */
 export type Protocols = Pick<
   TargetProtocols,
-  'speaks' | 'learnNow' | 'reached' | 'failed' | 'forget' | 'respondedInHttp' | 'announcesEnd'
+  'speaks' | 'detectNow' | 'reached' | 'failed' | 'forget' | 'respondedInHttp' | 'announcesEnd'
 >;
 
 /**
@@ -44,7 +44,7 @@ export class Upstream {
     this.#protocols = protocols;
     this.#places = new FairPlaces({
       max: limits.maxAtTarget,
-      drop: (forwarding) => forwarding.giveWay(),
+      drop: (forwarding) => forwarding.yieldPlace(),
       // Behind a proxy that hides their addresses, or a chain, all visitors share one address. Then each connection gets a
       // part of that address's share.
       partOf: ({ exchange }) => exchange.client,
@@ -77,7 +77,7 @@ export class Upstream {
     const speaks = this.#protocols.speaks(this.#target);
     // A repeatable request detects the protocol without a probe.
     if (speaks || isRepeatable(forwarding.exchange)) this.#sendAs(speaks, forwarding);
-    else void this.#learnFirst(forwarding);
+    else void this.#detectFirst(forwarding);
   }
 
   #sendAs(speaks: Speaks | undefined, forwarding: Forwarding): void {
@@ -88,9 +88,9 @@ export class Upstream {
     else this.#body.send(forwarding);
   }
 
-  async #learnFirst(forwarding: Forwarding): Promise<void> {
+  async #detectFirst(forwarding: Forwarding): Promise<void> {
     try {
-      const speaks = await this.#protocols.learnNow(this.#target);
+      const speaks = await this.#protocols.detectNow(this.#target);
       if (!forwarding.isOver) this.#sendAs(speaks, forwarding);
     } catch (error) {
       forwarding.fail(error);
@@ -145,7 +145,7 @@ export class Upstream {
     if (this.#rechecked.has(forwarding) || forwarding.sent) return false;
     this.#rechecked.add(forwarding);
     this.#protocols.forget(this.#target);
-    void this.#learnFirst(forwarding);
+    void this.#detectFirst(forwarding);
     return true;
   }
 
@@ -169,7 +169,7 @@ export class Upstream {
 
   /** Sends the request over HTTP/2 if the target accepts nothing else. `error` is the reason why HTTP/1.1 failed. */
   async #asH2(forwarding: Forwarding, error: unknown): Promise<void> {
-    const speaks = await this.#protocols.learnNow(this.#target).catch(() => undefined);
+    const speaks = await this.#protocols.detectNow(this.#target).catch(() => undefined);
     if (speaks === 'h2') this.#h2.send(forwarding);
     else forwarding.fail(error);
   }
