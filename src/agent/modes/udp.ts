@@ -18,6 +18,9 @@ import { retiringIn, type Traffic } from './mode.js';
 const MAX_HELD = 16;
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 
+/** Length of a probe's token. */
+export const PROBE_BYTES = 32;
+
 /**
  * Mode `udp`: sends each visitor's datagrams to the target from a socket of their own. The local service sees one
  * peer per visitor, so its replies reach the right visitor.
@@ -28,6 +31,8 @@ export class UdpHandler implements FlowSink {
   /** By visitor, because a flow outlives the session in which it started, and its number there. */
   readonly #flows = new Map<string, UdpFlow>();
   readonly #probes = new Map<string, () => void>();
+  /** The latest finished probe. Copies of it may arrive late. */
+  #pastProbe: string | undefined;
   readonly #timer: NodeJS.Timeout;
   /** Flows to a former target, with the time since then, oldest first. */
   readonly #retiring = new Map<UdpFlow, number>();
@@ -138,15 +143,21 @@ export class UdpHandler implements FlowSink {
     };
   }
 
-  /** Calls `arrived` when a datagram with exactly these bytes arrives. It is not forwarded. */
+  /**
+   * Calls `arrived` when a datagram with exactly these bytes arrives. It is not forwarded, also if it arrives after the
+   * returned function was called.
+   */
   expectProbe(token: Buffer, arrived: () => void): () => void {
     const key = token.toString('latin1');
     this.#probes.set(key, arrived);
-    return () => this.#probes.delete(key);
+    return () => {
+      if (this.#pastProbe !== undefined) this.#probes.delete(this.#pastProbe);
+      this.#pastProbe = key;
+    };
   }
 
   #isProbe(payload: Buffer): boolean {
-    if (this.#probes.size === 0) return false;
+    if (payload.length !== PROBE_BYTES || this.#probes.size === 0) return false;
     const arrived = this.#probes.get(payload.toString('latin1'));
     arrived?.();
     return arrived !== undefined;

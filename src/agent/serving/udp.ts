@@ -5,12 +5,11 @@ import { connectUdp } from '../../net/udp.js';
 import type { Drain } from '../../net/splice.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Traffic } from '../modes/mode.js';
-import { UdpHandler } from '../modes/udp.js';
+import { PROBE_BYTES, UdpHandler } from '../modes/udp.js';
 import { notThrough, PROBE_MS } from '../not-through.js';
 import type { ServiceSpec } from '../spec.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
-const TOKEN_BYTES = 32;
 /** A probe is a datagram and may be lost. */
 const REPEAT_MS = 250;
 
@@ -63,7 +62,7 @@ class UdpServing implements Serving {
   }
 
   async #visit(address: string, port: number, signal: AbortSignal): Promise<void> {
-    const token = randomBytes(TOKEN_BYTES);
+    const token = randomBytes(PROBE_BYTES);
     const socket = await connectUdp(address, port);
     let forget: (() => void) | undefined;
     let repeat: NodeJS.Timeout | undefined;

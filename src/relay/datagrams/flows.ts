@@ -162,6 +162,11 @@ export class LeaseFlows {
     }
   }
 
+  /** The agent has ended the flow: it is no visitor any more. */
+  ended(flow: Flow): void {
+    this.#end(flow);
+  }
+
   /** Ends all flows. The owner of the sockets closes them. */
   close(): void {
     clearInterval(this.#timer);

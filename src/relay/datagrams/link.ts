@@ -92,10 +92,7 @@ export class DatagramLink implements FlowLink {
   }
 
   forget(flow: Flow): void {
-    if (!this.#flows.delete(flow.id)) return;
-    this.#count(flow.flows, -1);
-    flow.link = undefined;
-    this.#wayOf(flow)?.writer.close(flow.id);
+    if (this.#drop(flow)) this.#wayOf(flow)?.writer.close(flow.id);
   }
 
   close(): void {
@@ -106,6 +103,13 @@ export class DatagramLink implements FlowLink {
     for (const flow of this.#flows.values()) flow.link = undefined;
     this.#flows.clear();
     this.#perLease.clear();
+  }
+
+  #drop(flow: Flow): boolean {
+    if (!this.#flows.delete(flow.id)) return false;
+    this.#count(flow.flows, -1);
+    flow.link = undefined;
+    return true;
   }
 
   #adopt(flow: Flow): void {
@@ -181,10 +185,12 @@ export class DatagramLink implements FlowLink {
         const flow = this.#flows.get(id);
         if (flow) flow.opened = true;
       },
-      // The agent lost or ended the flow. The visitor's next datagram opens it again.
+      // The agent lost or ended the flow. The visitor's next datagram starts another.
       close: (id) => {
         const flow = this.#flows.get(id);
-        if (flow) flow.opened = false;
+        if (!flow) return;
+        this.#drop(flow);
+        flow.flows.ended(flow);
       },
       open: () => drops.add('malformed'),
       probeAnswer: () => drops.add('malformed'),
