@@ -194,7 +194,7 @@ export class Peers {
     let failures = 0;
     while (!signal.aborted) {
       try {
-        known ??= (await this.#options.store.peerKey(peer.url)) ?? null;
+        if (known === undefined) known = (await this.#options.store.peerKey(peer.url)) ?? null;
         const descriptor = await fetchDescriptor(peer, signal);
         if (signal.aborted) return;
         checkKey(peer, descriptor, known);
