@@ -27,8 +27,8 @@ export class Watch {
   }
 
   /**
-   * Why `lane` is unhealthy after `round`, or undefined. Healthy: two requests that began since then are answered, none
-   * failed after them, its stream moves, and the agent reports it as ready.
+   * Why `lane` is unhealthy after `round`, or undefined. Healthy: two requests that began since then got responses,
+   * none failed after them, its stream moves, and the agent reports it as ready.
    */
   whyUnhealthy(lane, round, phase) {
     const excuse = excuseOf(lane, round);

@@ -81,7 +81,7 @@ export class Network {
     return machine;
   }
 
-  /** A machine's normal resolv.conf. A server that does not answer times out quickly. */
+  /** A machine's normal resolv.conf. A server that does not respond times out quickly. */
   resolverText() {
     return `nameserver ${SWITCH_ADDRESS}\noptions timeout:1 attempts:1\n`;
   }

@@ -34,7 +34,7 @@ type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K>
 /** An authenticated control channel, from `welcome` to its end. */
 export class ControlChannel extends EventEmitter<ControlEvents> {
   readonly welcome: Welcome;
-  /** IP address of the relay that answered. Data connections go to the same address. */
+  /** IP address that the relay was reached at. Data connections go to the same address. */
   readonly relayAddress: string;
   readonly detour: Detour | undefined;
   /** This machine's address, if known. */
@@ -100,7 +100,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     return this.#tls && exportDatagramKey(this.#tls, association);
   }
 
-  /** Sends a request and waits for its answer, with a timeout. An error answer is thrown with its code. */
+  /** Sends a request and waits for the reply, with a timeout. Throws the error of an error reply, with its code. */
   async request(message: Request, signal?: AbortSignal): Promise<FromRelay> {
     if (this.#closed) throw new PortalError('relay_unreachable', 'the control channel is closed');
     const id = this.#nextId++;
@@ -140,7 +140,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     }
   }
 
-  /** Whether no request waits for an answer. */
+  /** Whether no request waits for a reply. */
   get isIdle(): boolean {
     return this.#requests.size === 0;
   }

@@ -112,8 +112,8 @@ function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | u
 }
 
 /**
- * Opens a data connection of the carrier `raw` by its ticket line, and waits for the relay to start it: the relay answers
- * only a line that it rejects. Rejects like `openData` and `started`.
+ * Opens a data connection of the carrier `raw` by its ticket line, and waits for the relay to start it: the relay
+ * responds only to a line that it rejects. Rejects like `openData` and `started`.
  */
 export async function startByLine({ endpoint, relayAddress, ticket, signal }: DataDial): Promise<Socket> {
   const opened = openPlain(wayTo(endpoint, relayAddress), LIMITS.requestMs, signal);

@@ -2,7 +2,7 @@ import type { Target } from '../net/target.js';
 import type { Decided } from './known-targets.js';
 import type { TargetProtocols } from './target-protocols.js';
 
-/** The shortest timer, so that timers do not spin while an answer is overdue. */
+/** The shortest timer, so that timers do not spin while a response is overdue. */
 const MIN_WAIT_MS = 10;
 
 /**
@@ -27,7 +27,7 @@ export class Decision {
     return this.#now;
   }
 
-  /** Whether the target answered in a protocol other than HTTP. Its visitors' protocol is then not checked. */
+  /** Whether the target responded in a protocol other than HTTP. Its visitors' protocol is then not checked. */
   get isKnownStream(): boolean {
     return this.#now === 'stream' && this.#protocols.speaks(this.#target()) === 'other';
   }
@@ -38,7 +38,7 @@ export class Decision {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Probes the target until it has answered, and again while it is down. */
+  /** Probes the target until it has responded, and again while it is down. */
   watch(): void {
     this.#isWatching = true;
     void this.#check();
@@ -77,7 +77,7 @@ export class Decision {
     await this.#protocols.recheck(this.#target());
   }
 
-  /** Resolves once the target has had time to answer. Has a timeout. */
+  /** Resolves once the target has had time to respond. Has a timeout. */
   async settle(): Promise<void> {
     await this.#protocols.detect(this.#target());
   }

@@ -6,7 +6,7 @@ import { formatTarget, type Target } from '../net/target.js';
 import type { HealthSpec, ServiceSpec } from './spec.js';
 import { connectTarget, upstreamOf } from './upstream.js';
 
-/** A local service that answers with this status or higher is unhealthy. */
+/** A local service that responds with this status or higher is unhealthy. */
 const UNHEALTHY = 500;
 
 /**

@@ -10,14 +10,14 @@ export type Decided = Extract<ServedAs, 'http' | 'stream' | 'undecided'>;
 /** What one target has shown. */
 export interface KnownTarget {
   speaks?: Speaks;
-  /** It answered a visitor in HTTP. */
+  /** It responded to a visitor in HTTP. */
   isHttp?: true;
   /** How visitors of a service of mode auto are served. */
   servedAs: Decided;
   probing?: Promise<void>;
-  /** Whether its TLS announces its end. Known once a caller needed it and the target answered. */
+  /** Whether its TLS announces its end. Known once a caller needed it and the target responded. */
   announcesEnd?: Promise<boolean | undefined>;
-  /** Why the target did not answer the last probe. */
+  /** Why the target did not respond to the last probe. */
   failure?: PortalError;
   /** Not probed again before this time (performance.now). */
   notBefore: number;

@@ -12,8 +12,8 @@ import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
  */
 
 /**
- * Which versions of HTTP a target accepts: h1, h2 or both. Only `probeHttp` returns the other values: `other` answered in
- * another protocol, `closes` closed the connection after the probe, `silent` did neither in time.
+ * Which versions of HTTP a target accepts: h1, h2 or both. Only `probeHttp` returns the other values: `other`
+ * responded in another protocol, `closes` closed the connection after the probe, `silent` did neither in time.
  */
 export type Speaks = 'h1' | 'h2' | 'both' | 'other' | 'closes' | 'silent';
 
@@ -23,7 +23,7 @@ export interface ProbeResult {
   readonly isSure: boolean;
 }
 
-/** A target that does not answer within this time counts as silent. */
+/** A target that does not respond within this time counts as silent. */
 const ANSWER_MS = 1_000;
 /** A server that speaks first (SSH, SMTP, MySQL) does so within this time. */
 const GREETING_MS = 300;

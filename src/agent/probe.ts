@@ -7,8 +7,8 @@ import { openWay, type Detour } from './relay-way.js';
 import { fingerprintOf } from '../certificates/source.js';
 
 /**
- * The pass-through probe: the agent visits its own public address like a visitor. Only a successful visit proves a lease, and
- * it detects a relay that answers with its own certificate.
+ * The pass-through probe: the agent visits its own public address like a visitor. Only a successful visit proves a
+ * lease, and it detects a relay that uses its own certificate.
  */
 
 /** The TLS exporter label that both ends compare (RFC 8446 §7.5; RFC 5705 §4 for the prefix). */
@@ -40,8 +40,8 @@ export interface Probe {
 }
 
 /**
- * Resolves when a TLS session to the public address ends in our own server. Rejects with `not_through`, or with `intercepted`
- * if another certificate answered.
+ * Resolves when a TLS session to the public address ends in our own server. Rejects with `not_through`, or with
+ * `intercepted` if the server has another certificate.
  */
 export async function probe(options: Probe): Promise<void> {
   const { address, port, detour, hostname, alpn, isOurs, target, signal } = options;

@@ -24,7 +24,7 @@ interface Asked {
 
 /**
  * Rejects a visitor: an HTTP client gets `page`, any other connection is reset. Takes ownership of the socket, whose
- * TLS this process terminated. `onAsked` gets each request that the page answers.
+ * TLS this process terminated. `onAsked` gets each request that receives the page.
  */
 export function rejectVisitor(socket: Socket, page: Page, onAsked?: (asked: Asked) => void): void {
   socket.on('error', () => undefined);

@@ -123,7 +123,7 @@ export class RelaySession {
     await this.#channel?.check(CHECK_MS);
   }
 
-  /** Whether the relay answers within `ms`, if there is a session. Has no other effect. */
+  /** Whether the relay responds within `ms`, if there is a session. Has no other effect. */
   async isResponding(ms: number): Promise<boolean> {
     return (await this.#channel?.isResponding(ms)) ?? false;
   }

@@ -68,7 +68,10 @@ export interface LeaseStatus extends PublicAddress {
   visitorsUnserved?: Readonly<Record<string, number>>;
   /** A certificate from a CA: its expiry, the next renewal, and the error of the last attempt. */
   certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
-  /** In mode udp: datagrams that did not reach the local service or could not be answered, by reason. */
+  /**
+   * In mode udp: datagrams that did not reach the local service, or whose replies did not reach the visitor, by
+   * reason.
+   */
   dropped?: Readonly<Record<string, number>>;
   /** As in the file; default: `auto`. */
   mode: Mode;
@@ -78,7 +81,7 @@ export interface LeaseStatus extends PublicAddress {
   target: string;
   /** In mode http: the target of each route. */
   routes?: Record<string, string>;
-  /** Why the local service does not answer; absent if it does. Visitors get the 503 page meanwhile. */
+  /** Why the local service is unreachable; absent if it is reachable. Visitors get the 503 page meanwhile. */
   targetError?: string;
   /** Why the local service is unhealthy, according to its `health`; absent if it is healthy. Visitors still reach it. */
   healthError?: string;

@@ -12,19 +12,19 @@ const checking = pLimit(64);
 const FORWARDER_MS = 100;
 
 export interface CheckOptions {
-  /** It did not answer before, so only a new connection proves that it does now. */
+  /** It was unreachable before, so only a new connection proves that it is reachable now. */
   readonly wasDown: boolean;
-  /** It answered before: an open port is enough. Its TLS is not checked. */
+  /** It was reachable before: an open port is enough. Its TLS is not checked. */
   readonly isRoutine?: boolean;
   readonly signal: AbortSignal;
 }
 
-/** The result of a check: why the target does not answer, that it does, or that it is unknown. */
+/** The result of a check: why the target is unreachable, that it is reachable, or that it is unknown. */
 export type Found = { readonly error: string | undefined; readonly isUnnoticed?: true } | 'unknown';
 
 /**
- * Checks whether `target` of `spec` answers. If the system can list listening sockets, the service sees no connection. A
- * target of mode udp gets no datagrams. Has a timeout.
+ * Checks whether `target` of `spec` is reachable. If the system can list listening sockets, the service sees no
+ * connection. A target of mode udp gets no datagrams. Has a timeout.
  */
 export async function checkTarget(
   spec: ServiceSpec,

@@ -18,7 +18,7 @@ export { isHttp, type Speaks } from './probe-target.js';
 
 /** Longest wait of a visitor for the protocol of a target that is back. */
 const MAX_PAUSE_MS = 5_000;
-/** After a clear answer, the target is not probed again for this long. */
+/** After a clear response, the target is not probed again for this long. */
 const RECHECK_MS = 10_000;
 /** The same for mode auto, where a recheck decides how all visitors are served. */
 const RECHECK_OPEN_MS = 1_000;
@@ -223,7 +223,7 @@ export class TargetProtocols {
       const { speaks, isSure } = result;
       delete entry.failure;
       this.#watch.onReached?.(target);
-      // Only a clear answer replaces a known protocol.
+      // Only a clear response replaces a known protocol.
       const stays = isRecheck && !isSure && this.isHttp(target) === true;
       if (!stays) entry.speaks = speaks;
       if (speaks === 'other') delete entry.isHttp;

@@ -44,7 +44,7 @@ const fixed = (six: string[], four: string[], first: Family = 6): Resolver => ({
   },
 });
 
-/** Dials, and returns the address that answered and the addresses that failed before it. */
+/** Dials, and returns the address that connected and the addresses that failed before it. */
 async function dialled(options: Partial<DialOptions> & { port: number }) {
   const attempts: Attempt[] = [];
   const outcome = await dial({

@@ -5,11 +5,11 @@ import { abortReason, deadline } from '../lib/wait.js';
 import { notFound, RESOLUTION_DELAY_MS, systemResolver, type Family, type Resolver } from './resolve.js';
 
 /**
- * Opens every outgoing TCP connection except those to targets. It connects to the address of a name that answers first
- * (Happy Eyeballs, RFC 8305), within a timeout, until the signal aborts.
+ * Opens every outgoing TCP connection except those to targets. It connects to the first address of a name that
+ * accepts (Happy Eyeballs, RFC 8305), within a timeout, until the signal aborts.
  */
 
-/** After this long without an answer, the next address is tried as well (RFC 8305 §5). */
+/** After this long without a connection, the next address is tried as well (RFC 8305 §5). */
 const ATTEMPT_DELAY_MS = 250;
 /** Timeout of one address. Others are tried meanwhile. */
 const ATTEMPT_MS = 10_000;
@@ -30,7 +30,7 @@ export interface TcpOptions {
 /** The outcome of one address. */
 export interface Attempt {
   readonly address: string;
-  /** Absent: the address answered. */
+  /** Absent: the connection opened. */
   readonly error?: Error;
 }
 
@@ -47,11 +47,14 @@ export interface DialOptions {
   readonly what?: string;
   readonly tcp?: TcpOptions;
   readonly resolver?: Resolver;
-  /** Called for each address that answered or failed, but not for attempts that end because another address answered. */
+  /**
+   * Called for each address that connected or failed, but not for attempts that end because another address
+   * connected.
+   */
   readonly onAttempt?: (attempt: Attempt) => void;
 }
 
-/** No address answered. `attempts` lists the reason for each. */
+/** No address connected. `attempts` lists the reason for each. */
 export class DialError extends Error {
   readonly attempts: readonly Required<Attempt>[];
   /** The system's error code, if all attempts failed with the same one. */
@@ -128,7 +131,7 @@ export function tlsNameOf(host: string): { readonly host: string; readonly serve
   return isIP(bare) === 0 ? { host: bare, servername: bare } : { host: bare };
 }
 
-/** The address that answered last, for names with several addresses. */
+/** The address that connected last, for names with several addresses. */
 const lastGood = new Map<string, string>();
 
 function remember(key: string, address: string): void {

@@ -4,7 +4,7 @@ import { within } from '../lib/wait.js';
 import { addressesByFamily, systemResolver, type Resolver } from './resolve.js';
 import { formatTarget, isThisMachine, type Target } from './target.js';
 
-/** The addresses of a target in the order to try them, and the one that answered last. */
+/** The addresses of a target in the order to try them, and the one that connected last. */
 
 export type TcpTarget = Extract<Target, { kind: 'tcp' }>;
 
@@ -14,7 +14,7 @@ const THIS_MACHINE: readonly string[] = ['127.0.0.1', '::1'];
 /** Keyed by the target object, so that entries of unused targets disappear. */
 const lastGood = new WeakMap<Target, string>();
 
-/** Records that `address` answered: the next connection to `target` tries it first. */
+/** Records that `address` connected: the next connection to `target` tries it first. */
 export function remember(target: TcpTarget, address: string): void {
   if (lastGood.get(target) !== address) lastGood.set(target, address);
 }

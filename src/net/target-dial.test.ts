@@ -99,7 +99,7 @@ it('reports a target whose name does not resolve', async () => {
 });
 
 it('a cancelled dial ends immediately, before it starts or while it waits', async () => {
-  // TEST-NET-1 (RFC 5737): it never answers, if the system has a route to it at all.
+  // TEST-NET-1 (RFC 5737): never responds, if the system has a route to it at all.
   const target = parseTarget('192.0.2.1:9');
   const cancel = new AbortController();
   const dialling = dialTarget(target, MS, cancel.signal);

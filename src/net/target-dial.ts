@@ -17,7 +17,7 @@ import { formatTarget, type Target } from './target.js';
  * that TLS may already read from, and it waits for silent addresses.
  */
 
-/** After this long without an answer, the next address is tried as well (RFC 8305, section 5). */
+/** After this long without a connection, the next address is tried as well (RFC 8305, section 5). */
 const STAGGER_MS = 250;
 
 const WORDS: UnreachableTexts = { nothing: 'nothing listens', refused: 'refused the connection' };
@@ -58,7 +58,7 @@ interface AttemptsOptions {
   readonly reject: (error: Error) => void;
 }
 
-/** The attempts of one connection. The first address that answers wins; the others are closed. */
+/** The attempts of one connection. The first address that connects wins; the others are closed. */
 class Attempts {
   readonly #options: AttemptsOptions;
   readonly #pending = new Set<Socket>();

@@ -123,7 +123,7 @@ export const LIMITS = {
   maxWaitingVisitorsPerLease: 1_024,
   /** How long a visitor waits for a data connection. */
   visitorWaitMs: 10_000,
-  /** Bytes buffered for a waiting visitor. A TLS client cannot send more before the agent has answered. */
+  /** Bytes buffered for a waiting visitor. A TLS client cannot send more before the agent has responded. */
   maxWaitingBytes: 64 * 1024,
   /** Visitors of one identity, including those in the queue. At the limit, the network with the most loses one. */
   maxVisitorsPerIdentity: 16_384,
@@ -202,7 +202,8 @@ export const LIMITS = {
   /** Interval of the agent's probes of a carrier. They also keep a NAT mapping open. */
   datagramProbeMs: 5_000,
   /**
-   * Pause before an unanswered probe is repeated, and the number of attempts before the agent changes the carrier.
+   * Pause before a probe without a reply is repeated, and the number of attempts before the agent changes the
+   * carrier.
    */
   datagramProbeRetryMs: 500,
   maxLostProbes: 4,

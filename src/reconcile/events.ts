@@ -45,7 +45,7 @@ export type PortalEvent =
       services: Record<string, ServiceAddresses>;
       /** Services without a proven lease; absent if empty. */
       unproven?: string[];
-      /** Services with a target that does not answer; absent if empty. */
+      /** Services with an unreachable target; absent if empty. */
       unreachable?: string[];
     }
   | {
@@ -72,7 +72,7 @@ export type PortalEvent =
     }
   /** The target of a service without a mode has shown its protocol. Its visitors are served as this from now on. */
   | { event: 'served'; service: string; servedAs: ServedAs; target: string }
-  /** Whether a local service answers: reported at its start, and on each change. */
+  /** Whether a local service is reachable: reported at its start, and on each change. */
   | { event: 'target'; service: string; target: string; reachable: boolean; error?: string }
   | { event: 'health'; service: string; healthy: boolean; error?: string }
   | ({ event: 'notice' } & Notice)

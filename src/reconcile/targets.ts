@@ -8,7 +8,7 @@ type Check = (spec: ServiceSpec, target: Target, options: CheckOptions) => Promi
 export interface Verdict {
   readonly service: string;
   readonly target: string;
-  /** Why it does not answer. Undefined while it does. */
+  /** Why it is unreachable. Undefined while it is reachable. */
   readonly error: string | undefined;
 }
 
@@ -23,19 +23,19 @@ interface Watch {
   /** Whether there is a first verdict. */
   isKnown: boolean;
   error?: string | undefined;
-  /** When it last answered (performance.now). */
+  /** When it was last reachable (performance.now). */
   answeredAt: number;
   /** Pause between routine checks. */
   routineMs: number;
 }
 
-/** Pause before the next check of a target that does not answer. It doubles up to the maximum. */
+/** Pause before the next check of an unreachable target. It doubles up to the maximum. */
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 3_000;
 
 /** Pause between routine checks of a target that responds, if the check opens no connection. */
 const UNNOTICED_MS = 3_000;
-/** The same if a check opens a connection. It doubles up to the maximum while the target answers. */
+/** The same if a check opens a connection. It doubles up to the maximum while the target is reachable. */
 const MIN_ROUTINE_MS = 15_000;
 const MAX_ROUTINE_MS = 60_000;
 
@@ -96,7 +96,7 @@ export class TargetWatch {
     else if (watch.error !== undefined) void this.#checkNow(watch);
   }
 
-  /** Why a target of `service` does not answer. Undefined if all answer, as far as known. */
+  /** Why a target of `service` is unreachable. Undefined if all are reachable, as far as known. */
   errorOf(service: string): string | undefined {
     for (const { spec, error } of this.#watches.values())
       if (spec.service === service && error !== undefined) return error;

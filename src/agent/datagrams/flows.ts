@@ -62,7 +62,7 @@ export class SessionFlows {
     this.#writerOf = writerOf;
   }
 
-  /** Reads frames of a way whose answers go to `writer`. */
+  /** Reads frames of a path whose replies go to `writer`. */
   reader(writer: () => FrameWriter, onProbeAnswer: (sequence: number) => void): (frames: Buffer) => void {
     // Each way numbers its fragmented datagrams separately.
     const reassembly = new Reassembly((count) => this.drops.add('incomplete', count));

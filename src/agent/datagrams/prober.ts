@@ -6,7 +6,7 @@ export class Prober {
   readonly #intervalMs: number;
   readonly #retryMs: number;
   readonly #on: { readonly up: () => void; readonly lost: () => void };
-  /** Sequence numbers of probes in flight. An answer to any of them is enough. */
+  /** Sequence numbers of probes in flight. A reply to any of them is enough. */
   readonly #out = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
   #up = false;

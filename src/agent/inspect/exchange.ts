@@ -205,7 +205,7 @@ class InspectedExchange implements Exchange {
       body.off('newListener', onListener);
       body.on('data', (chunk: Buffer) => {
         this.#keep(recording.requestBody, chunk);
-        // HTTP/2 may end the stream later than this, and the service may have answered by then.
+        // HTTP/2 may end the stream later than this, and the service may have responded by then.
         if (recording.requestBody.bytes === declaredBytes) recording.requestMs = this.#elapsedMs();
       });
       body.once('end', () => {

@@ -18,7 +18,7 @@ const RESPONSE_TIMEOUT_MS = 10_000;
 /** Two visits to each service, of up to five seconds each, some hundred at a time. */
 const PROVE_TIMEOUT_MS = 30_000;
 
-/** Longer than the 30 seconds that a service has to answer a replayed request. */
+/** Longer than the 30 seconds that a service has to respond to a replayed request. */
 const REPLAY_TIMEOUT_MS = 40_000;
 
 /** Talks to a running agent over its local socket. Every call throws `not_running` if no agent listens. */

@@ -3,8 +3,8 @@ import type { ServiceContext } from './service.js';
 import type { Subject } from './report.js';
 
 /**
- * Reports how the datagrams of a service in mode udp travel. A relay answers only packets with the keys of a session, so
- * only a running agent can show whether UDP gets through.
+ * Reports how the datagrams of a service in mode udp travel. A relay replies only to packets with the keys of a
+ * session, so only a running agent can show whether UDP gets through.
  */
 export function checkDatagrams(
   { carrier }: ServiceSpec,

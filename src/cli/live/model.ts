@@ -78,7 +78,7 @@ const BEST: readonly State[] = ['ready', 'unproven', 'retrying', 'starting', 'fa
 
 /** Combines the data of the live view. */
 export class LiveModel {
-  /** Whether each target answers, per service, from events. */
+  /** Whether each target is reachable, per service, from events. */
   readonly #verdicts = new Map<string, Map<string, boolean>>();
   readonly #samples = new Map<string, Sample[]>();
   /** Services whose target changed or recovered: their last status is out of date. */

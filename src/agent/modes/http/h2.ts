@@ -95,7 +95,7 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
   return session;
 }
 
-/** A ping and its answer, including TLS and HTTP/2 overhead, are smaller than this. */
+/** A ping and its acknowledgement, including TLS and HTTP/2 overhead, are smaller than this. */
 const PING_BYTES = 256;
 
 /**

@@ -8,7 +8,7 @@ export interface HttpLimits {
   readonly maxHeaders: number;
   /** Timeout of a visitor's connection without a request. */
   readonly keepAliveMs: number;
-  /** Idle time after which a visitor's HTTP/2 connection gets a ping, and the timeout for the answer. */
+  /** Idle time after which a visitor's HTTP/2 connection gets a ping, and the timeout for its acknowledgement. */
   readonly pingMs: number;
   /** Concurrent requests on one HTTP/2 connection, and pipelined requests on one HTTP/1.1 connection. */
   readonly maxStreams: number;
