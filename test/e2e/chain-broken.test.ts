@@ -38,7 +38,7 @@ describe('names a broken hop', () => {
       code: 'peer_unreachable',
       message: expect.stringContaining(`${teller.url} could not reach ${down.url}`) as string,
     });
-    // The relays that answer are not blamed.
+    // The relays that respond are not blamed.
     const [{ hops = [] } = {}] = (await one.runner.status()).relays;
     expect(hops.at(-1)).toMatchObject({ relay: relays.at(-1)!.url, state: 'connected' });
   });

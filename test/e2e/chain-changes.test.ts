@@ -26,7 +26,7 @@ async function world(): Promise<{ entry: TestRelay; one: TestRelay; other: TestR
   return { entry, one, other };
 }
 
-/** Answers each HTTP request. Echoes on other connections. */
+/** Responds to each HTTP request. Echoes on other connections. */
 const echoing = (): Promise<number> =>
   tcpService((socket) => {
     socket.on('data', (chunk: Buffer) => {
@@ -64,7 +64,7 @@ describe('a chain that changes', () => {
       for (; !over.signal.aborted; requested++)
         expect(await get(entry, 'app.localhost', at.ca)).toMatchObject({ status: 200 });
     })();
-    // Awaited below, unless something fails before.
+    // Handled here as well, in case the test fails before it awaits them.
     visitors.catch(() => undefined);
     const ways = [
       chainOf([entry, one]),

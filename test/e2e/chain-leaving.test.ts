@@ -17,7 +17,7 @@ import {
 
 /** The relay behind the entry drains, and another replaces it: agents move, and visitors notice nothing. */
 
-/** Answers each HTTP request. Echoes on other connections. */
+/** Responds to each HTTP request. Echoes on other connections. */
 const echoing = (): Promise<number> =>
   tcpService((socket) => {
     socket.on('data', (chunk: Buffer) => {
@@ -39,7 +39,7 @@ function nextRelayOf(at: TestRelay, { relays }: TestChain): Promise<TestRelay> {
   return relay({ port: at.port, ca: at.ca, peers: [peerOf(next)], limits: { peerRetryMs: 20 } });
 }
 
-/** Sends a visitor's requests one after the other until it is told to stop. Resolves with their number. */
+/** Sends a visitor's requests one after the other until it is stopped. Resolves with their number. */
 function visitorsOf(entry: TestRelay, { ca }: TestAgent): () => Promise<number> {
   const over = new AbortController();
   const asking = (async () => {
@@ -92,7 +92,7 @@ describe('a relay of a chain that shuts down', () => {
     },
   );
 
-  it('queues any number of visitors while it is away until the new process starts', async () => {
+  it('queues any number of visitors until the new process starts', async () => {
     const row = await chain(2);
     const { entry, exit, spec } = row;
     const one = await agent();

@@ -1,4 +1,4 @@
-/** The network of the chaos harness: machines can be added while others run. */
+/** The network of the chaos harness accepts new machines while others run. */
 import { execFileSync } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -26,7 +26,7 @@ function config(services: Readonly<Record<string, number>>, extra = ''): string 
   return `version: 1\nrelays: { embedded: { port: 0 } }\n${extra}services: ${JSON.stringify(services)}\n`;
 }
 
-/** A local service that answers with `text`. Returns its port. */
+/** A local service that responds with `text`. Returns its port. */
 async function service(text: string): Promise<number> {
   const server = createHttpServer((_, response) => response.end(text));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -371,7 +371,7 @@ test('--wait without services returns immediately', async () => {
 
 test('a second signal ends the agent immediately, and leaves no socket behind', async () => {
   const requested = deferred<void>();
-  // It never answers, so its visitor delays the drain.
+  // Never responds, so its visitor delays the drain.
   const server = createHttpServer(() => requested.resolve());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {

@@ -222,7 +222,7 @@ it('are wiped immediately by all agents, which keep running', async () => {
   const [row] = (await kept(person, 2, ['--all', '--limit', '9'])) as [Line];
   const refused = await person.run(['requests', 'wipe', '--json']);
   expect([refused.code, codeOf(refused)]).toEqual([2, 'usage']);
-  // Another identity: it wipes none of these, and asks no other agents to.
+  // Another identity deletes none of these requests, and asks no other agents to delete any.
   const stranger = ['-f', 'stranger.yaml'];
   const text = `${yaml(port)}identity: ./stranger.json\n`;
   await writeFile(join(person.folder, 'stranger.yaml'), text);
@@ -263,7 +263,7 @@ it('show no control characters, whatever a visitor requested', async () => {
   const person = await Person.create();
   await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
   const first = await up(person);
-  // Such bytes are rejected in a path, where the parser reports them, but are text in a field.
+  // The parser rejects such bytes in a path, but accepts them in a field.
   expect(await first.ask('/\x9b2J')).toBe(400);
   const path = `/title/${'x'.repeat(2_000)}`;
   expect(await first.ask(path, { headers: { 'x-odd': '\x9b31m\x85' } })).toBe(200);

@@ -47,7 +47,7 @@ test.each([
   ['an invalid value', ['up', '--timeout', 'soon'], '30s'],
   ['an unknown command of help', ['help', 'staus'], 'Did you mean status?'],
   ['an unknown command of a group of help', ['help', 'requests', 'sho'], 'Did you mean show?'],
-  ['an unknown command that is like no other', ['help', 'nosuch'], 'See portal --help.'],
+  ['an unknown command that resembles no other', ['help', 'nosuch'], 'See portal --help.'],
   ['an unknown command of requests', ['requests', 'foo'], 'Commands: list, show, wipe.'],
   ['an unknown command of agents', ['agents', 'lst'], 'Did you mean list?'],
   ['an unknown command of identity', ['identity', 'foo'], 'Commands: show, new, export.'],
@@ -171,7 +171,7 @@ test('plan --against compares with a commit of git, and prints Markdown', async 
   }
 });
 
-test('plan --against outside of a git repository says so', async () => {
+test('plan --against outside of a git repository reports that', async () => {
   await write('portal.yaml', 'version: 1\nservices: { web: 3000 }\n');
   const { code, stderr } = await person.run(['plan', '--against', 'HEAD']);
   expect(code).toBe(2);

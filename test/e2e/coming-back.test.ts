@@ -115,7 +115,7 @@ describe('reconnecting', () => {
     });
   });
 
-  it('queues a visitor who comes while the agent is away until it returns', async () => {
+  it('queues a visitor who comes while the agent is disconnected until it returns', async () => {
     const { at, path, spec } = await relayBehindWire(QUICK);
     const { port } = await httpService((_request, response) => response.end('worth the wait'));
     const one = await agent();
@@ -158,7 +158,7 @@ describe('reconnecting', () => {
     await one.event('lease', ({ phase }) => phase === 'ready', one.events.length);
   });
 
-  it('sends goaway before it shuts down, and the agent returns to the new process', async () => {
+  it('sends goaway before it shuts down, and the agent connects to the new process', async () => {
     const first = await relay({ limits: QUICK });
     const { port } = await httpService((_request, response) => response.end('x'));
     const one = await agent();

@@ -9,7 +9,7 @@ import { jsonLines, Person, type Running } from './cli-support.js';
 /** Properties of containers: a user id without an account, PID 1, a read-only root, a volume that root owns. */
 
 const WITHOUT_HOME = ['env', '-u', 'HOME', '-u', 'XDG_RUNTIME_DIR', '-u', 'USER', '-u', 'USERNAME'];
-/** It unmounts nothing of the host: the mounts end with the namespace. */
+/** Unmounts nothing of the host: the mounts end with the namespace. */
 const READ_ONLY = `mount --make-rprivate / && mount --bind "$PORTAL_HOME" "$PORTAL_HOME" || exit 90
   mount -o remount,bind,ro / || exit 90
   touch "$0" 2>/dev/null && exit 90
@@ -32,7 +32,7 @@ const ready = (person: Person, within: readonly string[] = []): Running =>
   person.start(['status', '--wait-ready', '--timeout', '60s', '--json'], { within });
 
 describe('a user id without an account and without HOME', () => {
-  it('publishes, answers status and stops', async (context) => {
+  it('publishes, responds to status and stops', async (context) => {
     const { person, within } = await container(context);
     await chown(person.home, OTHER_UID, OTHER_UID);
     const up = person.start(['up', '--json'], { within });
@@ -97,7 +97,7 @@ describe('a user id without an account and without HOME', () => {
     ['an XDG folder of root', 'XDG_CONFIG_HOME=/etc', 'etc'],
     ['a PORTAL_HOME that does not exist yet', 'PORTAL_HOME=/etc/portal-none', 'etc'],
   ] as const)(
-    'is not advised to take over a folder of another program: %s',
+    'does not suggest to take over a folder of another program: %s',
     async ([, setting, folder], context) => {
       const { person, within } = await container(context);
       const there = [...within, '-u', 'PORTAL_HOME', 'HOME=/root', setting];

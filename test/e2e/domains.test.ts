@@ -107,7 +107,7 @@ it('is withdrawn when the record disappears', async () => {
   await one.event('lease', isPhase('ready'), from);
 });
 
-it('is not withdrawn while DNS does not answer, until the grace period ends', async () => {
+it('is not withdrawn while DNS does not respond, until the grace period ends', async () => {
   const { at, dns, says } = await world({ domainRecheckMs: 50, domainGraceMs: 3_000 });
   const one = await agent();
   says(names(one));

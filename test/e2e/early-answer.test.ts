@@ -4,9 +4,9 @@ import { agent, desired, relay, service, tcpService, visit } from '../support/wo
 const BODY = 'x'.repeat(100_000);
 const ANSWER = `HTTP/1.1 413 Payload Too Large\r\nContent-Length: ${BODY.length}\r\nConnection: close\r\n\r\n${BODY}`;
 
-it('an answer sent before the end of the upload arrives whole, even if the service then resets', async () => {
+it('a response sent before the end of the upload arrives whole, even if the service then resets', async () => {
   const at = await relay();
-  // Answers at the first byte and closes with unread input, so the kernel sends a reset right after the answer.
+  // Responds at the first byte and closes with unread input, so the kernel sends a reset right after the response.
   const port = await tcpService((socket) => {
     socket.once('data', () => {
       socket.pause();

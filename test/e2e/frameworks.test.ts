@@ -56,7 +56,7 @@ async function visit(
   return { answer, reported };
 }
 
-/** Starts a server. Resolves once it answers by its own name. */
+/** Starts a server. Resolves once it responds under its own name. */
 async function started(
   command: string,
   args: readonly string[],
