@@ -42,7 +42,7 @@ const TIME_OF_DAY: readonly string[] = [
   'relay/leases.ts',
   'relay/peers.ts',
   'relay/ports.ts',
-  'relay/relay.ts',
+  'relay/parts/health.ts',
   'relay/reservations.ts',
 ];
 

@@ -16,7 +16,7 @@ import { ALERTS, refuse } from './refuse.js';
  * bytes over. It closes connections that it cannot route within its limits.
  */
 
-interface FrontRoutes {
+export interface FrontRoutes {
   /** TLS for a leased hostname. Returns false for an unknown one; then the socket stays with the front. */
   visitor(hello: { serverName: string; alpn: readonly string[] }, socket: Socket, head: Buffer): boolean;
   /** TLS for the relay's own host. `head` is back in the socket. */

@@ -1,0 +1,57 @@
+import type { Socket } from 'node:net';
+import { Hops } from '../hops.js';
+import { Peers } from '../peers.js';
+import type { Access } from './access.js';
+import type { Leasing } from './leasing.js';
+import type { Remembered } from './remembered.js';
+import type { Place, Settings } from './settings.js';
+
+export interface ChainsParts {
+  readonly remembered: Remembered;
+  readonly access: Access;
+  readonly leasing: Leasing;
+  /** Handles a connection like one of a visitor. */
+  readonly takeVisitor: (socket: Socket) => void;
+}
+
+/** Chains through this relay: its peers, and what it forwards to them. */
+export class Chains {
+  readonly peers: Peers;
+  readonly hops: Hops;
+
+  constructor({ options, limits, log }: Settings, { remembered, access, leasing, takeVisitor }: ChainsParts) {
+    const { quotas, descriptors } = access;
+    this.peers = new Peers({
+      peers: options.peers ?? [],
+      trustAnew: options.trustPeers ?? [],
+      store: remembered.store,
+      limits,
+      log,
+    });
+    this.hops = new Hops({
+      peers: this.peers,
+      leases: leasing.leases,
+      quotas,
+      descriptors,
+      limits,
+      domain: options.domain,
+      takeVisitor,
+      log,
+    });
+  }
+
+  start({ url, domain, publicPort, hosts }: Place): void {
+    this.hops.start({ url, authority: `${domain}:${publicPort}`, host: hosts[0]!.host });
+    this.peers.start(url);
+  }
+
+  /** Asks no more peers. */
+  stop(): void {
+    this.peers.close();
+  }
+
+  close(): void {
+    this.stop();
+    this.hops.close();
+  }
+}

@@ -1,0 +1,38 @@
+import { X509Certificate } from 'node:crypto';
+import type { KeyPair } from '../http.js';
+
+/** Owns what is wrong with a relay, as /healthz reports it. */
+export class Health {
+  #stopping = false;
+  #certificateEndsAt: number | undefined;
+
+  constructor(certificate: KeyPair | undefined) {
+    if (certificate) this.serves(certificate);
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** When the relay's own certificate expires, in milliseconds since the epoch. */
+  get certificateEndsAt(): number | undefined {
+    return this.#certificateEndsAt;
+  }
+
+  /** Call when the relay uses another certificate. */
+  serves({ cert }: KeyPair): void {
+    this.#certificateEndsAt = Date.parse(new X509Certificate(cert).validTo);
+  }
+
+  /** Call when the relay begins to shut down. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  problem(): string | undefined {
+    if (this.#stopping) return 'stopping';
+    const endsAt = this.#certificateEndsAt;
+    if (endsAt === undefined || endsAt > Date.now()) return undefined;
+    return `the certificate expired at ${new Date(endsAt).toISOString()}`;
+  }
+}

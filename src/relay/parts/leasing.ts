@@ -1,0 +1,105 @@
+import { resetSocket } from '../../net/reset.js';
+import type { LeaseDirectory } from '../directory/directory.js';
+import { MemoryDirectory } from '../directory/memory.js';
+import { DomainWatch } from '../domain-watch.js';
+import { DomainProofs } from '../domains.js';
+import { ReservedLabels } from '../labels.js';
+import type { LocalLease } from '../lease.js';
+import { LeaseRegistry } from '../leases.js';
+import { listenHosts, type ListenHost } from '../listen.js';
+import { listenTcp, PublicPorts, type OpenPort } from '../ports.js';
+import type { Access } from './access.js';
+import type { Remembered } from './remembered.js';
+import type { Settings } from './settings.js';
+import type { Visiting } from './visiting.js';
+
+export interface LeasingParts {
+  readonly remembered: Remembered;
+  readonly access: Access;
+  readonly visiting: Visiting;
+}
+
+/** Who serves what: the leases of this process, the directory of all of them, ports, and proofs of domains. */
+export class Leasing {
+  readonly directory: LeaseDirectory;
+  readonly ports: PublicPorts;
+  readonly labels: ReservedLabels;
+  readonly leases: LeaseRegistry;
+  readonly #settings: Settings;
+  readonly #parts: LeasingParts;
+  readonly #domains: DomainProofs;
+  /** Where public ports listen. */
+  #hosts: readonly ListenHost[];
+  #domainWatch: DomainWatch | undefined;
+
+  constructor(settings: Settings, parts: LeasingParts) {
+    const { options, limits, log } = settings;
+    const { store, clock, reservations } = parts.remembered;
+    this.#settings = settings;
+    this.#parts = parts;
+    this.#hosts = listenHosts([options.host].flat());
+    this.#domains = new DomainProofs({
+      domain: options.domain,
+      limits,
+      log,
+      ...(options.dnsServers && { servers: options.dnsServers }),
+    });
+    this.ports = new PublicPorts({
+      ranges: options.ports ?? {},
+      listen: {
+        tcp: (lease, at) => this.#listenTcp(lease, at),
+        udp: (lease, at) => parts.visiting.datagrams.openPort(this.#hosts, at, lease),
+      },
+      store,
+      now: () => clock.now(),
+      ...limits,
+    });
+    // The engine: one process serves all leases of this relay.
+    this.directory = new MemoryDirectory().node('this');
+    this.labels = new ReservedLabels(options.reservedLabels);
+    this.leases = new LeaseRegistry({
+      directory: this.directory,
+      reservations,
+      labels: this.labels,
+      ports: this.ports,
+      domains: this.#domains,
+      quotas: parts.access.quotas,
+      domain: options.domain,
+      log,
+      ...limits,
+    });
+  }
+
+  /** Call when the relay listens, at `hosts`: from then on visitors wait for agents that return. */
+  async start(hosts: readonly ListenHost[]): Promise<void> {
+    this.#hosts = hosts;
+    await this.leases.start();
+    const { limits, log } = this.#settings;
+    this.#domainWatch = new DomainWatch({ proofs: this.#domains, leases: this.leases, log, ...limits });
+  }
+
+  /** Checks no more proofs. */
+  stop(): void {
+    this.#domainWatch?.close();
+  }
+
+  stopListening(): void {
+    this.leases.stopListening();
+  }
+
+  /** Ends every lease. */
+  async close(): Promise<void> {
+    this.stop();
+    this.leases.clear();
+    await this.directory.close();
+  }
+
+  #listenTcp(lease: LocalLease, at: number): Promise<OpenPort> {
+    const { access, visiting } = this.#parts;
+    return listenTcp(this.#hosts, at, (socket) => {
+      if (access.admits(socket) && access.descriptors.admits(socket))
+        visiting.gate.admitToPort(lease, socket);
+      else resetSocket(socket);
+    });
+  }
+}

@@ -1,0 +1,43 @@
+import { silent, type Logger } from '../../lib/logger.js';
+import { LIMITS } from '../../protocol/limits.js';
+import { limitsFor } from '../descriptors.js';
+import type { RelayLimits } from '../limits.js';
+import type { ListenHost } from '../listen.js';
+import type { RelayOptions } from '../options.js';
+
+/** The options of a relay, and what follows from them. */
+export interface Settings {
+  readonly options: RelayOptions;
+  readonly limits: RelayLimits;
+  readonly log: Logger;
+}
+
+export function settingsOf(options: RelayOptions): Settings {
+  return {
+    options,
+    limits: { ...LIMITS, ...limitsFor(LIMITS, options.descriptorLimit), ...options.limits },
+    log: options.log ?? silent,
+  };
+}
+
+/** Where a relay listens. */
+export interface Place {
+  readonly hosts: readonly ListenHost[];
+  readonly port: number;
+  /** The port that visitors use. */
+  readonly publicPort: number;
+  readonly domain: string;
+  /** The domain, with the public port unless that is 443. */
+  readonly authority: string;
+  readonly url: string;
+}
+
+export function placeAt(
+  { domain, publicPort: asked }: RelayOptions,
+  hosts: readonly ListenHost[],
+  port: number,
+): Place {
+  const publicPort = asked ?? port;
+  const authority = publicPort === 443 ? domain : `${domain}:${publicPort}`;
+  return { hosts, port, publicPort, domain, authority, url: `https://${authority}` };
+}

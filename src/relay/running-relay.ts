@@ -1,0 +1,105 @@
+import type { DenyList } from './denied.js';
+import { expel } from './expel.js';
+import type { Relay, RelayCounts } from './options.js';
+import type { Parts } from './parts/parts.js';
+import type { Place, Settings } from './parts/settings.js';
+import { shutDown } from './shutdown.js';
+import { readStats } from './stats.js';
+
+/** A relay that listens, for the code that started it. */
+export function runningRelay({ options, log }: Settings, parts: Parts, place: Place): Relay {
+  const { remembered, visiting, leasing, chains, surface, health, access, agents } = parts;
+  const { url, domain, port, publicPort, hosts } = place;
+  let closing: Promise<void> | undefined;
+  const close = async (drainMs: number): Promise<void> => {
+    await shutDown(parts, log, drainMs);
+    log.info({ url }, 'relay closed');
+  };
+  return {
+    url,
+    domain,
+    port,
+    publicPort,
+    addresses: hosts.map(({ host }) => ({ host, port })),
+    httpRedirect: surface.redirect,
+    address: options.identity.address,
+    get descriptor() {
+      return surface.own.current;
+    },
+    counts: () => countsOf(parts),
+    problem: () => health.problem(),
+    stats: () => ({
+      ...countsOf(parts),
+      certificateEndsAt: health.certificateEndsAt,
+      ...readStats({
+        leases: leasing.leases,
+        gate: visiting.gate,
+        datagrams: visiting.datagrams,
+        tallies: visiting.tallies,
+        store: remembered.store,
+        denied: access.denied,
+        agents,
+      }),
+    }),
+    deny: (list) => deny(parts, list),
+    allow: (list) => {
+      access.denied.allow(list);
+      expelFrom(parts);
+    },
+    reserveLabels: (list) => leasing.labels.set(list),
+    serveCertificate: (pair) => {
+      surface.serveCertificate(pair);
+      health.serves(pair);
+    },
+    close: ({ drainMs = 0 } = {}) => {
+      // A second call may shorten the drain.
+      if (closing)
+        void Promise.all([visiting.gate.drain({ ms: drainMs }), chains.hops.drain({ ms: drainMs })]);
+      return (closing ??= close(drainMs));
+    },
+  };
+}
+
+function countsOf({ access, visiting, leasing, chains, control, surface }: Parts): RelayCounts {
+  const { sessions } = control;
+  const { gate, datagrams } = visiting;
+  const { hops, peers } = chains;
+  return {
+    sessions: sessions.size,
+    handshakes: sessions.handshakes,
+    mostHandshakes: sessions.mostHandshakes,
+    leases: leasing.leases.size,
+    unrouted: surface.front.unrouted,
+    visitors: gate.size,
+    waiting: gate.waiting,
+    tickets: visiting.tickets.size,
+    flows: datagrams.flows,
+    hops: hops.size,
+    hopBytes: hops.bytes,
+    hopTickets: hops.tickets,
+    peers: peers.size,
+    knownPeers: peers.descriptors().length,
+    dropped: datagrams.drops.counts(),
+    refused: access.quotas.refusals.counts(),
+    withoutDescriptor: access.descriptors.refused,
+  };
+}
+
+function deny(parts: Parts, list: DenyList): void {
+  parts.access.denied.set(list);
+  expelFrom(parts);
+  for (const holder of list.identities) {
+    parts.visiting.gate.closeOf(holder);
+    parts.chains.hops.closeOf(holder);
+  }
+}
+
+function expelFrom({ access, visiting, leasing, chains, control }: Parts): void {
+  expel({
+    denied: access.denied,
+    sessions: control.sessions,
+    hops: chains.hops,
+    datagrams: visiting.datagrams,
+    leases: leasing.leases,
+  });
+}
