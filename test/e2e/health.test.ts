@@ -53,7 +53,7 @@ describe('a health check', () => {
     await gone;
   });
 
-  it('reports that a target without HTTP did not answer', async () => {
+  it('reports that a target without HTTP did not respond', async () => {
     const port = await tcpService((socket) => socket.end('nonsense\r\n\r\n'));
     expect(await ask(port)).toMatch(/GET \/healthz at localhost:\d+ failed/);
   });

@@ -44,7 +44,7 @@ describe('the folders for files', () => {
     expect((await readdir(someone.folder)).filter((name) => /^~|^xdg$/.test(name))).toEqual([]);
   });
 
-  // Root can write to any folder, but these reject root too.
+  // Root can write to any folder except these.
   it.each(['/dev/null', '/proc'])('report that nothing can be stored: HOME=%s', async (HOME) => {
     const someone = await person();
     const env = { ...PLAIN, HOME };

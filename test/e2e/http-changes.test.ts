@@ -7,7 +7,7 @@ import { HTTP_LIMITS } from '../../src/agent/modes/http/limits.js';
 import { ask, askH2, connectTo, edge, h2Visitor, HOST, httpSpec } from '../support/http-edge.js';
 import { agent, desired, get, relay } from '../support/world.js';
 
-/** A service whose answers the test ends, and which records its connections. */
+/** A service whose responses the test ends, and which records its connections. */
 async function patient(name: string): Promise<{
   port: number;
   begun: ServerResponse[];

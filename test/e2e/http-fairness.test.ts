@@ -14,7 +14,7 @@ const AT_TARGET = 8;
 
 const target = async (listener: RequestListener): Promise<number> => (await httpService(listener)).port;
 
-/** Answers GET immediately, and other methods when the body is complete. */
+/** Responds to GET immediately, and to other methods when the body is complete. */
 const reading = (): Promise<number> =>
   target((request, response) => {
     if (request.method === 'GET') response.end('ok');
@@ -118,7 +118,7 @@ describe('a request whose body stalls', () => {
     expect(await status(at, session)).toBe(200);
   });
 
-  it('is truncated when the answer has begun, and stalls as well', async () => {
+  it('is truncated when the response has begun, and stalls as well', async () => {
     const port = await target((_request, response) => response.write('begun'));
     const at = await edge({ '/': port }, { bounds });
     const words = `POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 10\r\n\r\nabc`;
@@ -127,7 +127,7 @@ describe('a request whose body stalls', () => {
     expect(answer).not.toMatch(/\r\n0\r\n\r\n$/);
   });
 
-  it('continues while a started answer arrives', async () => {
+  it('continues while a started response arrives', async () => {
     const port = await target((request, response) => {
       request.resume();
       let left = 10;
@@ -195,7 +195,7 @@ const endless = (): Promise<number> =>
     more();
   });
 
-describe('an answer that its visitor does not read', () => {
+describe('a response that its visitor does not read', () => {
   it('is reset over HTTP/2, and the connection keeps working', async () => {
     const at = await edge({ '/': await endless() }, { bounds: { sendMs: 300 } });
     const session = await h2Visitor(at);

@@ -141,7 +141,7 @@ describe('a header that a route sets', () => {
   });
 });
 
-it('trailers of an answer keep their names', async () => {
+it('trailers of a response keep their names', async () => {
   const answer =
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x_sum\r\n\r\n0\r\nx_sum: 1\r\nx-forwarded-x: 2\r\n\r\n';
   const { port } = await rawTarget(answer);

@@ -7,7 +7,7 @@ import { askH2, connectTo, edge, h2Visitor, HOST, raw, rawTarget, type Edge } fr
 import { wire } from '../support/wire.js';
 import { httpService } from '../support/world.js';
 
-/** Requests and answers that no well-behaved client or target sends. They may fail, but must not affect others. */
+/** Requests and responses that no well-behaved client or target sends. They may fail, but must not affect others. */
 
 const HEAD = `Host: ${HOST}\r\nConnection: close\r\n`;
 const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n';
@@ -81,12 +81,12 @@ describe('a switch of protocols', () => {
     expect(received[0]).not.toContain(key);
   });
 
-  it('with an answer that HTTP/2 cannot express is a bad gateway', async () => {
+  it('with a response that HTTP/2 cannot express is a bad gateway', async () => {
     const { port } = await rawTarget(`${WEBSOCKET}ETag: 1\r\nETag: 2\r\n\r\n`);
     expect(await webSocketOverH2(await edge({ '/': port }))).toBe(502);
   });
 
-  it('to another protocol is answered as such, and does not become a WebSocket', async () => {
+  it('to another protocol gets a response as such, and does not become a WebSocket', async () => {
     const { port, received } = await rawTarget(`${SWITCHED}Upgrade: tcp\r\n\r\nhello`);
     const words = `GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`;
     const answer = await saying(await edge({ '/': port }), words, /hello/);
@@ -110,7 +110,7 @@ describe('removes the announcement of trailers that cannot follow', () => {
     expect(await saying(await edge({ '/': port }), words, /\r\n\r\n/)).toMatch(/^HTTP\/1.1 101 /);
   });
 
-  it('for a visitor of HTTP/1.0, and for an answer with a length', async () => {
+  it('for a visitor of HTTP/1.0, and for a response with a length', async () => {
     const trailing = await h1Target((_request, response) => {
       response.setHeader('Trailer', 'X-End');
       response.write('hello');
@@ -146,7 +146,7 @@ it('trailers that HTTP/2 cannot express end only their request', async () => {
 });
 
 describe('timeouts', () => {
-  it('the timeout for an answer does not start while the body still arrives, however slowly', async () => {
+  it('the timeout for a response does not start while the body still arrives, however slowly', async () => {
     let bytes = 0;
     const port = await h1Target((request, response) => {
       request.on('data', (chunk: Buffer) => (bytes += chunk.length));
@@ -217,7 +217,7 @@ describe('timeouts', () => {
   });
 });
 
-it('bytes after a request with an active answer are processed once', async () => {
+it('bytes after a request with an active response are processed once', async () => {
   const port = await h1Target((_request, response) => response.write('hello'));
   const at = await edge({ '/': port });
   const warnings: Error[] = [];
@@ -232,7 +232,7 @@ it('bytes after a request with an active answer are processed once', async () =>
   expect(warnings).toEqual([]);
 });
 
-describe('an answer', () => {
+describe('a response', () => {
   it('in a transfer coding other than chunked is rejected, because nothing decodes it', async () => {
     const coded = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n';
     const at = await edge({ '/': (await rawTarget(coded)).port });
@@ -266,7 +266,7 @@ describe('several requests on a connection (pipelining)', () => {
     const port = await h1Target((request, response) => {
       order.push(request.url!);
       most = Math.max(most, ++atOnce);
-      // Time enough for the next request, if it were sent.
+      // Enough time for the next request, if it were sent.
       setTimeout(() => {
         atOnce--;
         response.end(`<${request.url}>`);
@@ -293,12 +293,12 @@ describe('several requests on a connection (pipelining)', () => {
   it('without end cannot fill the memory', async () => {
     const port = await h1Target(() => undefined);
     const at = await edge({ '/': port }, { bounds: { maxStreams: 4 } });
-    // Closed, although no answer came.
+    // Closed, although no response came.
     expect(await raw(at, get('/').repeat(20))).toBe('');
   });
 });
 
-it('an HTTP/2 visitor who vanishes leaves nothing open', async () => {
+it('an HTTP/2 visitor who disconnects silently leaves nothing open', async () => {
   const requested = new EventEmitter();
   const port = await h1Target((_request, response) => {
     response.once('close', () => requested.emit('left'));

@@ -147,7 +147,7 @@ it('HTTP/2 replaces HTTP/1.1 on a target, unnoticed: a GET is sent again', async
   expect(await answerOf(ask(at, '/'))).toBe('h2');
 });
 
-/** An HTTP/1.1 target that answered a POST, and then another target on its port. */
+/** An HTTP/1.1 target that responded to a POST, and then another target on its port. */
 async function replaced(next: (port: number) => Promise<unknown>): Promise<Edge> {
   // A kept-alive connection could receive the next request while it closes.
   const first = await start('h1', 0, { Connection: 'close' });
@@ -206,7 +206,7 @@ it('and a POST whose connection just closes is never sent again', async () => {
       socket.once('data', (chunk: Buffer) => {
         const text = chunk.toString('latin1');
         received.push(text.slice(0, 4));
-        // Whatever happened to the request, from now on the target accepts only HTTP/2.
+        // Whatever happens to the request, from now on the target accepts only HTTP/2.
         if (isH2 && text.startsWith('PRI ')) socket.end(frame(SETTINGS, 0, 0));
         else socket.destroy();
         isH2 = true;

@@ -40,7 +40,7 @@ describe('a request whose head is', () => {
   });
 });
 
-describe('an answer with too large headers is a 502 with that reason, over both versions:', () => {
+describe('a response with too large headers is a 502 with that reason, over both versions:', () => {
   it.each<[what: string, setCookie: string[]]>([
     ['more than 200 Set-Cookie', cookies(201)],
     ['longer than 32 KiB', cookies(20, 2_000)],
@@ -67,7 +67,7 @@ describe('an answer with too large headers is a 502 with that reason, over both 
     }
   });
 
-  it('and an answer within the limits gets through', async () => {
+  it('and a response within the limits gets through', async () => {
     const lines = cookies(100, 100)
       .map((value) => `Set-Cookie: ${value}\r\n`)
       .join('');
@@ -118,7 +118,7 @@ describe('the method', () => {
     expect(target.received).toEqual([]);
   });
 
-  it.each(['OPTIONS *', `OPTIONS https://${HOST}`])('%s is answered by Portal', async (line) => {
+  it.each(['OPTIONS *', `OPTIONS https://${HOST}`])('%s gets a response from Portal', async (line) => {
     const target = await rawTarget(OK);
     const at = await edge({ '/': target.port });
     const text = await raw(at, `${line} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`);

@@ -92,7 +92,7 @@ describe('a request is rejected, and nothing reaches the target:', () => {
     const at = await edge({ '/': target.port });
     const answer = await raw(at, request);
     expect(answer.split('\r\n')[0]).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
-    // Only one answer: nothing after the rejected request was parsed as another.
+    // Only one response: nothing after the rejected request was parsed as another.
     expect(answer.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
     expect(target.received).toEqual([]);
   });
@@ -152,7 +152,7 @@ describe('the target’s view of requests', () => {
     expect(target.received[0]).toMatch(/^GET \/x\?y HTTP\/1\.1\r\n/);
   });
 
-  it('has no OPTIONS *, which Portal answers', async () => {
+  it('has no OPTIONS *, to which Portal responds', async () => {
     const target = await rawTarget(OK);
     const at = await edge({ '/': target.port });
     expect(await raw(at, `OPTIONS * HTTP/1.1\r\n${HEAD}\r\n`)).toMatch(/^HTTP\/1\.1 204 /);

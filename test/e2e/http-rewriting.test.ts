@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ask, edge } from '../support/http-edge.js';
 import { httpService } from '../support/world.js';
 
-/** A service that answers with the header fields in the query, as JSON. */
+/** A service that responds with the header fields in the query, as JSON. */
 async function answering(): Promise<number> {
   const { port } = await httpService((request, response) => {
     const query = decodeURIComponent(request.url!.split('?')[1] ?? '%7B%7D');
@@ -31,7 +31,7 @@ async function answeredWith(
   ) as Record<string, unknown>;
 }
 
-describe('a URL in an answer', () => {
+describe('a URL in a response', () => {
   it.each([
     // An absolute path belongs to the target.
     ['/login', '/app/login'],
@@ -119,7 +119,7 @@ describe('a response of a target with another Host name', () => {
   });
 });
 
-describe('a cookie in an answer', () => {
+describe('a cookie in a response', () => {
   it.each([
     ['a=b', 'a=b'],
     ['a=b; Path=/', 'a=b; Path=/app'],
@@ -140,7 +140,7 @@ describe('a cookie in an answer', () => {
   });
 });
 
-describe('a header of an answer', () => {
+describe('a header of a response', () => {
   it('is set or removed as the route specifies', async () => {
     const responseHeaders = { Server: null, 'X-Robots-Tag': 'noindex', 'cache-control': 'no-store' };
     const got = await answeredWith('/app', { server: 'x', 'Cache-Control': 'public' }, { responseHeaders });

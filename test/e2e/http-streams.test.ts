@@ -12,7 +12,7 @@ const MEGABYTE = 1024 * 1024;
 const requestOf = (method: string, path: string, extra = ''): string =>
   `${method} ${path} HTTP/1.1\r\nHost: ${HOST}\r\n${extra}\r\n`;
 
-/** Answers an upload with its hash, and a download of `?n` with n bytes. */
+/** Responds to an upload with its hash, and to a download of `?n` with n bytes. */
 async function bulk(): Promise<number> {
   const { port } = await httpService((request, response) => {
     const bytes = Number(request.url!.split('?')[1] ?? 0);
@@ -70,7 +70,7 @@ describe('bodies', () => {
         await once(socket, 'data');
         socket.pause();
       }
-      // It stalls once every buffer on the path is full, far before the end.
+      // The transfer stalls once every buffer on the path is full, far before the end.
       let before = -1;
       await expect
         .poll(
@@ -137,7 +137,7 @@ describe('bodies', () => {
     }
   });
 
-  it('the head is forwarded before the body arrives, and an answer before the request is complete', async () => {
+  it('the head is forwarded before the body arrives, and a response before the request is complete', async () => {
     // Echoes each chunk immediately: neither side may wait for the other's end.
     const { port } = await httpService((request, response) => {
       response.flushHeaders();
@@ -239,7 +239,7 @@ describe('trailers', () => {
   });
 });
 
-describe('interim answers', () => {
+describe('interim responses', () => {
   it('only the target sends 100 Continue, and the body waits for it', async () => {
     const order: string[] = [];
     const target = await rawTarget((received, socket) => {
@@ -324,7 +324,7 @@ describe('a peer that disconnects', () => {
     expect(sockets[0]!.destroyed).toBe(true);
   });
 
-  it('a target that resets in the middle truncates the answer', async () => {
+  it('a target that resets in the middle truncates the response', async () => {
     const target = await rawTarget((received, socket) => {
       if (!received.includes('\r\n\r\n')) return;
       socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n', () =>
@@ -341,7 +341,7 @@ describe('a peer that disconnects', () => {
     );
   });
 
-  it('an early answer to an upload is forwarded, and the upload is dropped', async () => {
+  it('an early response to an upload is forwarded, and the upload is dropped', async () => {
     const answer = 'HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno';
     const target = await rawTarget((received, socket) => {
       if (!received.includes('\r\n\r\n')) return;
@@ -383,7 +383,7 @@ describe('a target', () => {
     expect((await ask(at, '/', { method: 'POST' })).body).toBe('back');
   });
 
-  it('that does not answer times out, 504', async () => {
+  it('that does not respond times out, 504', async () => {
     const target = await rawTarget(() => undefined);
     const at = await edge({ '/': target.port }, { bounds: { responseMs: 300 } });
     expect((await ask(at, '/')).status).toBe(504);
@@ -402,7 +402,7 @@ describe('a target', () => {
   });
 
   it('that closes a kept-alive connection at that moment gets a harmless request again', async () => {
-    // Answers one request per connection, and closes when the next arrives.
+    // Responds to one request per connection, and closes when the next arrives.
     let requested = 0;
     const target = await rawTarget((received, socket) => {
       const requests = received.match(/HTTP\/1\.1\r\n/g)!.length;

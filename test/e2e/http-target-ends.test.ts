@@ -8,7 +8,7 @@ import { deferred } from '../../src/lib/wait.js';
 
 /** The target closes its connection while a slow visitor still reads its response. */
 
-/** A target that answers the first request on each connection with `answer`. */
+/** A target that responds to the first request on each connection with `answer`. */
 async function target(answer: string): Promise<{ port: number; first: Promise<Socket> }> {
   const sockets: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => {
