@@ -84,7 +84,7 @@ describe('a WebSocket', () => {
     await expect.poll(() => at.handler.traffic().visitors).toBe(0);
   });
 
-  it('of a visitor who vanishes ends at the service, and vice versa', async () => {
+  it('of a visitor who disconnects silently ends at the service, and vice versa', async () => {
     const { port, server } = await echo();
     const at = await edge({ '/': port });
     const first = await open(at, '/');
@@ -136,7 +136,7 @@ describe('a WebSocket', () => {
     expect(stream.rstCode).toBe(0);
   });
 
-  it('that the service rejects is an ordinary answer, and a service that is down returns a page', async () => {
+  it('that the service rejects is an ordinary response, and a service that is down returns a page', async () => {
     const target = await rawTarget('HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno');
     const at = await edge({ '/': target.port, '/down': 1 });
     const refused = await raw(at, upgradeTo('/'));

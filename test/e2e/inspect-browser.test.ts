@@ -355,7 +355,7 @@ const UPLOAD = Buffer.from(
   'latin1',
 );
 
-/** What people press with a finger in a narrow window, and is less than 40 px high. */
+/** Controls that people touch in a narrow window, and that are less than 40 px high. */
 const tooSmall = (page: Page): Promise<string[]> =>
   page.evaluate<
     string[]

@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import type { LiveMessage, RequestRow } from '../../src/agent/inspect/wire.js';
 import { agent, desired, httpService, readAll, relay, service, visit } from '../support/world.js';
 
-/** What the inspector shows of visitors that Portal itself rejects. */
+/** How the inspector shows visitors that Portal itself rejects. */
 
 const HOST = 'app.localhost';
 const FRIEND = '127.0.0.2';

@@ -143,7 +143,7 @@ describe('access', () => {
     expect(await call('/api/requests/1', 'GET', headers)).toMatchObject({ status });
   });
 
-  it('also answers to localhost', async () => {
+  it('also responds to localhost', async () => {
     const headers = { ...own(), host: `localhost:${port}` };
     expect((await call('/', 'GET', headers)).status).toBe(200);
     expect((await call('/api/requests/1', 'GET', headers)).status).toBe(404);

@@ -12,7 +12,7 @@ import { freePort } from '../support/ports.js';
 import { httpService } from '../support/world.js';
 import { settled } from '../support/inspector.js';
 
-/** What is recorded of requests, without any effect on them. */
+/** How requests are recorded, without any effect on them. */
 
 async function inspectedEdge(
   listener: Parameters<typeof httpService>[0],
@@ -24,7 +24,7 @@ async function inspectedEdge(
 }
 
 describe('an inspected request', () => {
-  it('is recorded with its answer, both complete', async () => {
+  it('is recorded with its response, both complete', async () => {
     const { at, recorders } = await inspectedEdge((request, response) => {
       request.resume().once('end', () => {
         response.writeHead(201, 'Made', { 'Content-Type': 'text/plain', 'X-Answer': '42' });
@@ -74,8 +74,8 @@ describe('an inspected request', () => {
     expect(recording.responseTrailers).toEqual(['X-Sum', '7']);
   });
 
-  it('ends with its answer, whatever happens to its body', async () => {
-    // Answers without reading the body.
+  it('ends with its response, whatever happens to its body', async () => {
+    // Responds without reading the body.
     const { at, recorders } = await inspectedEdge((_request, response) => response.end('no, thank you'));
     const session = await h2Visitor(at);
     const stream = session.request({ ':path': '/form', ':method': 'POST', ':authority': at.host });
@@ -112,7 +112,7 @@ describe('an inspected request', () => {
     session.destroy();
   });
 
-  it('is recorded when Portal itself answers', async () => {
+  it('is recorded when Portal itself responds', async () => {
     const { at, recorders } = await inspectedEdge((_, response) => response.end());
     expect((await ask(at, '/a/../b')).status).toBe(400);
     expect(await settled(recorders.store, 1)).toMatchObject({
@@ -149,7 +149,7 @@ describe('an inspected request', () => {
     expect(JSON.stringify(all)).not.toContain('Bad Field');
   });
 
-  it('is a reload when the 503 page asks again, and a visit when a person does', async () => {
+  it('is a reload when the 503 page reloads itself, and a visit when a person does', async () => {
     const recorders = new Recorders();
     const at = await edge({ '/': await freePort() }, { recorders });
     const page = { Referer: `https://${at.host}/x`, 'Sec-Fetch-Mode': 'navigate' };

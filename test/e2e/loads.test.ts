@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { httpService } from '../support/world.js';
 import { Person, PROCESSES } from './cli-support.js';
 
-/** What each command loads of the built program: loading code that it does not need is most of a slow start. */
+/** The code that each command of the built program loads. Unneeded code is the main cause of a slow start. */
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 /** The modules of each chunk in dist/portal. The same sources make the same chunks. */
@@ -73,7 +73,7 @@ describe('portal', () => {
         .filter((each) => !each.startsWith('\0'))
         .toSorted(),
     ).toEqual(['commander', 'fastest-levenshtein']);
-    // Of the other rooms, names and numbers that the help shows.
+    // From the other rooms, only names and numbers that the help shows.
     expect(within(modules, /^src\/(?!cli\/|lib\/)/).toSorted()).toEqual([
       'src/agent/inspect/history/ids.ts',
       'src/config/suggest.ts',

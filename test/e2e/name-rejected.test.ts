@@ -15,7 +15,7 @@ it('reports once that a target rejects the public name, however many visitors se
   await one.event('ready');
   const reported = (): unknown[] =>
     one.events.filter((event) => event.event === 'notice' && event.kind === 'name_rejected');
-  // An answer that does not mention names.
+  // A response that does not mention names.
   await get(at, HOST, one.ca, '/own');
   expect(reported()).toEqual([]);
   for (const path of ['/', '/again']) expect((await get(at, HOST, one.ca, path)).text).toContain('Invalid');
@@ -29,7 +29,7 @@ it('reports once that a target rejects the public name, however many visitors se
   ]);
 });
 
-it('reports that Next.js rejects the WebSocket of a page, although its answer is not HTTP', async () => {
+it('reports that Next.js rejects the WebSocket of a page, although its response is not HTTP', async () => {
   const server = createServer((socket) => socket.once('data', () => socket.end('Unauthorized')));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());

@@ -47,7 +47,7 @@ async function published(
   return { person, up, urls: ready['services'] as Record<string, Record<'urls' | 'tcp' | 'udp', string[]>> };
 }
 
-/** A visitor on the relay's machine. Resolves with the answer. */
+/** A visitor on the relay's machine. Resolves with the response. */
 async function visited(two: TwoMachines, ...args: string[]): Promise<string> {
   const [command, ...rest] = [...two.left.within, process.execPath, ...args];
   return (await run(command!, rest, { timeout: 20_000 })).stdout.trim();

@@ -44,7 +44,7 @@ it('are accessible, narrow and wide, light and dark, and load nothing', async (c
     const fields = headers.flatMap((name, i) => (i % 2 === 0 ? [[name, headers[i + 1]!]] : []));
     response
       .writeHead(shown.status, Object.fromEntries(fields) as Record<string, string>)
-      // A reload would take the page away during the check.
+      // A reload would remove the page during the check.
       .end(body.replace(/<script>[^]*<\/script>/, ''));
   });
   const complaints: string[] = [];
@@ -99,7 +99,7 @@ it('of a service that is down reload ever less often, and not while the tab is h
   };
   await page.goto(url);
   for (const seconds of [3, 5, 10, 30, 30]) await reloadsAfter(seconds);
-  // By this the inspector knows a reload.
+  // The inspector detects a reload by this.
   expect(asked).toEqual([undefined, url, url, url, url, url]);
   await show('yes');
   await page.clock.runFor(120_000);

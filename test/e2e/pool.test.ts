@@ -77,7 +77,7 @@ describe('a pool with a registry', () => {
     expect(one.events.slice(settled).filter(({ event }) => event === 'lease')).toEqual([]);
   });
 
-  it('follows the list: a removed relay is left once the next one is ready, and its visitors finish', async () => {
+  it('follows the list: services leave a removed relay once the next one is ready, and its visitors finish', async () => {
     const [a, b] = await relays(2);
     const { file, write } = await registry(a!);
     const slow = await handedOver();

@@ -39,7 +39,7 @@ async function up(person: Person): Promise<{ running: Running; url: string; ca: 
   return { running, url: first!.urls[0]!, ca: String(ca) };
 }
 
-/** Looks only at events from now on. */
+/** Reads only events from now on. */
 function fromNow(running: Running): (type: string, match: (line: Line) => boolean) => Promise<Line> {
   const seen = jsonLines(running.stdout).length;
   return (type, match) => running.event(type, (line, index) => index >= seen && match(line));

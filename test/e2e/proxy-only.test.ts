@@ -60,7 +60,7 @@ async function argumentsOf(proxy: Proxy, two: TwoMachines, folder: string): Prom
   return ['-d', '-c', config];
 }
 
-/** A visitor on the relay's machine. Resolves with the answer. */
+/** A visitor on the relay's machine. Resolves with the response. */
 async function visited(two: TwoMachines, ...args: string[]): Promise<string> {
   const [command, ...rest] = [...two.left.within, process.execPath, ...args];
   return (await run(command!, rest, { timeout: 20_000 })).stdout.trim();
