@@ -91,7 +91,7 @@ export class HeldLease {
       await channel.request({ type: 'lease.close', lease }, AbortSignal.timeout(CLOSE_MS));
     } catch (error) {
       // A relay that does not answer drops the lease after its grace period.
-      log.debug({ err: error }, 'could not give the lease back');
+      log.debug({ err: error }, 'could not release the lease');
     }
   }
 

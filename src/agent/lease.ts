@@ -191,7 +191,7 @@ export class AgentLease {
   /** The relay gave up on `count` visitors. */
   unserved(reason: string, count: number): void {
     this.#unserved.add(reason, count);
-    this.#log.warn({ reason, count }, 'the relay gave up on visitors');
+    this.#log.warn({ reason, count }, 'the relay could not serve visitors');
     this.#options.onUnserved(this, reason, count);
   }
 

@@ -26,7 +26,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`health\` | the target of a service with \`health\` becomes unhealthy, or healthy again | service, healthy, error? |
 | \`notice\` | something needs your attention once | kind, message, and the fields [below](#notices) |
 | \`refused\` | a gate of \`access\` rejects a visitor | service, reason, remote |
-| \`unserved\` | the relay gives up on visitors | service, relay, reason, count |
+| \`unserved\` | the relay could not serve visitors | service, relay, reason, count |
 | \`stopped\` | the agent ends | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, … |
 | \`error\` | the command fails | code, message, hint |
 | \`dropped\` | the reader was too slow, and lines are missing here | lines: how many |

@@ -203,7 +203,7 @@ export class Peers {
           known = descriptor.address;
         }
         if (!peer.descriptor)
-          this.#options.log.info({ peer: peer.url, identity: descriptor.address }, 'peer known');
+          this.#options.log.info({ peer: peer.url, identity: descriptor.address }, 'peer verified');
         peer.accept(descriptor);
       } catch (error) {
         if (signal.aborted) return;
@@ -218,7 +218,7 @@ export class Peers {
     if (peer.problem?.code !== problem.code || peer.problem.message !== problem.message)
       this.#options.log.warn(
         { peer: peer.url, code: problem.code, reason: problem.message },
-        'peer not trusted or not reachable',
+        'peer untrusted or unreachable',
       );
     if (problem.code === 'peer_unreachable' || problem.code === 'timeout') peer.missed(problem);
     else peer.distrust(problem);

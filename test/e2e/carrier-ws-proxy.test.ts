@@ -63,7 +63,7 @@ describe('behind an HTTP proxy', () => {
       ({ phase, error: why }) => phase === 'retrying' && why !== undefined,
     );
     expect(error).toMatchObject({ code: 'proxy_refused' });
-    expect(error!.message).toContain(`${new URL(proxy.url).host} refused ${DOMAIN}:${at.port} (403)`);
+    expect(error!.message).toContain(`${new URL(proxy.url).host} rejected ${DOMAIN}:${at.port} (403)`);
     expect(error!.message).not.toContain('s3cret');
     expect(at.counts().sessions).toBe(0);
   });

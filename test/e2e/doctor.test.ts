@@ -177,7 +177,7 @@ it('connects to a relay through the proxy that an agent uses', async () => {
   const refusing = await connectProxy(() => false);
   const refused = await examineIn({ HTTPS_PROXY: refusing.url }, '--dns', nowhere.address);
   expect(refused.code).toBe(1);
-  expect(refused.of('relay.tcp')[0]).toMatch(/^problem: the proxy \S+ refused relay\.test:\d+ \(403\)/);
+  expect(refused.of('relay.tcp')[0]).toMatch(/^problem: the proxy \S+ rejected relay\.test:\d+ \(403\)/);
 });
 
 it('shows how the datagrams of a service travel', async () => {

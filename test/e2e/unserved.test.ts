@@ -24,7 +24,7 @@ describe('visitors that timed out on the relay', () => {
     expect(running.leases).toMatchObject([{ visitorsUnserved: { visitor_limit: 2 } }]);
     const head = { file: null, pid: 1, identity: '', startedAt: '', revision: 1, rejected: [] };
     const shown = describeStatus({ ...head, ...running }, createStyle(false), Date.now()).join('\n');
-    expect(shown).toContain('gave up on visitors: 2 (the limit of visitors is reached)');
+    expect(shown).toContain('could not serve visitors: 2 (the limit of visitors is reached)');
   });
 
   it('are reported to a returning agent if it was disconnected', async () => {

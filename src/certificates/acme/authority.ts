@@ -165,7 +165,7 @@ export class AcmeAuthority {
       );
       const account = await client.openAccount(email);
       // A CAA record that pins the account (RFC 8657) needs its URL.
-      this.#log.info({ ca: this.name, account }, 'the account at the CA is open');
+      this.#log.info({ ca: this.name, account }, 'opened the account at the CA');
       return account;
     };
     const account = (this.#account ??= open());

@@ -86,9 +86,9 @@ export function describeUnproven({ failures, reason }: Unproven): string {
 }
 
 const UNSERVED: Readonly<Record<string, string>> = {
-  timed_out: 'no data connection came in time',
+  timed_out: 'no data connection in time',
   too_many_bytes: 'too many bytes while waiting',
-  queue_full: 'too many were waiting',
+  queue_full: 'the queue was full',
   visitor_limit: 'the limit of visitors is reached',
 };
 
@@ -97,7 +97,7 @@ export function describeUnserved(counts: Readonly<Record<string, number>>): stri
   const reasons = Object.entries(counts).map(
     ([reason, count]) => `${count} (${UNSERVED[reason] ?? printable(reason)})`,
   );
-  return `the relay gave up on visitors: ${reasons.join(', ')}`;
+  return `the relay could not serve visitors: ${reasons.join(', ')}`;
 }
 
 function describeReady({ unproven = [], unreachable = [] }: Ready, style: Style): string {

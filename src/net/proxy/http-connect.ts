@@ -41,7 +41,7 @@ function refusal(proxy: ProxyServer, target: string, { statusCode, headers }: In
   const name = proxyName(proxy);
   // Some proxies respond with 401, for example tinyproxy to wrong credentials. Only the proxy can respond to CONNECT.
   if (statusCode !== 407 && statusCode !== 401)
-    return new PortalError('proxy_refused', `the proxy ${name} refused ${target} (${statusCode})`);
+    return new PortalError('proxy_refused', `the proxy ${name} rejected ${target} (${statusCode})`);
   const schemes = [headers['proxy-authenticate'] ?? headers['www-authenticate'] ?? []]
     .flat()
     .flatMap((field) => field.match(/(?:^|,)\s*[a-z]+(?=\s|,|$)/gi) ?? [])

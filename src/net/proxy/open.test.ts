@@ -195,9 +195,9 @@ describe('through a SOCKS5 proxy', () => {
   it.each<[SocksBehaviour, string, string, string]>([
     [{ wants: 'me:s3cret' }, '', 'proxy_credentials', 'requires credentials'],
     [{ wants: 'me:s3cret' }, 'me:wr0ng@', 'proxy_credentials', 'rejected the user name and password'],
-    [{ reply: 2 }, '', 'proxy_refused', 'refused far.test:443 (not allowed)'],
-    [{ reply: 4 }, '', 'proxy_refused', 'refused far.test:443 (host unreachable)'],
-    [{ reply: 99 }, '', 'proxy_refused', 'refused far.test:443 (code 99)'],
+    [{ reply: 2 }, '', 'proxy_refused', 'rejected far.test:443 (not allowed)'],
+    [{ reply: 4 }, '', 'proxy_refused', 'rejected far.test:443 (host unreachable)'],
+    [{ reply: 99 }, '', 'proxy_refused', 'rejected far.test:443 (code 99)'],
   ])('%j with "%s" fails with %s', async (behaviour, credentials, code, outcome) => {
     const { authority } = await socksProxy(behaviour);
     const opening = through(`socks5h://${credentials}${authority}`, 'far.test', 443);

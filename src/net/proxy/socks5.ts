@@ -47,7 +47,7 @@ export async function socksConnect(
   if (reply !== 0) {
     const reason = REFUSALS[reply!] ?? `code ${reply}`;
     const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-    throw new PortalError('proxy_refused', `the proxy ${proxyName(proxy)} refused ${target} (${reason})`);
+    throw new PortalError('proxy_refused', `the proxy ${proxyName(proxy)} rejected ${target} (${reason})`);
   }
   // Skip the address that the proxy connects from.
   const length = kind === IPV4 ? 4 : kind === IPV6 ? 16 : (await take(proxy, socket, 1))[0]!;
