@@ -9,10 +9,12 @@ import { output, stopEverything } from './lib/children.mjs';
 import { round } from './lib/figures.mjs';
 import { lossTool } from './lib/link.mjs';
 import { nginxMissing, nginxVersion } from './lib/nginx.mjs';
+import { peerMissing, PEERS, peerVersion } from './lib/peers.mjs';
 import { apply } from './suites/apply.mjs';
 import { burst } from './suites/burst.mjs';
 import { chain } from './suites/chain.mjs';
 import { connections, resumptions } from './suites/connections.mjs';
+import { exec } from './suites/exec.mjs';
 import { floods } from './suites/floods.mjs';
 import { load, services } from './suites/load.mjs';
 import { memory } from './suites/memory.mjs';
@@ -54,6 +56,7 @@ const SUITES = {
   pool,
   apply,
   start,
+  exec,
 };
 const USAGE = `usage: npm run bench -- [options]
   --only NAME       one of ${Object.keys(SUITES).join(', ')} (repeatable)
@@ -61,6 +64,7 @@ const USAGE = `usage: npm run bench -- [options]
   --seconds N       length of one measurement (default 2)
   --rounds N        how often each is repeated; medians are reported (default 3)
   --against FOLDER  a second built checkout, measured in turns with this one
+  --peers           also measure other tunnels, whose programs FRPS and FRPC, RATHOLE name
   --profile FOLDER  write CPU profiles of relay and agent there
 `;
 
@@ -71,6 +75,7 @@ const { values } = parseArgs({
     seconds: { type: 'string' },
     rounds: { type: 'string' },
     against: { type: 'string' },
+    peers: { type: 'boolean', default: false },
     profile: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -96,6 +101,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
 
 const noNginx = nginxMissing();
 const skipped = noNginx ? { nginx: noNginx } : {};
+const peers = [];
+for (const [name, peer] of values.peers ? Object.entries(PEERS) : []) {
+  const reason = peerMissing(peer);
+  if (reason === undefined) peers.push(name);
+  else skipped[name] = reason;
+}
 const world = {
   root,
   against,
@@ -108,7 +119,14 @@ const world = {
   loss: lossTool(),
   wrk: installed('wrk'),
   hey: installed('hey'),
-  contenders: ['direct', 'floor', ...(noNginx ? [] : ['nginx']), ...(against ? ['against'] : []), 'portal'],
+  contenders: [
+    'direct',
+    'floor',
+    ...(noNginx ? [] : ['nginx']),
+    ...peers,
+    ...(against ? ['against'] : []),
+    'portal',
+  ],
   progress: (text) => process.stderr.write(`${text}\n`),
   describe: (figures, cpu) => JSON.stringify(roundAll({ ...figures, cpu })),
   /** A new folder, removed at the end of the run. */
@@ -174,6 +192,7 @@ async function machine() {
     memoryGB: round(totalmem() / 1e9, 3),
     kernel: (await output('uname', ['-r'])).trim(),
     ...(noNginx ? {} : { nginx: nginxVersion() }),
+    ...Object.fromEntries(peers.map((name) => [name, peerVersion(name)])),
   };
 }
 

@@ -9,8 +9,9 @@ const columns = [
   ['', ({ name }) => `\`${name}\``],
   ['Portal : nginx', ratio],
   ['Portal', by('portal')],
-  ['nginx', by('nginx')],
-  ['direct', by('direct')],
+  ...['frp', 'frp plain', 'rathole', 'nginx', 'floor', 'direct']
+    .filter((who) => results.some((result) => result[who] !== undefined))
+    .map((who) => [who, by(who)]),
   ['unit', ({ unit, max }) => (max ? `${unit} (worst ${max.portal})` : unit)],
 ];
 /** Figures that only explain others are in the JSON only. */
@@ -18,10 +19,14 @@ const isShown = ({ name }) =>
   !/\.cpu\.(service|client)$|^(requests|http2?)\.p50$|^requests\.perAgentCore$|\.noLoss\.lost$|^start\.(help|validate)$/.test(
     name,
   );
+const versions = ['nginx', 'frp', 'rathole']
+  .filter((name) => machine[name])
+  .map((name) => `${name} ${machine[name]}`)
+  .join(', ');
 const row = (cells) => `| ${cells.join(' | ')} |`;
 process.stdout.write(
   `${[
-    `${time.slice(0, 10)}, ${machine.cores} cores of ${machine.cpu}, Node ${machine.node}, nginx ${machine.nginx}, ${settings.rounds} rounds of ${settings.seconds} s.`,
+    `${time.slice(0, 10)}, ${machine.cores} cores of ${machine.cpu}, Node ${machine.node}, ${versions}, ${settings.rounds} rounds of ${settings.seconds} s.`,
     '',
     row(columns.map(([head]) => head)),
     row(columns.map((_, index) => (index === 0 || index === columns.length - 1 ? '---' : '--:'))),

@@ -4,6 +4,7 @@ import { program, script } from './children.mjs';
 import { startFloor } from './floor.mjs';
 import { RELAY_DOMAIN } from './link.mjs';
 import { startNginx } from './nginx.mjs';
+import { PEERS } from './peers.mjs';
 
 /**
  * The paths to the service that the benchmarks compare. Each is {name, host, port, servername?, caFile?, stages:
@@ -18,15 +19,20 @@ const PUBLIC_PORTS = '20000-29999';
 const CHAIN = 'way';
 
 /**
- * What a variant compares: the service's script, what nginx does (default: no nginx), what the floor does (default: no floor),
- * and the service's settings in portal.yaml, by the suffix of the contender's name.
+ * What a variant compares: the service's script, what nginx, the floor and peers do (default: they are not compared), and the service's settings in portal.yaml, by the suffix of the contender's name.
  */
 const HTTP_SERVICE = { script: 'service.mjs' };
 const throughStream = (target) => ({ mode: 'stream', target });
 const throughHttp = (port) => ({ mode: 'http', routes: { '/': port } });
 export const KINDS = {
-  stream: { ...HTTP_SERVICE, nginx: 'stream', floor: 'stream', variants: { '': throughStream } },
-  http: { ...HTTP_SERVICE, nginx: 'http', variants: { '': throughHttp } },
+  stream: {
+    ...HTTP_SERVICE,
+    nginx: 'stream',
+    floor: 'stream',
+    peers: 'stream',
+    variants: { '': throughStream },
+  },
+  http: { ...HTTP_SERVICE, nginx: 'http', peers: 'http', variants: { '': throughHttp } },
   inspect: {
     ...HTTP_SERVICE,
     variants: {
@@ -47,7 +53,12 @@ export const KINDS = {
     },
     relays: { ' chain of 2': 2, ' chain of 3': 3 },
   },
-  tcp: { ...HTTP_SERVICE, nginx: 'tcp', variants: { '': (target) => ({ mode: 'tcp', target }) } },
+  tcp: {
+    ...HTTP_SERVICE,
+    nginx: 'tcp',
+    peers: 'tcp',
+    variants: { '': (target) => ({ mode: 'tcp', target }) },
+  },
   /** Many visitors at the same moment. A public port has no unencrypted carrier. */
   burstTcp: {
     ...HTTP_SERVICE,
@@ -68,6 +79,7 @@ export const KINDS = {
   udp: {
     script: 'datagram-service.mjs',
     floor: 'udp',
+    peers: 'udp',
     variants: {
       '': (target) => ({ mode: 'udp', target }),
       ' ws': (target) => ({ mode: 'udp', target, carrier: 'ws' }),
@@ -82,8 +94,15 @@ export function variant(runs, suffix) {
   return Object.fromEntries([...others, ...own.map((name) => [name, runs[name + suffix]])]);
 }
 
-/** Starts the service and every contender in `world.contenders`, over a lossy `link` if one is given. */
-export async function startContenders(world, kind = KINDS.stream, link) {
+const hostnamesOf = (count) =>
+  Array.from({ length: count }, (_, index) => (index === 0 ? HOSTNAME : `web${index}.localhost`));
+
+/**
+ * Starts the service and every contender in `world.contenders`, over a lossy `link` if one is given. Each contender has
+ * `count` names for the service, or fewer if it cannot distinguish visitors by name.
+ */
+export async function startContenders(world, kind = KINDS.stream, { link, count = 1 } = {}) {
+  const hostnames = hostnamesOf(count);
   const host = link ? link.agent.address : '127.0.0.1';
   const service = script(kind.script, { host }, { inside: link?.agent.pid });
   const contenders = [];
@@ -96,7 +115,7 @@ export async function startContenders(world, kind = KINDS.stream, link) {
       const target = link ? `${host}:${port}` : port;
       contenders.push(
         await startPortal(world, {
-          services: { web: spec(target) },
+          services: Object.fromEntries(hostnames.map((each) => [each.split('.')[0], spec(target)])),
           root,
           name: name + suffix,
           link,
@@ -115,8 +134,22 @@ export async function startContenders(world, kind = KINDS.stream, link) {
     },
     nginx: async () => {
       if (kind.nginx)
-        contenders.push(await startNginx(world, { services: { [HOSTNAME]: port }, mode: kind.nginx }));
+        contenders.push(
+          await startNginx(world, {
+            services: Object.fromEntries(hostnames.map((each) => [each, port])),
+            mode: kind.nginx,
+          }),
+        );
     },
+    ...Object.fromEntries(
+      Object.entries(PEERS).map(([name, peer]) => [
+        name,
+        async () => {
+          if (kind.peers && peer.modes.includes(kind.peers) && !link)
+            contenders.push(await peer.start(world, { mode: kind.peers, hostnames, port }));
+        },
+      ]),
+    ),
     direct: () => contenders.push({ name: 'direct', host, port, stages: {}, stop: async () => undefined }),
   };
   try {
@@ -160,7 +193,7 @@ export async function startPortal(
   const folder = world.folder(label);
   const start = (role, args) => {
     const home = join(folder, role);
-    mkdirSync(home, { mode: 0o700 });
+    mkdirSync(home, { mode: 0o700, recursive: true });
     const nodeArgs = profiled(profile, `${label}-${role}`);
     const options = { env: { PORTAL_HOME: home, PORTAL_ALLOW: '1' }, nodeArgs, inside: link?.[role].pid };
     return program(`${name} ${role}`, [bin, ...args], options);
@@ -204,26 +237,35 @@ export async function startPortal(
       ].join('\n'),
     );
   write(services);
-  const agent = start('agent', ['up', '--json', '-f', file, ...(watch ? [] : ['--no-watch'])]);
+  const startAgent = () => start('agent', ['up', '--json', '-f', file, ...(watch ? [] : ['--no-watch'])]);
+  const agent = startAgent();
   const { ca: caFile, at: startedAt } = await agent.line((line) => line.event === 'started');
   const ready = await agent.line((line) => line.event === 'ready', readyWithinMs);
   const { tcp, udp } = ready.services.web;
   const own = [...tcp, ...udp][0]?.split(':').at(-1);
+  const stages = {
+    relay,
+    agent,
+    ...Object.fromEntries(others.map((other, at) => [`hop${at + 1}`, other])),
+  };
   return {
     name,
     host,
+    hostnames: Object.keys(services).map((key) => `${key}.localhost`),
     port: Number(own ?? new URL(url).port),
     ...(own === undefined && { servername: HOSTNAME, caFile }),
     relayUrl: url,
     relayCaFile: ca,
-    stages: { relay, agent, ...Object.fromEntries(others.map((other, at) => [`hop${at + 1}`, other])) },
+    stages,
+    /** Starts the agent again, once it has stopped. */
+    startAgain: () => (stages.agent = startAgent()),
     /** Node compiles relay and agent while they run (JIT). */
     isCompiled: true,
     /** From the agent's first line until all services are ready. */
     readyMs: ready.at - startedAt,
     write,
     async stop() {
-      await agent.stop();
+      await stages.agent.stop();
       for (const each of [relay, ...others]) await each.stop();
     },
   };

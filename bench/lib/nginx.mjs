@@ -56,9 +56,13 @@ export async function startNginx(world, { services, mode = 'stream' }) {
   const stages = { relay: start('relay'), agent: start('agent') };
   const contender = {
     name: 'nginx',
+    hostnames,
     port: publicPort,
+    /** Where the second stage listens. */
+    agentPort,
     ...(mode !== 'tcp' && { servername: hostnames[0], caFile: certificate.ca }),
     stages,
+    startAgain: () => (stages.agent = start('agent')),
     write: (targets) => write('agent', agentPort, targets),
     /** Makes the second stage reload its file. Resolves once a new worker has taken over. */
     async reload() {

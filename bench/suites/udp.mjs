@@ -106,7 +106,7 @@ export async function loss(world) {
 async function startOverLink(world) {
   const link = await openLink(world, world.loss.by);
   try {
-    const started = await startContenders(world, KINDS.udp, link);
+    const started = await startContenders(world, KINDS.udp, { link });
     const stop = async () => {
       await started.stop();
       await link.stop();
