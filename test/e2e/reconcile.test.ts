@@ -155,7 +155,7 @@ describe('stopping', () => {
     const busy = await visit(at, 'a.localhost', one.ca);
     const download = readAll(busy);
     const source = await held.next();
-    // Transfers a little all the time until the idle connection closed: idleness counts, not speed.
+    // Transfers a little all the time until the idle connection closed: only idle time counts, not speed.
     const drip = setInterval(() => source.write('x'), 50);
     const stopped = one.runner.stop({ reason: 'test', drainMs: 60_000 });
     await once(idle.resume(), 'close');

@@ -106,7 +106,7 @@ describe('portal relay --listen', () => {
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('8443, 9443') as string });
   });
 
-  it('opens leases’ ports at each address, and answers from the requested one', async (context) => {
+  it('opens leases’ ports at each address, and replies from the requested one', async (context) => {
     context.skip(!hasIpv6, NO_IPV6);
     const { spec } = await started(
       '--listen',

@@ -70,8 +70,8 @@ async function shared(operator: Person) {
       within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', 'sh'],
       fds: [descriptorOf(server)],
     });
-  // They have their own copies of it.
-  return { port, start, letGo: () => server.close() };
+  // The relays have their own copies of the socket.
+  return { port, start, closeListener: () => server.close() };
 }
 
 async function specOf(running: Running): Promise<RelaySpec> {
@@ -82,13 +82,13 @@ async function specOf(running: Running): Promise<RelaySpec> {
 describe('portal relay with an inherited socket', () => {
   it('serves on it; a second relay waits for its turn, and visitors in between wait in the socket', async () => {
     const operator = await Person.create();
-    const { port, start, letGo } = await shared(operator);
+    const { port, start, closeListener } = await shared(operator);
     const first = start('--drain', '60s', '--listen', '127.0.0.1:1');
     const spec = await specOf(first);
     expect(spec).toMatchObject({ url: `https://localhost:${port}` });
     const second = start('--take-over', '60s');
     await second.line(/waiting until another relay/);
-    letGo();
+    closeListener();
     const held = await handedOver();
     const one = await agent();
     await one.runner.apply(desired([spec], service('app', held.port)));
@@ -97,7 +97,7 @@ describe('portal relay with an inherited socket', () => {
     source.write('the first half, ');
     await download.until('half, ');
     const mark = one.events.length;
-    // While the other one is not ready yet.
+    // While the other relay is not ready yet.
     second.kill('SIGSTOP');
     first.kill('SIGTERM');
     await one.event('lease', ({ phase }) => phase === 'retrying', mark);
@@ -118,7 +118,7 @@ describe('portal relay with an inherited socket', () => {
 
   it('leaves no lock behind when it is killed', async () => {
     const operator = await Person.create();
-    const { port, start, letGo } = await shared(operator);
+    const { port, start, closeListener } = await shared(operator);
     const first = start();
     const spec = await specOf(first);
     const second = start('--take-over', '60s');
@@ -128,7 +128,7 @@ describe('portal relay with an inherited socket', () => {
       code: 1,
       stdout: expect.stringContaining('another relay serves the shared socket') as string,
     });
-    letGo();
+    closeListener();
     const one = await agent();
     const { port: target } = await httpService((_request, response) => response.end('hello'));
     await one.runner.apply(desired([spec], service('app', target)));

@@ -54,7 +54,7 @@ describe('handshakes', () => {
   it('of one address use half of the slots; the rest get a time to retry, later the more there are', async () => {
     const at = await relay({ limits: { maxHandshakes: 4 } });
     await Promise.all([begun(at), begun(at)]);
-    // However slow this machine is, these two do not time out.
+    // On a slow machine, these two must not time out either.
     const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now());
     onTestFinished(() => {
       clock.mockRestore();

@@ -15,13 +15,13 @@ import { udpService, udpVisitor } from '../support/udp.js';
 
 interface Site {
   readonly port: number;
-  /** Answers to /wait and /download, which the test continues. */
+  /** Responses to /wait and /download, which the test continues. */
   readonly waiting: ServerResponse[];
-  /** Requests that reached it. */
+  /** Requests that the site received. */
   requests: number;
 }
 
-/** A site that answers with its name, accepts WebSockets, and has long answers. */
+/** A site that responds with its name, accepts WebSockets, and has long responses. */
 async function site(name: string): Promise<Site> {
   const waiting: ServerResponse[] = [];
   const server = createHttp((request, response) => {
@@ -76,7 +76,7 @@ async function published(target: number, over: Partial<ServiceSpec> = {}) {
 const tcpEcho = (name: string): Promise<number> =>
   tcpService((socket) => socket.on('data', (chunk) => socket.write(`${name} ${chunk.toString()}`)));
 
-/** An echo that answers requests of HTTP. */
+/** An echo that also responds to HTTP requests. */
 const tcpEchoAndHttp = (name: string): Promise<number> =>
   tcpService((socket) =>
     socket.on('data', (chunk) => {
@@ -109,7 +109,8 @@ function keeping(socket: Socket) {
 }
 
 /**
- * A visitor who sends a request with the last byte of each answer, until an answer announces the end of the connection.
+ * A visitor who sends a request with the last byte of each response, until a response announces the end of the
+ * connection.
  */
 function hammering(socket: Socket) {
   let [received, requested, answers] = ['', 0, 0];
@@ -186,7 +187,7 @@ describe('an edited target, in mode stream', () => {
     ['that agreed on http/1.1', ['http/1.1']],
     ['whose first line is HTTP', []],
   ])(
-    'ends a connection %s and never pauses by announcing it in an answer, without losing a request',
+    'ends a connection %s and never pauses by announcing it in a response, without losing a request',
     async (_, alpn) => {
       const [old, next] = [await site('old'), await site('next')];
       const { visit: connect, get: fetch, edit, status } = await published(old.port);
@@ -373,7 +374,7 @@ it('an edited route, in mode http, keeps WebSockets on the old target for `retir
     ':path': '/',
     'sec-websocket-version': '13',
   });
-  // It ends with an error, which makes `once` reject.
+  // The stream ends with an error, which makes `once` reject.
   overH2.on('error', () => undefined);
   const closedOverH2 = new Promise((resolve) => overH2.once('close', resolve));
   await once(overH2, 'response');

@@ -13,7 +13,7 @@ import {
 } from '../support/world.js';
 
 describe('a service through a relay', () => {
-  it('answers a visitor with the bytes of the local service', async () => {
+  it('responds to a visitor with the bytes of the local service', async () => {
     const at = await relay();
     const { port } = await httpService((_request, response) => response.end('hello from behind'));
     const one = await agent();
@@ -30,7 +30,7 @@ describe('a service through a relay', () => {
 
   it('forwards bytes in both directions unchanged, including a half-close', async () => {
     const at = await relay();
-    // Answers only once the visitor has ended its side, which proves that the half-close is forwarded.
+    // Responds only once the visitor has ended its side, which proves that the half-close is forwarded.
     const port = await tcpService((socket) => {
       const hash = createHash('sha256');
       socket.on('data', (chunk) => hash.update(chunk));

@@ -26,7 +26,7 @@ async function published(target: string | number, over: Parameters<typeof servic
   };
 }
 
-/** A server behind `listen … proxy_protocol` that answers with the header's values, and logs them. */
+/** A server behind `listen … proxy_protocol` that responds with the header's values, and logs them. */
 async function nginx(path: string): Promise<{ target: string; log: () => Promise<string> }> {
   const folder = await temporaryFolder();
   const [socket, conf, accessLog] = ['nginx.sock', 'nginx.conf', 'access.log'].map((name) =>
@@ -98,7 +98,7 @@ describe.each([
     const { port, update, runner } = await published(target, { mode: 'tcp' });
     const { text, localPort } = await plainGet(port);
     expect(text).toContain(`127.0.0.1 ${localPort} ${port} `);
-    // Without it the target does not answer, because it requires it. With it, the target answers again.
+    // The target requires the header, so it responds only with it.
     await update({ proxyProtocol: false });
     expect((await plainGet(port).catch(() => ({ text: '' }))).text).not.toContain('200 OK');
     await update({});

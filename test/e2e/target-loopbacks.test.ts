@@ -47,7 +47,7 @@ const httpServer = (): Server =>
     request.resume().once('end', () => response.end(request.socket.localAddress));
   });
 
-/** The body of one answer. Throws if it is missing, or not 200. */
+/** The body of one response. Throws if it is missing, or not 200. */
 const httpAsk =
   (request: string) =>
   ({ at, ca }: Where): Ask =>

@@ -64,14 +64,14 @@ describe.each(['stream', 'http', 'auto'] as const)('a visitor of mode %s', (mode
   });
 });
 
-it('a forwarder without a target does not answer', async () => {
+it('a forwarder without a target does not respond', async () => {
   const port = await tcpService((socket) => socket.destroy());
   const one = await published({ mode: 'auto' }, port);
   await one.event('target', ({ reachable }) => !reachable);
   expect(one.verdicts().at(-1)).toEqual(verdict(port, 'closed the connection immediately'));
 });
 
-it('a target of mode udp is down once it refused a datagram, and recovered once it answered one', async () => {
+it('a target of mode udp is down once it refused a datagram, and recovered once it replied to one', async () => {
   const port = await freePort();
   const echo = createSocket('udp4', (payload, from) => echo.send(payload, from.port, from.address));
   onTestFinished(() => void echo.close());

@@ -91,7 +91,7 @@ describe('mode tcp', () => {
     const socket = await visitor(port);
     const seen = outcome(socket);
     await new Promise<void>((resolve) => socket.end('hello', resolve));
-    // The relay has received the end by the time it answers this request.
+    // The relay has received the end by the time it responds to this request.
     await fetchHealth(at);
     path.thaw();
     expect(await seen).toEqual({ text: 'you said hello' });

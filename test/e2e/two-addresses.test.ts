@@ -73,7 +73,7 @@ it.for([
   expect(jsonLines(up.stdout).filter((line) => line['phase'] === 'retrying')).toEqual([]);
 });
 
-it('portal doctor reports which address answers and which does not', async (context) => {
+it('portal doctor reports which address responds and which does not', async (context) => {
   const { person, within, url, ca } = await world(context, { works: 'A', other: 'refuses' });
   const { port } = new URL(url);
   const config = { version: 1, relays: { urls: [{ url, ca }] }, services: { web: 1 } };

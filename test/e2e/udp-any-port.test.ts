@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.js';
 import { agent, desired, relay, service } from '../support/world.js';
 import { udpVisitor } from '../support/udp.js';
 
-/** Answers from a different port than the requested one. */
+/** Replies from a different port than the requested one. */
 
 async function bound(
   take: (payload: Buffer, from: RemoteInfo, socket: Socket) => void,
@@ -16,7 +16,7 @@ async function bound(
   return socket;
 }
 
-/** Answers each question from a new port, and echoes there. */
+/** Replies to each question from a new port, and echoes there. */
 async function wandering() {
   const requested: { payload: string; from: RemoteInfo }[] = [];
   const continued: string[] = [];
@@ -42,7 +42,7 @@ async function published(port: number, replyFromAnyPort?: boolean) {
 }
 
 describe('replyFromAnyPort', () => {
-  it('forwards answers from every port of the target, each to the right visitor', async () => {
+  it('forwards replies from every port of the target, each to the right visitor', async () => {
     const target = await wandering();
     const { publicPort } = await published(target.port, true);
     const [one, other] = [await udpVisitor(publicPort), await udpVisitor(publicPort)];
@@ -57,7 +57,7 @@ describe('replyFromAnyPort', () => {
     expect(new Set(target.requested.map(({ from }) => from.port)).size).toBe(2);
   });
 
-  it('continues a TFTP transfer at the port that answered', async () => {
+  it('continues a TFTP transfer at the port that replied', async () => {
     const target = await wandering();
     const { publicPort } = await published(target.port, true);
     const visitor = await udpVisitor(publicPort);
