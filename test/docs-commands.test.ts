@@ -42,7 +42,7 @@ async function reader(): Promise<{ folder: string; env: NodeJS.ProcessEnv }> {
   return { folder, env: { HOME: home, PATH: `${bin}:${PATH}`, LANG, PORTAL_ALLOW: '1' } };
 }
 
-/** A prefix for commands that makes every port free, and lets no process outlive the command. */
+/** A prefix for commands that makes every port free, and ends their processes with the command. */
 async function apart(context: TestContext): Promise<string[]> {
   if (process.platform !== 'linux') context.skip('namespaces of ports and processes need Linux');
   const unshare = await programFor(context, 'unshare');
@@ -69,7 +69,7 @@ async function follow(context: TestContext, steps: readonly Step[]): Promise<Res
     .map((line) => JSON.parse(line) as Result);
 }
 
-/** What does not work, a line each. */
+/** One line for each problem. */
 function problems(steps: readonly Step[], results: readonly Result[]): string[] {
   let output = '';
   return results.flatMap((result, index) => {

@@ -78,7 +78,7 @@ async function service(): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** The answer that a visitor of `url` gets who trusts only the user's local CA. */
+/** The response to a visitor of `url` who trusts only the user's local CA. */
 async function visit({ home }: Person, url: string): Promise<string> {
   const ca = await readFile(join(home, 'ca/ca.pem'));
   const { hostname: servername, port } = new URL(url);
@@ -162,7 +162,7 @@ describe('the package', () => {
 const RELAY = ['relay', '--listen', '127.0.0.1:0', '--json', '--log-level', 'error'];
 
 describe('a user of the package', () => {
-  it('exposes a port, and a visitor gets an answer', async () => {
+  it('exposes a port, and a visitor gets a response', async () => {
     const person = await user();
     const running = person.start(['expose', String(await service()), '--name', 'web', '--json']);
     expect(await visit(person, await urlOf(running))).toBe('from the service');

@@ -118,7 +118,7 @@ describe('a relay is not an open proxy', () => {
     expect(exit.counts().hopTickets).toBe(0);
   });
 
-  it('rejects bytes that arrive before its answer, especially a second CONNECT', async () => {
+  it('rejects bytes that arrive before its response, especially a second CONNECT', async () => {
     const { exit, peer, target } = await world();
     expect(await connect(exit, target, await ticketOf(peer, target), 'early')).toMatchObject({ status: 400 });
     const [one, two] = [await ticketOf(peer, target), await ticketOf(peer, target)];
@@ -173,14 +173,14 @@ describe('a relay is not an open proxy', () => {
     const other = await Peer.open(exit);
     expect(await connect(exit, target, await ticketOf(other, target))).toMatchObject({ status: 200 });
     await crowd[0]!.closed;
-    // The crowd retries, and regains no place.
+    // The crowd retries, and gets no place back.
     const late = await Peer.open(exit, { localAddress: '127.0.1.1' });
     expect(await connect(exit, target, await ticketOf(late, target))).toMatchObject({ status: 503 });
     // The path to the target closes after the path to the replaced member.
     await expect.poll(() => exit.counts()).toMatchObject({ hops: 3, refused: { maxHopConnections: 2 } });
   });
 
-  it('reports that a peer does not answer', async () => {
+  it('reports that a peer does not respond', async () => {
     const { entry, exit, peer, target } = await world();
     const ticket = await ticketOf(peer, target);
     await entry.close();
@@ -252,7 +252,7 @@ describe('a peer’s statement', () => {
 
   it.each([
     ['no count', '', 'https://exit.example.com', '400'],
-    ['a count of none', '0', 'https://exit.example.com', '400'],
+    ['a count of 0', '0', 'https://exit.example.com', '400'],
     ['a negative count', '-1', 'https://exit.example.com', '400'],
     ['too many', '3', 'https://exit.example.com', 'too_many_hops'],
     ['far too many', '1e9', 'https://exit.example.com', '400'],
@@ -272,7 +272,7 @@ describe('a peer’s statement', () => {
     expect((await near.closed).received.toString()).toContain('hop_loop');
   });
 
-  it('is followed by nothing before the answer', async () => {
+  it('is followed by nothing before the response', async () => {
     const at = await relay();
     const near = await tcp(at);
     near.socket.write(preface('1', 'https://exit.example.com') + 'GET / HTTP/1.1\r\n\r\n');

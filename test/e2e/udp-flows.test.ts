@@ -41,7 +41,7 @@ describe('flows', () => {
     expect(echo.peers.size).toBe(1);
   });
 
-  it('without an answer are replaced first', async () => {
+  it('without a reply are replaced first', async () => {
     const echo = await udpService((payload) => (payload.toString() === 'answer' ? payload : undefined));
     const { at, port } = await published(echo, { maxFlowsPerLease: 10 });
     const friend = await udpVisitor(port);
@@ -57,7 +57,7 @@ describe('flows', () => {
     expect(echo.peers.size).toBe(peers + 50);
   });
 
-  it('of the address with most of them are replaced, also when all have answers', async () => {
+  it('of the address with most of them are replaced, also when all have replies', async () => {
     const echo = await udpService();
     const { at, port } = await published(echo, { maxFlowsPerLease: 8 });
     const friend = await udpVisitor(port);
@@ -225,7 +225,7 @@ describe('a relay', () => {
     expect(echo.peers.size).toBe(1);
   });
 
-  it('counts datagrams while the agent is away, and continues when it returns', async () => {
+  it('counts datagrams while the agent is disconnected, and continues when it returns', async () => {
     const echo = await udpService();
     const { at, port, runner, identity, spec } = await published(echo);
     await runner.stop({ reason: 'test', drainMs: 0 });

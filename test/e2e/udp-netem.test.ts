@@ -72,7 +72,7 @@ async function published(two: TwoMachines, carrier: 'raw' | 'ws') {
 
 for (const carrier of ['raw', 'ws'] as const) {
   it(
-    `a good wire, carrier ${carrier}: every datagram comes back once`,
+    `a reliable wire, carrier ${carrier}: every datagram comes back once`,
     { timeout: 60_000 },
     async (context) => {
       const two = await machines(context);
@@ -83,7 +83,7 @@ for (const carrier of ['raw', 'ws'] as const) {
   );
 }
 
-it('a bad wire: datagrams get lost, and delay no others', { timeout: 120_000 }, async (context) => {
+it('an unreliable wire: datagrams get lost, and delay no others', { timeout: 120_000 }, async (context) => {
   const two = await machines(context);
   const { ask, datagrams } = await published(two, 'raw');
   const impaired = await two.impair();

@@ -26,7 +26,7 @@ async function behindNat(limits = {}) {
   return { ...one, nat, at, echo, visitor, carrier };
 }
 
-/** A packet with a datagram, and not only a probe or its answer. */
+/** A packet with a datagram, not only a probe or the reply to it. */
 const isData = (packet: Buffer): boolean => packet.length > 50;
 const text = (what: string): string => `a datagram that says ${what}`;
 const last = (packets: Buffer[]): Buffer => packets.findLast(isData)!;
@@ -40,7 +40,7 @@ describe('a NAT on the path', () => {
       await nat.rebind();
       expect(await visitor.ask(`after ${i}`)).toBe(`after ${i}`);
     }
-    // Nothing reopened for it.
+    // No flow reopened for it.
     expect(echo.peers.size).toBe(1);
     expect(at.counts().sessions).toBe(1);
   });
@@ -135,7 +135,7 @@ describe('an attacker on the path', () => {
     expect(echo.received).toBe(before + 1);
   });
 
-  it('gets no answer to packets replayed from elsewhere, and moves no flow', async () => {
+  it('gets no reply to packets replayed from elsewhere, and moves no flow', async () => {
     const { nat, visitor, at } = await behindNat({ datagramProbeMs: 600_000 });
     expect(await visitor.ask('one')).toBe('one');
     for (const packet of nat.fromAgent) await nat.inject(packet, 'stranger');
@@ -144,7 +144,7 @@ describe('an attacker on the path', () => {
     expect(nat.toStranger).toEqual([]);
   });
 
-  it('gets no answer to forged packets', async () => {
+  it('gets no reply to forged packets', async () => {
     const { nat, visitor, at } = await behindNat({ datagramProbeMs: 600_000 });
     expect(await visitor.ask(text('one'))).toBe(text('one'));
     const genuine = last(nat.fromAgent);

@@ -8,7 +8,7 @@ import { programFor } from '../support/debian.js';
 import { freePort } from '../support/ports.js';
 import { agent, desired, relay, service, temporaryFolder } from '../support/world.js';
 
-/** Real TFTP: Debian's client and server, whose answers come from a new port for each transfer. */
+/** Real TFTP: Debian's client and server, whose replies come from a new port for each transfer. */
 it('reads and writes files over TFTP, several in one session', async (context) => {
   const [client, server] = [await programFor(context, 'tftp'), await programFor(context, 'in.tftpd')];
   if (process.getuid?.() !== 0) context.skip('only root can start in.tftpd');
@@ -19,7 +19,7 @@ it('reads and writes files over TFTP, several in one session', async (context) =
   await writeFile(join(served, 'first'), first);
   await writeFile(join(served, 'second'), second);
   await writeFile(join(folder, 'third'), third);
-  // The server writes only to existing files that everybody may write to.
+  // The server writes only to existing files that every user may write to.
   await writeFile(join(served, 'third'), '');
   await chmod(join(served, 'third'), 0o666);
   for (const each of [folder, served]) await chmod(each, 0o755);

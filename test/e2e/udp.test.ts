@@ -47,7 +47,7 @@ describe.each(['udp', 'ws'] as const)('mode udp, carrier %s', (carrier) => {
     expect((await visitor.next()).equals(payload)).toBe(true);
   });
 
-  it('gives each visitor a separate peer at the service, and returns answers to the right one', async () => {
+  it('gives each visitor a separate peer at the service, and returns replies to the right one', async () => {
     const echo = await udpService();
     const { port, runner, at } = await published(echo.port, {}, over);
     const visitors = await Promise.all(Array.from({ length: 200 }, () => udpVisitor(port)));
