@@ -26,7 +26,7 @@ const BUSY = 2;
 export function judgeRequests(lane, rounds, requests) {
   const violations = requests
     .filter(({ wrong }) => wrong !== undefined)
-    .map(({ at, wrong }) => violation(lane, at, `a wrong answer: ${wrong}`));
+    .map(({ at, wrong }) => violation(lane, at, `a wrong response: ${wrong}`));
   const recoveries = [];
   const excuses = rounds.flatMap((round) => excuseOf(lane, round) ?? []);
   for (const failed of requests.filter(({ error }) => error !== undefined)) {

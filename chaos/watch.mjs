@@ -40,7 +40,7 @@ export class Watch {
     if (phase !== 'ready') return `the agent reports ${phase}`;
     const recent = this.of(lane).requests.filter(({ at }) => at >= since);
     const [last, before] = recent.toReversed();
-    if (!last || !before) return 'no answer yet';
+    if (!last || !before) return 'no response yet';
     if (last.error ?? before.error) return `requests fail (${last.error ?? before.error})`;
     const isStreaming = lane.kind === 'udp' || (this.#movedAt.get(lane.id) ?? 0) > since;
     return isStreaming ? undefined : 'its stream is stalled';

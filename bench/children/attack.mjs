@@ -9,8 +9,8 @@ import { options, tell } from './lib.mjs';
  *   idle     send nothing                        half     send half a ClientHello
  *   slow     send one header every 1.5 s         control  open a control channel and prove nothing
  *   hello    open a control channel, solve the relay's proof of work, send hello, and prove nothing
- *   proof    the same, and answer the challenge with a wrong signature
- *   signIn   request challenges, and answer each with a wrong signature
+ *   proof    the same, and sign the challenge with a wrong signature
+ *   signIn   request challenges, and send a wrong signature for each
  * Each address is in a different /16 while there are enough of them.
  */
 

@@ -126,7 +126,7 @@ function served({ port, ca }) {
       },
     );
     asked.once('error', () => resolve(false));
-    asked.once('timeout', () => asked.destroy(new Error('no answer')));
+    asked.once('timeout', () => asked.destroy(new Error('no response')));
     asked.end();
   });
 }

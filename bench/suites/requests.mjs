@@ -85,7 +85,7 @@ async function withHey({ seconds }, { port, servername }, measure) {
   const number = (pattern) => Number(pattern.exec(report)?.[1]);
   const [distribution, errors = ''] = report.split('Error distribution:');
   const answered = number(/\[200\]\s+(\d+) responses/);
-  if (!answered) throw new Error(`hey got no answer\n${report.slice(-500)}`);
+  if (!answered) throw new Error(`hey got no response\n${report.slice(-500)}`);
   return {
     requests: answered,
     seconds: number(/Total:\s+([\d.]+) secs/),

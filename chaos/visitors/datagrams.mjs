@@ -71,7 +71,7 @@ class Flow {
         const payload = this.#datagram(() => settle({}));
         this.#socket.send(payload, this.#lane.port, this.#lane.address, () => undefined);
         timer = setTimeout(
-          isLast ? () => settle({ error: 'no answer' }) : attempt,
+          isLast ? () => settle({ error: 'no reply' }) : attempt,
           isLast ? PATIENCE_MS : EVERY_MS,
         );
       };

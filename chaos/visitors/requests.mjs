@@ -63,7 +63,7 @@ function httpRequest({ address, port, hostname, ca }) {
         const body = Buffer.concat(parts);
         // A response of the relay or the agent themselves while something is unavailable.
         if (response.statusCode !== 200) return settle({ error: `status ${response.statusCode}` });
-        if (response.headers['x-id'] !== id) return settle({ wrong: 'the answer to another request' });
+        if (response.headers['x-id'] !== id) return settle({ wrong: 'the response to another request' });
         const wrong = firstWrong(stream, 0, body);
         if (wrong !== undefined || body.length !== length)
           return settle({ wrong: `byte ${wrong ?? body.length} of ${length}` });
