@@ -7,7 +7,7 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { readConfined } from '../lib/confined.js';
-import { cannotRead, PortalError, systemCode } from '../lib/errors.js';
+import { cannotRead, PortalError, systemCode, unreadableHint } from '../lib/errors.js';
 import { abortReason, deadline } from '../lib/wait.js';
 import { watchEnd } from '../net/close-notify.js';
 import { LOCAL_HEADER } from '../net/proxy-protocol.js';
@@ -132,7 +132,11 @@ async function contextOf(target: Target, caFile: string): Promise<SecureContext>
     throw new PortalError(
       'target_untrusted',
       cannotRead(`the CA file of ${formatTarget(target)}, ${caFile},`, error),
-      { cause: error, hint: 'Check the path in `targetTls: { ca }`. It is relative to portal.yaml.' },
+      {
+        cause: error,
+        hint:
+          unreadableHint(error) ?? 'Check the path in `targetTls: { ca }`. It is relative to portal.yaml.',
+      },
     );
   }
 }

@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { unwatchFile, watchFile } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { readConfined } from '../lib/confined.js';
-import { cannotRead, PortalError } from '../lib/errors.js';
+import { cannotRead, PortalError, unreadableHint } from '../lib/errors.js';
 import { fingerprintOf, type ServingCertificate } from './source.js';
 
 /** Source `files`: the user's own certificate and key. Portal reads the files again when they change. */
@@ -70,7 +70,11 @@ async function readPem(file: string): Promise<string> {
   try {
     return await readConfined(file);
   } catch (error) {
-    throw unusable(cannotRead(file, error), 'Check the path and its permissions.', error);
+    throw unusable(
+      cannotRead(file, error),
+      unreadableHint(error) ?? 'Check the path and its permissions.',
+      error,
+    );
   }
 }
 

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { open, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Confined } from '../lib/confined.js';
-import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
+import { cannotRead, PortalError, systemCode, unreadableHint, type ErrorCode } from '../lib/errors.js';
 import { readBounded } from '../lib/read-bounded.js';
 import { checkOwner, type Owner } from './check-owner.js';
 import { tooManyLeases } from './check-leases.js';
@@ -184,9 +184,11 @@ async function readText(path: string, shown: string, trusted?: Trusted): Promise
     if (error instanceof PortalError) throw error;
     const code = systemCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new PortalError('config_unreadable', `${shown} cannot be read: ${code ?? 'unknown reason'}`, {
+    throw new PortalError('config_unreadable', cannotRead(shown, error), {
       cause: error,
-      hint: code === 'EISDIR' ? 'Name the file in this directory.' : 'Check its permissions.',
+      hint:
+        unreadableHint(error) ??
+        (code === 'EISDIR' ? 'Name the file in this directory.' : 'Check the file and its folder.'),
     });
   }
 }

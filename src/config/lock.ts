@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { dirname, join } from 'node:path';
 import pLimit from 'p-limit';
 import { confinedPath } from '../lib/confined.js';
-import { PortalError, systemCode } from '../lib/errors.js';
+import { cannotRead, PortalError, systemCode, unreadableHint } from '../lib/errors.js';
 import { readBounded } from '../lib/read-bounded.js';
 import { updateFile } from '../lib/shared-file.js';
 import { LockInvalid, readLock, sameAddress, withRelay, type LockEntries } from './lock-file.js';
@@ -148,10 +148,12 @@ async function readText(file: string): Promise<string | undefined> {
     if (error instanceof PortalError) throw error;
     const code = systemCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw unreadable(file, `cannot be read (${code ?? 'unknown reason'})`);
+    throw new LockInvalid(cannotRead(file, error), 1, unreadableHint(error) ?? CHECK_FILE);
   }
 }
 
+const CHECK_FILE = 'Check the file and its permissions.';
+
 function unreadable(file: string, what: string): LockInvalid {
-  return new LockInvalid(`${file} ${what}`, 1, 'Check the file and its permissions.');
+  return new LockInvalid(`${file} ${what}`, 1, CHECK_FILE);
 }

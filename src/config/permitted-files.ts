@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import type { ServiceSpec } from '../agent/spec.js';
 import { sha256Of, type Confined } from '../lib/confined.js';
+import { isMissing, systemCode } from '../lib/errors.js';
 import { readBounded } from '../lib/read-bounded.js';
 import { isWithin, realPath } from '../lib/real-path.js';
 import type { Target } from '../net/target.js';
@@ -122,27 +123,35 @@ export async function relayCa(file: string, project: Project): Promise<RelayCa> 
   // A link that leads into the project later would bring a CA that the user never saw.
   if (!isWithin(project.real, real)) return { key: real, shown: real, confined: { within: [real] } };
   const shown = relative(project.directory, file);
-  const sha256 = await digestOf(real);
+  const { sha256, why } = await digestOf(real);
   const within = [project.real];
   if (sha256 === undefined)
-    return { key: real, shown: `${shown} (no such file)`, confined: { within, sha256: NO_CONTENT } };
+    return { key: real, shown: `${shown} (${why})`, confined: { within, sha256: NO_CONTENT } };
   const digits = sha256.slice(0, SHOWN_DIGITS);
   return { key: sha256, shown: `${shown} (SHA-256 ${digits}…)`, confined: { within, sha256 } };
 }
 
 /** Undefined if no CA can be read. */
-async function digestOf(file: string): Promise<string | undefined> {
+type Digest =
+  | { readonly sha256: string; readonly why?: never }
+  | { readonly sha256?: never; readonly why: string };
+
+/** The digest of a CA file, or why there is none. */
+async function digestOf(file: string): Promise<Digest> {
   try {
     // Does not wait for a pipe.
     const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
-      if (!(await handle.stat()).isFile()) return undefined;
+      if (!(await handle.stat()).isFile()) return { why: 'not a file' };
       const stream = handle.createReadStream({ autoClose: false });
-      return sha256Of(await readBounded(stream, MAX_CA_BYTES, () => new RangeError('too large')));
+      return { sha256: sha256Of(await readBounded(stream, MAX_CA_BYTES, () => new RangeError('too large'))) };
     } finally {
       await handle.close();
     }
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof RangeError) return { why: error.message };
+    if (isMissing(error)) return { why: 'no such file' };
+    const code = systemCode(error) ?? 'unknown reason';
+    return { why: code === 'EACCES' ? 'permission denied' : code };
   }
 }

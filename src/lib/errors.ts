@@ -49,10 +49,17 @@ export function cannotRead(file: string, error: unknown): string {
   if (isMissing(error)) return `${file} does not exist`;
   const code = systemCode(error);
   if (code === 'EISDIR') return `${file} is a folder`;
-  if (code === 'EACCES') return `${file} cannot be read: permission denied`;
+  if (code === 'EACCES') return `${file} cannot be read: permission denied (EACCES)`;
   // An error in the content has its own message.
   const isSystemError = (error as { syscall?: unknown } | undefined)?.syscall !== undefined;
   return `${file} cannot be read: ${(isSystemError && code) || asPortalError(error).message}`;
+}
+
+/** The remedy for a file that this user cannot read; undefined for other errors. */
+export function unreadableHint(error: unknown): string | undefined {
+  return systemCode(error) === 'EACCES'
+    ? 'Give your user permission to read the file: ls -l shows whose it is.'
+    : undefined;
 }
 
 /** Whether the file does not exist. Also true if its folder is not a folder, as with a home of `/dev/null`. */

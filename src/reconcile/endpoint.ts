@@ -2,7 +2,7 @@ import { proxied } from '../agent/proxied.js';
 import type { RelayEndpoint } from '../agent/relay-way.js';
 import type { UrlRelay } from '../agent/spec.js';
 import { readConfined } from '../lib/confined.js';
-import { cannotRead, PortalError } from '../lib/errors.js';
+import { cannotRead, PortalError, unreadableHint } from '../lib/errors.js';
 import type { ProxyFor } from '../net/proxy/server.js';
 
 export type { ProxyFor };
@@ -26,7 +26,7 @@ export async function readCa(file: string): Promise<string> {
   } catch (error) {
     throw new PortalError('relay_untrusted', cannotRead(`the relay's CA file ${file}`, error), {
       cause: error,
-      hint: 'Check the path in `ca:`. It is relative to the file that contains it.',
+      hint: unreadableHint(error) ?? 'Check the path in `ca:`. It is relative to the file that contains it.',
     });
   }
 }

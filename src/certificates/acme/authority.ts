@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import pLimit from 'p-limit';
 import { readConfined } from '../../lib/confined.js';
-import { cannotRead, asPortalError, PortalError } from '../../lib/errors.js';
+import { cannotRead, asPortalError, PortalError, unreadableHint } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 import type { Logger } from '../../lib/logger.js';
 import { newKey } from '../local-x509.js';
@@ -100,7 +100,9 @@ export class AcmeAuthority {
         cannotRead(`the CA file ${caFile} of the certificate authority`, error),
         {
           cause: error,
-          hint: 'Check the path in `acme: { ca }`. It is relative to the file that contains it.',
+          hint:
+            unreadableHint(error) ??
+            'Check the path in `acme: { ca }`. It is relative to the file that contains it.',
         },
       );
     }

@@ -6,7 +6,7 @@ import { fetchFrom } from '../../agent/fetch.js';
 import type { RelayEndpoint } from '../../agent/relay-way.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import { confinedPath } from '../../lib/confined.js';
-import { asPortalError, cannotRead, PortalError } from '../../lib/errors.js';
+import { asPortalError, cannotRead, PortalError, unreadableHint } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { deferred, delay } from '../../lib/wait.js';
 import { copyOf, keepCopy, readCopy, type Copy } from './registry-copy.js';
@@ -184,7 +184,14 @@ export class Registry {
     } catch (error) {
       if (error instanceof PortalError && error.code !== 'config_not_allowed') throw error;
       this.#seen = undefined;
-      throw new PortalError('registry_unreachable', cannotRead(source, error));
+      {
+        const hint = unreadableHint(error);
+        throw new PortalError(
+          'registry_unreachable',
+          cannotRead(source, error),
+          hint === undefined ? {} : { hint },
+        );
+      }
     }
   }
 
