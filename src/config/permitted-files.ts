@@ -136,7 +136,7 @@ type Digest =
   | { readonly sha256: string; readonly why?: never }
   | { readonly sha256?: never; readonly why: string };
 
-/** The digest of a CA file, or why there is none. */
+/** The digest of a CA file, or the reason why it has none. */
 async function digestOf(file: string): Promise<Digest> {
   try {
     // Does not wait for a pipe.

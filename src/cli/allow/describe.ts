@@ -103,5 +103,19 @@ const isElsewhere = (relay: RelaySpec): boolean => relay.kind !== 'embedded';
 function describeService(spec: ServiceSpec): string {
   const [first, ...more] = targetsOf(spec).map((target) => shortAddress(formatTarget(target)));
   const others = more.length > 0 ? ` and ${more.length} more` : '';
-  return printable(`${shortText(spec.service)}: ${first}${others}`);
+  return printable(`${shortText(spec.service)}: ${first}${others}${describeAccess(spec)}`);
+}
+
+/** Addresses shown of a service. */
+const MAX_ADDRESSES = 3;
+
+/** Who may visit, if not everyone. Without the PIN itself. */
+function describeAccess({ access: { allowIps, pin } }: ServiceSpec): string {
+  const from = (allowIps ?? []).map(shortText);
+  const rest = from.length - MAX_ADDRESSES;
+  const shown = from.slice(0, MAX_ADDRESSES).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
+  return [from.length > 0 && `only from ${shown}`, pin !== undefined && 'with a PIN']
+    .filter((each) => each !== false)
+    .map((each) => `, ${each}`)
+    .join('');
 }

@@ -9,6 +9,8 @@ import { unconfine } from '../../lib/confined.js';
 import { portalPaths } from '../../lib/paths.js';
 import type { Context } from '../context.js';
 import { load, type Loaded } from '../load.js';
+import { createStyle } from '../style.js';
+import { describeAsked } from './describe.js';
 import { createGate } from './gate.js';
 
 let folder: string;
@@ -206,4 +208,17 @@ services:
 it('shows no control characters of the file', async () => {
   const { text } = await answered(await loaded(`${CONFIG}identity: "/etc/\\e[2J\\u202e.json"\n`), 'n\r');
   expect(text).toContain('use /etc/ [2J .json (identity)');
+});
+
+it('shows who may visit a service', async () => {
+  const ranges = '["85.99.254.169", "10.0.0.0/8", "2001:db8::/32", "192.0.2.1"]';
+  const config = CONFIG.replace(
+    'web: 3000',
+    `web: { target: 3000, access: { pin: "2580-1379", allowIps: ${ranges} } }`,
+  );
+  const { desired, permissions } = await loaded(config);
+  const lines = describeAsked({ desired, permissions, missing: permissions, known: [] }, createStyle(false));
+  expect(lines).toContain(
+    '  web: localhost:3000, only from 85.99.254.169, 10.0.0.0/8, 2001:db8::/32 and 1 more, with a PIN',
+  );
 });
