@@ -11,6 +11,18 @@ import { ask, askH2, connectTo, edge, h2Visitor, VISITOR, type Edge } from '../s
 import { freePort } from '../support/ports.js';
 import { httpService } from '../support/world.js';
 import { settled } from '../support/inspector.js';
+import {
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  fields,
+  frame,
+  frameVisitor,
+  GET,
+  HEADERS,
+  POST,
+  rstStream,
+} from '../support/h2-frames.js';
 
 /** How requests are recorded, without any effect on them. */
 
@@ -147,6 +159,38 @@ describe('an inspected request', () => {
     ]);
     expect(all[0]!.portal!.title).toMatch(/^Bad request: Invalid header/);
     expect(JSON.stringify(all)).not.toContain('Bad Field');
+  });
+
+  it('is listed with the reason when an HTTP/2 request or its frames are rejected', async () => {
+    const { at, recorders } = await inspectedEdge((_, response) => response.end());
+    const shown = () =>
+      [...recorders.store.all()].map(({ method, target, version, portal }) => [
+        method,
+        target,
+        version,
+        portal?.title,
+      ]);
+    const visitor = await frameVisitor(at);
+    const twoNames = [...GET, ['host', 'other.example']] as const;
+    visitor.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, fields(twoNames)));
+    await expect.poll(shown).toEqual([['GET', '/', '2.0', 'Bad request']]);
+    // A frame of a stream that the visitor never opened.
+    visitor.send(frame(DATA, END_STREAM, 7));
+    await expect.poll(() => visitor.isClosed).toBe(true);
+    expect(shown()[1]).toEqual(['?', '?', '2.0', 'Bad request: invalid HTTP/2 frames']);
+    expect(shown()).toHaveLength(2);
+  });
+
+  it('is listed once when a visitor cancels too many HTTP/2 requests', async () => {
+    const recorders = new Recorders();
+    const target = await httpService((_, response) => response.end());
+    const at = await edge({ '/': target.port }, { recorders, bounds: { resetBurst: 3, resetsPerSecond: 0 } });
+    const visitor = await frameVisitor(at);
+    for (let stream = 1; stream < 40 && !visitor.isClosed; stream += 2)
+      visitor.send(frame(HEADERS, END_HEADERS, stream, fields(POST)), rstStream(stream, 8));
+    await expect.poll(() => visitor.isClosed).toBe(true);
+    const titles = [...recorders.store.all()].map(({ portal }) => portal?.title).filter(Boolean);
+    expect(titles).toEqual(['Bad request: too many cancelled requests']);
   });
 
   it('is a reload when the 503 page reloads itself, and a visit when a person does', async () => {

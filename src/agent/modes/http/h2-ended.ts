@@ -13,15 +13,20 @@ interface Handle {
   hasPendingData?(): boolean;
 }
 
-const watched = new Map<Http2Session, Handle>();
+interface Watched {
+  readonly handle: Handle;
+  readonly onEnded: (() => void) | undefined;
+}
+
+const watched = new Map<Http2Session, Watched>();
 let timer: NodeJS.Timeout | undefined;
 
-/** Destroys `session` soon after nghttp2 has ended it. */
-export function endWithNghttp2(session: Http2Session): void {
+/** Destroys `session` soon after nghttp2 has ended it. Calls `onEnded` before. */
+export function endWithNghttp2(session: Http2Session, onEnded?: () => void): void {
   const key = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'kHandle');
   const handle = key && (session as unknown as Record<symbol, Handle | undefined>)[key];
   if (typeof handle?.hasPendingData !== 'function') return;
-  watched.set(session, handle);
+  watched.set(session, { handle, onEnded });
   timer ??= setInterval(check, CHECK_EVERY_MS).unref();
   session.once('close', () => {
     watched.delete(session);
@@ -32,6 +37,9 @@ export function endWithNghttp2(session: Http2Session): void {
 }
 
 function check(): void {
-  for (const [session, handle] of watched)
-    if (!session.destroyed && handle.hasPendingData?.() === false) session.destroy();
+  for (const [session, { handle, onEnded }] of watched) {
+    if (session.destroyed || handle.hasPendingData?.() !== false) continue;
+    onEnded?.();
+    session.destroy();
+  }
 }

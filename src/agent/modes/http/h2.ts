@@ -8,6 +8,7 @@ import {
 } from 'node:http2';
 import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { systemCode } from '../../../lib/errors.js';
 import { lenientSettings, isTooLarge, type HttpLimits } from './limits.js';
 import { endWithNghttp2 } from './h2-ended.js';
 import {
@@ -19,7 +20,9 @@ import {
   type Switched,
 } from './exchange.js';
 import { breakStream, watchStreamEnd } from './h2-ends.js';
+import { Budget, endIdleFrames, Liveness } from './h2-cost.js';
 import { PAGES, type Page } from '../../pages.js';
+import type { Rejected } from './h1.js';
 import { respondWith } from './own-response.js';
 
 /** HTTP/2 towards visitors, on Node's core API: nghttp2 checks frames and fields, and Node limits their cost. */
@@ -29,7 +32,15 @@ export interface H2Options {
   readonly serve: (exchange: Exchange) => void;
   /** Called when a visitor negotiated HTTP/2 but does not speak it. */
   readonly onNotHttp?: () => void;
+  /** Called when a request is rejected before `serve`, or a connection because of its frames. */
+  readonly onRejected?: (rejected: Rejected) => void;
 }
+
+/** Node's codes for frames that end the connection. */
+const FRAME_ERRORS: ReadonlySet<string | undefined> = new Set([
+  'ERR_HTTP2_ERROR',
+  'ERR_HTTP2_TOO_MANY_INVALID_FRAMES',
+]);
 
 /** nghttp2: the input is not the HTTP/2 preface. Node reports the code in `errno` only. */
 const BAD_CLIENT_MAGIC = -903;
@@ -57,9 +68,23 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
     maxOutstandingPings: 10,
   });
   session.setLocalWindowSize(4 * MAX_STREAM_WINDOW_BYTES);
-  endWithNghttp2(session);
   const resets = new Budget(limits.resetBurst, limits.resetsPerSecond);
-  endIdleFrames(session, socket, limits);
+  const rejected = (why: string): void => {
+    const asked = { method: '?', target: '?', authority: client.hostname, headers: [], version: '2.0' };
+    options.onRejected?.({ asked, page: PAGES.badRequest, why });
+  };
+  const endCalmly = (why: string): void => {
+    if (session.destroyed) return;
+    rejected(why);
+    // Sends GOAWAY. With `undefined` as the error, node would send NO_ERROR.
+    session.destroy(null as never, NGHTTP2_ENHANCE_YOUR_CALM);
+  };
+  endIdleFrames(session, socket, limits, endCalmly);
+  let isLeaving = false;
+  session.once('goaway', () => (isLeaving = true));
+  endWithNghttp2(session, () => {
+    if (!session.closed && !isLeaving) rejected('invalid HTTP/2 frames');
+  });
   let open = 0;
   const liveness = new Liveness(session, socket, limits);
   // Its timer restarts whenever data moves.
@@ -78,104 +103,27 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
         if (--open === 0 && !session.destroyed) session.setTimeout(limits.keepAliveMs);
         // Cancelled before the response, with any code: the rapid-reset attack (CVE-2023-44487).
         const isCancelled = stream.aborted && !exchange.isAborted;
-        if (isCancelled && !resets.spend()) endCalmly(session);
+        if (isCancelled && !resets.spend()) endCalmly('too many cancelled requests');
       });
       const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
       const exchange = new H2Exchange(client, stream, headers, raw, endOfStream, limits.lingerMs);
       const refusal = refusalOf(headers, exchange, limits);
-      if (refusal) respondWith(exchange, refusal);
-      else options.serve(exchange);
+      if (!refusal) return options.serve(exchange);
+      respondWith(exchange, refusal);
+      const { method, target, authority, headers: given, version } = exchange;
+      options.onRejected?.({
+        asked: { method, target, authority, headers: given, version },
+        page: refusal,
+      });
     },
   );
-  session.on('error', ({ errno }: NodeJS.ErrnoException) => {
-    if (errno === BAD_CLIENT_MAGIC) options.onNotHttp?.();
+  session.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.errno === BAD_CLIENT_MAGIC) options.onNotHttp?.();
+    else if (FRAME_ERRORS.has(systemCode(error))) rejected(`invalid HTTP/2 frames (${error.message})`);
   });
   // The socket may be half open, but HTTP/2 has no half-close: a peer that ends one direction has left.
   socket.once('end', () => session.destroy());
   return session;
-}
-
-/** A ping and its acknowledgement, including TLS and HTTP/2 overhead, are smaller than this. */
-const PING_BYTES = 256;
-
-/**
- * Detects visitors that have disconnected during a quiet request. While nghttp2 waits to write, it does not read and so does
- * not notice the end of the connection. A write notices it.
- */
-class Liveness {
-  readonly #session: ServerHttp2Session;
-  readonly #socket: TLSSocket;
-  readonly #limits: HttpLimits;
-  #isAsked = false;
-  #quietMs = 0;
-  #moved = 0;
-
-  constructor(session: ServerHttp2Session, socket: TLSSocket, limits: HttpLimits) {
-    this.#session = session;
-    this.#socket = socket;
-    this.#limits = limits;
-  }
-
-  /** No data for `pingMs`, except possibly a ping. */
-  check(): void {
-    const { pingMs, stalledMs } = this.#limits;
-    const moved = this.#socket.bytesRead + this.#socket.bytesWritten;
-    this.#quietMs = moved - this.#moved > PING_BYTES ? 0 : this.#quietMs + pingMs;
-    this.#moved = moved;
-    if (this.#isAsked || this.#quietMs > stalledMs) return this.#session.destroy();
-    this.#isAsked = true;
-    this.#session.ping((error) => (this.#isAsked = error !== null));
-    // The timer restarts only when data moves, which may not happen.
-    this.#session.setTimeout(pingMs);
-  }
-}
-
-/** Sends GOAWAY with ENHANCE_YOUR_CALM. With `undefined` as the error, node would send NO_ERROR. */
-function endCalmly(session: ServerHttp2Session): void {
-  session.destroy(null as never, NGHTTP2_ENHANCE_YOUR_CALM);
-}
-
-/** A limit on how often a visitor may do something: in a burst, and then per second. */
-class Budget {
-  readonly #burst: number;
-  readonly #perSecond: number;
-  #left: number;
-  #at = performance.now();
-
-  constructor(burst: number, perSecond: number) {
-    this.#burst = burst;
-    this.#perSecond = perSecond;
-    this.#left = burst;
-  }
-
-  spend(): boolean {
-    const now = performance.now();
-    this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#perSecond) - 1;
-    this.#at = now;
-    return this.#left >= 0;
-  }
-}
-
-/**
- * The acknowledgement of a PING or SETTINGS frame, with TLS overhead, is smaller than this. The response to a request
- * is larger.
- */
-const ACK_BYTES = 64;
-
-/**
- * Ends a session with many PING or SETTINGS frames and no other responses. gRPC measures bandwidth with a ping after received
- * data: those do not count.
- */
-function endIdleFrames(session: ServerHttp2Session, socket: TLSSocket, limits: HttpLimits): void {
-  const budget = new Budget(limits.idleFrameBurst, limits.idleFramesPerSecond);
-  let written = 0;
-  const onFrame = (): void => {
-    const isBusy = socket.bytesWritten - written > ACK_BYTES;
-    written = socket.bytesWritten;
-    if (!isBusy && !budget.spend()) endCalmly(session);
-  };
-  session.on('ping', onFrame);
-  session.on('remoteSettings', onFrame);
 }
 
 function refusalOf(headers: IncomingHttpHeaders, exchange: H2Exchange, limits: HttpLimits): Page | undefined {

@@ -117,6 +117,7 @@ export class HttpHandler implements ModeHandler {
         limits: this.#limits,
         serve: (exchange: Exchange) => this.#serve(exchange),
         onNotHttp: () => this.#hooks.onNotHttp?.(),
+        onRejected: (rejected: Rejected) => this.#rejected(client, rejected),
       };
       this.#connections.set(socket, { client, session: serveH2(socket, client, options) });
     } else {
