@@ -58,7 +58,7 @@ async function dialled(options: Partial<DialOptions> & { port: number }) {
 }
 
 describe('of two addresses', () => {
-  test('dial uses the first one that answers', async () => {
+  test('dial uses the first one that connects', async () => {
     const port = await listener('127.0.0.1');
     const { address, tried } = await dialled({ port, resolver: fixed([], ['127.0.0.1']) });
     expect({ address, tried }).toEqual({ address: '127.0.0.1', tried: ['127.0.0.1'] });
@@ -138,7 +138,7 @@ describe('a lookup', () => {
   });
 });
 
-describe('when nothing answers', () => {
+describe('when no address connects', () => {
   test('one address fails with the error of the system', async () => {
     const port = await freePort();
     await expect(dial({ host: '127.0.0.1', port, ms: MS })).rejects.toMatchObject({

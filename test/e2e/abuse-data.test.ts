@@ -316,7 +316,7 @@ describe.each(['raw', 'tls'] as const)('a visitor on a data connection over %s',
     await expect(peer.lease('web')).resolves.toBeDefined();
   });
 
-  it('times out when the agent never answers', async () => {
+  it('times out when the agent never responds', async () => {
     const { visitor, at } = await joined({ firstResponseMs: 80 }, carrier);
     expect((await visitor.closed).how).toBe('ECONNRESET');
     await settled(() => at.counts().visitors === 0);

@@ -346,7 +346,7 @@ describe('peers', () => {
     await knowEachOther([await relay(before)]);
   });
 
-  it('must answer at exactly the configured URL', async () => {
+  it('must respond at exactly the configured URL', async () => {
     const entry = await relay();
     const named = { url: `https://127.0.0.1:${entry.port}`, ca: entry.ca.certificatePem };
     const exit = await relay({ peers: [named], limits: { peerRetryMs: 20 } });

@@ -40,7 +40,7 @@ async function service(text: string): Promise<number> {
 const urlOf = (ready: Line, name: string): string =>
   (ready['services'] as Record<string, { urls: string[] }>)[name]!.urls[0]!;
 
-test('up: prints a URL that answers, the exact events, and stops cleanly', async () => {
+test('up: prints a URL that responds, the exact events, and stops cleanly', async () => {
   await write('portal.yaml', config({ web: await service('hello') }));
   const up = person.start(['up', '--json']);
   const started = await up.event('started');

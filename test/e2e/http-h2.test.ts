@@ -254,7 +254,7 @@ describe('one connection', () => {
     expect((await Promise.all(all)).map(({ body }) => body)).toEqual(Array.from({ length: 8 }, () => 'done'));
   });
 
-  it('without requests is told to close, and closed', async () => {
+  it('without requests gets GOAWAY, and is closed', async () => {
     const at = await edge({ '/': 1 }, { bounds: { keepAliveMs: 200 } });
     const visitor = await h2Visitor(at);
     await once(visitor, 'goaway');

@@ -173,7 +173,7 @@ describe('reconnecting', () => {
 });
 
 describe('two identities', () => {
-  it('the second that requests a name is told that it is taken, and what to do', async () => {
+  it('the second that requests a name learns that it is taken, and what to do', async () => {
     const at = await relay();
     const { port } = await httpService((_request, response) => response.end('mine'));
     const [one, two] = [await agent(), await agent()];
@@ -185,7 +185,7 @@ describe('two identities', () => {
     expect((await get(at, 'web.localhost', one.ca)).text).toContain('mine');
   });
 
-  it('detects a relay that answers with its own certificate', async () => {
+  it('detects a relay that uses its own certificate', async () => {
     // The relay forwards the probe to another agent's service: the same name, but another key.
     const honest = await relay();
     const { port } = await httpService((_request, response) => response.end('x'));
