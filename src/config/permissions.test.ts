@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { confine, readConfined, unconfine } from '../lib/confined.js';
+import { confine, readConfined, relayCaKey, unconfine } from '../lib/confined.js';
 import { isSecretName } from './check-sent.js';
 import { loadConfig } from './load.js';
 import { describePermission } from './permissions.js';
@@ -114,15 +114,30 @@ services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
     const file = join(dir, 'own.pem');
     await allowOwnCa();
     await writeFile(file, 'planted');
-    await expect(readConfined(file)).rejects.toMatchObject({ code: 'config_not_allowed' });
+    await expect(readConfined(file, relayCaKey(file))).rejects.toMatchObject({ code: 'config_not_allowed' });
     await rm(file);
     await writeFile(join(top, 'far.pem'), 'far');
     await symlink(join(top, 'far.pem'), file);
     await allowOwnCa();
-    expect(await readConfined(file)).toBe('far');
+    expect(await readConfined(file, relayCaKey(file))).toBe('far');
     await rm(file);
     await writeFile(file, 'planted');
-    await expect(readConfined(file)).rejects.toMatchObject({ code: 'config_not_allowed' });
+    await expect(readConfined(file, relayCaKey(file))).rejects.toMatchObject({ code: 'config_not_allowed' });
+  });
+
+  it('keeps the limits of a CA when a later save names its path for another purpose', async () => {
+    onTestFinished(unconfine);
+    const file = join(dir, 'own.pem');
+    await writeFile(file, 'one');
+    await allowOwnCa();
+    const later = await load(
+      'services: { web: { target: "https://localhost:1", targetTls: { ca: own.pem } } }',
+    );
+    if (!later.ok) throw new Error('expected a configuration');
+    confine(later.confined);
+    await writeFile(file, 'planted');
+    expect(await readConfined(file)).toBe('planted');
+    await expect(readConfined(file, relayCaKey(file))).rejects.toMatchObject({ code: 'config_not_allowed' });
   });
 
   it('includes the CA of a relay wherever it is named, also in a chain', async () => {

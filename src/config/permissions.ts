@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { RelaySpec, ServiceSpec } from '../agent/spec.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
-import type { Confined } from '../lib/confined.js';
+import { relayCaKey, type Confined } from '../lib/confined.js';
 import { formatTarget, isLoopback, isThisMachine } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { finding, type Finding } from './finding.js';
@@ -44,7 +44,7 @@ const DNS = 'DNS servers';
 export interface Permissions {
   /** Everything that the configuration needs a permission for, each once. */
   readonly permissions: Permission[];
-  /** Where each path that it names may lead from now on. */
+  /** Where each path that it names may lead from now on. CAs of relays have keys of their own. */
   readonly confined: ReadonlyMap<string, Confined>;
 }
 
@@ -72,7 +72,6 @@ export async function permissionsOf(
   for (const each of all) if (!first.has(each.key)) first.set(each.key, each);
   return {
     permissions: [...first.values()],
-    // A CA comes last: its limits are tighter than those of a file with the same path.
     confined: new Map([...named.confined, ...trusted.confined]),
   };
 }
@@ -139,7 +138,7 @@ async function relays(
     }
     const { key, shown, confined: limits } = await known(file);
     permissions.push({ ...relay, key: relayKeyOf(origin, key), of: shown });
-    confined.set(file, limits);
+    confined.set(relayCaKey(file), limits);
   }
   return { permissions, confined };
 }

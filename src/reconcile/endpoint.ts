@@ -1,7 +1,7 @@
 import { proxied } from '../agent/proxied.js';
 import type { RelayEndpoint } from '../agent/relay-way.js';
 import type { UrlRelay } from '../agent/spec.js';
-import { readConfined } from '../lib/confined.js';
+import { readConfined, relayCaKey } from '../lib/confined.js';
 import { cannotRead, PortalError, unreadableHint } from '../lib/errors.js';
 import type { ProxyFor } from '../net/proxy/server.js';
 
@@ -22,7 +22,7 @@ export async function endpointOf(
 
 export async function readCa(file: string): Promise<string> {
   try {
-    return await readConfined(file);
+    return await readConfined(file, relayCaKey(file));
   } catch (error) {
     throw new PortalError('relay_untrusted', cannotRead(`the relay's CA file ${file}`, error), {
       cause: error,

@@ -1,4 +1,4 @@
-import { mkdtemp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, mkdir, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -6,7 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa, type LocalCa } from '../../certificates/local-ca.js';
+import { confine, unconfine } from '../../lib/confined.js';
 import { silent } from '../../lib/logger.js';
+import { readCa } from '../endpoint.js';
 import { Registry, type RegistryOptions } from './registry.js';
 
 const ADDRESS = '0x371531b8ED16256DE8a3f97A99BA7206788143e0';
@@ -258,6 +260,28 @@ describe('a registry in a file', () => {
     await second.loaded;
     expect(urls(second)).toEqual(['https://new.example']);
     expect(second.changes()).toBe(1);
+  });
+
+  it('names CAs only where the list itself may be', async () => {
+    onTestFinished(unconfine);
+    const [project, file] = [join(folder, 'project'), join(folder, 'project', 'relays.json')];
+    await mkdir(project);
+    await writeFile(join(folder, 'far.pem'), 'far');
+    await writeFile(join(project, 'near.pem'), 'near');
+    const list = [
+      { url: 'https://a.example', ca: 'near.pem' },
+      { url: 'https://b.example', ca: '../far.pem' },
+    ];
+    await writeFile(file, JSON.stringify({ relays: list }));
+    confine(new Map([[file, { within: [await realpath(project)] }]]));
+    onTestFinished(unconfine);
+    const registry = open(file);
+    await registry.loaded;
+    const [near, far] = registry.relays.map(({ caFile }) => caFile!);
+    expect(await readCa(near!)).toBe('near');
+    await expect(readCa(far!)).rejects.toMatchObject({
+      message: expect.stringContaining('is not in the folder of the relay list') as string,
+    });
   });
 
   it('is watched; a partial save, a missing file or a folder leaves the previous list', async () => {

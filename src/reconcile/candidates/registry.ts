@@ -5,7 +5,7 @@ import { readRelayList, type ListedRelay } from '../../agent/directory.js';
 import { fetchFrom } from '../../agent/fetch.js';
 import type { RelayEndpoint } from '../../agent/relay-way.js';
 import type { UrlRelay } from '../../agent/spec.js';
-import { confinedPath } from '../../lib/confined.js';
+import { confineCaNamedBy, confinedPath } from '../../lib/confined.js';
 import { asPortalError, cannotRead, PortalError, unreadableHint } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { deferred, delay } from '../../lib/wait.js';
@@ -202,6 +202,7 @@ export class Registry {
     if (relays.length === 0 && skipped.length > 0)
       throw new PortalError('registry_invalid', `${this.#shown} has no valid entry: ${skipped[0]}`);
     if (skipped.length > 0) log.warn({ skipped }, 'skipped invalid entries of the registry');
+    await this.#confineCas(relays);
     this.#copy = copy;
     this.#settled(relays, skipped);
     await keepCopy(cacheDir, copy, log);
@@ -218,6 +219,7 @@ export class Registry {
     const { text } = this.#old;
     try {
       const { relays, skipped } = await readRelayList(text, this.#shown, { isFile: this.#isFile });
+      await this.#confineCas(relays);
       if (this.#copy || this.#stop.signal.aborted) return;
       this.#copy = this.#old;
       this.#settled(relays, skipped);
@@ -240,6 +242,12 @@ export class Registry {
     this.#error = error;
     this.#options.log.info({ code: error.code, reason: error.message }, 'cannot read the registry');
     if (isNews) this.#options.onChange();
+  }
+
+  /** A list may change at any time, so its CAs stay beside it, like other files of the project. */
+  async #confineCas(relays: readonly ListedRelay[]): Promise<void> {
+    for (const { caFile } of relays.map((relay) => this.#specOf(relay)))
+      if (caFile !== undefined) await confineCaNamedBy(this.#options.source, caFile);
   }
 
   #specOf({ url, address, ca }: ListedRelay): UrlRelay {
