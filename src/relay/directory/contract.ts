@@ -6,7 +6,7 @@ export type OpenNodes = (...names: string[]) => Promise<readonly LeaseDirectory[
 
 const [ALICE, BOB] = ['0xA', '0xB'];
 
-const claimOf = (name: string, owner: string, over: Partial<LeaseClaim> = {}): LeaseClaim => ({
+export const claimOf = (name: string, owner: string, over: Partial<LeaseClaim> = {}): LeaseClaim => ({
   place: `${name}.relay.test`,
   name,
   hostname: `${name}.relay.test`,

@@ -35,7 +35,7 @@ export interface LeaseDirectory {
   lookup(place: string): LeaseRecord | undefined;
   /** Calls `listener` with each later change of any node, in order. Returns what ends that. */
   watch(listener: (change: LeaseChange) => void): () => void;
-  /** Ends the view of this node. Its leases stay until they are released. */
+  /** Ends the view of this node, whose leases are released by then. */
   close(): Promise<void>;
 }
 

@@ -10,7 +10,7 @@ export class MemoryDirectory {
 
   /** The view of one node. */
   node(name: string): LeaseDirectory {
-    const node = new MemoryNode(name, this, this.#records.values());
+    const node = new MemoryNode(name, this);
     this.#nodes.add(node);
     return node;
   }
@@ -31,6 +31,17 @@ export class MemoryDirectory {
     if (this.#records.get(place)?.epoch !== epoch) return;
     this.#records.delete(place);
     this.#tell({ place, epoch, record: undefined });
+  }
+
+  /** Every record. */
+  records(): Iterable<LeaseRecord> {
+    return this.#records.values();
+  }
+
+  /** Releases what a node has that ended without releasing it. */
+  releaseAll(node: string): void {
+    for (const record of this.#records.values())
+      if (record.node === node) this.release(record.place, record.epoch);
   }
 
   leave(node: MemoryNode): void {
@@ -55,10 +66,10 @@ class MemoryNode implements LeaseDirectory {
   readonly #known = new Map<string, LeaseRecord>();
   readonly #listeners = new Set<(change: LeaseChange) => void>();
 
-  constructor(node: string, shared: MemoryDirectory, records: Iterable<LeaseRecord>) {
+  constructor(node: string, shared: MemoryDirectory) {
     this.node = node;
     this.#shared = shared;
-    for (const record of records) this.#known.set(record.place, record);
+    for (const record of shared.records()) this.#known.set(record.place, record);
   }
 
   /** Async, so that the change is heard before the claim resolves. */

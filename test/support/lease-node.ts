@@ -1,0 +1,79 @@
+import { onTestFinished, vi } from 'vitest';
+import { silent } from '../../src/lib/logger.js';
+import { LIMITS } from '../../src/protocol/limits.js';
+import type { FromAgent } from '../../src/protocol/messages.js';
+import type { LeaseDirectory } from '../../src/relay/directory/directory.js';
+import { MemoryDirectory } from '../../src/relay/directory/memory.js';
+import type { DomainProofs } from '../../src/relay/domains.js';
+import { ReservedLabels } from '../../src/relay/labels.js';
+import type { LeaseHolder } from '../../src/relay/lease.js';
+import { LeaseRegistry } from '../../src/relay/leases.js';
+import type { RelayLimits } from '../../src/relay/limits.js';
+import { PublicPorts } from '../../src/relay/ports.js';
+import { Quotas } from '../../src/relay/quotas.js';
+import { Reservations } from '../../src/relay/reservations.js';
+import { MemoryStore } from '../../src/relay/store/memory.js';
+
+/** The leases of one node, without sockets. */
+export function leaseNode({
+  directory = new MemoryDirectory().node('a'),
+  store = new MemoryStore(),
+  limits: over = {},
+}: {
+  directory?: LeaseDirectory;
+  store?: MemoryStore;
+  limits?: Partial<RelayLimits>;
+} = {}) {
+  const limits: RelayLimits = { ...LIMITS, graceMs: 60_000, ...over };
+  const quotas = new Quotas(limits);
+  const openPorts = new Set<number>();
+  const ports = new PublicPorts({
+    ranges: { tcp: { from: 1, to: 9 } },
+    listen: {
+      tcp: async (_lease, port) => {
+        openPorts.add(port);
+        return { port, close: () => void openPorts.delete(port) };
+      },
+    },
+    store,
+    ...limits,
+  });
+  const leases = new LeaseRegistry({
+    directory,
+    reservations: new Reservations({ store, limits, refusals: quotas.refusals }),
+    labels: new ReservedLabels(),
+    ports,
+    domains: {} as DomainProofs,
+    quotas,
+    domain: 'relay.test',
+    log: silent,
+    ...limits,
+  });
+  onTestFinished(() => leases.clear());
+  return { leases, directory, store, openPorts, quotas };
+}
+
+/** A session. Tests set `closed` and what `alive` answers. */
+export function leaseSession(address: string, instance = 'i1') {
+  return {
+    address,
+    instance,
+    remoteAddress: '192.0.2.1',
+    closed: false,
+    alive: vi.fn<(ms: number) => Promise<boolean>>(async () => true),
+    revoked: vi.fn<LeaseHolder['revoked']>(),
+    serve: vi.fn<LeaseHolder['serve']>(),
+    gaveUp: vi.fn<LeaseHolder['gaveUp']>(),
+    datagrams: {} as LeaseHolder['datagrams'],
+  };
+}
+
+type Open = FromAgent<'lease.open'>;
+export const leaseOpen = (name: string, over: Partial<Open> = {}): Open => ({
+  type: 'lease.open',
+  id: 1,
+  name,
+  mode: 'stream',
+  carrier: 'tls',
+  ...over,
+});
