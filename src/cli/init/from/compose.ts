@@ -24,7 +24,7 @@ interface Port {
 /** The published ports of a Docker Compose file (https://docs.docker.com/reference/compose-file/services/#ports). */
 export function fromCompose(file: Fields, draft: Draft): void {
   for (const [name, value] of Object.entries(fieldsOf(file['services']))) {
-    const written = listOf(fieldsOf(value)['ports']);
+    const written = listOf(fieldsOf(value)['ports']).flatMap(eachOf);
     const { network_mode: network, profiles, extends: base } = fieldsOf(value);
     if (base !== undefined)
       draft.note(`${name}: ports that it inherits with \`extends\` were not converted.`);
@@ -42,6 +42,20 @@ export function fromCompose(file: Fields, draft: Draft): void {
       draft.note(`${name}: it runs only with a profile of Compose: ${listOf(profiles).join(', ')}.`);
   }
   if (file['include'] !== undefined) draft.note('Services of files in `include` were not converted.');
+}
+
+/** A range with more ports than this is not converted. */
+const MAX_RANGE = 20;
+
+/** The ports of a short range, `[HOST:]9000-9005:9000-9005[/PROTOCOL]`, one by one. Other ports unchanged. */
+function eachOf(written: unknown): unknown[] {
+  const match = /^(.*:)?(\d{1,5})-(\d{1,5}):(\d{1,5})-(\d{1,5})(\/\w+)?$/.exec(textOf(written) ?? '');
+  if (!match) return [written];
+  const [, address = '', ...rest] = match;
+  const [from, to, inner, innerTo] = rest.slice(0, 4).map(Number) as [number, number, number, number];
+  const count = to - from + 1;
+  if (count < 1 || count > MAX_RANGE || innerTo - inner + 1 !== count) return [written];
+  return Array.from({ length: count }, (_, i) => `${address}${from + i}:${inner + i}${match[6] ?? ''}`);
 }
 
 function addPort(name: string, written: unknown, isOneOfSeveral: boolean, draft: Draft): void {
@@ -78,11 +92,12 @@ function whyNot(written: string): string {
   const variable = /\$\{\w+\}|\$\w+/.exec(written)?.[0];
   if (variable !== undefined)
     return `set the variable, and write \`target: \${${variable.replace(/\W/g, '')}}\`.`;
-  if (/\d-\d/.test(written)) return 'it is a range. Write a service for each port.';
+  if (/\d-\d/.test(written))
+    return `it is a range of more than ${MAX_RANGE} ports, or of ports that Docker chooses. Write a service for each port.`;
   return 'Docker chooses its port on this machine. Publish a fixed one, such as "8080:80".';
 }
 
-/** `[HOST:]PUBLISHED:CONTAINER[/PROTOCOL]`; ranges are unsupported. A variable needs a default. */
+/** `[HOST:]PUBLISHED:CONTAINER[/PROTOCOL]`; `eachOf` has split ranges. A variable needs a default. */
 function shortForm(text: string): Port | undefined {
   const match =
     /^(?:(\d+\.[\d.]+|\[[\da-fA-F:]+\]|localhost|::1):)?(?:(\d+|\$\{\w+:-\d+\}):)?(\d+)(?:\/(tcp|udp))?$/.exec(

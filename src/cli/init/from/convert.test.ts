@@ -132,7 +132,7 @@ services:
     ports: ["127.0.0.1:8000:8000", { target: 81, published: 81, host_ip: "::1" }]
   game:
     image: game
-    ports: ["25565:25565", "19132:19132/udp", "9000-9005:9000-9005", "3000"]
+    ports: ["25565:25565", "19132:19132/udp", "9000-9020:9000-9020", "3000"]
   long:
     build: .
     ports: [{ target: 80, published: "8081", protocol: tcp }]
@@ -149,11 +149,36 @@ services:
       'db: the port 5433 was not converted: a database, cache, queue or debugger listens there.',
       'debugged: the port 8000 was not converted: Compose publishes it on this machine only.',
       'debugged: the port 81 was not converted: Compose publishes it on this machine only.',
-      'game: the port 9000-9005:9000-9005 was not converted: it is a range. Write a service for each port.',
+      'game: the port 9000-9020:9000-9020 was not converted: it is a range of more than 20 ports, or of ports that Docker chooses. Write a service for each port.',
       'game: the port 3000 was not converted: Docker chooses its port on this machine. Publish a fixed one, such as "8080:80".',
       'worker: it publishes no port on this machine, so it has no service here.',
     ],
   });
+});
+
+it('converts a short range of ports of Docker Compose to a service each', async () => {
+  const text = `
+services:
+  sfu: { image: sfu, ports: ["40000-40001:50000-50001/udp"] }
+  many: { image: many, ports: ["7000-7019:7000-7019", "127.0.0.1:6000-6001:6000-6001"] }
+  odd: { image: odd, ports: ["8000-8009:80", "9009-9000:9009-9000"] }
+`;
+  const { services, notes } = await converted('compose.yaml', text);
+  expect(services).toMatchObject({
+    'sfu-50000': { mode: 'udp', target: 40000 },
+    'sfu-50001': { mode: 'udp', target: 40001 },
+    'many-7000': { target: 7000 },
+    'many-7019': { target: 7019 },
+  });
+  expect(Object.keys(services)).toHaveLength(22);
+  expect(notes.map((note) => note.split(' was not')[0])).toEqual(
+    [
+      'many: the port 6000',
+      'many: the port 6001',
+      'odd: the port 8000-8009:80',
+      'odd: the port 9009-9000:9009-9000',
+    ].map((note) => expect.stringContaining(note) as string),
+  );
 });
 
 it('converts the proxies of frp', async () => {
