@@ -255,6 +255,15 @@ it('reports a wrong clock, a forged descriptor, and a server that is not a relay
   expect((await examine()).code).toBe(0);
   answer = 'hello';
   expect((await examine()).of('relay.descriptor')[0]).toContain('is not a relay');
+
+  await write(`version: 1\nrelays: { urls: ['${url}'] }\nservices: { web: ${port} }\n`);
+  const foreign = await examine();
+  expect(foreign.of('relay.tls')[0]).toMatch(
+    /^problem: .* is not trusted: .*issued by .*, SHA-256 [0-9A-F:]+…/,
+  );
+  expect(foreign.hints('relay.tls')).toBe('No relay responds at this URL. Check its name and port.');
+  answer = JSON.stringify(descriptor);
+  expect((await examine()).hints('relay.tls')).toContain(`{ url: ${url}, ca: ./ca.pem }`);
 });
 
 const a = (data: string): Said => [{ type: 'A', name: 'shop.acme.test', ttl: 1, data }];

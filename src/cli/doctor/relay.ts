@@ -21,6 +21,7 @@ import { checkChain } from './chain.js';
 import type { Names } from './names.js';
 import { portHolder } from './port-holder.js';
 import { Subject } from './report.js';
+import { inspectUntrusted } from './untrusted.js';
 
 /** Checks one relay: its name in DNS, its port, TLS, descriptor and key. */
 
@@ -181,10 +182,27 @@ async function checkConnection(
     if (descriptor && locked) checkKey(descriptor.address, locked.get(url.origin), subject);
     return descriptor;
   } catch (error) {
-    subject.failed(step, connectError(error, spec.url));
+    const failure = connectError(error, spec.url);
+    if (failure.code === 'relay_untrusted') await explainUntrusted(spec, failure, subject);
+    else subject.failed(step, failure);
     return undefined;
   } finally {
     plain?.destroy();
+  }
+}
+
+/** Another server may use the port, and its certificate tells which. */
+async function explainUntrusted(
+  spec: Extract<RelaySpec, { kind: 'url' }>,
+  failure: PortalError,
+  subject: Subject,
+): Promise<void> {
+  try {
+    const { certificate, isRelay } = await inspectUntrusted(await endpointOf(spec, proxyFor), STEP_MS);
+    const hint = isRelay ? failure.hint : 'No relay responds at this URL. Check its name and port.';
+    subject.problem('relay.tls', `${failure.message} (${certificate})`, hint);
+  } catch {
+    subject.failed('relay.tls', failure);
   }
 }
 
