@@ -58,7 +58,7 @@ it(
     const peer = ['--peer', String(entryAt['url']), '--peer-ca', String(entryAt['ca'])];
     const exitRelay = ofExit.start([...common, '--domain', 'exit.test', ...peer], { within: exit.within });
     const exitAt = await exitRelay.event('listening');
-    await exitRelay.line(/peer known/);
+    await exitRelay.line(/peer verified/);
 
     const local = JSON.parse(await startOn(agent, SERVICE!)) as { http: number; tcp: number };
     const echo = JSON.parse(await startOn(agent, UDP_PEER!, 'echo')) as { port: number };

@@ -19,7 +19,7 @@ it('expose --chain uses a relay that names its peer', async () => {
   const person = await Person.create();
   const entry = await relayOf(person, 'entry');
   const exit = await relayOf(person, 'exit', '--peer', entry.url);
-  await exit.running.line(/peer known/);
+  await exit.running.line(/peer verified/);
   const { port } = await httpService((_request, response) => response.end('over a chain'));
   const expose = person.start([
     'expose',
@@ -81,7 +81,7 @@ it('doctor connects only to the exit, and reports what it says about the next re
   const hidden = `https://localhost:${(stranger.address() as AddressInfo).port}`;
   const entry = await relayOf(person, 'entry');
   const exit = await relayOf(person, 'exit', '--peer', entry.url);
-  await exit.running.line(/peer known/);
+  await exit.running.line(/peer verified/);
   const checked = async (first: string): Promise<Line[]> => {
     const config = {
       version: 1,
