@@ -82,8 +82,7 @@ export const ERRORS = {
   },
   proxy_invalid: {
     title: 'An environment variable for a proxy is invalid',
-    remedy:
-      'Set it to `http://HOST:PORT` or `socks5h://HOST:PORT`, or unset it. See docs/guides/networks.md.',
+    remedy: 'Set it to `http://HOST:PORT` or `socks5h://HOST:PORT`, or unset it.',
     exit: 2,
   },
   service_manager_missing: {
@@ -184,8 +183,7 @@ export const ERRORS = {
   },
   proxy_credentials: {
     title: 'The proxy requires credentials',
-    remedy:
-      'Add them to the variable that names the proxy: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`. See docs/guides/networks.md.',
+    remedy: 'Add them to the variable that names the proxy: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`.',
     exit: 1,
   },
   relay_unreachable: {

@@ -1,12 +1,12 @@
 import { FOREIGN_NAMES } from '../../../config/foreign.js';
-import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } from './draft.js';
+import { fieldsOf, listOf, routeTo, textOf, type Draft, type DraftService, type Fields } from './draft.js';
 
 /**
  * The configuration of a locally managed tunnel of cloudflared: `ingress` rules
  * (https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/do-more-with-tunnels/local-management/configuration-file/).
  */
 export function fromCloudflared(file: Fields, draft: Draft): void {
-  const services = new Map<string, string>();
+  const services = new Map<string, Known>();
   const single = file['url'] === undefined ? [] : [{ service: file['url'] }];
   for (const rule of [...single, ...listOf(file['ingress'])].map(fieldsOf)) {
     const hostname = textOf(rule['hostname']);
@@ -28,6 +28,12 @@ export function fromCloudflared(file: Fields, draft: Draft): void {
   draft.noteRest({ program: FOREIGN_NAMES.cloudflared }, file, read);
 }
 
+interface Known {
+  readonly name: string;
+  /** The settings of its first rule with https, which hold for all its routes. */
+  tls: Fields | undefined;
+}
+
 interface Rule {
   readonly rule: Fields;
   readonly hostname: string | undefined;
@@ -36,7 +42,7 @@ interface Rule {
 
 function addRule(
   { rule, hostname, to }: Rule,
-  services: Map<string, string>,
+  services: Map<string, Known>,
   origin: Fields,
   draft: Draft,
 ): void {
@@ -49,27 +55,33 @@ function addRule(
     return draft.note(
       `${label}: the path ${JSON.stringify(rule['path'])} was not converted: it is a pattern, and routes of Portal are prefixes.`,
     );
+  const isHttps = to.startsWith('https:');
   const key = hostname ?? label;
   const known = services.get(key);
-  if (known !== undefined) draft.noteRest({ service: known }, fieldsOf(rule['originRequest']), []);
-  if (known !== undefined && path !== undefined) return addRoute(draft.services.get(known)!, path, target);
-  if (known !== undefined && draft.services.get(known)?.routes)
-    return addRoute(draft.services.get(known)!, '/', target);
-  const service: DraftService = path === undefined ? { target } : { routes: { [path]: target } };
+  const shared = known && draft.services.get(known.name);
+  if (known && shared && (path !== undefined || shared.routes)) {
+    if (isHttps && known.tls) noteOwnTls(known.name, known.tls, { path: path ?? '/', origin }, draft);
+    else if (isHttps) setTargetTls(shared, (known.tls = origin));
+    draft.noteRest({ service: known.name }, fieldsOf(rule['originRequest']), ORIGIN_KEYS);
+    return addRoute(shared, path ?? '/', target, hostOfRoute(shared, origin));
+  }
+  const service: DraftService =
+    path === undefined ? { target } : { routes: { [path]: routeTo(path, target) } };
   if (/^(tcp|ssh|rdp|smb):/.test(to)) service.mode = 'tcp';
-  if (to.startsWith('https:')) setTargetTls(service, origin);
+  if (isHttps) setTargetTls(service, origin);
   const host = textOf(origin['httpHostHeader']);
   if (host !== undefined) service.host = host;
   const added = draft.add(label, service);
-  services.set(key, added);
-  if (hostname !== undefined) draft.noteHostname(added, hostname);
+  services.set(key, { name: added, tls: isHttps ? origin : undefined });
+  if (hostname !== undefined) draft.noteHostnames(added, [hostname]);
   else if (services.size > 1)
     draft.note(`${added}: it served every other hostname. Here it has a name of its own.`);
   draft.noteRest({ service: added }, origin, ORIGIN_KEYS);
   draft.noteRest({ service: added }, rule, ['hostname', 'service', 'path', 'originRequest']);
 }
 
-const ORIGIN_KEYS = ['httpHostHeader', 'noTLSVerify', 'originServerName', 'caPool'];
+const TLS_KEYS = ['noTLSVerify', 'originServerName', 'caPool'];
+const ORIGIN_KEYS = ['httpHostHeader', ...TLS_KEYS];
 
 function setTargetTls(service: DraftService, origin: Fields): void {
   const [ca, serverName] = [textOf(origin['caPool']), textOf(origin['originServerName'])];
@@ -81,12 +93,37 @@ function setTargetTls(service: DraftService, origin: Fields): void {
   if (Object.keys(targetTls).length > 0) service.targetTls = targetTls;
 }
 
-function addRoute(service: DraftService, path: string, target: string | number): void {
+/** Names the TLS settings in which a rule differs from its service. */
+function noteOwnTls(
+  name: string,
+  tls: Fields,
+  { path, origin }: { path: string; origin: Fields },
+  draft: Draft,
+): void {
+  const own = TLS_KEYS.filter((key) => JSON.stringify(origin[key]) !== JSON.stringify(tls[key]));
+  if (own.length > 0)
+    draft.note(
+      `${name}: not converted for the route ${path}: ${own.map((key) => `\`${key}\``).join(', ')}. All routes of a service share \`targetTls\`.`,
+    );
+}
+
+/** A route has a host of its own if it differs from its service's. */
+function hostOfRoute(service: DraftService, origin: Fields): string | undefined {
+  const host = textOf(origin['httpHostHeader']);
+  return host === service.host ? undefined : (host ?? 'visitor');
+}
+
+function addRoute(
+  service: DraftService,
+  path: string,
+  target: string | number,
+  host: string | undefined,
+): void {
   if (service.target !== undefined) {
     service.routes = { '/': service.target };
     delete service.target;
   }
-  service.routes = { ...service.routes, [path]: target };
+  service.routes = { ...service.routes, [path]: routeTo(path, target, host) };
 }
 
 /** cloudflared uses regular expressions. One that only anchors the start is a prefix. */

@@ -44,8 +44,8 @@ tunnels:
       app: { target: 4000, name: 'calm-cat' },
     },
     notes: [
-      'api: for api.example.com, set its DNS records and write `hostname: api.example.com` (docs/guides/certificates.md).',
-      'api: Portal has no basic authentication. Use `access: { pin: … }`.',
+      'api: for api.example.com, write `hostname: api.example.com`. `portal doctor` prints the DNS records to create.',
+      'api: not converted, although visitors had to pass it: `auth`. Set `access`, or everyone can visit.',
       'ssh: the relay chooses the public port, in place of 1.tcp.ngrok.io:20001.',
       'odd: the target "file:///srv" was not converted: "file:///srv" is not a port, host:port, unix:/path or http(s)://host:port.',
       'The authtoken is not needed: Portal has no accounts.',
@@ -64,7 +64,7 @@ endpoints:
   expect(await converted('ngrok.yml', text)).toEqual({
     services: { web: { target: 3000, name: 'calm-cat' }, 'service-2': { mode: 'tcp', target: 22 } },
     notes: [
-      'service-2: not converted, although visitors had to pass it: `traffic_policy`. Set `access`, or everyone can visit (docs/guides/migrate.md).',
+      'service-2: not converted, although visitors had to pass it: `traffic_policy`. Set `access`, or everyone can visit.',
       'The authtoken is not needed: Portal has no accounts.',
     ],
   });
@@ -104,7 +104,7 @@ ingress:
 `;
   const { services, notes } = await converted('config.yml', text);
   expect(services).toEqual({
-    app: { routes: { '/api': 3001, '/': 3000 } },
+    app: { routes: { '/api': { target: 3001, stripPrefix: false }, '/': 3000 } },
     admin: {
       target: 'https://localhost:8443',
       targetTls: { insecureSkipVerify: true },
@@ -116,6 +116,48 @@ ingress:
     're: the path "\\\\.(jpg|png)$" was not converted: it is a pattern, and routes of Portal are prefixes.',
   );
   expect(notes).toContain('hi.example.com: `service: hello_world` has no counterpart and was not converted.');
+});
+
+it('converts the host of each path of cloudflared, and names TLS settings that differ', async () => {
+  const text = `
+ingress:
+  - { hostname: app.example.com, path: /up, service: "http://localhost:3003" }
+  - { hostname: app.example.com, path: ^/api/.*, service: "https://localhost:3001", originRequest: { noTLSVerify: true } }
+  - { hostname: app.example.com, path: /ws, service: "https://localhost:3002", originRequest: { caPool: /ca.pem } }
+  - { hostname: app.example.com, service: "http://localhost:3000", originRequest: { httpHostHeader: app.internal, http2Origin: true } }
+`;
+  const { services, notes } = await converted('config.yml', text);
+  expect(services).toEqual({
+    app: {
+      targetTls: { insecureSkipVerify: true },
+      routes: {
+        '/up': { target: 3003, stripPrefix: false },
+        '/api': { target: 'https://localhost:3001', stripPrefix: false },
+        '/ws': { target: 'https://localhost:3002', stripPrefix: false },
+        '/': { target: 3000, host: 'app.internal' },
+      },
+    },
+  });
+  expect(notes.slice(1)).toEqual([
+    'app: not converted for the route /ws: `noTLSVerify`, `caPool`. All routes of a service share `targetTls`.',
+    'app: `http2Origin` has no counterpart and was not converted.',
+  ]);
+});
+
+it('warns that a service of frp loses its password, and names its domains once', async () => {
+  const text = `
+[[proxies]]
+name = "web"
+type = "http"
+localPort = 80
+httpUser = "bob"
+httpPassword = "hunter2"
+customDomains = ["a.example.com", "b.example.com"]
+`;
+  expect((await converted('frpc.toml', text)).notes).toEqual([
+    'web: a service has one hostname. For a.example.com, b.example.com, write a service for each, with its own `hostname`. `portal doctor` prints the DNS records to create.',
+    'web: not converted, although visitors had to pass it: `httpUser`, `httpPassword`. Set `access`, or everyone can visit.',
+  ]);
 });
 
 it('converts the published ports of Docker Compose', async () => {
@@ -217,7 +259,7 @@ localPort = 22
       secure: { target: 'https://localhost:8443' },
     },
     notes: [
-      'web: for shop.example.com, set its DNS records and write `hostname: shop.example.com` (docs/guides/certificates.md).',
+      'web: for shop.example.com, write `hostname: shop.example.com`. `portal doctor` prints the DNS records to create.',
       "secure: Portal checks the target's certificate against the system's CAs. For another CA, write `targetTls`.",
       'secret: the type stcp has no counterpart and was not converted.',
       'Portal does not connect to frps at 203.0.113.7. Run `portal relay` there, and name it in `relays`.',
@@ -261,9 +303,8 @@ tunnels:
 endpoints: [{ name: inner, url: "https://api.internal", upstream: { url: 3003, proxy_protocol: 2 } }]
 `,
       [
-        'web: Portal has no basic authentication. Use `access: { pin: … }`.',
-        'web: not converted, although visitors had to pass it: `deny_cidrs`. Set `access`, or everyone can visit (docs/guides/migrate.md).',
-        'web: not converted, although visitors had to pass it: `oauth`, `verify_webhook`. Set `access`, or everyone can visit (docs/guides/migrate.md).',
+        'web: not converted, although visitors had to pass it: `deny_cidrs`. Set `access`, or everyone can visit.',
+        'web: not converted, although visitors had to pass it: `basic_auth`, `oauth`, `verify_webhook`. Set `access`, or everyone can visit.',
         'web: `request_header` was not converted: write `routes` with `headers`.',
         'wild: *.example.com is a wildcard. Write a service with its own `hostname` for each name below it.',
         'inner: api.internal is not a public name, so it was not converted.',
@@ -285,7 +326,7 @@ ingress:
   - { service: "http://localhost:8080" }
 `,
       [
-        'app: not converted, although visitors had to pass it: `access`. Set `access`, or everyone can visit (docs/guides/migrate.md).',
+        'app: not converted, although visitors had to pass it: `access`. Set `access`, or everyone can visit.',
         'app: `http2Origin` has no counterpart and was not converted.',
         'old.example.com: `service: http_status:410` has no counterpart and was not converted.',
         'web: it served every other hostname. Here it has a name of its own.',
@@ -348,7 +389,10 @@ services:
   expect(results).toMatchObject([
     { web: { access: { allowIps: ['10.0.0.0/8'] } }, wild: { target: 3001 } },
     { app: { targetTls: { ca: '/etc/ca.pem', serverName: 'app.internal' } }, web: { target: 8080 } },
-    { sock: { target: 'unix:/run/app.sock' }, web: { routes: { '/': 80, '/api': 80 }, health: '/up' } },
+    {
+      sock: { target: 'unix:/run/app.sock' },
+      web: { routes: { '/': 80, '/api': { target: 80, stripPrefix: false } }, health: '/up' },
+    },
     {
       'web-80': { target: '${WEB_PORT:-8080}' },
       'web-443': { target: 'https://localhost:443' },

@@ -79,7 +79,7 @@ function relaysText(draft: Draft): string {
 function usesRelayPort(draft: Draft): boolean {
   const targets = [...draft.services.values()].flatMap(({ target, routes }) => [
     target,
-    ...Object.values(routes ?? {}),
+    ...Object.values(routes ?? {}).map((route) => (typeof route === 'object' ? route.target : route)),
   ]);
   return targets.some((target) => new RegExp(`^(.*:)?${DEFAULT_EMBEDDED_PORT}$`).test(String(target)));
 }

@@ -9,12 +9,21 @@ export interface DraftService {
   name?: string;
   host?: string;
   port?: number;
-  routes?: Record<string, string | number>;
+  routes?: Record<string, Route>;
   access?: { allowIps: string[] };
   health?: string;
   inspect?: boolean;
   targetTls?: { ca?: string; serverName?: string; insecureSkipVerify?: boolean };
 }
+
+/** Only Portal removes the prefix of a route; the other programs send the whole path. */
+export type Route = string | number | { target: string | number; stripPrefix?: false; host?: string };
+
+/** @param host if the route needs another than its service */
+export const routeTo = (place: string, target: string | number, host?: string): Route =>
+  place === '/' && host === undefined
+    ? target
+    : { target, ...(place !== '/' && { stripPrefix: false }), ...(host !== undefined && { host }) };
 
 /** The draft of a portal.yaml: services by name, and notes about settings that could not be converted. */
 export class Draft {
@@ -52,7 +61,7 @@ export class Draft {
     }
     if (guards.length > 0)
       this.note(
-        `${about.service}: not converted, although visitors had to pass it: ${listed(guards)}. Set \`access\`, or everyone can visit (docs/guides/migrate.md).`,
+        `${about.service}: not converted, although visitors had to pass it: ${listed(guards)}. Set \`access\`, or everyone can visit.`,
       );
     for (const key of others.filter((each) => each in BY_HAND))
       this.note(`${about.service}: \`${key}\` was not converted: ${BY_HAND[key]}.`);
@@ -63,18 +72,27 @@ export class Draft {
       this.note(`${about.service}: ${listed(unknown)} have no counterpart and were not converted.`);
   }
 
-  /** Says how to publish a service at `domain`, which needs DNS records that only its owner can create. */
-  noteHostname(service: string, domain: string): void {
+  /** Says how to publish a service at its domains, which need DNS records that only their owner can create. */
+  noteHostnames(service: string, domains: readonly string[]): void {
+    const owned = domains.filter((domain) => !this.#notePlain(service, domain));
+    if (owned.length === 1)
+      this.note(`${service}: for ${owned[0]}, write \`hostname: ${owned[0]}\`. ${DNS_RECORDS}`);
+    if (owned.length > 1)
+      this.note(
+        `${service}: a service has one hostname. For ${owned.join(', ')}, write a service for each, with its own \`hostname\`. ${DNS_RECORDS}`,
+      );
+  }
+
+  /** Says why `domain` cannot be a hostname; false if it can. */
+  #notePlain(service: string, domain: string): boolean {
     if (domain.startsWith('*.'))
       this.note(
         `${service}: ${domain} is a wildcard. Write a service with its own \`hostname\` for each name below it.`,
       );
     else if (!domain.includes('.') || domain.endsWith('.internal'))
       this.note(`${service}: ${domain} is not a public name, so it was not converted.`);
-    else
-      this.note(
-        `${service}: for ${domain}, set its DNS records and write \`hostname: ${domain}\` (docs/guides/certificates.md).`,
-      );
+    else return false;
+    return true;
   }
 
   /** Ranges as Portal writes them. Undefined, with a note, if one is invalid: a gate must not change its meaning. */
@@ -105,10 +123,13 @@ export class Draft {
   }
 }
 
+const DNS_RECORDS = '`portal doctor` prints the DNS records to create.';
+
 /** Settings of the other programs that decide who may visit. */
 const GUARDS: ReadonlySet<string> = new Set([
   'oauth', 'oidc', 'saml', 'jwt_validation', 'traffic_policy', 'policy', 'verify_webhook', 'webhook_verification',
-  'mutual_tls_cas', 'user_agent_filter', 'deny_cidrs', 'access', 'ipRules', 'routeByHTTPUser',
+  'mutual_tls_cas', 'user_agent_filter', 'deny_cidrs', 'access', 'ipRules', 'routeByHTTPUser', 'auth', 'basic_auth',
+  'httpUser', 'httpPassword',
 ]); // prettier-ignore
 
 /** Keys whose counterpart the user must write. */

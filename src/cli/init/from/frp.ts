@@ -1,5 +1,5 @@
 import { FOREIGN_NAMES } from '../../../config/foreign.js';
-import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } from './draft.js';
+import { fieldsOf, listOf, routeTo, textOf, type Draft, type DraftService, type Fields } from './draft.js';
 
 /** The proxies of an frp client, `frpc.toml` or `frpc.yaml` (https://github.com/fatedier/frp/tree/dev/conf). */
 export function fromFrp(file: Fields, draft: Draft): void {
@@ -17,7 +17,7 @@ export function fromFrp(file: Fields, draft: Draft): void {
 
 const PROXY_KEYS = [
   'name', 'type', 'localIP', 'localPort', 'remotePort', 'subdomain', 'customDomains', 'hostHeaderRewrite', 'locations',
-  'httpUser', 'httpPassword', 'plugin', 'healthCheck',
+  'plugin', 'healthCheck',
 ]; // prettier-ignore
 
 /** The address of the target, or of a plugin that only forwards. */
@@ -69,18 +69,14 @@ function addProxy(name: string, proxy: Fields, draft: Draft): void {
   if (check['type'] === 'http') service.health = textOf(check['path']) ?? '/';
   const places = listOf(proxy['locations']).map(String);
   if (places.length > 0 && service.target !== undefined) {
-    service.routes = Object.fromEntries(places.map((place) => [place, target]));
+    service.routes = Object.fromEntries(places.map((place) => [place, routeTo(place, target)]));
     delete service.target;
   }
   const added = draft.add(name, service);
-  for (const domain of listOf(proxy['customDomains']).map(String)) draft.noteHostname(added, domain);
-  if (places.some((place) => place !== '/'))
-    draft.note(`${added}: write \`stripPrefix: false\` on a route whose app expects the whole path.`);
+  draft.noteHostnames(added, listOf(proxy['customDomains']).map(String));
   draft.noteRest({ service: added }, proxy, PROXY_KEYS);
   if (String(service.target).startsWith('https:'))
     draft.note(
       `${added}: Portal checks the target's certificate against the system's CAs. For another CA, write \`targetTls\`.`,
     );
-  if (proxy['httpUser'] !== undefined)
-    draft.note(`${added}: Portal has no basic authentication. Use \`access: { pin: … }\`.`);
 }

@@ -26,7 +26,7 @@ export function fromNgrok(file: Fields, draft: Draft): void {
 /** The keys that `addTunnel` reads. Every Portal URL has https, so `bind_tls` and `schemes` add nothing. */
 const TUNNEL_KEYS = [
   'addr', 'proto', 'inspect', 'host_header', 'subdomain', 'ip_restriction', 'domain', 'hostname', 'remote_addr',
-  'auth', 'basic_auth', 'bind_tls', 'schemes',
+  'bind_tls', 'schemes',
 ]; // prettier-ignore
 
 function addTunnel(name: string, tunnel: Fields, draft: Draft): void {
@@ -47,8 +47,6 @@ function addTunnel(name: string, tunnel: Fields, draft: Draft): void {
   const added = draft.add(name, service);
   noteDomain(added, service, textOf(tunnel['domain'] ?? tunnel['hostname']), draft);
   notePort(added, textOf(tunnel['remote_addr']), draft);
-  if (tunnel['auth'] !== undefined || tunnel['basic_auth'] !== undefined)
-    draft.note(`${added}: Portal has no basic authentication. Use \`access: { pin: … }\`.`);
   draft.noteRest({ service: added }, restriction, ['allow_cidrs']);
   draft.noteRest({ service: added }, tunnel, TUNNEL_KEYS);
 }
@@ -86,5 +84,5 @@ function setHost(service: DraftService, header: string | undefined): void {
 function noteDomain(added: string, service: DraftService, domain: string | undefined, draft: Draft): void {
   if (domain === undefined) return;
   if (NGROK_DOMAIN.test(domain)) service.name ??= domain.split('.')[0]!;
-  else draft.noteHostname(added, domain);
+  else draft.noteHostnames(added, [domain]);
 }
