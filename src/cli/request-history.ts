@@ -7,6 +7,8 @@ import { loadIdentity } from '../identity/file.js';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { stat } from 'node:fs/promises';
 import type { Context } from './context.js';
+import { controlPlace } from './control/address.js';
+import { ControlClient } from './control/client.js';
 import { identityFile } from './identity-file.js';
 
 export interface OwnHistory {
@@ -27,6 +29,20 @@ export async function ownHistory(
   if (!isThere) return undefined;
   const identity = await loadIdentity(path, { create: false });
   return { identity, folder: historyFolder(context.paths.historyDir, identity) };
+}
+
+/** A slow agent must not delay a list of what it stored before. */
+const FLUSH_TIMEOUT_MS = 2_000;
+
+/** Makes running agents store their latest requests. Returns whether one records requests of this identity. */
+export async function flushRunning(context: Context, { identity }: OwnHistory): Promise<boolean> {
+  const sockets = await controlPlace(context.paths.runDir).list();
+  const flushed = await Promise.all(
+    sockets.map((socket) =>
+      new ControlClient(socket, FLUSH_TIMEOUT_MS).flush(identity.address).catch(() => undefined),
+    ),
+  );
+  return flushed.some((each) => each?.isRecording === true);
 }
 
 export function unknownRequest(id: number): PortalError {

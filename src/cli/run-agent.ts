@@ -146,6 +146,9 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
       return runner.plan(job.select(wanted));
     },
     replay: (id) => runner.recorders!.replayAndWait(id),
+    flush: async (address) => ({
+      isRecording: address === identity.address && (await runner.recorders?.flush()) === true,
+    }),
     wipe: async (address) => {
       if (address !== identity.address) return { isWiped: false };
       const kept = await runner.recorders?.wipe();

@@ -153,7 +153,14 @@ test('status, logs and down of a running agent', async () => {
 
   const logs = person.start(['logs', '-f', '--json']);
   await logs.event('ready');
-  expect(jsonLines((await person.run(['logs', 'other', '--json'])).stdout)).toEqual([]);
+  expect(await person.run(['logs', '-f', 'other'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('the agent has no service "other" [usage]\n  Services: web.') as string,
+  });
+  expect(await person.run(['logs', '-f', './portal.yaml'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('Use: portal logs -f -F ./portal.yaml.') as string,
+  });
   const ofWeb = jsonLines((await person.run(['logs', 'web', '--json'])).stdout);
   expect(new Set(ofWeb.map(({ event }) => event))).toContain('lease');
   expect(ofWeb.some(({ event }) => event === 'started')).toBe(false);

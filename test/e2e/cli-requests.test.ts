@@ -102,6 +102,7 @@ it('are found, and shown with secrets masked', async () => {
   );
   const first = await up(person);
   const secret = { authorization: 'Bearer s3cr3t', 'x-key': 's3cr3t' };
+  expect((await person.run(['requests'])).stderr).toBe('No requests recorded yet.\n');
   await first.ask('/orders?x=1', { method: 'POST', body: '{"name":"Ada"}', headers: secret });
   await first.ask('/fails');
   await stop(first);

@@ -98,6 +98,12 @@ export class Recorders {
     await this.#history?.clear();
   }
 
+  /** Stores finished requests now, for a reader of the history. Returns whether a service is recorded. */
+  async flush(): Promise<boolean> {
+    await this.#history?.flush();
+    return this.#handlers.size > 0;
+  }
+
   /** Removes everything of this identity. Returns the history file that exists afterwards. */
   wipe(): Promise<string | undefined> {
     this.store.clear();

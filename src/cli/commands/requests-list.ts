@@ -5,7 +5,7 @@ import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';
-import { msText, ownHistory, plainRow, statusText } from '../request-history.js';
+import { flushRunning, msText, ownHistory, plainRow, statusText } from '../request-history.js';
 import { createStyle, printable, type Style } from '../style.js';
 import { timeText, formatBytes } from '../amounts.js';
 
@@ -26,6 +26,7 @@ const MAX_PATH_CHARS = 200;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const now = Date.now();
   const history = await ownHistory(context, options.file);
+  const isRecording = history !== undefined && (await flushRunning(context, history));
   const config = options.all ? undefined : await configOf(context, options.file);
   const wanted = wantedBy(options);
   const here = config ? { ...wanted, source: config.path } : wanted;
@@ -46,6 +47,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     ...found,
     count: rows.length,
     isFiltered: Object.keys(wanted).length > 0,
+    isRecording,
     othersThan: hasOthers ? config.shown : undefined,
   };
   for (const note of notes(view)) context.stderr.note(note);
@@ -117,24 +119,28 @@ interface Seen {
   readonly damaged: number;
   readonly count: number;
   readonly isFiltered: boolean;
+  /** Whether a running agent records requests. */
+  readonly isRecording: boolean;
   /** The configuration without a match, if others have one. */
   readonly othersThan: string | undefined;
 }
 
-function notes({ isPart, damaged, count, isFiltered, othersThan }: Seen): string[] {
+function notes(seen: Seen): string[] {
+  const { isPart, damaged, count } = seen;
   return [
-    ...(count === 0 ? [whyEmpty(isFiltered, othersThan)] : []),
+    ...(count === 0 ? [whyEmpty(seen)] : []),
     ...(isPart ? [`Showing the latest ${count}. Use --limit to show more.`] : []),
     ...(damaged > 0 ? ['Some recorded requests are damaged and not shown.'] : []),
   ];
 }
 
-function whyEmpty(isFiltered: boolean, othersThan: string | undefined): string {
+function whyEmpty({ isFiltered, isRecording, othersThan }: Seen): string {
   if (othersThan !== undefined) {
     const what = isFiltered ? 'No recorded request of' : 'No requests recorded yet for';
     return `${what} ${printable(othersThan)}${isFiltered ? ' matches' : ''}. Use --all to show requests of other configurations.`;
   }
-  return isFiltered
-    ? 'No recorded request matches.'
+  if (isFiltered) return 'No recorded request matches.';
+  return isRecording
+    ? 'No requests recorded yet.'
     : 'No requests recorded yet. Set `inspect: true` on an http service.';
 }

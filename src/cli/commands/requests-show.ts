@@ -9,7 +9,14 @@ import { detailsOf } from '../../agent/inspect/view.js';
 import type { Field, MessageInfo, RequestDetails } from '../../agent/inspect/wire.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
-import { msText, ownHistory, plainRow, statusText, unknownRequest } from '../request-history.js';
+import {
+  flushRunning,
+  msText,
+  ownHistory,
+  plainRow,
+  statusText,
+  unknownRequest,
+} from '../request-history.js';
 import { createStyle, printable, type Style } from '../style.js';
 import { dateText, formatBytes } from '../amounts.js';
 
@@ -25,6 +32,7 @@ const MAX_DECODED_BYTES = 4 * 1024 * 1024;
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
   const id = parseId(args[0]!)!;
   const history = await ownHistory(context, options.file);
+  if (history) await flushRunning(context, history);
   const recording = history && (await find(history.folder, id, Date.now()));
   if (!recording) throw unknownRequest(id);
   const reveal = options.reveal === true;

@@ -1,6 +1,5 @@
 import type { Desired } from '../../config/desired.js';
 import type { LoadOptions } from '../../config/load.js';
-import { nearest } from '../../config/suggest.js';
 import { loadIdentity } from '../../identity/file.js';
 import { confinedPath } from '../../lib/confined.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
@@ -13,6 +12,7 @@ import { agentKey, load, loadOptions, ownedLoadOptions, type Loaded } from '../l
 import { loadLockState } from '../lock.js';
 import { createReporter, type OutputOptions } from '../reporters/create.js';
 import { createStyle } from '../style.js';
+import { checkServices } from '../unknown-service.js';
 import { explainUnwritable } from '../unwritable.js';
 
 interface Options extends OutputOptions {
@@ -42,7 +42,11 @@ async function up(
   const runs = (service: string): boolean => args.length === 0 || args.includes(service);
   const loading = ownedLoadOptions(context, options.file, runs);
   const first = await load(loading);
-  checkNames(args, first.desired);
+  checkServices(
+    args,
+    first.desired.services.map(({ service }) => service),
+    'the configuration',
+  );
   const gate = createGate(context, options);
   const refused = await gate.ask(first);
   if (refused !== undefined) return refused;
@@ -134,15 +138,5 @@ function selection(names: readonly string[]): (desired: Desired) => Desired {
   return (desired) => ({
     ...desired,
     services: desired.services.filter(({ service }) => names.includes(service)),
-  });
-}
-
-function checkNames(names: readonly string[], { services }: Desired): void {
-  const known = services.map(({ service }) => service);
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown === undefined) return;
-  const meant = nearest(unknown, known);
-  throw new PortalError('usage', `the configuration has no service "${unknown}"`, {
-    hint: meant === undefined ? `Services: ${known.join(', ')}.` : `Did you mean ${meant}?`,
   });
 }

@@ -11,7 +11,7 @@ import type { Action } from '../../reconcile/plan.js';
 import { errorOf } from '../failure.js';
 import { pidFileOf } from './address.js';
 import type { Entry } from './history.js';
-import type { Wiped } from './server.js';
+import type { Flushed, Wiped } from './server.js';
 
 /** Longer than an agent needs to query its relays. A suspended agent (SIGSTOP) must not block this process. */
 const RESPONSE_TIMEOUT_MS = 10_000;
@@ -57,6 +57,11 @@ export class ControlClient {
   /** Sends a recorded request to its service again. Returns the new recording. */
   replay(id: number): Promise<RequestRow> {
     return this.#call<RequestRow>('POST', '/replay', { id }, REPLAY_TIMEOUT_MS);
+  }
+
+  /** Makes the agent store finished requests, if it has this identity. */
+  flush(identity: string): Promise<Flushed> {
+    return this.#call<Flushed>('POST', '/flush', { identity });
   }
 
   /** Deletes the recorded requests of the agent, if it has this identity. */

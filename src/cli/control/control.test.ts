@@ -41,6 +41,7 @@ function handlers(overrides: Partial<ControlHandlers> = {}): ControlHandlers {
     plan: (desired) => plan(desired, []),
     prove: () => Promise.resolve(STATUS),
     replay: () => Promise.reject(new PortalError('request_unknown', 'not recorded')),
+    flush: (identity) => Promise.resolve({ isRecording: identity === '0x1' }),
     wipe: () => Promise.resolve({ isWiped: false }),
     stop: () => undefined,
     history: new History(),
@@ -67,6 +68,7 @@ test('status, plan and stop', async () => {
   const client = new ControlClient(path);
   expect(await client.status()).toEqual(STATUS);
   expect(await client.plan(DESIRED)).toEqual([]);
+  expect(await client.flush('0x1')).toEqual({ isRecording: true });
   expect(await client.stop()).toEqual({ pid: process.pid });
   expect(stopped).toBe(1);
   expect((await stat(path)).mode & 0o777).toBe(0o600);

@@ -32,11 +32,18 @@ export interface ControlHandlers {
   prove(): Promise<AgentStatus>;
   /** Sends a recorded request to its service again. */
   replay(id: number): Promise<RequestRow>;
+  /** Stores finished requests now, if the agent has this identity. */
+  flush(identity: string): Promise<Flushed>;
   /** Deletes recorded requests, if the agent has this identity. */
   wipe(identity: string): Promise<Wiped>;
   /** Starts the shutdown; the process ends soon after. */
   stop(): void;
   readonly history: History;
+}
+
+export interface Flushed {
+  /** Whether the agent has this identity and records the requests of a service. */
+  readonly isRecording: boolean;
 }
 
 export interface Wiped {
@@ -117,6 +124,8 @@ async function route(
       return respond(response, 200, await handlers.prove());
     case 'POST /replay':
       return respond(response, 200, await handlers.replay(Number((await readFields(request))['id'])));
+    case 'POST /flush':
+      return respond(response, 200, await handlers.flush(String((await readFields(request))['identity'])));
     case 'POST /wipe':
       return respond(response, 200, await handlers.wipe(String((await readFields(request))['identity'])));
     case 'GET /logs':

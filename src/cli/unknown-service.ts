@@ -1,0 +1,15 @@
+import { nearest } from '../config/suggest.js';
+import { PortalError } from '../lib/errors.js';
+
+/** Throws if one of `names` is not a known service. */
+export function checkServices(names: readonly string[], known: readonly string[], owner: string): void {
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const meant = nearest(unknown, known);
+  throw new PortalError('usage', `${owner} has no service ${JSON.stringify(unknown)}`, {
+    hint: meant === undefined ? `Services: ${known.join(', ')}.` : `Did you mean ${meant}?`,
+  });
+}
+
+/** Whether a word names a file: names of services have neither a slash nor a dot. */
+export const isPath = (word: string): boolean => /[\\/]|\.ya?ml$/i.test(word);
