@@ -28,7 +28,7 @@ const documents = [
       renderEditorSchema(
         schema(),
         (await built('config/mode-rules.js')).MODE_RULES,
-        (await built('cli/init/starter-file.js')).SCHEMA_URL,
+        (await built('config/schema-url.js')).SCHEMA_URL,
       ),
   },
   { path: 'docs/reference/config.md', render: async () => renderConfigDoc(schema()) },

@@ -3,7 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats/dist/formats.js';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { SCHEMA_URL } from '../cli/init/starter-file.js';
+import { SCHEMA_URL } from './schema-url.js';
 import { packageFile } from '../lib/package-file.js';
 import { loadConfig } from './load.js';
 import { MODE_RULES } from './mode-rules.js';

@@ -46,6 +46,13 @@ export function codeFrame(place: Place, secrets: readonly Place[]): string {
   return rows.filter((row, index) => index < rows.length - 1 || !/^ +\d+ \|$/.test(row)).join('\n');
 }
 
+/** `${NAME}` and `${NAME:?message}` hold no secret, and the name is what the user must set. A default may be one. */
+const VARIABLE = /^(["']?)\$\{[A-Za-z_]\w*(:\?[^}]*)?\}\1$/;
+const MAX_VARIABLE = 300;
+
+const isVariable = ({ source, start, end }: Place): boolean =>
+  end - start < MAX_VARIABLE && VARIABLE.test(source.text.slice(start, end));
+
 interface MaskedLine {
   readonly text: string;
   /** The masked column of a 0-based column in the original. */
@@ -59,7 +66,8 @@ function maskedLine(source: Source, line: number, secrets: readonly Place[], aro
   const first = Math.max(0, around - MAX_CHECKED);
   const last = Math.min(original.length, around + MAX_CHECKED);
   const hidden = secrets
-    .filter((secret) => secret.source === source && secret.start < start + last && secret.end > start + first)
+    .filter((secret) => secret.source === source && !isVariable(secret))
+    .filter((secret) => secret.start < start + last && secret.end > start + first)
     .map((secret) => ({
       from: Math.max(first, secret.start - start),
       to: Math.min(last, secret.end - start),

@@ -1,3 +1,4 @@
+import { SCHEMA_URL } from './schema-url.js';
 import { MASK } from './secrets.js';
 
 /** A range of a text: from `start` up to, but not including, `end`. */
@@ -6,6 +7,7 @@ interface Range {
   readonly end: number;
 }
 
+const SCHEMA_REFERENCE = `$schema=${SCHEMA_URL}`;
 const SCHEME = /:\\?\/\\?\//;
 /** `?` and `#` start a part that may contain a token, except the `?` of `${NAME:?message}`. */
 const QUERY = /(?<!\$\{\w{1,64}:)[?#]/g;
@@ -58,7 +60,10 @@ function userStart(text: string, at: number): number | undefined {
 export function secretsOfUrls(text: string): Range[] {
   if (!/[@?#]/.test(text)) return [];
   return [...text.matchAll(/\S+/g)].flatMap(({ 0: word, index }) =>
-    secretsOfUrl(word).map(({ start, end }) => ({ start: start + index, end: end + index })),
+    // The first line of a file that Portal writes. The `@` of its URL precedes a version.
+    word === SCHEMA_REFERENCE
+      ? []
+      : secretsOfUrl(word).map(({ start, end }) => ({ start: start + index, end: end + index })),
   );
 }
 

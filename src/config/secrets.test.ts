@@ -123,6 +123,25 @@ describe('a secret is never shown', () => {
     expect(await everythingSaid(text)).toContain('http://${HOST:?where is it}:99999 # by me@example.com');
     const relay = 'version: 1\nrelays: { urls: ["https://u:p@h?x=y"] }\nservices: {}\n';
     expect(await everythingSaid(relay)).toContain('["https://****@h?****"]');
+    const schema = '# yaml-language-server: $schema=https://unpkg.com/portal-up@0/schema/portal.schema.json';
+    expect(await everythingSaid(`${schema}\nversion: 2\n`)).toContain(schema);
+  });
+
+  it.each(['${APP_PIN:?set APP_PIN}', '"${APP_PIN}"', "'${APP_PIN}'"])(
+    'and the variable %s is',
+    async (pin) => {
+      const text = `version: 1\nservices:\n  a:\n    target: 1\n    access:\n      pin: ${pin}\n`;
+      expect(await everythingSaid(text)).toContain(`pin: ${pin}`);
+      expect(await everythingSaid(`${text}    x: [`)).toContain(`pin: ${pin}`);
+    },
+  );
+
+  it.each([
+    'a: { target: 1, access: { pin: &p "${SECRET}" }, metadata: { x: *p } }',
+    'a: { target: 1, access: { pin: &p "${SECRET}" }, name: *p, x: 1 }',
+    'a: { target: 1, access: { pin: "${NOPE:-hunter2secret}" }, x: 1 }',
+  ])('and the value of a variable is not: %s', async (service) => {
+    expect(await everythingSaid(`version: 1\nservices:\n  ${service}\n`)).not.toMatch(/hunter2/);
   });
 
   it('in the effective configuration', () => {

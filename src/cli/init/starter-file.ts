@@ -1,10 +1,9 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SCHEMA_URL } from '../../config/schema-url.js';
 
 /** The schema's path in a project that installs Portal. */
 const INSTALLED_SCHEMA = './node_modules/portal-up/schema/portal.schema.json';
-/** The `$id` of the schema, for all other projects. */
-export const SCHEMA_URL = 'https://unpkg.com/portal-up@0/schema/portal.schema.json';
 
 /** The schema reference for editors in the first line of the file. Never a path that exists only on this machine. */
 export async function schemaReference(folder: string): Promise<string> {
