@@ -130,15 +130,19 @@ describe('the package', () => {
     );
   });
 
-  it('has every page that its pages link to', async () => {
+  it('has every file and folder that its pages link to', async () => {
     const folder = join(modules(), 'portal-up');
     const files = new Set(await readdir(folder, { recursive: true }));
     const dead: string[] = [];
     for (const page of files) {
       if (!page.endsWith('.md') || page.includes('node_modules')) continue;
-      const links = (await readFile(join(folder, page), 'utf8')).matchAll(/\]\(([^)#:]+\.md)(#[^)]*)?\)/g);
-      for (const [, link] of links) {
-        if (!files.has(normalize(join(dirname(page), link!)))) dead.push(`${page}: ${link}`);
+      const markdown = (await readFile(join(folder, page), 'utf8')).replaceAll(
+        /^```[\s\S]*?^```|`[^`\n]*`/gm,
+        '',
+      );
+      for (const [, link] of markdown.matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)) {
+        if (!files.has(normalize(join(dirname(page), link!)).replace(/\/$/, '')))
+          dead.push(`${page}: ${link}`);
       }
     }
     expect(dead).toEqual([]);

@@ -116,13 +116,13 @@ export class RelayLock {
 
   #changed(origin: string, proven: string, trusted: string, where: string): PortalError {
     const remedy = where.startsWith(`${this.file}, line`)
-      ? 'remove that line, and Portal stores the new key'
+      ? 'delete that line, and Portal stores the new key'
       : 'restart the agent';
     return new PortalError(
       'relay_key_changed',
       `${origin} has the key ${proven} now, and ${where} ${trusted}`,
       {
-        hint: `Another server may pretend to be this relay. Ask its operator, over another channel. If the key did change, ${remedy}.`,
+        hint: `Another server may pretend to be this relay. Ask its operator by phone or email. If the key did change, ${remedy}.`,
       },
     );
   }

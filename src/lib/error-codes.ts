@@ -218,7 +218,7 @@ export const ERRORS = {
   relay_key_changed: {
     title: 'The key of the relay changed',
     remedy:
-      'Ask its operator over another channel than the relay. If the operator changed the key, remove the line of portal.lock that the message names.',
+      'Ask its operator by phone or email, not through the relay. If the operator changed the key, delete the line of this relay from portal.lock.',
     exit: 1,
   },
   relay_not_locked: {

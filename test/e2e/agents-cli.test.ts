@@ -28,7 +28,8 @@ async function machine(
   return { person, identity, write };
 }
 
-const NO_REMOTE_RELAY = 'portal.yaml has no remote relay. See the embedded relay with `portal status`.\n';
+const NO_REMOTE_RELAY =
+  'portal.yaml names no relay, and the embedded relay has no list of agents. To see your services, run: portal status\n';
 
 const agentsOf = (line: Line) => line['agents'] as { machine: string; own: boolean; services: unknown[] }[];
 

@@ -12,7 +12,7 @@ export function reportSkipped(context: Context, { relays, skipped, embeddedOnlyI
   for (const { relay, why } of skipped) context.stderr.line(`${printable(relay)} is not queried: ${why}`);
   if (embeddedOnlyIn !== undefined)
     context.stderr.line(
-      `${printable(embeddedOnlyIn)} has no remote relay. See the embedded relay with \`portal status\`.`,
+      `${printable(embeddedOnlyIn)} names no relay, and the embedded relay has no list of agents. To see your services, run: portal status`,
     );
   else if (relays.length === 0)
     context.stderr.line(

@@ -56,7 +56,7 @@ async function list(context: Context, store: AllowStore): Promise<ExitCode> {
     context.stdout.line(bold(printable(file)));
     for (const line of shortPermissions(permissions)) context.stdout.line(`  ${line}`);
   }
-  if (records.length === 0) context.stderr.note('No configuration is allowed anything yet.');
+  if (records.length === 0) context.stderr.note('No configuration has permissions yet.');
   return 0;
 }
 
@@ -67,8 +67,8 @@ async function revoke(context: Context, store: AllowStore, named: string | undef
   const isRevoked = await store.revoke(found.path);
   if (context.json) printEvent(context, 'revoked', { file: found.path, revoked: isRevoked });
   else if (isRevoked)
-    context.stderr.note(`${name} is no longer allowed anything. To stop a running agent, run: portal down`);
-  else context.stderr.note(`${name} was not allowed anything.`);
+    context.stderr.note(`withdrew the permissions of ${name}. To stop a running agent, run: portal down`);
+  else context.stderr.note(`${name} had no permissions.`);
   return 0;
 }
 

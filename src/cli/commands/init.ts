@@ -27,7 +27,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     return 0;
   }
   context.stdout.line(file);
-  context.stderr.note(`service web on port ${guess.port} (${guess.because}); to start it, run: portal up`);
+  context.stderr.note(
+    `service web leads to port ${guess.port} (${guess.because}). Start your server there, then publish it: portal up`,
+  );
   context.stderr.note(`Do not commit: ${PRIVATE_FILES.join(', ')}`);
   return 0;
 }

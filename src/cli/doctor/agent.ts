@@ -55,7 +55,10 @@ function checkLease(lease: LeaseStatus, subject: Subject, isReady: boolean): voi
   } else if (phase === 'ready') subject.ok('agent.lease', `${name}: ${address} is ready${visited(provenAt)}`);
   else if (error?.code === 'capability_missing' && isReady)
     subject.warning('agent.lease', `${name} is not published: ${error.message}`, error.hint);
-  else subject.problem('agent.lease', `${name} is ${phase}${error ? `: ${error.message}` : ''}`, error?.hint);
+  else {
+    const state = phase === 'failed' ? 'failed' : `is ${phase}`;
+    subject.problem('agent.lease', `${name} ${state}${error ? `: ${error.message}` : ''}`, error?.hint);
+  }
   if (certificate?.error)
     subject.warning(
       'agent.certificate',

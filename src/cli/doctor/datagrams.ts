@@ -24,7 +24,10 @@ export function checkDatagrams(
     else if (!session) continue;
     else if (used === 'udp') subject.ok('service.datagrams', `UDP gets through to ${domain}`);
     else if (used === undefined)
-      subject.warning('service.datagrams', `datagrams have no connection to ${domain} at the moment`);
+      subject.warning(
+        'service.datagrams',
+        `the agent has no connection for datagrams to ${domain} now; it keeps trying`,
+      );
     else if (carrier === 'ws')
       subject.ok(
         'service.datagrams',

@@ -21,7 +21,7 @@ export function addSetUp(program: Command, execute: Execute): void {
     .description('approve what a portal.yaml asks for: relays, hosts, files and variables')
     .addOption(file())
     .addOption(new Option('--list', 'show what each file is allowed').conflicts(['revoke', 'file']))
-    .option('--revoke', 'withdraw everything the file is allowed')
+    .option('--revoke', 'withdraw the permissions of the file')
     .action(execute(() => import('../commands/allow.js')));
   addService(program, execute);
   addIdentity(program, execute);
