@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { copy, isShareable } from './actions.js';
+import { copy, isShareable, openUrl } from './actions.js';
 
 const ESCAPE = '\u001B';
 const URL_52 = `${ESCAPE}]52;c;${Buffer.from('https://a').toString('base64')}\u0007`;
@@ -20,6 +22,36 @@ describe('copying', () => {
   it('passes through a tmux on another machine', async () => {
     const [how, written] = await copied({ TERM: 'tmux-256color' });
     expect([how, written]).toEqual(['asked', `${ESCAPE}Ptmux;${ESCAPE}${URL_52}${ESCAPE}\\`]);
+  });
+});
+
+async function opened(status: number): Promise<string> {
+  const child = spawn(process.execPath, ['-e', `process.exit(${status})`], { stdio: 'ignore' });
+  let outcome = 'opened';
+  const ended = once(child, 'exit');
+  await openUrl(
+    'https://a',
+    () => (outcome = 'failed'),
+    async () => child,
+  );
+  await ended;
+  return outcome;
+}
+
+describe('opening a URL', () => {
+  it('reports a program that fails after its start', async () => {
+    expect(await opened(3)).toBe('failed');
+    expect(await opened(0)).toBe('opened');
+  });
+
+  it('reports a program that does not start', async () => {
+    let failures = 0;
+    await openUrl(
+      'https://a',
+      () => failures++,
+      async () => Promise.reject(new Error('ENOENT')),
+    );
+    expect(failures).toBe(1);
   });
 });
 

@@ -1,13 +1,32 @@
-import { execFile } from 'node:child_process';
+import { execFile, type ChildProcess } from 'node:child_process';
 import { isLoopback } from '../../net/target.js';
 
 /** Actions of the live view's keys. Each loads its code on first use. */
 
-/** Opens `url` in the browser of this machine. */
-export async function openUrl(url: string): Promise<void> {
+/**
+ * Opens `url` in the browser of this machine. Calls `onFailure` if the program that opens it cannot start or reports a
+ * failure later.
+ */
+export async function openUrl(
+  url: string,
+  onFailure: () => void,
+  open: (url: string) => Promise<Pick<ChildProcess, 'on'>> = startBrowser,
+): Promise<void> {
+  try {
+    const child = await open(url);
+    child.on('error', onFailure);
+    child.on('exit', (code: number | null) => {
+      // A signal ends a browser that did open.
+      if (code !== 0 && code !== null) onFailure();
+    });
+  } catch {
+    onFailure();
+  }
+}
+
+async function startBrowser(url: string): Promise<ChildProcess> {
   const { default: open } = await import('open');
-  const child = await open(url);
-  child.on('error', () => undefined);
+  return open(url);
 }
 
 /**

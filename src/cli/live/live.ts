@@ -2,11 +2,12 @@ import type { WriteStream } from 'node:tty';
 import { asPortalError } from '../../lib/errors.js';
 import type { TimedEvent } from '../reporters/reporter.js';
 import type { Style } from '../style.js';
-import { copy, isShareable, openUrl, qrCode } from './actions.js';
+import { copy, openUrl, qrCode } from './actions.js';
 import { Keys, type Key } from './keys.js';
 import { LiveModel, type Snapshot, type View } from './model.js';
 import { Region } from './region.js';
-import { render } from './render.js';
+import { help, qrOverlay } from './overlays.js';
+import { render, type Overlay } from './render.js';
 
 export interface LiveOptions {
   readonly snapshot: () => Snapshot;
@@ -25,20 +26,6 @@ const RESIZE_MS = 100;
 /** How long the result of a key replaces the list of keys. */
 const MESSAGE_MS = 4_000;
 
-const HELP = [
-  '  ↑ ↓   choose a service',
-  '  o     open its URL in the browser',
-  '  c     copy its address, through the terminal (OSC 52) or tmux',
-  '  q     show its URL as a QR code',
-  '  i     open the inspector',
-  '  ?     show or hide this help',
-  '',
-  '  OPEN counts connections of visitors now. LAST is the status of the last response.',
-  '  ✓ the target is reachable, ✗ it is not; blank: unknown, as in mode udp.',
-  '',
-  '  Ctrl-C  stop',
-];
-
 /** The live view of `portal up`: drawn at the bottom of the terminal, with log lines scrolling above it. */
 export class Live {
   readonly #options: LiveOptions;
@@ -47,7 +34,7 @@ export class Live {
   readonly #keys: Keys | undefined;
   readonly #timer: NodeJS.Timeout;
   #selected = 0;
-  #overlay: readonly string[] | undefined;
+  #overlay: Overlay | undefined;
   #overlayKey: string | undefined;
   #message: string | undefined;
   /** Clears the message, so that the keys show again. */
@@ -144,12 +131,8 @@ export class Live {
     }
     if (this.#overlay !== undefined) this.#overlayKey = key.name;
     clearTimeout(this.#messageTimer);
-    if (this.#message !== undefined)
-      this.#messageTimer = setTimeout(() => {
-        this.#message = undefined;
-        this.#draw();
-      }, MESSAGE_MS).unref();
-    this.#draw();
+    if (this.#message === undefined) this.#draw();
+    else this.#say(this.#message);
   }
 
   /** Handles these keys like a terminal outside of raw mode. */
@@ -173,7 +156,7 @@ export class Live {
     const address = view.services[this.#selected]?.addresses[0];
     if (name === 'up' || name === 'k') this.#selected--;
     else if (name === 'down' || name === 'j') this.#selected++;
-    else if (name === '?') this.#overlay = HELP;
+    else if (name === '?') this.#overlay = help;
     else if (name === 'i') await this.#open(view.inspector, 'no service is inspected: set inspect: true');
     else if (name === 'o')
       await this.#open(
@@ -182,13 +165,24 @@ export class Live {
       );
     else if (address === undefined) return;
     else if (name === 'c') await this.#copy(address);
-    else if (name === 'q') await this.#showQr(address);
+    else if (name === 'q') this.#overlay = qrOverlay(await qrCode(address), address);
   }
 
   async #open(url: string | undefined, otherwise: string): Promise<void> {
     if (url?.startsWith('http') !== true) return void (this.#message = otherwise);
-    await openUrl(url);
     this.#message = `opening ${url}`;
+    await openUrl(url, () => this.#say(`no browser opened ${url} on this machine`));
+  }
+
+  /** Shows the result of a key until the next key, or for some seconds. */
+  #say(message: string): void {
+    this.#message = message;
+    clearTimeout(this.#messageTimer);
+    this.#messageTimer = setTimeout(() => {
+      this.#message = undefined;
+      this.#draw();
+    }, MESSAGE_MS).unref();
+    this.#draw();
   }
 
   async #copy(address: string): Promise<void> {
@@ -199,18 +193,5 @@ export class Live {
     if (how !== 'asked') return;
     this.print(address);
     this.#message = 'printed it above, and asked the terminal to copy it (OSC 52): not every terminal can';
-  }
-
-  async #showQr(address: string): Promise<void> {
-    const code = await qrCode(address);
-    const remark = isShareable(address)
-      ? []
-      : [
-          'Another device cannot open this URL: it leads to this machine only. Use a relay that others can reach.',
-        ];
-    const needed = code.length + 4 + remark.length;
-    if (this.#region.rows < needed || this.#region.columns <= code[0]!.length)
-      this.#message = `the QR code needs a terminal of ${needed} rows and ${code[0]!.length + 1} columns`;
-    else this.#overlay = [...code, address, ...remark];
   }
 }

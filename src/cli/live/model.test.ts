@@ -57,16 +57,25 @@ describe('the model of the live view', () => {
     expect(udp({ targetError: 'nothing receives datagrams on port 53' })).toBe(false);
   });
 
-  it('clears the last status when the target recovers', () => {
+  it('marks the last status as outdated from the time the target recovers until the next response', () => {
     const model = new LiveModel();
-    const last = (requests: number, lastStatus: number): number | undefined =>
-      model.view(snapshot([lease({ requests, lastStatus })]), 0).services[0]!.lastStatus;
+    const last = (requests: number, lastStatus: number): unknown => {
+      const shown = model.view(snapshot([lease({ requests, lastStatus })]), 0).services[0]!;
+      return [shown.lastStatus, shown.isLastOutdated];
+    };
     const target = (reachable: boolean): void =>
       model.note({ time: '', event: 'target', service: 'web', target: 'localhost:3000', reachable });
     target(false);
-    expect([last(1, 503), last(2, 503)]).toEqual([undefined, 503]);
+    expect([last(1, 503), last(2, 503)]).toEqual([
+      [503, true],
+      [503, false],
+    ]);
     target(true);
-    expect([last(2, 503), last(2, 503), last(3, 200)]).toEqual([undefined, undefined, 200]);
+    expect([last(2, 503), last(2, 503), last(3, 200)]).toEqual([
+      [503, true],
+      [503, true],
+      [200, false],
+    ]);
   });
 
   it('shows the error of a lost relay and the next attempt only with the relay', () => {

@@ -39,6 +39,8 @@ export interface ServiceView {
   /** Requests per second if Portal counts them, else bytes per second. */
   readonly rate: { readonly unit: 'requests' | 'bytes'; readonly perSecond: number };
   readonly lastStatus: number | undefined;
+  /** The target changed or recovered after the last response. */
+  readonly isLastOutdated: boolean;
 }
 
 export interface RelayView {
@@ -126,16 +128,17 @@ export class LiveModel {
       open: sumOf(leases, ({ visitors }) => visitors),
       requests: requestsOf(leases),
       rate: this.#rateOf(service, leases, now),
-      lastStatus: this.#lastStatusOf(service, leases),
+      lastStatus: leases.findLast(({ lastStatus }) => lastStatus !== undefined)?.lastStatus,
+      isLastOutdated: this.#isLastOutdated(service, leases),
     };
   }
 
-  #lastStatusOf(service: string, leases: readonly LeaseStatus[]): number | undefined {
+  #isLastOutdated(service: string, leases: readonly LeaseStatus[]): boolean {
     const requests = requestsOf(leases) ?? 0;
     if (this.#renewed.delete(service)) this.#outdated.set(service, requests);
-    if (this.#outdated.get(service) === requests) return undefined;
+    if (this.#outdated.get(service) === requests) return true;
     this.#outdated.delete(service);
-    return leases.findLast(({ lastStatus }) => lastStatus !== undefined)?.lastStatus;
+    return false;
   }
 
   #isReachable({ service, target, routes, targetError, mode }: LeaseStatus): boolean | undefined {
@@ -207,6 +210,7 @@ function unplacedView({ service, error }: UnplacedStatus): ServiceView {
     requests: undefined,
     rate: { unit: 'bytes', perSecond: 0 },
     lastStatus: undefined,
+    isLastOutdated: false,
   };
 }
 

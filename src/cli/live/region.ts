@@ -7,6 +7,7 @@ import {
   eraseDown,
   eraseEndLine,
 } from 'ansi-escapes';
+import { wrapWords } from '../wrap.js';
 import { rowsOf } from './render.js';
 
 export interface Terminal {
@@ -26,7 +27,7 @@ const RECENT = 200;
 export class Region {
   readonly #terminal: Terminal;
   #lines: readonly string[] = [];
-  /** The latest printed lines. */
+  /** The latest printed lines, before they wrap. */
   #recent: string[] = [];
   /** The screen shows nothing from before the region. */
   #isAlone = false;
@@ -77,7 +78,7 @@ export class Region {
       this.#isAlone = true;
     }
     const room = this.rows - 1 - rowsOf(lines, this.columns);
-    const above = this.#recent.slice();
+    const above = this.#recent.flatMap((line) => this.#wrapped(line).split('\n'));
     while (above.length > 0 && rowsOf(above, this.columns) > room) above.shift();
     const frame = [...above, ...lines].map((line) => line + eraseEndLine).join('\n');
     this.#terminal.write(`${BEGIN}${cursorTo(0, 0)}${frame}${eraseDown}${END}`);
@@ -90,7 +91,15 @@ export class Region {
     // A tab would skip cells without erasing the view that is drawn there.
     const spaced = text.replaceAll('\t', '    ');
     this.#recent = [...this.#recent, ...spaced.split('\n')].slice(-RECENT);
-    this.#write(`${spaced.replaceAll('\n', `${eraseEndLine}\n`)}${eraseEndLine}\n`, this.#lines);
+    this.#write(
+      `${this.#wrapped(spaced).replaceAll('\n', `${eraseEndLine}\n`)}${eraseEndLine}\n`,
+      this.#lines,
+    );
+  }
+
+  /** Leaves the last column free: erasing after it would erase its character. */
+  #wrapped(text: string): string {
+    return wrapWords(text, this.columns - 1);
   }
 
   close(): void {

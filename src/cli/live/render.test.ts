@@ -16,6 +16,7 @@ const service = (name: string, over: Partial<ServiceView> = {}): ServiceView => 
   requests: 7,
   rate: { unit: 'requests', perSecond: 1.25 },
   lastStatus: 200,
+  isLastOutdated: false,
   ...over,
 });
 const view = (services: readonly ServiceView[], over: Partial<View> = {}): View => ({
@@ -65,6 +66,8 @@ describe('the live view', () => {
       expect(line).toBeDefined();
       // Text longer than a line begins at the left edge, so that the terminal wraps only this text.
       expect(line === address || stringWidth(line!) < columns).toBe(true);
+      // Shorter ones have the indentation of other lines below a service.
+      expect(stringWidth(address) + 4 >= columns || /^( {4}\S|[›\s] )/.test(line!)).toBe(true);
     }
     const others = lines.filter((line) => !line.startsWith('https:'));
     expect(Math.max(...others.map((line) => stringWidth(line)))).toBeLessThan(columns);
@@ -83,7 +86,7 @@ describe('the live view', () => {
       expect(lines.find((line) => line.startsWith('›'))).toContain(services[selected]!.service);
     }
     const folded = render(view(services), screen(columns, 20)).join('\n');
-    expect(folded).toMatch(/and \d+ more \(↑↓\): not ready: api/);
+    expect(folded).toMatch(/and \d+ more \(↑↓\): target down: api/);
   });
 
   it('shows the latest requests if there is room, and sums up many relays in one line', () => {
@@ -132,6 +135,31 @@ describe('the live view', () => {
     expect(stringWidth(keys('http://localhost:4040'))).toBeLessThan(columns);
   });
 
+  it.each([120, 80, 50, 40])('shows how to stop and where help is, at %i columns', (columns) => {
+    for (const inspector of [undefined, 'http://localhost:4040'])
+      expect(render(view([], { inspector }), screen(columns, 24)).at(-1)).toMatch(/\? help · Ctrl-C stop$/);
+  });
+
+  it('says of hidden services whether they are not ready, or their target is down', () => {
+    const services = [
+      ...many(20),
+      DEAD,
+      service('db', { state: 'failed' }),
+      service('slow', { problems: ['GET /health returned 500'] }),
+    ];
+    expect(render(view(services), screen(120, 12)).join('\n')).toMatch(
+      /and \d+ more \(↑↓\): target down: api; not ready: db; degraded: slow$/m,
+    );
+  });
+
+  it('breaks the result of a key between words', () => {
+    const message = 'printed it above, and asked the terminal to copy it';
+    expect(render(view([]), screen(40, 24, { message })).slice(-2)).toEqual([
+      '  printed it above, and asked the',
+      '  terminal to copy it',
+    ]);
+  });
+
   it('has no escape sequences without colours, and the same text with them', () => {
     const plain = render(view([service('web'), DEAD]), screen(100, 24));
     const painted = render(view([service('web'), DEAD]), screen(100, 24, { style: createStyle(true) }));
@@ -141,7 +169,7 @@ describe('the live view', () => {
   });
 
   it('shows the result of a key', () => {
-    const lines = render(view(many(3)), screen(80, 24, { overlay: ['code'], message: 'copied' }));
+    const lines = render(view(many(3)), screen(80, 24, { overlay: () => ['code'], message: 'copied' }));
     expect(lines).toEqual(['code', '', '  copied']);
   });
 });

@@ -1,8 +1,14 @@
 import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
 import { formatBytes } from '../amounts.js';
+import { wrapWords } from '../wrap.js';
 import type { Paint, Style } from '../style.js';
 import type { RelayView, RequestView, ServiceView, State, View } from './model.js';
+
+type Size = Pick<Screen, 'columns' | 'rows'>;
+
+/** The lines of the help or of a QR code, for the current size of the terminal. */
+export type Overlay = (size: Size) => readonly string[];
 
 /** The input of the view. Rendering depends only on this. */
 export interface Screen {
@@ -11,8 +17,8 @@ export interface Screen {
   readonly style: Style;
   /** The index of the selected service, on which keys act. */
   readonly selected: number;
-  /** Shown below the title instead of the services. */
-  readonly overlay: readonly string[] | undefined;
+  /** Shown instead of the services, while its key is active. */
+  readonly overlay: Overlay | undefined;
   /** Shown at the bottom until the next key: the result of a key. */
   readonly message: string | undefined;
   readonly hasKeys: boolean;
@@ -27,9 +33,10 @@ const MAX_LOST = 2;
 /** The lines of the live view, as many as fit. It never breaks a URL: a long URL gets its own lines. */
 export function render(view: View, screen: Screen): string[] {
   const footer = footerOf(view, screen);
-  if (screen.overlay) return [...screen.overlay, '', ...footer].slice(-(screen.rows - 1));
+  const overlay = screen.overlay?.(screen);
+  if (overlay) return [...overlay, '', ...footer].slice(-(screen.rows - 1));
   const relays = relayLines(view.relays, screen);
-  const left = screen.rows - 1 - relays.length - footer.length;
+  const left = screen.rows - 1 - relays.length - rowsOf(footer, screen.columns);
   const requests = requestLines(view.requests, screen, Math.min(MAX_REQUESTS, Math.floor(left / 4)));
   const services = serviceLines(view.services, screen, Math.max(3, left - requests.length));
   return [...services, ...relays, ...requests, ...footer];
@@ -93,8 +100,9 @@ const REQUESTS: Column = {
 const RATE: Column = { title: 'RATE', cell: ({ rate }) => rateText(rate) };
 const LAST: Column = {
   title: 'LAST',
-  cell: ({ lastStatus }, { style }) => {
+  cell: ({ lastStatus, isLastOutdated }, { style }) => {
     if (lastStatus === undefined) return '';
+    if (isLastOutdated) return style.dim(String(lastStatus));
     return lastStatus >= 500 ? style.red(String(lastStatus)) : String(lastStatus);
   },
 };
@@ -131,11 +139,16 @@ function serviceLines(services: readonly ServiceView[], screen: Screen, height: 
   const [title, ...lines] = wide ?? table(NARROW).map((line) => cut(line, screen));
   const blocks = services.map((service, index) => [
     lines[index]!,
-    // At the left edge and unbroken, so that a terminal that wraps it still copies it as one URL.
-    ...service.addresses.slice(wide ? 1 : 0).map((address) => screen.style.cyan(address)),
+    ...service.addresses.slice(wide ? 1 : 0).map((address) => addressLine(address, screen)),
     ...service.problems.map((problem) => paintOf(screen, service)(cut(`    ${problem}`, screen))),
   ]);
   return [title!, ...scrolled(services, blocks, screen, height - 1)];
+}
+
+/** An address that is too long to indent begins at the left edge, so that a wrapped one still copies as one URL. */
+function addressLine(address: string, { columns, style }: Screen): string {
+  const indent = stringWidth(address) + 4 < columns ? '    ' : '';
+  return indent + style.cyan(address);
 }
 
 /** As many services as fit, around the selected one, and the number of hidden ones. */
@@ -156,11 +169,25 @@ function scrolled(
   while (to < blocks.length && fits(to)) used += heights[to++]!;
   while (from > 0 && fits(from - 1)) used += heights[--from]!;
   const folded = services.filter((_, index) => index < from || index >= to);
-  const ill = folded.filter((service) => !isHealthy(service)).map(({ service }) => service);
-  const trouble = ill.length === 0 ? 'all ready' : screen.style.yellow(`not ready: ${ill.join(', ')}`);
+  const trouble = troubleOf(folded);
   const how = screen.hasKeys ? ' (↑↓)' : '';
-  const more = cut(`  and ${folded.length} more${how}: ${trouble}`, screen);
+  const more = cut(
+    `  and ${folded.length} more${how}: ${trouble === '' ? 'all ready' : screen.style.yellow(trouble)}`,
+    screen,
+  );
   return [...blocks.slice(from, to).flat(), more];
+}
+
+/** Groups services with problems. Ready means that visitors reach the agent: a target that is down has its own group. */
+function troubleOf(services: readonly ServiceView[]): string {
+  const groups = new Map<string, string[]>();
+  for (const service of services) {
+    if (isHealthy(service)) continue;
+    const isReady = service.state === 'ready';
+    const trouble = isReady ? (service.isReachable === false ? 'target down' : 'degraded') : 'not ready';
+    groups.set(trouble, [...(groups.get(trouble) ?? []), service.service]);
+  }
+  return [...groups].map(([trouble, names]) => `${trouble}: ${names.join(', ')}`).join('; ');
 }
 
 /** Rows of the terminal that `lines` occupy. */
@@ -209,14 +236,17 @@ function requestLines(requests: readonly RequestView[], screen: Screen, count: n
 
 function footerOf(view: View, screen: Screen): string[] {
   const { dim } = screen.style;
-  if (screen.message !== undefined) return [cut(`  ${screen.message}`, screen)];
+  if (screen.message !== undefined) return wrapWords(`  ${screen.message}`, screen.columns - 1).split('\n');
   if (!screen.hasKeys) return [];
   const inspector = view.inspector === undefined ? [] : ['i inspector'];
-  const short = ['o open', 'c copy', 'q QR', ...inspector, '? help'];
+  const named = ['o open', 'c copy'];
+  const last = ['? help', 'Ctrl-C stop'];
   const keys = [
-    ['o open', 'c copy', 'q QR code', ...inspector, '? help', 'Ctrl-C stop'],
-    short,
-    short.map(([key]) => key!),
+    [...named, 'q QR code', ...inspector, ...last],
+    [...named, 'q QR', ...inspector, ...last],
+    ['o', 'c', 'q', ...inspector, ...last],
+    ['o', 'c', 'q', ...inspector.map(() => 'i'), ...last],
+    [...inspector.map(() => 'i'), 'Ctrl-C stop'],
   ].map((each) => `  ${each.join(' · ')}`);
   return [dim(keys.find((line) => stringWidth(line) < screen.columns) ?? cut(keys.at(-1)!, screen))];
 }

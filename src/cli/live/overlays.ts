@@ -1,0 +1,44 @@
+import { wrapWords } from '../wrap.js';
+import { isShareable } from './actions.js';
+import { rowsOf, type Overlay } from './render.js';
+
+const HELP = [
+  '  ↑ ↓   choose a service',
+  '  o     open its URL in the browser',
+  '  c     copy its address, through the terminal (OSC 52) or tmux',
+  '  q     show its URL as a QR code',
+  '  i     open the inspector',
+  '  ?     show or hide this help',
+  '',
+  '  SERVICE: ✔ healthy, ▲ degraded or retrying, ✘ failed, … starting.',
+  '  OPEN counts connections of visitors now. LAST is the status of the last response.',
+  '  ✓ the target is reachable, ✗ it is not; blank: unknown, as in mode udp.',
+  '',
+  '  Ctrl-C  stop',
+];
+
+/** Rows below an overlay: an empty line, the keys, and the line of the cursor. */
+const BELOW = 3;
+
+const wrapped = (lines: readonly string[], columns: number): string[] =>
+  lines.flatMap((line) => wrapWords(line, columns - 1).split('\n'));
+
+/** Explains keys, marks and columns. A low terminal has no room for empty lines. */
+export const help: Overlay = ({ columns, rows }) => {
+  const lines = wrapped(HELP, columns);
+  return lines.length + BELOW <= rows ? lines : lines.filter((line) => line !== '');
+};
+
+/** A QR code with its address, or the size that it needs. */
+export function qrOverlay(code: readonly string[], address: string): Overlay {
+  const remark =
+    'Another device cannot open this URL: it leads to this machine only. Use a relay that others can reach.';
+  const remarks = (columns: number): string[] => (isShareable(address) ? [] : wrapped([remark], columns));
+  return (size) => {
+    const columns = Math.max(size.columns, code[0]!.length + 1);
+    const lines = [...code, address, ...remarks(columns)];
+    const rows = rowsOf(lines, columns) + BELOW;
+    if (size.columns >= columns && size.rows >= rows) return lines;
+    return wrapped([`  The QR code needs a terminal of ${rows} rows and ${columns} columns.`], size.columns);
+  };
+}
