@@ -32,6 +32,22 @@ it('prints one line for a lost relay, however many services it had', () => {
   ]);
 });
 
+it('prints one line if services fail because of their relay', () => {
+  const { lines, groups } = reporter();
+  const error = {
+    code: 'relay_key_changed',
+    message: 'https://a has the key 0x2 now',
+    hint: 'Ask its operator.',
+  };
+  for (const service of ['a', 'b', 'c'])
+    groups.print({ event: 'lease', service, relay: 'https://a', phase: 'failed', error });
+  groups.print({ event: 'stopped', reason: 'all_failed' });
+  expect(lines).toEqual([
+    '3 services failed: https://a has the key 0x2 now [relay_key_changed]\n  Ask its operator.',
+    'stopped: all_failed',
+  ]);
+});
+
 it('prints one line for a relay that recovers, and no more for services that return later', () => {
   const { lines, groups } = reporter();
   for (const service of ['a', 'b', 'c']) groups.print(lost(service));

@@ -48,7 +48,7 @@ export class EventGroups {
 
   /** Prints an event. Leases that are lost together arrive in one turn of the event loop. */
   print(event: PortalEvent): void {
-    if (event.event === 'lease' && event.phase === 'retrying') {
+    if (event.event === 'lease' && (event.phase === 'retrying' || failsWithRelay(event))) {
       if (this.#lost.push(event) === 1) setImmediate(() => this.#flushLost());
       return;
     }
@@ -109,10 +109,11 @@ export class EventGroups {
   #lostLines(leases: readonly Lease[]): string[] {
     if (leases.length <= MAX_SEPARATE) return leases.map((lease) => describeEvent(lease, this.#style));
     for (const lease of leases) this.#lostTogether.add(placeOf(lease));
-    const [{ relay, error }] = leases as [Lease];
-    const { bold, yellow } = this.#style;
+    const [{ relay, error, phase }] = leases as [Lease];
+    const { bold, yellow, red } = this.#style;
     const why = error ? `: ${errorLines(error).join('\n')}` : '';
-    return [`${bold(relayName(relay))}: ${leases.length} services ${yellow('retrying')}${why}`];
+    const where = error?.message.includes(relay) === true ? '' : `${bold(relayName(relay))}: `;
+    return [`${where}${leases.length} services ${phase === 'failed' ? red(phase) : yellow(phase)}${why}`];
   }
 
   #flushTargets(): void {
@@ -175,9 +176,14 @@ export class EventGroups {
   }
 }
 
+/** An error of the relay itself, which all its services share. */
+const failsWithRelay = ({ phase, error }: Lease): boolean =>
+  phase === 'failed' && error?.code.startsWith('relay_') === true;
+
 const placeOf = ({ relay, service }: Lease): string => `${relay} ${service}`;
 
-const keyOf = ({ relay, error }: Lease): string => `${relay} ${error?.code} ${error?.message}`;
+const keyOf = ({ relay, phase, error }: Lease): string =>
+  `${relay} ${phase} ${error?.code} ${error?.message}`;
 
 /** The relay that assigns the names. In a chain, the first one. */
 function hostOf(relay: string): string {

@@ -95,6 +95,7 @@ test('plain: names the relay of an error once', () => {
   const reporter = plainReporter({ stdout, stderr: stderr.output, verbosity: 'normal', formatProblem });
   const error = { code: 'relay_untrusted', message: `the certificate of ${RELAY} is not trusted` };
   reporter.event(at({ event: 'lease', service: 'web', relay: RELAY, phase: 'failed', error }));
+  void reporter.close();
   expect(stderr.text()).toBe(`web: failed: the certificate of ${RELAY} is not trusted [relay_untrusted]\n`);
 });
 
