@@ -160,6 +160,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   if (!control)
     throw new PortalError('already_running', `an agent is already running for ${job.file ?? 'this process'}`);
   cutShort = (reason) => {
+    if (runner.visitors > 0) job.reporter.warning(`disconnecting ${visitorsText(runner.visitors)}`);
     control.abandon();
     if (!isStopReported) emit({ event: 'stopped', reason });
   };
@@ -181,12 +182,14 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   if (interrupts.signal.aborted && runner.visitors > 0) {
     const again = interrupts.signal.reason === 'SIGINT' ? 'press Ctrl-C' : 'send the signal';
     job.reporter.warning(
-      `waiting up to ${DRAIN_MS / 1_000} s for visitors to finish; ${again} again to stop now`,
+      `waiting up to ${DRAIN_MS / 1_000} s for ${visitorsText(runner.visitors)} to finish; ${again} again to stop now`,
     );
   }
   if (stopping.reason instanceof Error) throw stopping.reason;
   return 0;
 }
+
+const visitorsText = (count: number): string => (count === 1 ? '1 visitor' : `${count} visitors`);
 
 /** How many recorded requests the live view shows. */
 const SHOWN_REQUESTS = 5;

@@ -393,8 +393,10 @@ test('a second signal ends the agent immediately, and leaves no socket behind', 
   up.kill('SIGINT');
   await up.event('lease', ({ phase }) => phase === 'draining');
   up.kill('SIGINT');
-  const { code, stdout } = await up.finished;
+  const { code, stdout, stderr } = await up.finished;
   expect(code).toBe(130);
+  expect(stderr).toContain('waiting up to 10 s for 1 visitor to finish; press Ctrl-C again to stop now');
+  expect(stderr).toContain('disconnecting 1 visitor');
   expect(jsonLines(stdout).at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGINT' });
   expect(await readdir(join(person.home, 'run'))).toEqual([]);
 });
