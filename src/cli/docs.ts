@@ -119,7 +119,7 @@ After \`--detach\` or \`--wait\`, the agent continues in the background. \`porta
 
 \`portal status --wait-ready\` exits with 0 and, with \`--json\`, prints a \`ready\` event. When \`--timeout\` passes first, it exits with 1 (\`not_running\` or
 \`timeout\`, with the services that are not ready). When the command line or the configuration is invalid, it exits with 2. It asks only the agent: a
-local service that is down does not count.
+service whose target is down is ready. \`--targets\` also waits until every target is reachable.
 
 An agent of \`portal expose\` has no file. In a folder without a portal.yaml, \`status\`, \`logs\` and \`down\` find the only running agent. If several
 run, the commands list them, and \`--pid PID\` selects one.

@@ -17,6 +17,8 @@ interface Options {
   readonly file?: string;
   readonly pid?: number;
   readonly timeout: number;
+  /** Waits until every target is reachable as well. */
+  readonly targets?: true;
 }
 
 /** Prints the addresses once all services are ready. Throws `not_running` or `timeout` after the timeout. */
@@ -34,7 +36,7 @@ export async function printWhenReady(context: Context, options: Options): Promis
   return 0;
 }
 
-async function waitReady(context: Context, { file, pid, timeout }: Options): Promise<Readiness> {
+async function waitReady(context: Context, { file, pid, timeout, targets }: Options): Promise<Readiness> {
   const until = performance.now() + timeout;
   for (;;) {
     const readiness = await poll(
@@ -42,11 +44,25 @@ async function waitReady(context: Context, { file, pid, timeout }: Options): Pro
       { file, pid },
       Math.ceil(Math.max(LAST_RESPONSE_MS, until - performance.now())),
     );
-    if (!(readiness instanceof PortalError) && readiness.ready) return readiness;
+    const isReady = !(readiness instanceof PortalError) && readiness.ready;
+    const down = isReady && targets ? await targetsDown(context, { file, pid }) : [];
+    if (isReady && down.length === 0) return readiness;
     const leftMs = until - performance.now();
-    if (leftMs <= 0) throw readiness instanceof PortalError ? readiness : notReady(readiness, timeout);
+    if (leftMs <= 0) {
+      if (isReady) throw timedOut(`target down: ${down.join(', ')}`, timeout);
+      throw readiness instanceof PortalError ? readiness : notReady(readiness, timeout);
+    }
     await delay(Math.min(POLL_MS, leftMs));
   }
+}
+
+/** The services whose target is unreachable, and why. The agent checks them now. */
+async function targetsDown(context: Context, which: WhichAgent): Promise<string[]> {
+  const { leases } = await (await findAgent(context, which)).status();
+  const down = leases.flatMap(({ service, targetError }) =>
+    targetError === undefined ? [] : [`${service} (${targetError})`],
+  );
+  return [...new Set(down)];
 }
 
 /** Returns `not_running` as a value, because the agent may still start. */
@@ -70,7 +86,10 @@ function notReady({ waiting }: Readiness, timeoutMs: number): PortalError {
   });
   const what =
     services.length > 0 ? `not ready: ${services.join(', ')}` : 'the agent is starting or stopping';
-  return new PortalError('timeout', timeoutMs > 0 ? `${what}, after ${timeoutMs / 1000} s` : what, {
+  return timedOut(what, timeoutMs);
+}
+
+const timedOut = (what: string, timeoutMs: number): PortalError =>
+  new PortalError('timeout', timeoutMs > 0 ? `${what}, after ${timeoutMs / 1000} s` : what, {
     hint: 'Look at `portal status` and `portal logs`.',
   });
-}

@@ -1,9 +1,11 @@
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { describe, expect, it, type TestContext } from 'vitest';
+import { describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { shellQuote } from '../../src/lib/shell-quote.js';
 import { programFor } from '../support/debian.js';
 import { asOtherUser, OTHER_UID } from '../support/other-user.js';
+import { freePort } from '../support/ports.js';
 import { jsonLines, Person, type Running } from './cli-support.js';
 
 /** Properties of containers: a user id without an account, PID 1, a read-only root, a volume that root owns. */
@@ -189,6 +191,29 @@ describe('portal status --wait-ready', () => {
     expect(Object.keys(jsonLines(stdout)[0]!['services'] as object)).toEqual(['web', 'api']);
     const text = await person.run(['status', '--wait-ready', '--timeout', '0']);
     expect(text.stdout).toMatch(/^web +https:\/\/web\.localhost:\d+\napi +https:\/\/api\.localhost:\d+\n$/);
+    up.kill('SIGTERM');
+    await up.finished;
+  });
+
+  it('with --targets, waits for the target of each service', async () => {
+    const person = await Person.create();
+    const port = await freePort();
+    await writeFile(
+      join(person.folder, 'portal.yaml'),
+      `version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`,
+    );
+    const up = person.start(['up', '--json']);
+    await up.event('ready');
+    const wait = ['status', '--wait-ready', '--timeout'];
+    expect(await person.run([...wait, '0'])).toMatchObject({ code: 0 });
+    const down = await person.run([...wait, '0', '--targets']);
+    expect(down).toMatchObject({ code: 1 });
+    expect(down.stderr).toContain(`target down: web (nothing listens on port ${port}`);
+    const waiting = person.start([...wait, '30s', '--targets']);
+    const server = createServer((_request, response) => response.end('hello'));
+    onTestFinished(() => void server.close());
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    expect(await waiting.finished).toMatchObject({ code: 0 });
     up.kill('SIGTERM');
     await up.finished;
   });

@@ -1,4 +1,5 @@
 import type { ErrorSummary, HopStatus, LeaseStatus, RelayStatus } from '../../agent/status.js';
+import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent, severalAgents } from '../find-agent.js';
@@ -20,11 +21,14 @@ interface Options {
   readonly file?: string;
   readonly pid?: number;
   readonly waitReady?: true;
+  /** With waitReady: waits for the targets as well. */
+  readonly targets?: true;
   /** Timeout of waitReady, milliseconds. */
   readonly timeout: number;
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  if (options.targets && !options.waitReady) throw new PortalError('usage', '--targets needs --wait-ready');
   if (options.waitReady) {
     const { printWhenReady } = await import('../wait-ready.js');
     return printWhenReady(context, options);

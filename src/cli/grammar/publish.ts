@@ -51,6 +51,7 @@ export function addRunning(program: Command, execute: Execute): void {
     .addOption(agentOf())
     .addOption(pidOf())
     .option('--wait-ready', 'wait until every service is ready, then print only the addresses')
+    .option('--targets', 'with --wait-ready, wait until every target is reachable as well')
     .addOption(
       duration('--timeout <time>', 'limit how long --wait-ready waits; 0 checks once').default(30_000, '30s'),
     )
