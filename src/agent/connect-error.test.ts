@@ -72,7 +72,18 @@ it('an untrusted certificate comes with the lines to write in portal.yaml', asyn
     `the certificate of ${URL_OF_RELAY} is not trusted: unable to verify the first certificate`,
   );
   expect(error.hint).toContain('`relays: { urls: [{ url: https://relay.example.com, ca: ./ca.pem }] }`');
+  expect(error.hint).toContain('intercepts TLS');
 });
+
+it.each(['https://localhost:8443', 'https://127.0.0.1:8443', 'https://[::1]:8443'])(
+  'an untrusted certificate on this machine is not blamed on a proxy: %s',
+  (url) => {
+    const cause = Object.assign(new Error('self-signed'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' });
+    const { code, hint } = connectError(cause, url);
+    expect(code).toBe('relay_untrusted');
+    expect(hint).toMatch(/^If the relay has a private CA, write its file/);
+  },
+);
 
 it.each([
   [

@@ -1,3 +1,4 @@
+import { isLoopback } from '../net/target.js';
 import { relayYaml } from '../lib/relay-yaml.js';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 
@@ -43,7 +44,10 @@ export function connectError(error: unknown, url: string): PortalError {
 function untrustedHint(system: string, url: string): string {
   if (system === 'CERT_HAS_EXPIRED') return "Tell the operator of the relay, and check this machine's clock.";
   if (system === 'ERR_TLS_CERT_ALTNAME_INVALID') return "Use the relay's own domain.";
-  return `If a proxy on your network intercepts TLS, have the relay's host exempted. If the relay has a private CA, write its file in portal.yaml: \`${relayYaml(url, './ca.pem')}\``;
+  const ca = `If the relay has a private CA, write its file in portal.yaml: \`${relayYaml(url, './ca.pem')}\``;
+  // No proxy is between this machine and itself.
+  if (isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ''))) return ca;
+  return `If a proxy on your network intercepts TLS, have the relay's host exempted. ${ca}`;
 }
 
 const portOf = (url: string): string => new URL(url).port || '443';
