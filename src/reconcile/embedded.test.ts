@@ -40,7 +40,9 @@ it('keeps its port over repeated starts', async () => {
     await embedded.start(desired);
     expect(embedded.placed(desired).relays).toEqual([{ kind: 'embedded', port: 45_877 }, ELSEWHERE]);
   }
-  expect(told).toEqual(['port 8443 is in use, using 45877']);
+  expect(told).toEqual([
+    'port 8443 is in use, using 45877; to choose a port, set relays: { embedded: { port: 8444 } }',
+  ]);
   expect((await embedded.take({ kind: 'embedded', port: 45_877 })).url).toBe('https://localhost:45877');
 });
 

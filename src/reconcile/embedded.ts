@@ -90,7 +90,7 @@ export class EmbeddedRelays {
     if (spec.port !== 0 && port !== spec.port)
       this.#options.notify({
         kind: 'port_in_use',
-        message: `port ${spec.port} is in use, using ${port}`,
+        message: `port ${spec.port} is in use, using ${port}; to choose a port, set relays: { embedded: { port: 8444 } }`,
         askedPort: spec.port,
         port,
       });

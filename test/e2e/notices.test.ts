@@ -43,7 +43,10 @@ it('a port of the embedded relay that is in use: reports the other port, and use
   await up.event('ready');
   const [inUse] = notices(up.stdout).filter(({ kind }) => kind === 'port_in_use');
   const used = Number(inUse!['port']);
-  expect(inUse).toMatchObject({ askedPort: 8443, message: `port 8443 is in use, using ${used}` });
+  expect(inUse).toMatchObject({
+    askedPort: 8443,
+    message: `port 8443 is in use, using ${used}; to choose a port, set relays: { embedded: { port: 8444 } }`,
+  });
   const key = `embedded:${used}`;
   const lines = jsonLines(up.stdout.slice(0, up.stdout.lastIndexOf('\n') + 1));
   const leases = lines.filter(({ event }) => event === 'lease');
@@ -71,7 +74,7 @@ it('shows it to people as a line', async () => {
   await write({ services: { web: port } });
   const up = person.start(['up']);
   await up.line(/all services are ready/);
-  expect(up.stderr).toMatch(/^port 8443 is in use, using \d+$/m);
+  expect(up.stderr).toMatch(/^port 8443 is in use, using \d+; to choose a port, set relays:/m);
   expect(up.stderr.replace(/^port 8443 .*$/m, '')).not.toContain('8443');
 }, 60_000);
 
