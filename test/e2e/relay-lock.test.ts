@@ -42,7 +42,7 @@ describe('portal.lock', () => {
       message: expect.stringMatching(
         new RegExp(`${second.address}.*portal\\.lock, line 6, has ${first.address}`),
       ) as string,
-      hint: expect.stringContaining('remove that line') as string,
+      hint: expect.stringContaining('delete that line') as string,
     });
     await expect.poll(() => second.counts().sessions).toBe(0);
     const doctor = await person.run(['doctor', '--json']);
