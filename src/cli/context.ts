@@ -49,7 +49,7 @@ export function createContext(argv: readonly string[]): Context & { verbosity: V
       return process.stdin;
     },
     stdout: new Output(process.stdout, { env, describeDropped }),
-    stderr: new Output(process.stderr, { env, describeDropped, wraps: true }),
+    stderr: new Output(process.stderr, { env, describeDropped }),
     paths: portalPaths(env),
     json,
     verbosity: 'normal',

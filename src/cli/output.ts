@@ -1,6 +1,5 @@
 import type { Writable } from 'node:stream';
 import { systemCode } from '../lib/errors.js';
-import { wrapWords } from './wrap.js';
 
 /** The parts of a process stream that the CLI uses. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -12,8 +11,6 @@ export interface OutputOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Formats the line that reports dropped lines. */
   readonly describeDropped: (lines: number) => string;
-  /** Breaks lines between words on a terminal. For sentences, not for tables or files. */
-  readonly wraps?: boolean;
 }
 
 /**
@@ -29,12 +26,10 @@ export class Output {
   /** Suppresses notes. */
   isQuiet = false;
   readonly color: boolean;
-  readonly #wraps: boolean;
 
   constructor(stream: OutputStream, options: OutputOptions) {
     this.#stream = stream;
     this.#describeDropped = options.describeDropped;
-    this.#wraps = options.wraps ?? false;
     this.color = wantsColor(stream, options.env);
     stream.on('error', (error) => {
       if (systemCode(error) !== 'EPIPE') this.#failure ??= error;
@@ -76,7 +71,7 @@ export class Output {
   }
 
   line(text = ''): void {
-    this.write(`${this.#wraps ? wrapWords(text, this.columns) : text}\n`);
+    this.write(`${text}\n`);
   }
 
   write(text: string): void {

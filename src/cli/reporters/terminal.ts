@@ -2,6 +2,7 @@ import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/problem.js';
 import { createStyle, printable } from '../style.js';
+import { wrapWords } from '../wrap.js';
 import { EventGroups } from './event-groups.js';
 import { News } from './news.js';
 import { writeProblems, type TextOutputs } from './plain.js';
@@ -103,7 +104,7 @@ class TerminalReporter implements Reporter {
   #print(text = ''): void {
     if (this.#waiting) this.#waiting.push(text);
     else if (this.#live) this.#live.print(text);
-    else this.#outputs.stderr.line(text);
+    else this.#outputs.stderr.line(wrapWords(text, this.#outputs.stderr.columns));
   }
 
   /** Replaces the progress by the view. */
