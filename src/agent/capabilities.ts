@@ -25,6 +25,16 @@ export function missingFor(
   return missing;
 }
 
+const PORT_FLAGS = ['tcp', 'udp'].map((mode) => ({ missing: `mode ${mode}`, flag: `--${mode}-ports` }));
+
+/** What to do about `missing` capabilities. */
+export function hintFor(missing: readonly string[]): string {
+  const flags = PORT_FLAGS.filter((each) => missing.includes(each.missing)).map(({ flag }) => flag);
+  return flags.length === 0
+    ? 'Use another relay for the service.'
+    : `Use another relay for the service, or start this one with \`${flags.map((flag) => `${flag} FIRST-LAST`).join(' ')}\`.`;
+}
+
 /** In a chain everything is TLS to the final relay, so the relays in between cannot read it. */
 const CHAIN_CARRIER = { tls: 'tls', tcp: 'tls', udp: 'ws' } as const;
 

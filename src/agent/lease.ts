@@ -11,7 +11,7 @@ import { formatTarget, type Target } from '../net/target.js';
 import type { CertificateSources } from '../certificates/live.js';
 import { Rejections, type RejectionReason } from './access/rejections.js';
 import type { NameRejection } from './rejected-name.js';
-import { missingFor } from './capabilities.js';
+import { hintFor, missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
 import type { Recorders } from './inspect/recorder.js';
 import type { KnownTargets } from './known-targets.js';
@@ -309,7 +309,9 @@ export class AgentLease {
   #checkOffer({ welcome, detour }: ControlChannel): void {
     const missing = missingFor(this.#spec, welcome, detour?.hides);
     if (missing.length > 0)
-      throw new PortalError('capability_missing', `${this.relay} does not offer ${missing.join(', ')}`);
+      throw new PortalError('capability_missing', `${this.relay} does not offer ${missing.join(', ')}`, {
+        hint: hintFor(missing),
+      });
   }
 
   /** A visit to the public address, as a visitor makes it. */

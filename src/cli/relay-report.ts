@@ -1,3 +1,4 @@
+import { listOf } from '../config/suggest.js';
 import { relayYaml } from '../lib/relay-yaml.js';
 import { formatAddress } from '../relay/listen.js';
 import type { Relay } from '../relay/relay.js';
@@ -6,7 +7,7 @@ import { printEvent } from './print.js';
 
 /** The listening relay, and what its operator has to know. */
 export interface Listening {
-  readonly relay: Pick<Relay, 'url' | 'domain' | 'addresses' | 'httpRedirect'>;
+  readonly relay: Pick<Relay, 'url' | 'domain' | 'addresses' | 'httpRedirect' | 'descriptor'>;
   /** The file of the local CA, if it issued the certificate of the relay. */
   readonly ca: string | undefined;
   /** URL of the metrics. */
@@ -28,6 +29,7 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
   // Without a terminal, stderr is for the log, in JSON lines.
   if (!stderr.isTTY) return;
   stderr.note(`agents get names below ${domain}; press Ctrl-C to stop`);
+  stderr.note(modesLine(relay.descriptor.capabilities));
   if (httpRedirect.length > 0)
     stderr.note(`http://${domain} and names below it redirect to https (${httpRedirect.join(', ')})`);
   if (metrics !== undefined) stderr.note(`metrics at ${metrics}`);
@@ -42,3 +44,13 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
       'The local CA issued the certificate. For agents on other machines, copy the CA file there and write its path.',
     );
 }
+
+/** The modes that the relay offers, and the flags that add the others. */
+export function modesLine(capabilities: readonly string[]): string {
+  const offered = MODES.filter((mode) => capabilities.includes(mode));
+  const others = MODES.filter((mode) => !offered.includes(mode));
+  const flags = others.map((mode) => `--${mode}-ports`).join(' and ');
+  return `offers the modes ${listOf(offered, 'and')}${others.length > 0 ? `; for ${listOf(others, 'and')}, add ${flags}` : ''}`;
+}
+
+const MODES = ['http', 'stream', 'tcp', 'udp'] as const;

@@ -265,7 +265,11 @@ describe('a relay without a required capability', () => {
     );
     expect(skipped).toMatchObject({
       relay: plain!.url,
-      error: { code: 'capability_missing', message: `${plain!.url} does not offer mode tcp` },
+      error: {
+        code: 'capability_missing',
+        message: `${plain!.url} does not offer mode tcp`,
+        hint: 'Use another relay for the service, or start this one with `--tcp-ports FIRST-LAST`.',
+      },
     });
     const { leases } = await one.runner.status();
     expect(leases.filter(({ phase }) => phase === 'failed').map(({ service: name }) => name)).toEqual([

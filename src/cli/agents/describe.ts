@@ -1,6 +1,7 @@
 import type { ServiceView } from '../../protocol/agents.js';
 import { formatAge, formatAgo, formatBytes } from '../amounts.js';
 import { fitColumns } from '../columns.js';
+import { relayName } from '../reporters/describe.js';
 import { printable, type Style } from '../style.js';
 import type { Merged, MergedAgent } from './merge.js';
 
@@ -51,35 +52,52 @@ function describeAgent(agent: MergedAgent, style: Style, now: number, width: num
 }
 
 /** Columns that a narrow terminal does not show, in the order of removal. An address gets a line of its own. */
-const OPTIONAL = ['METADATA', 'OUT', 'IN', 'VISITORS', 'ADDRESS'];
+const OPTIONAL = ['METADATA', 'OUT', 'IN', 'VISITORS', 'RELAY', 'ADDRESS'];
 
 function describeServices(services: MergedAgent['services'], style: Style, width: number): string[] {
   if (services.length === 0) return ['no services'];
   const hasMetadata = services.some(({ metadata }) => metadata !== undefined);
+  // Only an address shows its relay.
+  const showsRelay = services.some(({ address }) => address === undefined);
+  const onRelay = (relay: string): string[] => (showsRelay ? [relay] : []);
   const rows = services.map((service) => [
     printable(service.service ?? service.name ?? ''),
     printable(service.code === undefined ? service.phase : `${service.phase} (${service.code})`),
     addressOf(service),
+    ...onRelay(printable(relayName(service.relay))),
     String(service.visitors),
     formatBytes(service.bytesIn),
     formatBytes(service.bytesOut),
     ...(hasMetadata ? [describeMetadata(service.metadata)] : []),
   ]);
   const [header, ...lines] = fitColumns(
-    [['SERVICE', 'STATE', 'ADDRESS', 'VISITORS', 'IN', 'OUT', ...(hasMetadata ? ['METADATA'] : [])], ...rows],
+    [
+      [
+        'SERVICE',
+        'STATE',
+        'ADDRESS',
+        ...onRelay('RELAY'),
+        'VISITORS',
+        'IN',
+        'OUT',
+        ...(hasMetadata ? ['METADATA'] : []),
+      ],
+      ...rows,
+    ],
     { optional: OPTIONAL, width },
   );
   return [
     style.dim(header!),
     ...lines.flatMap((line, index) => [
       paint(style, services[index]!.phase, line),
-      ...(header!.includes('ADDRESS') ? [] : [INDENT + addressOf(services[index]!)]),
+      ...(header!.includes('ADDRESS') || services[index]!.address === undefined
+        ? []
+        : [INDENT + addressOf(services[index]!)]),
     ]),
   ];
 }
 
-const addressOf = ({ address, relay }: MergedAgent['services'][number]): string =>
-  printable(address ?? relay);
+const addressOf = ({ address }: MergedAgent['services'][number]): string => printable(address ?? '');
 
 /** One line of limited length. `--json` prints all of it. */
 function describeMetadata(metadata: ServiceView['metadata'] = {}): string {

@@ -44,6 +44,13 @@ it('shows the relay of each lease if a service is on several', () => {
   expect(several).toMatch(/192\.0\.2\.1:2000 +https:\/\/b\.example +localhost:3000/);
 });
 
+it('shows the relay of a service without an address in a column of its own', () => {
+  const failed = { ...lease('game', 'https://a.example'), phase: 'failed', tcpAddr: undefined };
+  expect(shown([failed as unknown as LeaseStatus])).toMatch(
+    /ADDRESS +RELAY +TARGET.*\ngame +failed +\d+m? *\S* +https:\/\/a\.example +localhost:3000/,
+  );
+});
+
 it.each([80, 50])('has tables of at most %i columns', (width) => {
   const [relay, url] = ['https://relay.example.com', 'https://frontend.relay.example.com'];
   const web = { ...lease('frontend', relay), url, unproven: { failures: 0, reason: 'no visit' } };

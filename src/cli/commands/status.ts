@@ -104,12 +104,13 @@ function describeLeases(
   ]);
   // The address does not always show the relay: a service may have its own domain, or no address yet.
   const isOnSeveral = new Set(leases.map(({ service }) => service)).size < leases.length;
-  const onRelay = (relay: string): string[] => (isOnSeveral ? [relay] : []);
+  const showsRelay = isOnSeveral || leases.some((lease) => publicAddress(lease) === undefined);
+  const onRelay = (relay: string): string[] => (showsRelay ? [relay] : []);
   const rows = leases.map((lease) => [
     lease.service,
     lease.unproven ? UNPROVEN : lease.phase,
     formatAge(now - Date.parse(lease.since)),
-    addressOf(lease),
+    publicAddress(lease) ?? '',
     ...onRelay(relayName(lease.relay)),
     targetOf(lease),
     lease.servedAs,
@@ -155,7 +156,7 @@ function describeLeases(
         certificate,
       } = leases[index]!;
       const notes = [
-        !header!.includes('ADDRESS') && addressOf(leases[index]!),
+        !header!.includes('ADDRESS') && publicAddress(leases[index]!),
         ...(error ? errorLines(error) : []),
         unproven && describeUnproven(unproven),
         visitorsUnserved && describeUnserved(visitorsUnserved),
@@ -183,8 +184,6 @@ function describeLeases(
       ]),
   ];
 }
-
-const addressOf = (lease: LeaseStatus): string => publicAddress(lease) ?? relayName(lease.relay);
 
 const certificateFailure = (error: ErrorSummary): ErrorSummary => ({
   ...error,

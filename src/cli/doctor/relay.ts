@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { connectError } from '../../agent/connect-error.js';
 import { fetchFrom, type Fetched } from '../../agent/fetch.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from '../../agent/relay-way.js';
-import { missingFor } from '../../agent/capabilities.js';
+import { hintFor, missingFor } from '../../agent/capabilities.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
 import { ERRORS } from '../../lib/error-codes.js';
@@ -277,7 +277,7 @@ export function checkOffer(
       subject.problem(
         'relay.capabilities',
         `it lacks capabilities that service ${service.service} needs: ${missing.join(', ')}`,
-        'Publish the service on another relay, or ask the operator of this one.',
+        hintFor(missing),
       );
   }
 }
