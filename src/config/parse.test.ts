@@ -64,13 +64,12 @@ describe('parse', () => {
     ['a: !secret x', ['1:4 unknown tag']],
     ['a:\n\t- 1', ['2:1 a tab is used for indentation']],
     ['a: 1\n---\nb: 2', ['2:1 a second document begins here']],
-    [
-      'a: [1\nb: "x',
-      [
-        '2:1 flow sequence in block collection must be sufficiently indented and end with a ]',
-        '2:4 this quote is not closed',
-      ],
-    ],
+    ['a: [1\nb: "x', ['1:4 this list has no closing `]`', '2:4 this quote is not closed']],
+    ['a: 1\nbad: [\n', ['2:6 this list has no closing `]`']],
+    ['[1', ['1:1 this list has no closing `]`']],
+    ['a:\n  b: { c: 1\n  d: [2]', ['2:6 this mapping has no closing `}`']],
+    ['a: [[1], [2\nb: 1', ['1:10 this list has no closing `]`']],
+    ['a:\n  b:\n    c: 1\n   dd: 2', ['4:4 this key is not aligned with the others']],
   ])('%j is rejected', (text, messages) => {
     expect(complaints(text)).toEqual(messages);
   });

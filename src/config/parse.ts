@@ -3,6 +3,7 @@ import {
   isMap,
   isScalar,
   visit,
+  type YAMLError,
   type Alias,
   type Document,
   type ParsedNode,
@@ -53,6 +54,27 @@ export function parse(source: Source): Parsed {
     if (!(error instanceof YamlTooLarge)) throw error;
     return giveUp(source, error.message, error.offset);
   }
+}
+
+/** Where to look for the mistake: the parser points to where it noticed the mistake. */
+function placeOf({ message, pos }: YAMLError, document: Document.Parsed, text: string): [number, number] {
+  const [at] = pos;
+  if (/^Missing closing ["']quote/.test(message)) return lastQuote(document, at) ?? pos;
+  if (/^Flow (map|sequence) .*end with a/.test(message)) return lastBracket(document, at) ?? pos;
+  if (!/^All mapping items must start at the same column/.test(message)) return pos;
+  const [, indent = '', key = ''] = /^( *)([^\s:]*)/.exec(text.slice(at, at + LINE_BEFORE)) ?? [];
+  return [at + indent.length, at + indent.length + Math.max(1, key.length)];
+}
+
+/** The innermost bracket that is open at `end`. */
+function lastBracket(document: Document.Parsed, end: number): [number, number] | undefined {
+  let start: number | undefined;
+  visit(document, {
+    Collection(_, node) {
+      if (node.flow && node.range && node.range[0] <= end && node.range[1] >= end) start = node.range[0];
+    },
+  });
+  return start === undefined ? undefined : [start, start + 1];
 }
 
 /** Where the quoted text begins that runs on to `end`; the parser points to the end of the file. */
@@ -129,8 +151,7 @@ class Parser {
     /** Lines with a `${` that opens a mapping. Later errors on them are consequences. */
     const braced = new Set<number>();
     for (const error of [...document.errors, ...document.warnings]) {
-      const isOpenQuote = /^Missing closing ["']quote/.test(error.message);
-      const [start, end] = (isOpenQuote && lastQuote(document, error.pos[0])) || error.pos;
+      const [start, end] = placeOf(error, document, this.#source.text);
       if (places.has(start)) continue; // the first error at a place causes the others
       if (places.size === MAX_SYNTAX_ERRORS) break;
       places.add(start);

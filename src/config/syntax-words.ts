@@ -51,6 +51,16 @@ const BY_MESSAGE: readonly (SyntaxWords & { readonly test: RegExp })[] = [
     hint: 'A key is followed by `: `; check the indentation, and quotes left open.',
   },
   {
+    test: /^Flow sequence .*end with a \]/,
+    message: 'this list has no closing `]`',
+    hint: 'Add `]` after the last item. If it is there, indent its line.',
+  },
+  {
+    test: /^Flow map .*end with a \}/,
+    message: 'this mapping has no closing `}`',
+    hint: 'Add `}` after the last value. If it is there, indent its line.',
+  },
+  {
     test: /^Missing closing ["']quote/,
     message: 'this quote is not closed',
     hint: 'Add the same quote at the end of the value.',

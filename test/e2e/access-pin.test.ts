@@ -126,7 +126,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     const refused = await ask(one, 'GET /');
     expect(refused.status).toBe(401);
     expect(refused.header('content-type')).toBe('text/plain; charset=utf-8');
-    expect(refused.text).toContain('portal-pin');
+    expect(refused.text).toContain('Send the PIN in the header `Portal-Pin`');
     expect((await ask(one, 'POST /api', { 'Portal-Pin': 'wrong' }, 'body')).status).toBe(401);
     expect((await ask(one, 'POST /api', { 'Portal-Pin': PIN }, 'body')).text).toContain('the secret site');
     expect(seen[0]!.headers).not.toHaveProperty('portal-pin');

@@ -5,6 +5,7 @@ import { OWN_HEADERS, type Page } from '../pages.js';
 export const PIN_PATH = '/__portal/pin';
 /** The header in which programs send the PIN. */
 export const PIN_HEADER = 'portal-pin';
+const SHOWN_HEADER = 'Portal-Pin';
 
 export interface PinPage {
   readonly service: string;
@@ -30,7 +31,7 @@ export function pinPage({ service, to, outcome, waitS }: PinPage): Page {
   const isWait = outcome === 'wait';
   const words = outcome && wordsFor(outcome, waitS);
   const [status, reason] = isWait ? ([429, 'Too Many Requests'] as const) : ([401, 'Unauthorized'] as const);
-  const how = `Send the PIN as \`${PIN_HEADER}\`, or open this address in a browser.`;
+  const how = `Send the PIN in the header \`${SHOWN_HEADER}\`, or open this address in a browser.`;
   return {
     status,
     reason,
@@ -72,5 +73,5 @@ function wordsFor(outcome: 'wrong' | 'wait', waitS = 0): string {
  */
 const wanted = (service: string): string[] => [
   'WWW-Authenticate',
-  `Portal-Pin realm="${service.replace(/[^\w .-]/g, '')}"`,
+  `${SHOWN_HEADER} realm="${service.replace(/[^\w .-]/g, '')}"`,
 ];

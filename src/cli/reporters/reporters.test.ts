@@ -162,7 +162,7 @@ describe('how to reach a service', () => {
   });
 
   it('suggests a service without a PIN, if there is one', () => {
-    const LOCKED = CURL.replace('web.', 'locked.');
+    const LOCKED = CURL.replace('https://web.', "-H 'Portal-Pin: YOUR-PIN' https://locked.");
     expect(hints({ locked: 'http', web: 'undecided' }, served('web', 'http'))).toEqual([ISSUED, CURL]);
     expect(hints({ locked: 'http', web: 'http' })).toEqual([ISSUED, CURL]);
     expect(hints({ locked: 'http' })).toEqual([ISSUED, LOCKED]);

@@ -91,14 +91,15 @@ export class HowToReach {
     if (this.#caFile === undefined || this.#urls.size === 0) return;
     const services = [...this.#urls.keys()];
     const inHttp = services.filter((service) => this.#servedAs.get(service) === 'http');
-    // The command has no PIN, so a service that asks for one would reject it.
+    // The command cannot show a PIN, so another service is a better example.
     const open = inHttp.find((service) => !this.#asksPin.has(service));
     if (open === undefined && !services.every((service) => this.#servedAs.has(service))) return;
     const http = open ?? inHttp[0];
     const url = printable(this.#urls.get(http ?? services[0]!)!);
     const ca = shellQuote(this.#caFile);
+    const pin = open === undefined ? " -H 'Portal-Pin: YOUR-PIN'" : '';
     this.#line(
-      http === undefined ? `try: ${tlsClient(ca, new URL(url))}` : `try: curl --cacert ${ca} ${url}`,
+      http === undefined ? `try: ${tlsClient(ca, new URL(url))}` : `try: curl --cacert ${ca}${pin} ${url}`,
     );
     this.#urls.clear();
   }
