@@ -32,7 +32,7 @@ export function followFile({ loading, loaded, gate, select, reporter }: FollowFi
       runner.reject(problems);
     };
     const onLoaded = (result: LoadResult): void => {
-      if (!result.ok) return reject(result.problems);
+      if (!result.ok) return reject(result.problems.map(deleted));
       const refusal = restartRequired(loaded.desired, result.desired);
       if (refusal) return reject([placed(result.file, refusal)]);
       reporter.problems(result.warnings, 'warning');
@@ -52,6 +52,16 @@ export function followFile({ loading, loaded, gate, select, reporter }: FollowFi
       // Services keep running; only the watch ended.
       onError(error);
     }
+  };
+}
+
+/** The file existed at the start, so its path is right. */
+function deleted(problem: Problem): Problem {
+  if (problem.code !== 'config_not_found') return problem;
+  return {
+    ...problem,
+    message: 'the file was deleted or moved',
+    hint: 'To change the services, restore it. To stop them, run `portal down`.',
   };
 }
 

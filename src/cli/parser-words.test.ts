@@ -19,6 +19,7 @@ function errorFor(...argv: string[]): CommanderError {
     .addOption(new Option('--format <format>').choices(['text', 'markdown']))
     .addOption(new Option('--plain').conflicts('format'))
     .action(() => undefined);
+  program.command('init').action(() => undefined);
   program
     .command('completion')
     .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
@@ -40,6 +41,11 @@ it.each([
   [['list', '--limit'], '--limit needs a value: --limit <number>', undefined],
   [['replay'], '<id> is missing', undefined],
   [['list', 'a'], '`list` takes no arguments', undefined],
+  [
+    ['init', '3000'],
+    '`init` takes no arguments',
+    'Name the port with `--port PORT`, or the file of another program with `--from FILE`.',
+  ],
   [['completion', 'bash', 'b', 'c'], '`completion` takes 1 argument, and got 3', undefined],
   [['list', '--lmit', '3'], "unknown option '--lmit'", 'Did you mean --limit?'],
   [

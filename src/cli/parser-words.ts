@@ -8,6 +8,11 @@ interface Words {
   readonly hint?: string;
 }
 
+/** Options that take what users write as an argument. */
+const HINTS: Readonly<Record<string, string>> = {
+  init: 'Name the port with `--port PORT`, or the file of another program with `--from FILE`.',
+};
+
 const REWRITES: readonly (readonly [RegExp, (...groups: string[]) => Words])[] = [
   [
     /^option '(.+?)' argument '(.*)' is invalid\.(?: (.*))?$/s,
@@ -25,6 +30,7 @@ const REWRITES: readonly (readonly [RegExp, (...groups: string[]) => Words])[] =
   [
     /^too many arguments for '(.+?)'\. Expected (\d+) arguments? but got (\d+)(?:\.|:).*$/s,
     (command, most, got) => ({
+      ...(HINTS[command!] !== undefined && { hint: HINTS[command!] }),
       message:
         most === '0'
           ? `\`${command}\` takes no arguments`

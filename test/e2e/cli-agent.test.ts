@@ -1,6 +1,6 @@
 /** `portal up` and the commands that talk to it, as separate processes, on free ports. */
 import { exec } from 'node:child_process';
-import { readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { createServer as createHttpServer } from 'node:http';
@@ -118,6 +118,12 @@ test('applies a save, and reports an invalid one without any change', async () =
   const plan = await person.run(['plan', '--json']);
   expect(plan.code).toBe(2);
   expect(jsonLines(plan.stdout)).toMatchObject([{ event: 'error', code: 'restart_required' }]);
+
+  await rm(join(person.folder, 'portal.yaml'));
+  const isDeleted = ({ errors }: Line): boolean =>
+    (errors as { message: string }[])[0]!.message === 'the file was deleted or moved';
+  await up.event('rejected', isDeleted);
+  expect((await person.run(['status'])).stdout).toContain('the file was deleted; the agent runs');
 });
 
 test('plan asks the agent; SERVICE arguments apply to every reload', async () => {

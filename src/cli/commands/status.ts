@@ -82,7 +82,9 @@ function describeRejected({ rejected }: AgentStatus, style: Style): string[] {
     style.yellow(
       rejected.every(({ code }) => code === 'config_not_allowed')
         ? 'the file on disk asks for more than you allowed (portal allow); the agent runs the last allowed one:'
-        : 'the file on disk has errors; the agent runs the last valid one:',
+        : rejected.some(({ code }) => code === 'config_not_found')
+          ? 'the file was deleted; the agent runs the last valid one:'
+          : 'the file on disk has errors; the agent runs the last valid one:',
     ),
     ...rejected.map(
       ({ file, line, column, message }) => `  ${printable(file)}:${line}:${column}: ${printable(message)}`,

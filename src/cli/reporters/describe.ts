@@ -45,6 +45,8 @@ export function describeEvent(event: PortalEvent, style: Style): string {
 }
 
 function describeRejected({ errors }: Extract<PortalEvent, { event: 'rejected' }>): string {
+  if (errors.some(({ code }) => code === 'config_not_found'))
+    return 'the configuration file was deleted; services keep running unchanged';
   return errors.every(({ code }) => code === 'config_not_allowed')
     ? 'the last save asks for more than you allowed; services keep running unchanged'
     : 'the last save has errors; services keep running unchanged';

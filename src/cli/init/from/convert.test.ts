@@ -277,6 +277,19 @@ it.each([
   await expect(converted(name, text)).rejects.toThrow(message);
 });
 
+it('rejects a directory and a missing file by name', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'portal-from-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  await expect(readForeign(folder, '.')).rejects.toMatchObject({
+    message: '. is a folder',
+    hint: 'Name the file in this folder.',
+  });
+  await expect(readForeign(folder, 'ngrok.yml')).rejects.toMatchObject({
+    message: 'ngrok.yml does not exist',
+    hint: 'Check the path after --from.',
+  });
+});
+
 it('gives each service a unique name', async () => {
   const text = 'proxies: [{ name: My App, localPort: 80 }, { name: my-app, localPort: 81 }]';
   expect(Object.keys((await converted('frpc.yaml', text)).services)).toEqual(['my-app', 'my-app-2']);

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { foreignProgram, type ForeignProgram } from '../../../config/foreign.js';
 import { parse } from '../../../config/parse.js';
 import { Source } from '../../../config/source.js';
 import { toValue } from '../../../config/tree.js';
-import { PortalError, systemCode } from '../../../lib/errors.js';
+import { cannotRead, PortalError, systemCode, unreadableHint } from '../../../lib/errors.js';
 import { fieldsOf, type Fields } from './draft.js';
 
 /**
@@ -56,9 +56,12 @@ async function readText(path: string, shown: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new PortalError('usage', `${shown} cannot be read: ${systemCode(error) ?? 'unknown reason'}`, {
+    const isFolder = systemCode(error) === 'EISDIR';
+    throw new PortalError('usage', cannotRead(shown, error), {
       cause: error,
-      hint: `Check the path of ${basename(shown)}.`,
+      hint:
+        unreadableHint(error) ??
+        (isFolder ? 'Name the file in this folder.' : 'Check the path after --from.'),
     });
   }
 }
