@@ -30,7 +30,7 @@ const REWRITES: readonly (readonly [RegExp, (...groups: string[]) => Words])[] =
   [
     /^too many arguments for '(.+?)'\. Expected (\d+) arguments? but got (\d+)(?:\.|:).*$/s,
     (command, most, got) => ({
-      ...(HINTS[command!] !== undefined && { hint: HINTS[command!] }),
+      ...(HINTS[command] !== undefined && { hint: HINTS[command] }),
       message:
         most === '0'
           ? `\`${command}\` takes no arguments`

@@ -61,7 +61,7 @@ function placeOf({ message, pos }: YAMLError, document: Document.Parsed, text: s
   const [at] = pos;
   if (/^Missing closing ["']quote/.test(message)) return lastQuote(document, at) ?? pos;
   if (/^Flow (map|sequence) .*end with a/.test(message)) return lastBracket(document, at) ?? pos;
-  if (!/^All mapping items must start at the same column/.test(message)) return pos;
+  if (!message.startsWith('All mapping items must start at the same column')) return pos;
   const [, indent = '', key = ''] = /^( *)([^\s:]*)/.exec(text.slice(at, at + LINE_BEFORE)) ?? [];
   return [at + indent.length, at + indent.length + Math.max(1, key.length)];
 }

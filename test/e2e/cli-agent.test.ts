@@ -120,9 +120,10 @@ test('applies a save, and reports an invalid one without any change', async () =
   expect(jsonLines(plan.stdout)).toMatchObject([{ event: 'error', code: 'restart_required' }]);
 
   await rm(join(person.folder, 'portal.yaml'));
-  const isDeleted = ({ errors }: Line): boolean =>
-    (errors as { message: string }[])[0]!.message === 'the file was deleted or moved';
-  await up.event('rejected', isDeleted);
+  await up.event(
+    'rejected',
+    ({ errors }) => (errors as { message: string }[])[0]!.message === 'the file was deleted or moved',
+  );
   expect((await person.run(['status'])).stdout).toContain('the file was deleted; the agent runs');
 });
 
