@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -232,6 +233,21 @@ describe('SECURITY.md', () => {
         .map((title) => `${file}: ${title}`);
     });
     expect(missing).toEqual([]);
+  });
+});
+
+/** What a script of the benchmarks prints for the run in the documents. */
+const printed = (script: string): string =>
+  execFileSync(process.execPath, [`bench/${script}`, 'bench/run.json'], { cwd: root, encoding: 'utf8' });
+
+describe('docs/explanation/performance.md', () => {
+  it('has the table of bench/run.json', () => {
+    const document = rows(section(read('docs/explanation/performance.md'), 'Figures'));
+    expect(document).toEqual(rows(printed('table.mjs')));
+  });
+
+  it('shows the chart of bench/run.json', () => {
+    expect(read('docs/assets/performance.svg')).toBe(printed('chart.mjs'));
   });
 });
 
