@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { until } from '../bench/lib/wait.mjs';
 import { setClock } from './lib/clock.mjs';
 import { Program } from './lib/program.mjs';
+import { isOfFormer } from './lease-lines.mjs';
 
 /** A relay and an agent as operators run them: restarted whenever they exit. */
 
@@ -191,10 +192,7 @@ export class AgentProcess extends Actor {
     if (line.event !== 'lease') return;
     const { service, relay, phase, lease, url, tcpAddr, udpAddr, error } = line;
     const key = `${service} ${relay}`;
-    const present = this.#leases.get(key);
-    // A service that returned to a relay has a lease there besides the one whose last visitors finish.
-    const isFormer = present !== undefined && present.lease !== lease;
-    if (isFormer && (phase === 'draining' || phase === 'closed')) return;
+    if (isOfFormer(this.#leases.get(key), line)) return;
     this.#leases.set(key, { service, relay, phase, lease, url, tcpAddr, udpAddr, error });
     const address = url ?? tcpAddr ?? udpAddr;
     if (phase === 'ready' && address !== undefined) {

@@ -52,6 +52,13 @@ const { shapeOf, wayOf } = await load<{
   shapeOf: (this: void, counts: object) => object;
   wayOf: (this: void, agent: string, relays: readonly string[]) => Way;
 }>('shape.mjs');
+interface LeaseLine {
+  readonly lease?: string;
+  readonly phase: string;
+}
+const { isOfFormer } = await load<{
+  isOfFormer: (this: void, present: LeaseLine | undefined, line: LeaseLine) => boolean;
+}>('lease-lines.mjs');
 const { judgeMoves, judgeRequests, judgeStream } = await load<{
   judgeMoves: (this: void, rounds: Round[], moves: object[]) => Violation[];
   judgeRequests: (
@@ -316,4 +323,28 @@ it('finds a byte that is lost, repeated, changed or from another stream', () => 
   }
   expect(firstWrong(5, 0, Buffer.concat([bytes.subarray(0, 8), bytes.subarray(9)]))).toBeLessThan(16);
   expect(firstWrong(5, 0, pattern(6, 0, 16))).toBeLessThan(16);
+});
+
+describe('a line about a lease', () => {
+  const present = { lease: 'second', phase: 'ready' };
+  it.each([
+    ['of the present one', present, { lease: 'second', phase: 'closed' }, false],
+    ['of an earlier one that drains', present, { lease: 'first', phase: 'draining' }, true],
+    [
+      'of an earlier one that closed while the next opens',
+      { phase: 'opening' },
+      { lease: 'first', phase: 'closed' },
+      true,
+    ],
+    // Its event of opening had the id of before, and it left the relay before it was ready.
+    [
+      'that reconnects, and drains',
+      { lease: 'first', phase: 'opening' },
+      { lease: 'second', phase: 'draining' },
+      false,
+    ],
+    ['of a new service', undefined, { lease: 'first', phase: 'draining' }, false],
+  ])('%s', (_what, before, line, isFormer) => {
+    expect(isOfFormer(before, line)).toBe(isFormer);
+  });
 });
