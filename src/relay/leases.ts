@@ -2,28 +2,15 @@ import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { LeaseKind } from '../protocol/kind.js';
 import type { FromAgent } from '../protocol/messages.js';
-import type { LeaseChange, LeaseDirectory } from './directory/directory.js';
-import type { DomainProofs } from './domains.js';
-import type { ReservedLabels } from './labels.js';
+import type { LeaseChange } from './directory/directory.js';
 import { newLease, type LeaseHolder, type LocalLease } from './lease.js';
-import { LeaseOpening } from './lease-opening.js';
+import { LeaseOpening, type LeaseOpeningOptions } from './lease-opening.js';
 import { LeaseTable } from './lease-table.js';
 import { nameOf } from './names.js';
-import type { PublicPorts } from './ports.js';
-import type { Quotas } from './quotas.js';
-import type { Reservations } from './reservations.js';
 import { ReturningAgents } from './returning-agents.js';
 
-export interface LeaseRegistryOptions {
-  readonly directory: LeaseDirectory;
-  readonly reservations: Reservations;
-  readonly ports: PublicPorts;
-  readonly domains: DomainProofs;
-  readonly labels: ReservedLabels;
-  readonly quotas: Quotas;
-  readonly domain: string;
+export interface LeaseRegistryOptions extends Omit<LeaseOpeningOptions, 'table' | 'returning'> {
   readonly graceMs: number;
-  readonly maxLeasesPerSession: number;
   readonly reserveAfterMs: number;
   readonly log: Logger;
 }

@@ -3,6 +3,7 @@ import { deferred } from '../../lib/wait.js';
 import type { LeaseChange, LeaseClaim, LeaseDirectory } from './directory.js';
 import type { MemoryDirectory } from './memory.js';
 import type { LeaseRecord } from './record.js';
+import { DirectoryView } from './view.js';
 
 /** A directory in the memory of another process of this relay. Calls and changes pass through a channel. */
 
@@ -33,8 +34,7 @@ export function openChannelDirectory(channel: Channel): Promise<LeaseDirectory> 
 
 class ChannelDirectory implements LeaseDirectory {
   node = '';
-  readonly #known = new Map<string, LeaseRecord>();
-  readonly #listeners = new Set<(change: LeaseChange) => void>();
+  readonly #view = new DirectoryView();
   readonly #ready = deferred<void>();
   readonly #caller: Caller;
 
@@ -62,28 +62,24 @@ class ChannelDirectory implements LeaseDirectory {
   }
 
   lookup(place: string): LeaseRecord | undefined {
-    return this.#known.get(place);
+    return this.#view.lookup(place);
   }
 
   watch(listener: (change: LeaseChange) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#view.watch(listener);
   }
 
   async close(): Promise<void> {
-    this.#listeners.clear();
+    this.#view.close();
     this.#caller.close();
   }
 
   #hear(event: Event): void {
     if ('records' in event) {
       this.node = event.node;
-      for (const record of event.records) this.#known.set(record.place, record);
+      this.#view.load(event.records);
       return this.#ready.resolve();
     }
-    const { change } = event;
-    if (change.record) this.#known.set(change.place, change.record);
-    else this.#known.delete(change.place);
-    for (const listener of this.#listeners) listener(change);
+    this.#view.hear(event.change);
   }
 }

@@ -1,5 +1,6 @@
 import { nameTaken, type LeaseChange, type LeaseClaim, type LeaseDirectory } from './directory.js';
 import type { LeaseRecord } from './record.js';
+import { DirectoryView } from './view.js';
 
 /** A directory in the memory of one process. Its nodes share it, as nodes of a cluster share a database. */
 export class MemoryDirectory {
@@ -63,13 +64,12 @@ class MemoryNode implements LeaseDirectory {
   readonly node: string;
   readonly #shared: MemoryDirectory;
   /** What this node has heard. */
-  readonly #known = new Map<string, LeaseRecord>();
-  readonly #listeners = new Set<(change: LeaseChange) => void>();
+  readonly #view = new DirectoryView();
 
   constructor(node: string, shared: MemoryDirectory) {
     this.node = node;
     this.#shared = shared;
-    for (const record of shared.records()) this.#known.set(record.place, record);
+    this.#view.load(shared.records());
   }
 
   /** Async, so that the change is heard before the claim resolves. */
@@ -86,23 +86,19 @@ class MemoryNode implements LeaseDirectory {
   }
 
   lookup(place: string): LeaseRecord | undefined {
-    return this.#known.get(place);
+    return this.#view.lookup(place);
   }
 
   watch(listener: (change: LeaseChange) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#view.watch(listener);
   }
 
   async close(): Promise<void> {
-    this.#listeners.clear();
+    this.#view.close();
     this.#shared.leave(this);
   }
 
   hear(change: LeaseChange): void {
-    const { place, record } = change;
-    if (record) this.#known.set(place, record);
-    else this.#known.delete(place);
-    for (const listener of this.#listeners) listener(change);
+    this.#view.hear(change);
   }
 }
