@@ -1,10 +1,9 @@
-import { request } from 'node:http';
-import type { PeerCertificate, TLSSocket } from 'node:tls';
+import type { PeerCertificate } from 'node:tls';
 import { openWay, wayTo, type RelayEndpoint } from '../../agent/relay-way.js';
 import { readDescriptor } from '../../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../../protocol/limits.js';
-import { within } from '../../lib/wait.js';
 import { secure, tlsNameOf } from '../../net/dial.js';
+import { fetchOnce } from '../../net/get.js';
 import { formatEnd } from '../amounts.js';
 import { printable } from '../style.js';
 
@@ -17,28 +16,33 @@ export interface Untrusted {
 }
 
 export async function inspectUntrusted(endpoint: RelayEndpoint, ms: number): Promise<Untrusted> {
-  const { hostname } = new URL(endpoint.url);
-  const plain = await openWay(wayTo(endpoint), ms);
-  try {
-    const socket = secure(plain, {
-      ...tlsNameOf(hostname),
-      rejectUnauthorized: false,
-      ALPNProtocols: ['http/1.1'],
-    });
-    plain.on('error', (error) => socket.destroy(error));
-    socket.on('error', () => undefined);
-    const opened = new Promise<void>((resolve, reject) => {
-      socket.once('secureConnect', resolve).once('error', reject);
-    });
-    await within(opened, ms, `the TLS handshake with ${hostname}`);
-    const certificate = describeCertificate(socket.getPeerCertificate());
-    const text = await within(descriptorText(socket, endpoint.url), ms, `the response of ${hostname}`).catch(
-      () => '',
-    );
-    return { certificate, isRelay: isDescriptor(text) };
-  } finally {
-    plain.destroy();
-  }
+  const { url } = endpoint;
+  let certificate: string | undefined;
+  const descriptor = fetchOnce(url, {
+    path: PATHS.relay,
+    maxBytes: LIMITS.maxRelayListBytes,
+    ms,
+    open: (openMs) => openWay(wayTo(endpoint), openMs),
+    tls: (plain) => {
+      const socket = secure(plain, {
+        ...tlsNameOf(new URL(url).hostname),
+        rejectUnauthorized: false,
+        ALPNProtocols: ['http/1.1'],
+      });
+      plain.on('error', (error) => socket.destroy(error));
+      socket.once('secureConnect', () => (certificate = describeCertificate(socket.getPeerCertificate())));
+      return socket;
+    },
+  });
+  const isRelay = await descriptor.then(
+    ({ text }) => isDescriptor(text),
+    (error: unknown) => {
+      // The certificate is worth reporting without a response.
+      if (certificate === undefined) throw error;
+      return false;
+    },
+  );
+  return { certificate: certificate!, isRelay };
 }
 
 function isDescriptor(text: string): boolean {
@@ -48,26 +52,6 @@ function isDescriptor(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-function descriptorText(socket: TLSSocket, url: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({
-      createConnection: () => socket,
-      path: PATHS.relay,
-      headers: { host: new URL(url).host, connection: 'close' },
-    });
-    outgoing.once('error', reject).once('response', (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-        if (text.length > LIMITS.maxRelayListBytes) response.destroy();
-      });
-      response.once('end', () => resolve(text)).once('error', reject);
-    });
-    outgoing.end();
-  });
 }
 
 function describeCertificate({ subject, issuer, valid_to, fingerprint256 }: PeerCertificate): string {
