@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { figure } from './lib/figures.mjs';
 
 /** `node bench/chart.mjs RUN.json > CHART.svg`: draws the main figures of a run, each contender beside the others. */
 
@@ -80,8 +81,4 @@ function drawn({ title, more, bars }, column, top) {
   const better = more ? 'more is better' : 'less is better';
   return `<g transform="translate(${left} ${top})"><text class="title" x="0" y="14">${title}</text><text x="${PANEL_WIDTH}" y="14" text-anchor="end">${better}</text>
 ${lines.join('\n')}</g>`;
-}
-
-function figure(value) {
-  return value >= 1000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)));
 }

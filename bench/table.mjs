@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { figure } from './lib/figures.mjs';
 
 /** `node bench/table.mjs RUN.json`: prints the figures of a run as the table in docs/explanation/performance.md, ratios first. */
 
@@ -33,8 +34,3 @@ process.stdout.write(
     ...results.filter(isShown).map((result) => row(columns.map(([, cell]) => cell(result)))),
   ].join('\n')}\n`,
 );
-
-function figure(value) {
-  if (value >= 1000) return Math.round(value).toLocaleString('en');
-  return String(Number(value.toPrecision(3)));
-}

@@ -31,3 +31,9 @@ export function result(name, unit, runs, more = {}) {
     runs: Object.fromEntries(measured.map(([contender, values]) => [contender, values.map((v) => round(v))])),
   };
 }
+
+/** A figure as text, for tables and charts. */
+export function figure(value) {
+  if (value >= 1000) return Math.round(value).toLocaleString('en');
+  return String(Number(value.toPrecision(3)));
+}

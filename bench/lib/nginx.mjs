@@ -83,8 +83,13 @@ export async function startNginx(world, { services, mode = 'stream' }) {
   return contender;
 }
 
-async function oneVisit({ port, servername, caFile }) {
+/** Throws if a visitor gets no response within `ms`. */
+export async function oneVisit({ name, port, servername, caFile }, ms = 30_000) {
   const visitor = script('idle.mjs', { port, servername, caFile, count: 1 });
-  await visitor.line((line) => line.open);
-  await visitor.stop();
+  try {
+    const { error } = await visitor.line((line) => line.open || line.error, ms);
+    if (error) throw new Error(`${name} served no visitor: ${error}`);
+  } finally {
+    await visitor.stop();
+  }
 }

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child, script } from './children.mjs';
-import { startNginx } from './nginx.mjs';
+import { oneVisit, startNginx } from './nginx.mjs';
 import { freePort } from './wait.mjs';
 
 /**
@@ -132,6 +132,7 @@ function together(first, second) {
 }
 
 const TRIES = 200;
+const VISIT_MS = 5_000;
 
 /** Resolves once a visitor was served. Neither peer prints that it is ready. */
 async function served({ startAgent, ...contender }, end) {
@@ -146,7 +147,7 @@ async function served({ startAgent, ...contender }, end) {
   };
   for (let tries = 1; ; tries++) {
     try {
-      await (started.mode === 'udp' ? oneDatagram : oneVisit)(started);
+      await (started.mode === 'udp' ? oneDatagram : oneVisit)(started, VISIT_MS);
       return started;
     } catch (error) {
       if (tries < TRIES) continue;
@@ -156,17 +157,7 @@ async function served({ startAgent, ...contender }, end) {
   }
 }
 
-async function oneVisit({ name, port, servername, caFile }) {
-  const visitor = script('idle.mjs', { port, servername, caFile, count: 1 });
-  try {
-    const { error } = await visitor.line((line) => line.open || line.error, 5_000);
-    if (error) throw new Error(`${name} served no visitor: ${error}`);
-  } finally {
-    await visitor.stop();
-  }
-}
-
-async function oneDatagram({ name, port }) {
+async function oneDatagram({ name, port }, ms) {
   const visit = {
     host: '127.0.0.1',
     port,
@@ -179,7 +170,7 @@ async function oneDatagram({ name, port }) {
   };
   const visitor = script('datagram-visitor.mjs', visit);
   try {
-    const { answered } = await visitor.line((line) => line.done, 5_000);
+    const { answered } = await visitor.line((line) => line.done, ms);
     if (!answered) throw new Error(`${name} served no visitor`);
   } finally {
     await visitor.stop();

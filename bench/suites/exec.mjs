@@ -1,5 +1,6 @@
 import { script } from '../lib/children.mjs';
 import { KINDS, startContenders } from '../lib/contenders.mjs';
+import { median } from '../lib/figures.mjs';
 import { pickResult } from '../lib/load.mjs';
 
 /** From the start of an agent, with a running relay, until each of its services has responded to a visitor. */
@@ -23,10 +24,7 @@ async function agents(world, count) {
   }
   world.progress(
     `  ${count} services ${Object.entries(runs)
-      .map(
-        ([name, all]) =>
-          `${name} ${Math.round(all.map(({ ms }) => ms).toSorted((a, b) => a - b)[all.length >> 1])}`,
-      )
+      .map(([name, all]) => `${name} ${Math.round(median(all.map(({ ms }) => ms)))}`)
       .join(', ')} ms`,
   );
   return [
