@@ -1,6 +1,6 @@
 /**
  * Runs a command in an unusual environment: `node scripts/elsewhere.mjs npm test`. Home, language, time zone and umask
- * differ, proxies do not answer, Portal's own variables are set, and the temporary folder has a space in its name. For
+ * differ, proxies do not respond, Portal's own variables are set, and the temporary folder has a space in its name. For
  * root, mount namespaces that end with the command also add a hosts file with both addresses of localhost, and a path
  * with a space for this checkout.
  */

@@ -32,7 +32,11 @@ const MODULES = {
     take: (module) => module.RELAY_MESSAGES,
     ajv: dropsUnknown,
   },
-  answers: { file: 'src/protocol/agents-schemas.ts', take: (module) => module.ANSWERS, ajv: dropsUnknown },
+  responses: {
+    file: 'src/protocol/agents-schemas.ts',
+    take: (module) => module.RESPONSES,
+    ajv: dropsUnknown,
+  },
   descriptor: {
     file: 'src/protocol/descriptor-schema.ts',
     take: (module) => ({ descriptor: module.DESCRIPTOR }),

@@ -5,11 +5,11 @@ import type { Identity } from '../identity/identity.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { readBounded } from '../lib/read-bounded.js';
 import { within } from '../lib/wait.js';
-import type { AgentsAnswer, LinkAnswer } from '../protocol/agents.js';
-import { readAnswer } from '../protocol/agents-decode.js';
+import type { AgentsResponse, LinkResponse } from '../protocol/agents.js';
+import { readResponse } from '../protocol/agents-decode.js';
 import { STATEMENTS } from '../protocol/challenge.js';
 import { LIMITS, PATHS } from '../protocol/limits.js';
-import { answerChallenge } from './answer-challenge.js';
+import { signChallenge } from './sign-challenge.js';
 import { connectError } from './connect-error.js';
 import { relayError } from './control.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
@@ -66,8 +66,8 @@ export class AgentsClient {
     }
   }
 
-  async agents(): Promise<AgentsAnswer> {
-    return readAnswer('agents', await this.#ask('GET', PATHS.agents));
+  async agents(): Promise<AgentsResponse> {
+    return readResponse('agents', await this.#ask('GET', PATHS.agents));
   }
 
   async disconnect(id: string): Promise<void> {
@@ -79,8 +79,8 @@ export class AgentsClient {
   }
 
   /** A one-time link to the relay's page that signs a browser in. It expires soon. */
-  async link(): Promise<LinkAnswer> {
-    const link = readAnswer('link', await this.#ask('POST', `${PATHS.signIn}/link`));
+  async link(): Promise<LinkResponse> {
+    const link = readResponse('link', await this.#ask('POST', `${PATHS.signIn}/link`));
     // Only a link to the relay itself may be opened in a browser.
     if (URL.canParse(link.url) && new URL(link.url).origin === new URL(this.#options.endpoint.url).origin)
       return link;
@@ -106,11 +106,11 @@ export class AgentsClient {
     const { endpoint, identity } = this.#options;
     const { address } = identity;
     const relayNonce = randomBytes(16).toString('hex');
-    const challenge = readAnswer(
+    const challenge = readResponse(
       'challenge',
       await this.#ask('POST', `${PATHS.signIn}/challenge`, { address, relayNonce }),
     );
-    const { signature } = await answerChallenge(challenge, {
+    const { signature } = await signChallenge(challenge, {
       endpoint,
       identity,
       nonce: relayNonce,
@@ -118,7 +118,7 @@ export class AgentsClient {
       statement: STATEMENTS.signIn,
     });
     const proof = { nonce: challenge.nonce, signature };
-    const { token } = readAnswer('signIn', await this.#ask('POST', PATHS.signIn, proof));
+    const { token } = readResponse('signIn', await this.#ask('POST', PATHS.signIn, proof));
     this.#token = token;
   }
 

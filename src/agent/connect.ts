@@ -10,7 +10,7 @@ import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import { doWork, readWork, WORK_HEADER, type Work } from '../protocol/work.js';
-import { answerChallenge } from './answer-challenge.js';
+import { signChallenge } from './sign-challenge.js';
 import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import { connectError } from './connect-error.js';
 import { ControlChannel, describeClose, relayError, type Welcome } from './control.js';
@@ -99,7 +99,7 @@ async function handshake(
     understands: ['lease.unserved'],
   });
   const challenge = await inbox.next('challenge');
-  const { signature, relayKey } = await answerChallenge(challenge, {
+  const { signature, relayKey } = await signChallenge(challenge, {
     endpoint,
     identity,
     nonce,

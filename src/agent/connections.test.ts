@@ -114,11 +114,11 @@ describe('how a data connection of the carrier raw begins', () => {
   }
 
   /**
-   * An agent of a relay that sent `welcome`. `answers` are the relay's responses to its data connections, in order.
+   * An agent of a relay that sent `welcome`. `responses`: how the relay responds to each of its data connections, in order.
    */
   async function dialled(
     welcome: object,
-    answers: ((socket: Socket) => void)[],
+    responses: ((socket: Socket) => void)[],
     detour?: RelayEndpoint['detour'],
   ): Promise<Dialled> {
     const first: string[] = [];
@@ -128,7 +128,7 @@ describe('how a data connection of the carrier raw begins', () => {
       socket.on('error', () => undefined);
       socket.once('data', (chunk: Buffer) => {
         first.push(chunk.toString('latin1'));
-        answers.shift()?.(socket);
+        responses.shift()?.(socket);
       });
     });
     server.listen(0, '127.0.0.1');
@@ -201,8 +201,8 @@ describe('how a data connection of the carrier raw begins', () => {
     ['the line', { ticketLine: true }, String.fromCharCode(REJECTED.ticket)],
     ['the line, without a descriptor', { ticketLine: true }, String.fromCharCode(REJECTED.noDescriptor)],
     ['the upgrade', {}, 'HTTP/1.1 403 Forbidden\r\n\r\n'],
-  ])('is not retried if the relay rejects %s', async (_what, welcome, answer) => {
-    const rejects = (socket: Socket): void => void socket.end(answer, 'latin1');
+  ])('is not retried if the relay rejects %s', async (_what, welcome, response) => {
+    const rejects = (socket: Socket): void => void socket.end(response, 'latin1');
     const { first, visitors, ended } = await dialled(welcome, [rejects, upgrades]);
     await eventually(() => expect(ended).toEqual(['expired']));
     expect(first).toHaveLength(1);

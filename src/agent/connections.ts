@@ -142,7 +142,7 @@ export class DataConnections {
       // Targets and gates receive the address. An honest relay always sends a plain one.
       if (!isPlainAddress(visit.remote.address))
         throw new PortalError('protocol', 'the address of a visitor is not an IP address');
-      // The visit may arrive together with the answer to `lease.open`, which takes longer to reach its lease.
+      // The visit may arrive together with the response to `lease.open`, which takes longer to reach its lease.
       if (!this.#leaseById(visit.lease)) await new Promise(setImmediate);
       const lease = this.#leaseById(visit.lease);
       if (lease) lease.visit(socket, visit.remote);

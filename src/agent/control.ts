@@ -104,17 +104,17 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   async request(message: Request, signal?: AbortSignal): Promise<FromRelay> {
     if (this.#closed) throw new PortalError('relay_unreachable', 'the control channel is closed');
     const id = this.#nextId++;
-    const answer = deferred<FromRelay>();
-    this.#requests.set(id, answer);
+    const response = deferred<FromRelay>();
+    this.#requests.set(id, response);
     try {
       this.#send({ ...message, id });
-      return await within(answer.promise, LIMITS.requestMs, `the relay's reply to ${message.type}`, signal);
+      return await within(response.promise, LIMITS.requestMs, `the relay's reply to ${message.type}`, signal);
     } finally {
       this.#requests.delete(id);
     }
   }
 
-  /** Whether the relay answers a ping within `ms`. If it does not, the channel ends, so that the session reconnects. */
+  /** Whether the relay responds to a ping within `ms`. If it does not, the channel ends, so that the session reconnects. */
   async check(ms: number): Promise<boolean> {
     if (this.#closed) return false;
     if (await this.isResponding(ms)) return true;

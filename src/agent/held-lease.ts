@@ -50,18 +50,18 @@ export class HeldLease {
 
   /** Requests the lease, or refreshes a lease that is already held. */
   async ask(channel: ControlChannel, spec: ServiceSpec, log: Logger, signal?: AbortSignal): Promise<Opened> {
-    const answer = await channel.request(
+    const response = await channel.request(
       openRequest(spec, wantedPort(this.#relay, spec, this.#publicPort), channel.detour?.hides ?? false),
       signal,
     );
-    if (answer.type !== 'lease.opened')
-      throw new PortalError('protocol', `unexpected reply ${answer.type} to lease.open`);
-    this.#opened = answer;
-    this.#publicPort = portOf(answer.tcpAddr ?? answer.udpAddr);
+    if (response.type !== 'lease.opened')
+      throw new PortalError('protocol', `unexpected reply ${response.type} to lease.open`);
+    this.#opened = response;
+    this.#publicPort = portOf(response.tcpAddr ?? response.udpAddr);
     const { port: asked } = spec;
     if (asked !== undefined && this.#publicPort !== undefined && asked !== this.#publicPort)
       log.warn({ asked, given: this.#publicPort }, 'the relay assigned a different port than requested');
-    return answer;
+    return response;
   }
 
   /** Sends changed settings to the relay. Resolves with whether the address has changed. */
@@ -90,7 +90,7 @@ export class HeldLease {
     try {
       await channel.request({ type: 'lease.close', lease }, AbortSignal.timeout(CLOSE_MS));
     } catch (error) {
-      // A relay that does not answer drops the lease after its grace period.
+      // A relay that does not respond drops the lease after its grace period.
       log.debug({ err: error }, 'could not release the lease');
     }
   }

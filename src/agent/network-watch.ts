@@ -9,7 +9,7 @@ import type { ControlChannel } from './control.js';
  */
 const MOVED_CHECK_MS = 1_500;
 const GONE_CHECK_MS = 1_000;
-/** If its own address still exists, an answer may take this many times its last round-trip time. */
+/** If its own address still exists, a response may take this many times its last round-trip time. */
 const SLOWER = 4;
 
 /**

@@ -24,7 +24,7 @@ export interface ProbeResult {
 }
 
 /** A target that does not respond within this time counts as silent. */
-const ANSWER_MS = 1_000;
+const RESPONSE_MS = 1_000;
 /** A server that speaks first (SSH, SMTP, MySQL) does so within this time. */
 const GREETING_MS = 300;
 
@@ -77,7 +77,7 @@ export async function probeClose(target: Target, upstream: UpstreamOptions): Pro
   const socket = await connectTarget(target, { ...upstream, alpn: ['http/1.1'] });
   try {
     return await new Promise<boolean | undefined>((resolve) => {
-      const cancel = deadline(ANSWER_MS, () => resolve(undefined));
+      const cancel = deadline(RESPONSE_MS, () => resolve(undefined));
       socket.once('end', () => resolve(!endedUnannounced(socket)));
       socket.once('close', () => {
         cancel();
@@ -141,11 +141,11 @@ async function say(
     socket.destroy();
     throw new PortalError('target_down', `${formatTarget(target)} closed the connection immediately`);
   }
-  const heard = greeting ?? (await firstBytes(socket, ANSWER_MS, words));
+  const heard = greeting ?? (await firstBytes(socket, RESPONSE_MS, words));
   if (isSettings(heard)) socket.end(CLIENT_GOAWAY);
   // Read and drop later input: unread input would reset the connection before the target closes it in order.
   socket.resume();
-  const timer = setTimeout(() => socket.destroy(), ANSWER_MS).unref();
+  const timer = setTimeout(() => socket.destroy(), RESPONSE_MS).unref();
   socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(timer));
   if (!isSettings(heard)) socket.end();
   return heard;

@@ -77,7 +77,7 @@ export class TargetProtocols {
 
   /**
    * Probes `target` if necessary. Resolves with its protocols, or undefined if it is down. Limited by the connect timeout and
-   * `ANSWER_MS` for each of two probes. Returns immediately after a recent probe.
+   * `RESPONSE_MS` for each of two probes. Returns immediately after a recent probe.
    */
   async detect(target: Target): Promise<Speaks | undefined> {
     const entry = this.#entry(target);
@@ -153,7 +153,7 @@ export class TargetProtocols {
 
   /**
    * Whether the TLS of `target` ends connections with close_notify. Undefined if it does not show that. Detected once, within
-   * the connect timeout and `ANSWER_MS`.
+   * the connect timeout and `RESPONSE_MS`.
    */
   announcesEnd(target: Target): Promise<boolean | undefined> {
     const entry = this.#entry(target);

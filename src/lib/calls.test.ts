@@ -1,15 +1,15 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { channelPair } from '../../test/support/channel.js';
-import { answerCalls, Caller } from './calls.js';
+import { serveCalls, Caller } from './calls.js';
 import { PortalError } from './errors.js';
 
-type Methods = Parameters<typeof answerCalls>[1];
+type Methods = Parameters<typeof serveCalls>[1];
 
 function pair(methods: Methods) {
   const [near, far] = channelPair();
   const events: unknown[] = [];
   const caller = new Caller(near, (event) => events.push(event));
-  const tell = answerCalls(far, methods);
+  const tell = serveCalls(far, methods);
   onTestFinished(() => caller.close());
   return { caller, tell, events, far };
 }

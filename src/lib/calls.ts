@@ -29,7 +29,7 @@ type Message =
   | { readonly type: 'event'; readonly event: unknown };
 
 /** Executes the calls that arrive on `channel`, and returns what sends an event to the other end. */
-export function answerCalls(channel: Channel, methods: Methods): (event: unknown) => void {
+export function serveCalls(channel: Channel, methods: Methods): (event: unknown) => void {
   let isOpen = true;
   const send = (message: Message): void => {
     if (isOpen) channel.send(message);

@@ -13,7 +13,7 @@ function places(max: number, parts = false): { at: FairPlaces<Holder>; dropped: 
     max,
     drop: ({ name }) => dropped.push(name),
     ...(parts && { partOf: ({ connection }) => connection }),
-    givesWay: ({ waits = false }) => waits,
+    evictFirst: ({ waits = false }) => waits,
   });
   return { at, dropped };
 }

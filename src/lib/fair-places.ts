@@ -16,7 +16,7 @@ export interface FairPlacesOptions<T> {
   /** Parts of a group share its places in the same way, for example connections of one address. */
   readonly partOf?: (holder: T) => unknown;
   /** Whether a holder makes room before others of its part. Otherwise the oldest makes room. */
-  readonly givesWay?: (holder: T) => boolean;
+  readonly evictFirst?: (holder: T) => boolean;
 }
 
 export class FairPlaces<T> {
@@ -72,8 +72,8 @@ export class FairPlaces<T> {
 
   /** Among `places`, one of the part with the most; undefined if that is not more than the part of `newcomer` has. */
   #pick(places: Iterable<Place<T>>, newcomer?: T): Place<T> | undefined {
-    const { partOf, givesWay } = this.#options;
-    if (!partOf) return newcomer === undefined ? choose(places, givesWay) : undefined;
+    const { partOf, evictFirst } = this.#options;
+    if (!partOf) return newcomer === undefined ? choose(places, evictFirst) : undefined;
     const parts = new Map<unknown, Place<T>[]>();
     let largest: Place<T>[] = [];
     for (const place of places) {
@@ -84,7 +84,7 @@ export class FairPlaces<T> {
     }
     if (newcomer !== undefined && (parts.get(partOf(newcomer))?.length ?? 0) + 2 > largest.length)
       return undefined;
-    return choose(largest, givesWay);
+    return choose(largest, evictFirst);
   }
 }
 

@@ -1,17 +1,17 @@
-import { validators } from 'validators:answers';
+import { validators } from 'validators:responses';
 import { PortalError } from '../lib/errors.js';
-import type { AgentsAnswer, ChallengeAnswer, LinkAnswer, SignInAnswer } from './agents.js';
+import type { AgentsResponse, SignInChallenge, LinkResponse, SignInResponse } from './agents.js';
 
-interface Answers {
-  challenge: ChallengeAnswer;
-  signIn: SignInAnswer;
-  link: LinkAnswer;
-  agents: AgentsAnswer;
+interface Responses {
+  challenge: SignInChallenge;
+  signIn: SignInResponse;
+  link: LinkResponse;
+  agents: AgentsResponse;
   done: object;
 }
 
 /** Parses a response. Throws `protocol` if it is invalid. Drops unknown fields. */
-export function readAnswer<K extends keyof Answers>(kind: K, json: string): Answers[K] {
+export function readResponse<K extends keyof Responses>(kind: K, json: string): Responses[K] {
   const validate = validators[kind]!;
   let value: unknown;
   try {
@@ -19,7 +19,7 @@ export function readAnswer<K extends keyof Answers>(kind: K, json: string): Answ
   } catch {
     throw new PortalError('protocol', "the relay's response is not JSON");
   }
-  if (validate(value)) return value as Answers[K];
+  if (validate(value)) return value as Responses[K];
   const [first] = validate.errors ?? [];
   throw new PortalError(
     'protocol',

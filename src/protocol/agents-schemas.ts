@@ -62,7 +62,7 @@ const name = object(
   ['agent'],
 );
 
-export const ANSWERS = {
+export const RESPONSES = {
   challenge: object({
     nonce: short,
     message: { type: 'string', maxLength: LIMITS.maxChallengeChars },

@@ -57,7 +57,7 @@ export interface NameView {
 }
 
 /** The response to `GET /v1/agents`. */
-export interface AgentsAnswer {
+export interface AgentsResponse {
   readonly relay: string;
   readonly identity: string;
   /** The relay's time. */
@@ -68,7 +68,7 @@ export interface AgentsAnswer {
   readonly truncated?: true;
 }
 
-export interface ChallengeAnswer {
+export interface SignInChallenge {
   readonly nonce: string;
   /** The EIP-4361 text to sign. */
   readonly message: string;
@@ -76,20 +76,20 @@ export interface ChallengeAnswer {
   readonly relay: { readonly address: string; readonly signature: string };
 }
 
-export interface SignInAnswer {
+export interface SignInResponse {
   readonly identity: string;
   readonly token: string;
   readonly expiresAt: string;
 }
 
-export interface LinkAnswer {
+export interface LinkResponse {
   /** Contains the code after `#`, which browsers never send. */
   readonly url: string;
   readonly expiresAt: string;
 }
 
 /** The response to any of these requests if it fails. */
-export interface ErrorAnswer {
+export interface ErrorResponse {
   readonly code: ErrorCode;
   readonly message: string;
 }

@@ -64,7 +64,7 @@ export const LIMITS = {
   heartbeatMs: 5_000,
   /** Control messages queued for a peer. A peer that reads too slowly is disconnected. */
   maxControlBacklogBytes: 4 * 1024 * 1024,
-  /** Requests of one session in progress. The relay reads no more until some are answered. */
+  /** Requests of one session in progress. The relay reads no more until some have a response. */
   maxRequestsInFlight: 256,
   /** How long to wait until the peer confirms a WebSocket close. */
   closeMs: 2_000,

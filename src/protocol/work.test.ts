@@ -6,9 +6,9 @@ const never = new AbortController().signal;
 
 it('a solution is found and verified, for this work alone', async () => {
   const work = { bits: 10, salt };
-  const answer = await doWork(work, never);
-  expect(isDone(work, answer)).toBe(true);
-  expect(isDone({ bits: 32, salt }, answer)).toBe(false);
+  const solution = await doWork(work, never);
+  expect(isDone(work, solution)).toBe(true);
+  expect(isDone({ bits: 32, salt }, solution)).toBe(false);
   expect(await doWork({ bits: 0, salt }, never)).toBe('0');
 });
 

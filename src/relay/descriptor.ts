@@ -19,7 +19,7 @@ export class OwnDescriptor {
   }
 
   get current(): SignedDescriptor {
-    // Signing costs more than the rest of the answer, and any client may request it.
+    // Signing costs more than the rest of the response, and any client may request it.
     if (!this.#signed || this.#signed.at < performance.now() - SIGN_EVERY_MS)
       this.#signed = {
         descriptor: describeRelay(this.#identity, this.#facts(), new Date()),

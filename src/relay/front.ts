@@ -103,7 +103,7 @@ export class Front {
     return at;
   }
 
-  /** Listens at another port, which only answers plain HTTP. */
+  /** Listens at another port, which only serves plain HTTP. */
   async listenPlain(at: ListenAt, takeOver?: TakeOver): Promise<Listening> {
     const create = (): Server => this.#server((socket) => this.take(socket, { only: 'plain' }));
     const listening = await listen(create, at, takeOver);
@@ -164,14 +164,14 @@ export class Front {
     const arrival = new Arrival(socket);
     this.#arrivals.add(arrival, networkOf(plainAddress(socket.remoteAddress)));
     if (this.#arrivals.size > maxUnroutedConnections)
-      this.#giveWay(this.#arrivals.crowded(), 'maxUnroutedConnections');
+      this.#evictAtLimit(this.#arrivals.crowded(), 'maxUnroutedConnections');
     const onData = (chunk: Buffer): void => {
       // An arrival evicted in this turn is destroyed, but still emits data.
       if (!this.#arrivals.has(arrival)) return;
       const head = arrival.add(chunk);
       this.#arrivals.grow(arrival, chunk.length);
       while (this.#arrivals.bytes > maxUnroutedBytes)
-        this.#giveWay(this.#arrivals.heaviest(), 'maxUnroutedBytes');
+        this.#evictAtLimit(this.#arrivals.heaviest(), 'maxUnroutedBytes');
       if (!head) return;
       const isLine = head[0] === TICKET_LINE && only === undefined;
       const verdict = isLine ? readTicketLine(head) : readClientHello(head);
@@ -229,7 +229,7 @@ export class Front {
     arrival.socket.destroy();
   }
 
-  #giveWay(arrival: Arrival | undefined, limit: 'maxUnroutedConnections' | 'maxUnroutedBytes'): void {
+  #evictAtLimit(arrival: Arrival | undefined, limit: 'maxUnroutedConnections' | 'maxUnroutedBytes'): void {
     if (!arrival) return;
     this.#options.evicted(limit);
     this.#evict(arrival);

@@ -22,7 +22,7 @@ const STATUS: Partial<Record<ErrorCode, string>> = {
 
 const errorHeader = (error: PortalError): string => `${HOP_HEADERS.error}: ${error.code}\r\n`;
 
-/** Answers `CONNECT host:port` on a TLS connection to this relay. Calls `onGood` for a valid ticket. */
+/** Responds to `CONNECT host:port` on a TLS connection to this relay. Calls `onGood` for a valid ticket. */
 export async function serveConnect(
   hops: Hops,
   { request, socket, head }: { request: IncomingMessage; socket: Socket; head: Buffer },
@@ -48,7 +48,7 @@ export async function serveConnect(
   }
 }
 
-/** Answers `GET /v1/hop` in plaintext. Then `take` handles the connection like a new one. */
+/** Responds to `GET /v1/hop` in plaintext. Then `take` handles the connection like a new one. */
 export function servePreface(
   hops: Hops,
   { request, socket, head }: { request: IncomingMessage; socket: Socket; head: Buffer },

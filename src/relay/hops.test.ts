@@ -59,7 +59,7 @@ function hops(over: Partial<RelayLimits> = {}) {
 const session = (over: Partial<LeaseHolder> = {}) =>
   ({ address: '0xA', remoteAddress: '192.0.2.1', closed: false, ...over }) as LeaseHolder;
 
-/** As the peer answers while it works. */
+/** As the peer responds while it works. */
 const descriptor = { expiresAt: new Date(Date.now() + 3_600_000).toISOString() } as SignedDescriptor;
 
 describe('a ticket for a hop', () => {

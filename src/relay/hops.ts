@@ -104,7 +104,7 @@ export class Hops {
     this.#paths.set(socket, path);
   }
 
-  /** Answers `hop.open` of a session whose control channel is `socket`. Throws if the session may not reach the target. */
+  /** Responds to `hop.open` of a session whose control channel is `socket`. Throws if the session may not reach the target. */
   issue(
     session: LeaseHolder,
     { id, target, count = 1 }: FromAgent<'hop.open'>,

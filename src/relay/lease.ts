@@ -45,7 +45,7 @@ export interface LeaseHolder {
   /** IP address of its agent, as the relay sees it. */
   readonly remoteAddress: string | undefined;
   readonly closed: boolean;
-  /** Whether the agent answers a ping within `ms`. */
+  /** Whether the agent responds to a ping within `ms`. */
   alive(ms: number): Promise<boolean>;
   /** Call when another session of the same identity took the lease, or the relay ended it. */
   revoked(lease: LocalLease, reason: string): void;

@@ -45,7 +45,7 @@ describe('leases', () => {
     expect(directory.lookup('web.relay.test')).toEqual(lease.record);
   });
 
-  it('stay with another agent of the identity while it answers', async () => {
+  it('stay with another agent of the identity while it responds', async () => {
     const { leases } = leaseNode();
     const [first, second] = [leaseSession(ALICE, 'i1'), leaseSession(ALICE, 'i2')];
     const lease = await leases.open(first, leaseOpen('web'));
@@ -123,8 +123,8 @@ describe('an opening that fails', () => {
 
   it('changes nothing if the directory is unreachable', async () => {
     const here = leaseNode();
-    vi.spyOn(here.directory, 'claim').mockRejectedValueOnce(new Error('no answer'));
-    await expect(here.leases.open(leaseSession(ALICE), leaseOpen('web'))).rejects.toThrow('no answer');
+    vi.spyOn(here.directory, 'claim').mockRejectedValueOnce(new Error('no response'));
+    await expect(here.leases.open(leaseSession(ALICE), leaseOpen('web'))).rejects.toThrow('no response');
     await expectFree(here, 'web');
   });
 

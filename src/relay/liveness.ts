@@ -3,13 +3,13 @@ import { LastHeard } from '../lib/stalls.js';
 import { deadline } from '../lib/wait.js';
 import { silenceMs } from '../protocol/limits.js';
 
-/** Owns what a relay knows about whether an agent still answers on its control channel. */
+/** Owns what a relay knows about whether an agent still responds on its control channel. */
 export class Liveness {
   readonly #ws: WebSocket;
   readonly #lastHeard = new LastHeard();
   readonly #pongWaiters = new Set<() => void>();
-  /** Time of the last data when a ping was not answered. */
-  #unansweredAt: number | undefined;
+  /** Time of the last data when a ping got no response. */
+  #unresponsiveAt: number | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(ws: WebSocket) {
@@ -41,19 +41,19 @@ export class Liveness {
     this.#heartbeat = setInterval(() => setImmediate(beat), heartbeatMs).unref();
   }
 
-  /** Whether the agent answers a ping within `ms`. */
-  async answers(ms: number): Promise<boolean> {
-    // An agent that did not answer and has sent nothing since is not pinged again for each lease.
-    if (this.#unansweredAt === this.#lastHeard.at) return false;
+  /** Whether the agent responds to a ping within `ms`. */
+  async responds(ms: number): Promise<boolean> {
+    // An agent that did not respond and has sent nothing since is not pinged again for each lease.
+    if (this.#unresponsiveAt === this.#lastHeard.at) return false;
     return new Promise((resolve) => {
-      const answer = (isAlive: boolean): void => {
+      const settle = (isAlive: boolean): void => {
         inTime();
         this.#pongWaiters.delete(pong);
-        if (!isAlive) this.#unansweredAt = this.#lastHeard.at;
+        if (!isAlive) this.#unresponsiveAt = this.#lastHeard.at;
         resolve(isAlive);
       };
-      const pong = (): void => answer(true);
-      const inTime = deadline(ms, () => answer(false));
+      const pong = (): void => settle(true);
+      const inTime = deadline(ms, () => settle(false));
       this.#pongWaiters.add(pong);
       this.#ws.ping();
     });

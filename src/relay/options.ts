@@ -34,7 +34,7 @@ export interface RelayOptions {
   readonly datagramPort?: number;
   /** Certificate for `domain`. Agents cannot connect until the relay has one, from here or from `serveCertificate`. */
   readonly tls?: KeyPair | undefined;
-  /** ACME challenges for `domain`, answered on the public port. */
+  /** ACME challenges for `domain`, served on the public port. */
   readonly challenges?: AcmeChallenges;
   /** DNS servers for the proofs of domains, `address:port`. Default: the system's. */
   readonly dnsServers?: readonly string[];

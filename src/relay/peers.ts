@@ -38,7 +38,7 @@ export class Peer {
   readonly host: string;
   readonly port: number;
   readonly ca: string | undefined;
-  /** Whether an agent wanted to reach the peer since its last answer or failure. */
+  /** Whether an agent wanted to reach the peer since its last response or failure. */
   #isWanted = false;
   /** Ends the pause before the next request. */
   #wake: (() => void) | undefined;
@@ -84,7 +84,7 @@ export class Peer {
 
   /**
    * Connects to one of the known addresses, so that existing chains survive a failure of DNS. Resolves the name again if none
-   * of them answers.
+   * of them responds.
    */
   async connect(): Promise<Socket> {
     const known = [...this.#addresses];
@@ -245,9 +245,9 @@ async function fetchDescriptor(
   { url, host, port, ca, resolver }: Peer,
   signal: AbortSignal,
 ): Promise<SignedDescriptor> {
-  let answer: Fetched;
+  let fetched: Fetched;
   try {
-    answer = await fetchOnce(url, {
+    fetched = await fetchOnce(url, {
       path: PATHS.relay,
       maxBytes: LIMITS.maxDescriptorBytes,
       ms: LIMITS.requestMs,
@@ -255,12 +255,12 @@ async function fetchDescriptor(
       open: (ms) => dial({ host, port, ms, signal, resolver }),
       tls: (plain) => secure(plain, { ...tlsNameOf(host), ...(ca !== undefined && { ca }) }),
     });
-    if (answer.status !== 200) throw new Error(`the response has status ${answer.status}`);
+    if (fetched.status !== 200) throw new Error(`the response has status ${fetched.status}`);
   } catch (error) {
     const reason = systemCode(error) ?? asPortalError(error).message;
     throw new PortalError('peer_unreachable', `cannot fetch the descriptor of ${url}: ${reason}`, {
       cause: error,
     });
   }
-  return descriptorFrom(answer.text, url, new Date());
+  return descriptorFrom(fetched.text, url, new Date());
 }

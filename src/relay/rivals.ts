@@ -1,13 +1,13 @@
 import { PortalError } from '../lib/errors.js';
 import type { LeaseHolder, LocalLease } from './lease.js';
 
-/** How long the current holder of a name may take to answer a ping when another agent of its identity requests the name. */
+/** How long the current holder of a name may take to respond to a ping when another agent of its identity requests the name. */
 const PING_MS = 1_000;
 const RETRY_MS = 5_000;
 
 /**
  * Another session of the same identity may hold the name that `holder` requests: another machine, or a past connection of
- * this agent that has not timed out yet. Pings that session. Only a session that answers keeps the name: then throws
+ * this agent that has not timed out yet. Pings that session. Only a session that responds keeps the name: then throws
  * `name_taken`. `find` returns the lease of the name.
  */
 export async function settleRival(holder: LeaseHolder, find: () => LocalLease | undefined): Promise<void> {

@@ -140,7 +140,7 @@ export class Session implements LeaseHolder {
   }
 
   async alive(ms: number): Promise<boolean> {
-    return this.open && this.#liveness.answers(ms);
+    return this.open && this.#liveness.responds(ms);
   }
 
   gaveUp(lease: LocalLease): void {
@@ -170,7 +170,7 @@ export class Session implements LeaseHolder {
   }
 
   /** Ends this handshake to make room for another one. Does not wait until the client reads the error. */
-  giveWay(): void {
+  evict(): void {
     this.refuse(
       new PortalError('relay_busy', 'this relay has too many open handshakes (maxHandshakes)', {
         retryAfterMs: LIMITS.handshakeShareMs,
@@ -238,11 +238,11 @@ export class Session implements LeaseHolder {
   }
 
   async #request(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<void> {
-    // If an agent sends requests faster than the relay answers, stop reading: TCP slows the agent down.
+    // If an agent sends requests faster than the relay responds, stop reading: TCP slows the agent down.
     if (++this.#requests === LIMITS.maxRequestsInFlight) this.#ws.pause();
     try {
-      this.#send(await this.#answer(message));
-      // After the answer, so that the agent knows the lease before its first visitor arrives.
+      this.#send(await this.#responseTo(message));
+      // After the response, so that the agent knows the lease before its first visitor arrives.
       if (message.type === 'lease.open' && message.mode !== 'udp') this.#pool.warm(message.carrier);
     } catch (error) {
       const failure = asPortalError(error);
@@ -254,7 +254,7 @@ export class Session implements LeaseHolder {
     }
   }
 
-  async #answer(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<FromRelay> {
+  async #responseTo(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<FromRelay> {
     const { leases } = this.#context;
     const { id } = message;
     if (message.type === 'lease.open') {

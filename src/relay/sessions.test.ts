@@ -28,7 +28,7 @@ function sessions(over: Partial<RelayLimits>) {
 
 /** What the sessions of a relay need from one of them. */
 class Handshake {
-  gaveWay = false;
+  evicted = false;
   readonly remoteAddress: string;
   readonly waitingSince: number;
 
@@ -37,8 +37,8 @@ class Handshake {
     this.waitingSince = waitingSince;
   }
 
-  giveWay(): void {
-    this.gaveWay = true;
+  evict(): void {
+    this.evicted = true;
   }
 }
 
@@ -58,7 +58,7 @@ describe('handshakes', () => {
     enter('198.51.100.1');
     enter('203.0.113.1');
     expect(enter('198.18.0.1')).toBeInstanceOf(Handshake);
-    expect(flood.map(({ gaveWay }) => gaveWay)).toEqual([true, false]);
+    expect(flood.map(({ evicted }) => evicted)).toEqual([true, false]);
     expect([all.handshakes, all.mostHandshakes]).toEqual([4, 4]);
   });
 
@@ -67,7 +67,7 @@ describe('handshakes', () => {
     const late = performance.now() - LIMITS.handshakeShareMs - 1;
     const slow = [enter('192.0.2.1', late), enter('198.51.100.1', late)] as Handshake[];
     expect(enter('203.0.113.1')).toBeInstanceOf(Handshake);
-    expect(slow.filter(({ gaveWay }) => gaveWay)).toHaveLength(1);
+    expect(slow.filter(({ evicted }) => evicted)).toHaveLength(1);
   });
 
   it('end when the identity is proven, or the channel closes', () => {
@@ -97,7 +97,7 @@ describe('a full relay', () => {
     proven(enter('192.0.2.1'));
     const handshake = enter('198.51.100.1') as Handshake;
     expect(enter('203.0.113.1')).toBeInstanceOf(Handshake);
-    expect([handshake.gaveWay, all.size]).toEqual([true, 2]);
+    expect([handshake.evicted, all.size]).toEqual([true, 2]);
   });
 
   it('rejects an address at its own limit first', () => {

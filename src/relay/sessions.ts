@@ -139,7 +139,7 @@ export class Sessions {
   #evict(session: Session | undefined): boolean {
     if (!session) return false;
     this.forget(session);
-    session.giveWay();
+    session.evict();
     return true;
   }
 }

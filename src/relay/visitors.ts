@@ -65,7 +65,7 @@ export class Visitor {
     this.#inTime = deadline(ms, () => this.giveUp('timed_out'));
     // Keep reading: an unread socket fills its buffer and does not report that the peer disconnected.
     this.#socket.on('data', this.#more).once('close', this.#gone);
-    // On a TCP port a visitor may end its side and wait for the answer. In TLS no visitor does so this early.
+    // On a TCP port a visitor may end its side and wait for the response. In TLS no visitor does so this early.
     if (this.lease.record.kind === 'tls') this.#socket.once('end', this.#gone);
     this.#socket.resume();
   }
@@ -125,7 +125,7 @@ export class VisitorGate {
   readonly #tallies: Tallies;
   readonly #descriptors: Descriptors;
   readonly #tls: SpliceSet;
-  /** No timeout for the first answer: on a TCP port that depends on the protocol. */
+  /** No timeout for the first response: on a TCP port that depends on the protocol. */
   readonly #tcp: SpliceSet;
   #waiting = 0;
 

@@ -2,7 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { Agent, request } from 'node:https';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Identity } from '../../src/identity/identity.js';
-import type { AgentsAnswer, AgentView, ChallengeAnswer, SignInAnswer } from '../../src/protocol/agents.js';
+import type {
+  AgentsResponse,
+  AgentView,
+  SignInChallenge,
+  SignInResponse,
+} from '../../src/protocol/agents.js';
 import { onTestFinished } from 'vitest';
 import type { TestRelay } from './world.js';
 
@@ -74,14 +79,14 @@ export function ask(
   });
 }
 
-export async function challenge(at: At, address: string, over?: Agent): Promise<ChallengeAnswer> {
+export async function challenge(at: At, address: string, over?: Agent): Promise<SignInChallenge> {
   const relayNonce = randomBytes(16).toString('hex');
   const { status, text, body } = await ask(at, 'POST', '/v1/sign-in/challenge', {
     body: { address, relayNonce },
     ...(over && { over }),
   });
   if (status !== 200) throw new Error(`${status} ${text}`);
-  return body as unknown as ChallengeAnswer;
+  return body as unknown as SignInChallenge;
 }
 
 /** A token for `identity`. */
@@ -94,14 +99,14 @@ export async function signIn(at: At, identity: Identity): Promise<string> {
   });
   over.destroy();
   if (status !== 200) throw new Error(`${status} ${text}`);
-  return (body as unknown as SignInAnswer).token;
+  return (body as unknown as SignInResponse).token;
 }
 
 /** The agents that `token` sees. */
-export async function seen(at: At, token: string): Promise<AgentsAnswer> {
+export async function seen(at: At, token: string): Promise<AgentsResponse> {
   const { status, text, body } = await ask(at, 'GET', '/v1/agents', { token });
   if (status !== 200) throw new Error(`${status} ${text}`);
-  return body as unknown as AgentsAnswer;
+  return body as unknown as AgentsResponse;
 }
 
 /** Repeats the request until `match` finds an agent among those that `token` sees. */

@@ -1,4 +1,4 @@
-import type { AgentsAnswer, ErrorAnswer } from '../../src/protocol/agents.js';
+import type { AgentsResponse, ErrorResponse } from '../../src/protocol/agents.js';
 
 /** The page's requests to its relay. An HttpOnly cookie authenticates them. */
 
@@ -20,12 +20,12 @@ async function ask<Result>(method: string, path: string, body?: object): Promise
     signal: AbortSignal.timeout(RESPONSE_MS),
     ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
   });
-  const result = (await response.json()) as Result & ErrorAnswer;
+  const result = (await response.json()) as Result & ErrorResponse;
   if (response.ok) return result;
   throw new ResponseError(response.status, result.message);
 }
 
-export const readAgents = (): Promise<AgentsAnswer> => ask('GET', '/v1/agents');
+export const readAgents = (): Promise<AgentsResponse> => ask('GET', '/v1/agents');
 export const signInBy = (code: string): Promise<unknown> => ask('POST', '/v1/sign-in/code', { code });
 export const signOut = (): Promise<unknown> => ask('DELETE', '/v1/sign-in');
 export const disconnect = (id: string): Promise<unknown> => ask('POST', `/v1/agents/${id}/disconnect`);

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import type { AgentsAnswer, AgentView, NameView } from '../../src/protocol/agents.js';
+import type { AgentsResponse, AgentView, NameView } from '../../src/protocol/agents.js';
 import { AgentCard } from './agents.js';
 import { disconnect, release, signOut } from './api.js';
 import { Confirm, type Question } from './confirm.js';
@@ -87,7 +87,7 @@ export function App() {
 }
 
 interface AgentsProps {
-  readonly view: AgentsAnswer;
+  readonly view: AgentsResponse;
   readonly onDisconnect: (agent: AgentView) => void;
 }
 

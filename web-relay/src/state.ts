@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { AgentsAnswer } from '../../src/protocol/agents.js';
+import type { AgentsResponse } from '../../src/protocol/agents.js';
 import { readAgents, ResponseError, signInBy } from './api.js';
 
 /** The page's state, and how it refreshes. */
@@ -8,7 +8,7 @@ type State =
   | { readonly name: 'loading' }
   /** `why` is the relay's message, if there is one. */
   | { readonly name: 'signed-out'; readonly why?: string }
-  | { readonly name: 'view'; readonly view: AgentsAnswer; readonly error?: string };
+  | { readonly name: 'view'; readonly view: AgentsResponse; readonly error?: string };
 
 const EVERY_MS = 3_000;
 const UNAUTHORIZED = 401;

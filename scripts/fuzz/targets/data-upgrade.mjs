@@ -11,7 +11,7 @@ const REQUESTS = [
   'GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n',
   'POST /v1/data HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nabcde',
 ];
-const ANSWERS = [
+const RESPONSES = [
   'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: portal-data\r\n\r\n\x01',
   'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
 ];
@@ -45,12 +45,12 @@ function insertPart(random, input) {
 
 /** A connection without a network. */
 class Wire extends Duplex {
-  answer = Buffer.alloc(0);
+  response = Buffer.alloc(0);
 
   _read() {}
 
   _write(chunk, _encoding, done) {
-    this.answer = Buffer.concat([this.answer, chunk]);
+    this.response = Buffer.concat([this.response, chunk]);
     done();
   }
 
@@ -95,13 +95,13 @@ export async function load() {
     },
   });
   return {
-    corpus: [...REQUESTS, ...ANSWERS].map((text) => Buffer.from(text, 'latin1')),
+    corpus: [...REQUESTS, ...RESPONSES].map((text) => Buffer.from(text, 'latin1')),
     mutations: [insertPart],
     async check(input) {
-      const answer = timed(() => readUpgradeResponse(input));
-      if (answer.kind === 'upgraded') {
+      const response = timed(() => readUpgradeResponse(input));
+      if (response.kind === 'upgraded') {
         assert(/^HTTP\/1\.1 101[ \r]/.test(input.toString('latin1', 0, 13)), 'the response is not a 101');
-        const head = input.length - answer.rest.length;
+        const head = input.length - response.rest.length;
         assertSame(input.toString('latin1', head - 4, head), '\r\n\r\n', 'the head ends elsewhere');
         assertSame(input.indexOf('\r\n\r\n'), head - 4, 'the head ends earlier');
       }
@@ -112,7 +112,7 @@ export async function load() {
       wire.push(input);
       await turn();
       await turn();
-      const said = wire.answer.toString('latin1');
+      const said = wire.response.toString('latin1');
       wire.destroy();
       const [status] = /^HTTP\/1\.1 \d{3}/.exec(said) ?? [];
       assert(said === '' || status !== undefined, `response ${said.slice(0, 100)}`);
@@ -128,7 +128,7 @@ export async function load() {
         said.includes('HTTP/1.1 101') === (taken !== undefined),
         `status ${status} does not match the ticket`,
       );
-      return `${status ?? 'no response'}, agent: ${answer.kind}`;
+      return `${status ?? 'no response'}, agent: ${response.kind}`;
     },
   };
 }

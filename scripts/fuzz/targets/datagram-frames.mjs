@@ -21,7 +21,7 @@ function frameCounter(input) {
     seen,
     sink: {
       probe: (sequence) => id('probe', sequence),
-      probeAnswer: (sequence) => id('probeAnswer', sequence),
+      probeReply: (sequence) => id('probeReply', sequence),
       opened: (flow) => id('opened', flow),
       close: (flow) => id('close', flow),
       open(flow, lease, { address, port }) {
@@ -71,7 +71,7 @@ export async function load() {
       writer.opened(flow);
       writer.probe(flow, true);
       writer.flush();
-      writer.probeAnswer(flow);
+      writer.probeReply(flow);
       writer.close(flow);
       writer.flush();
     }

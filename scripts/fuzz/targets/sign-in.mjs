@@ -11,7 +11,7 @@ const ASKED = [
   { nonce: 'ab'.repeat(16), signature: `0x${'1b'.repeat(65)}` },
   { code: 'x'.repeat(43) },
 ];
-const ANSWERED = [
+const RESPONSES = [
   {
     nonce: 'ab'.repeat(16),
     message: 'localhost wants you to sign in',
@@ -27,7 +27,7 @@ const request = (input) =>
 export async function load() {
   const { HttpRefusal, readFields } = await built('relay/agents/http.js');
   const { SignIns } = await built('relay/agents/sign-in.js');
-  const { readAnswer } = await built('protocol/agents-decode.js');
+  const { readResponse } = await built('protocol/agents-decode.js');
   const { LIMITS } = await built('protocol/limits.js');
   const { PortalError } = await built('lib/errors.js');
   const { Tally } = await built('lib/tally.js');
@@ -52,7 +52,7 @@ export async function load() {
   }
 
   return {
-    corpus: [...ASKED, ...ANSWERED].map((value) => Buffer.from(JSON.stringify(value))),
+    corpus: [...ASKED, ...RESPONSES].map((value) => Buffer.from(JSON.stringify(value))),
     mutations: jsonMutations,
     async check(input) {
       const challenge = await outcome(async () => {
@@ -74,11 +74,11 @@ export async function load() {
         signIns.prove(nonce, signature, CHANNEL);
         throw new Error('a forged proof was accepted');
       });
-      const answers = [];
+      const responses = [];
       for (const kind of ['challenge', 'signIn', 'link', 'agents', 'done'])
-        answers.push(await outcome(() => (readAnswer(kind, input.toString('utf8')), kind)));
+        responses.push(await outcome(() => (readResponse(kind, input.toString('utf8')), kind)));
       assert({}.polluted === undefined, 'the prototype of all objects was changed');
-      const good = answers.filter((answer) => answer !== 'protocol').join(' ');
+      const good = responses.filter((code) => code !== 'protocol').join(' ');
       return `challenge: ${challenge}, proof: ${proof}, response: ${good || 'refused'}`;
     },
   };

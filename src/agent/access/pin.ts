@@ -39,7 +39,7 @@ export class PinGate {
     return access.pin !== undefined;
   }
 
-  /** Answers visitors that have not proven the PIN. */
+  /** Responds to visitors that have not proven the PIN. */
   readonly ask: Gate = (exchange) => {
     const pin = this.#pin;
     if (pin === undefined) return false;

@@ -226,12 +226,12 @@ export class AgentDatagrams {
   }
 
   async #ask(carrier: Carrier, signal: AbortSignal): Promise<Opened> {
-    const answer = await this.#channel.request({ type: 'datagrams.open', carrier }, signal);
-    if (answer.type !== 'datagrams.opened')
-      throw new PortalError('protocol', `unexpected reply ${answer.type} to datagrams.open`);
-    this.#probeMs = answer.probeMs;
-    this.#flowIdleMs = answer.flowIdleMs;
-    return answer;
+    const response = await this.#channel.request({ type: 'datagrams.open', carrier }, signal);
+    if (response.type !== 'datagrams.opened')
+      throw new PortalError('protocol', `unexpected reply ${response.type} to datagrams.open`);
+    this.#probeMs = response.probeMs;
+    this.#flowIdleMs = response.flowIdleMs;
+    return response;
   }
 
   async #line(carrier: Carrier, signal: AbortSignal, open: (on: WayEvents) => Promise<Way>): Promise<Line> {
@@ -240,7 +240,7 @@ export class AgentDatagrams {
     let line: Line | undefined;
     const read = this.#flows.reader(
       () => line!.writer,
-      (sequence) => line!.prober.answered(sequence),
+      (sequence) => line!.prober.replied(sequence),
     );
     const way = await open({ frames: read, closed: lose });
     if (signal.aborted) {

@@ -49,7 +49,7 @@ async function flows() {
       void said.push([name, ...args.map((arg) => (Buffer.isBuffer(arg) ? arg.toString() : arg))]);
   const relay: FrameSink = {
     probe: note('probe'),
-    probeAnswer: note('probeAnswer'),
+    probeReply: note('probeReply'),
     open: note('open'),
     opened: note('opened'),
     close: note('close'),

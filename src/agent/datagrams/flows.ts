@@ -63,7 +63,7 @@ export class SessionFlows {
   }
 
   /** Reads frames of a path whose replies go to `writer`. */
-  reader(writer: () => FrameWriter, onProbeAnswer: (sequence: number) => void): (frames: Buffer) => void {
+  reader(writer: () => FrameWriter, onProbeReply: (sequence: number) => void): (frames: Buffer) => void {
     // Each way numbers its fragmented datagrams separately.
     const reassembly = new Reassembly((count) => this.drops.add('incomplete', count));
     const sink: FrameSink = {
@@ -79,7 +79,7 @@ export class SessionFlows {
         this.#flows.delete(flow);
         entry?.local?.end(entry.reply);
       },
-      probeAnswer: onProbeAnswer,
+      probeReply: onProbeReply,
       probe: () => this.drops.add('malformed'),
       opened: () => this.drops.add('malformed'),
     };

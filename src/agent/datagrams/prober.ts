@@ -35,7 +35,7 @@ export class Prober {
     this.#timer = setTimeout(() => this.probe(), this.#retryMs).unref();
   }
 
-  answered(sequence: number): void {
+  replied(sequence: number): void {
     if (!this.#out.has(sequence)) return;
     this.#out.clear();
     clearTimeout(this.#timer);

@@ -17,7 +17,7 @@ const NO_NAMES: ReadonlySet<string> = new Set();
 
 const isFinished = ({ outcome }: Recording): boolean => outcome === 'done' || outcome === 'broken';
 
-/** Answers an exchange as for a visitor. */
+/** Responds to an exchange as for a visitor. */
 export type Serve = (exchange: Exchange) => void;
 
 /** Records the requests of one service, for one of its handlers. */

@@ -79,9 +79,9 @@ export class UdpHandler implements FlowSink {
       isProbe: (payload) => this.#isProbe(payload),
       drops: this.#drops,
       received: (bytes) => (this.#bytesIn += bytes),
-      answered: (bytes) => {
+      replied: (bytes) => {
         this.#bytesOut += bytes;
-        this.#answered();
+        this.#replied();
       },
       failed: (error) => this.#failed(error),
       ended: () => {
@@ -176,7 +176,7 @@ export class UdpHandler implements FlowSink {
     this.#onReached(target, new PortalError('target_down', reason));
   }
 
-  #answered(): void {
+  #replied(): void {
     if (!this.#isDown) return;
     this.#isDown = false;
     this.#onReached(this.#spec.target);
@@ -200,7 +200,7 @@ interface FlowOptions {
   readonly isProbe: (payload: Buffer) => boolean;
   readonly drops: Drops;
   readonly received: (bytes: number) => void;
-  readonly answered: (bytes: number) => void;
+  readonly replied: (bytes: number) => void;
   readonly failed: (error: unknown) => void;
   readonly ended: () => void;
 }
@@ -278,7 +278,7 @@ class UdpFlow implements LocalFlow {
     try {
       const kind = fromAnyPort() ? AnyPortDatagrams : TargetDatagrams;
       socket = await kind.open(forDatagrams(target()), SOCKET_BUFFER_BYTES, {
-        onMessage: (answer) => this.#answer(answer),
+        onMessage: (payload) => this.#forwardReply(payload),
         // The flow continues, because the service may come back.
         onFailed: (error, lost) => {
           drops.add('unreachable', lost);
@@ -303,9 +303,9 @@ class UdpFlow implements LocalFlow {
     for (const payload of held) this.deliver(payload);
   }
 
-  #answer(payload: Buffer): void {
+  #forwardReply(payload: Buffer): void {
     this.lastAt = performance.now();
-    this.#options.answered(payload.length);
+    this.#options.replied(payload.length);
     this.reply.send(payload);
   }
 }

@@ -54,7 +54,7 @@ export class AcmeChallenges {
       stop();
       socket.pause();
       socket.unshift(head);
-      if (verdict.kind === 'hello' && verdict.alpn.includes(ACME_ALPN)) this.answer(socket);
+      if (verdict.kind === 'hello' && verdict.alpn.includes(ACME_ALPN)) this.respond(socket);
       else others();
     };
     const timer = setTimeout(gone, HANDSHAKE_MS);
@@ -64,7 +64,7 @@ export class AcmeChallenges {
   }
 
   /** Responds to a CA's handshake on `socket`. Nothing has been read from it yet. */
-  answer(socket: Socket): void {
+  respond(socket: Socket): void {
     if (this.#open.size >= MAX_HANDSHAKES) return void socket.destroy();
     this.#open.add(socket);
     const timer = setTimeout(() => socket.destroy(), HANDSHAKE_MS);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { AgentsAnswer, AgentView, NameView } from '../../protocol/agents.js';
+import type { AgentsResponse, AgentView, NameView } from '../../protocol/agents.js';
 import { mergeResponses } from './merge.js';
 
 /** Merging the responses of several relays. */
@@ -8,7 +8,7 @@ const response = (
   relay: string,
   agents: readonly Partial<AgentView>[],
   names: readonly Partial<NameView>[] = [],
-): { relay: string; response: AgentsAnswer } => ({
+): { relay: string; response: AgentsResponse } => ({
   relay,
   response: {
     relay,

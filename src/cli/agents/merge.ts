@@ -1,4 +1,4 @@
-import type { AgentsAnswer, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
+import type { AgentsResponse, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 
 /** One agent, merged from the responses of all relays. */
 export interface MergedAgent extends Omit<AgentView, 'services'> {
@@ -15,7 +15,7 @@ export interface Merged {
 const RANK = { connected: 0, reconnecting: 1, disconnected: 2 } as const;
 
 /** Merges agents by id, which is the same at every relay. Disconnected agents have no id, so it merges them by machine. */
-export function mergeResponses(responses: readonly { relay: string; response: AgentsAnswer }[]): Merged {
+export function mergeResponses(responses: readonly { relay: string; response: AgentsResponse }[]): Merged {
   const agents = new Map<string, MergedAgent>();
   for (const { relay, response } of responses)
     for (const { services, ...agent } of response.agents) {

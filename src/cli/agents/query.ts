@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import { AgentsClient } from '../../agent/agents-client.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import { asPortalError, type PortalError } from '../../lib/errors.js';
-import type { AgentsAnswer } from '../../protocol/agents.js';
+import type { AgentsResponse } from '../../protocol/agents.js';
 import { endpointOf } from '../../reconcile/endpoint.js';
 import { proxyFor } from '../proxy.js';
 import type { RelaysToQuery } from './relays.js';
@@ -54,5 +54,5 @@ export const responsesOf = <T>(asked: readonly QueryResult<T>[]): { relay: strin
 export const errorsOf = <T>(asked: readonly QueryResult<T>[]): { relay: string; error: PortalError }[] =>
   asked.flatMap((one) => ('error' in one ? [one] : []));
 
-export const viewEach = (relays: RelaysToQuery): Promise<QueryResult<AgentsAnswer>[]> =>
+export const viewEach = (relays: RelaysToQuery): Promise<QueryResult<AgentsResponse>[]> =>
   queryEach(relays, (client) => client.agents());

@@ -15,7 +15,7 @@ function recorder(): FrameSink & { readonly calls: unknown[][] } {
   return {
     calls,
     probe: note('probe'),
-    probeAnswer: note('probeAnswer'),
+    probeReply: note('probeReply'),
     open: note('open'),
     opened: note('opened'),
     close: note('close'),
@@ -69,7 +69,7 @@ describe('varints', () => {
 describe('frames', () => {
   it('arrive as they were written, in any number of packets', () => {
     const frame = fc.record({
-      kind: fc.constantFrom('data', 'opened', 'close', 'probe', 'probeAnswer'),
+      kind: fc.constantFrom('data', 'opened', 'close', 'probe', 'probeReply'),
       flow: fc.maxSafeNat(),
       bytes: fc.uint8Array({ maxLength: 300 }),
       use: fc.boolean(),

@@ -10,7 +10,7 @@ export const FRAME = {
   padding: 0,
   /** Asks whether the other end is there, and names the path for datagrams. */
   probe: 1,
-  probeAnswer: 2,
+  probeReply: 2,
   /** Starts a flow, with its visitor. Precedes the flow's frames until the agent sends `opened`. */
   open: 3,
   opened: 4,
@@ -32,7 +32,7 @@ export interface FlowAddress {
 export interface FrameSink {
   /** `use`: the agent wants its datagrams on the path of this probe. */
   probe(sequence: number, use: boolean): void;
-  probeAnswer(sequence: number): void;
+  probeReply(sequence: number): void;
   open(flow: number, lease: string, visitor: FlowAddress): void;
   opened(flow: number): void;
   close(flow: number): void;
@@ -80,8 +80,8 @@ export function readFrames(bytes: Buffer, sink: FrameSink): boolean {
         sink.probe(id, use === 1);
         break;
       }
-      case FRAME.probeAnswer:
-        sink.probeAnswer(id);
+      case FRAME.probeReply:
+        sink.probeReply(id);
         break;
       case FRAME.opened:
         sink.opened(id);
@@ -170,7 +170,7 @@ export function writeProbe(bytes: Buffer, start: number, sequence: number, use: 
 export function writeShort(
   bytes: Buffer,
   start: number,
-  kind: (typeof FRAME)['probeAnswer' | 'opened' | 'close'],
+  kind: (typeof FRAME)['probeReply' | 'opened' | 'close'],
   id: number,
 ): number {
   bytes[start] = kind;

@@ -72,8 +72,8 @@ export class FrameWriter {
     this.#short(FRAME.close, flow);
   }
 
-  probeAnswer(sequence: number): void {
-    this.#short(FRAME.probeAnswer, sequence);
+  probeReply(sequence: number): void {
+    this.#short(FRAME.probeReply, sequence);
   }
 
   probe(sequence: number, use: boolean): void {
@@ -90,7 +90,7 @@ export class FrameWriter {
     if (!this.#path.send(this.#buffer.subarray(0, length)) && datagrams > 0) this.#onBusy(datagrams);
   }
 
-  #short(kind: (typeof FRAME)['probeAnswer' | 'opened' | 'close'], id: number): void {
+  #short(kind: (typeof FRAME)['probeReply' | 'opened' | 'close'], id: number): void {
     this.#room(SHORT_FRAME_BYTES);
     this.#length = writeShort(this.#buffer, this.#length, kind, id);
   }

@@ -4,14 +4,14 @@ import type { Identity } from '../../identity/identity.js';
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { pageHeaders, type Asset } from '../../lib/page-files.js';
-import type { ChallengeAnswer, LinkAnswer, SignInAnswer } from '../../protocol/agents.js';
+import type { SignInChallenge, LinkResponse, SignInResponse } from '../../protocol/agents.js';
 import { channelOf } from '../../protocol/channel.js';
 import { PATHS } from '../../protocol/limits.js';
 import { proveRelay } from '../../protocol/relay-proof.js';
 import { networkOf } from '../../net/cidr.js';
 import type { Turns } from '../turns.js';
 import { plainAddress } from '../names.js';
-import { answerError, answerJson, HttpRefusal, readFields } from './http.js';
+import { sendError, sendJson, HttpRefusal, readFields } from './http.js';
 import type { SignedIn, SignIns } from './sign-in.js';
 import { viewOf, type ViewParts, type ViewPlace } from './view.js';
 
@@ -71,16 +71,16 @@ export class AgentsApi {
     ];
   }
 
-  /** Answers a request for one of these paths; false for any other. */
+  /** Responds to a request for one of these paths; false for any other. */
   handle(request: IncomingMessage, response: ServerResponse, path: string): boolean {
     const here = this.#routes.filter(([, pattern]) => pattern.test(path));
     if (here.length === 0) return false;
     for (const [name, value] of Object.entries(OWN_HEADERS)) response.setHeader(name, value);
-    void this.#answer({ request, response, path }, here);
+    void this.#respond({ request, response, path }, here);
     return true;
   }
 
-  async #answer(asked: Asked, here: readonly Route[]): Promise<void> {
+  async #respond(asked: Asked, here: readonly Route[]): Promise<void> {
     const { request, response, path } = asked;
     try {
       this.#checkAsker(request);
@@ -97,7 +97,7 @@ export class AgentsApi {
       if (response.headersSent) return;
       const isExpected = error instanceof HttpRefusal || error instanceof PortalError;
       if (!isExpected) this.#options.log.error({ err: error }, 'request to the API of agents failed');
-      answerError(response, error);
+      sendError(response, error);
     } finally {
       // Drops the rest of the body, within the timeout for the request.
       request.resume();
@@ -138,12 +138,12 @@ export class AgentsApi {
     const { address, relayNonce: nonce } = await readFields(request, ['address', 'relayNonce']);
     if (!NONCE.test(nonce)) throw new PortalError('protocol', '"relayNonce" must be 32 hex digits');
     const { signIns, identity, place } = this.#options;
-    const answer = await this.#inTurn(request, (): ChallengeAnswer => {
+    const result = await this.#inTurn(request, (): SignInChallenge => {
       const channel = channelOfRequest(request);
       const challenge = signIns.challenge(address, { remote: request.socket.remoteAddress, channel });
       return { ...challenge, relay: proveRelay(identity, { url: place.url, nonce, channel }) };
     });
-    answerJson(response, 200, answer);
+    sendJson(response, 200, result);
   }
 
   async #signIn({ request, response }: Asked): Promise<void> {
@@ -154,14 +154,14 @@ export class AgentsApi {
     );
     const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
     log.info({ identity, address: request.socket.remoteAddress }, 'signed in');
-    const answer: SignInAnswer = { identity, token, expiresAt: timeOf(until) };
-    answerJson(response, 200, answer);
+    const result: SignInResponse = { identity, token, expiresAt: timeOf(until) };
+    sendJson(response, 200, result);
   }
 
   #signOut(asked: Asked): void {
     this.#options.signIns.forget(this.#who(asked).token);
     asked.response.setHeader('set-cookie', `${COOKIE}=; ${COOKIE_ATTRIBUTES}; Max-Age=0`);
-    answerJson(asked.response, 200, {});
+    sendJson(asked.response, 200, {});
   }
 
   /** Requires a token: a page cannot sign other browsers in. */
@@ -171,11 +171,11 @@ export class AgentsApi {
       throw new HttpRefusal(403, 'only a program with a token can create a link');
     if (!this.#options.page) throw new PortalError('not_found', 'this relay has no agents page');
     const { code, until } = this.#options.signIns.code(identity);
-    const answer: LinkAnswer = {
+    const result: LinkResponse = {
       url: `${this.#origin}${PATHS.agentsPage}#${code}`,
       expiresAt: timeOf(until),
     };
-    answerJson(asked.response, 200, answer);
+    sendJson(asked.response, 200, result);
   }
 
   /** A page exchanges the code of its link for a cookie. */
@@ -189,25 +189,25 @@ export class AgentsApi {
     log.info({ identity, address: request.socket.remoteAddress }, 'signed in by a link');
     const seconds = Math.floor((until - performance.now()) / 1_000);
     response.setHeader('set-cookie', `${COOKIE}=${token}; ${COOKIE_ATTRIBUTES}; Max-Age=${seconds}`);
-    answerJson(response, 200, { identity, expiresAt: timeOf(until) });
+    sendJson(response, 200, { identity, expiresAt: timeOf(until) });
   }
 
   async #show(asked: Asked): Promise<void> {
     const { identity } = this.#who(asked);
-    answerJson(asked.response, 200, await viewOf(identity, this.#options, this.#options.place));
+    sendJson(asked.response, 200, await viewOf(identity, this.#options, this.#options.place));
   }
 
   #disconnect(asked: Asked, id: string): void {
     const { identity } = this.#who(asked);
     this.#options.agents.disconnect(identity, id, plainAddress(asked.request.socket.remoteAddress));
-    answerJson(asked.response, 200, {});
+    sendJson(asked.response, 200, {});
   }
 
   async #release(asked: Asked, name: string): Promise<void> {
     const { identity } = this.#who(asked);
     await this.#options.leases.release(identity, name);
     this.#options.log.info({ identity, name }, 'name released');
-    answerJson(asked.response, 200, {});
+    sendJson(asked.response, 200, {});
   }
 
   #page({ response }: Asked, path: string): void {

@@ -58,7 +58,7 @@ export class AgentsHere {
     return new AgentsHere(options, page);
   }
 
-  /** Call when the relay listens: starts answering. */
+  /** Call when the relay listens: starts responding. */
   start({ authority, ...place }: ViewPlace & { readonly authority: string }): void {
     const { url } = place;
     this.#signIns = new SignIns({ ...this.#options, authority, url });

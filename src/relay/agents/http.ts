@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PortalError, type ErrorCode } from '../../lib/errors.js';
 import { readBounded } from '../../lib/read-bounded.js';
-import type { ErrorAnswer } from '../../protocol/agents.js';
+import type { ErrorResponse } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
 
-/** Requests and answers of the API of agents, and the checks before anything else. */
+/** Requests and responses of the API of agents, and the checks before anything else. */
 
 /** An error with an HTTP status that our error codes do not cover. */
 export class HttpRefusal extends Error {
@@ -29,29 +29,29 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   shutting_down: 503,
 };
 
-export function answerJson(response: ServerResponse, status: number, value: object): void {
+export function sendJson(response: ServerResponse, status: number, value: object): void {
   const text = `${JSON.stringify(value)}\n`;
   response
     .writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
     .end(text);
 }
 
-export function answerError(response: ServerResponse, error: unknown): void {
+export function sendError(response: ServerResponse, error: unknown): void {
   if (error instanceof HttpRefusal) {
     for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
-    return answerJson(response, error.status, said('protocol', error.message));
+    return sendJson(response, error.status, said('protocol', error.message));
   }
   const known = error instanceof PortalError ? STATUS_OF[error.code] : undefined;
   if (!(error instanceof PortalError) || known === undefined)
-    return answerJson(response, 500, said('internal', 'internal error of the relay'));
+    return sendJson(response, 500, said('internal', 'internal error of the relay'));
   // Close, so that a client over its limit must connect again and wait its turn.
   if (known === 429 || known === 503) response.setHeader('connection', 'close');
   if (error.retryAfterMs !== undefined)
     response.setHeader('retry-after', Math.ceil(error.retryAfterMs / 1_000));
-  return answerJson(response, known, said(error.code, error.message));
+  return sendJson(response, known, said(error.code, error.message));
 }
 
-const said = (code: ErrorCode, message: string): ErrorAnswer => ({ code, message });
+const said = (code: ErrorCode, message: string): ErrorResponse => ({ code, message });
 
 /** The string fields of a JSON object in the body. Ignores other fields. */
 export async function readFields<K extends string>(

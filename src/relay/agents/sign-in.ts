@@ -115,7 +115,7 @@ export class SignIns {
     return { nonce, message };
   }
 
-  /** Verifies the answer to a challenge, over the TLS session `channel`. One attempt per challenge. Returns the proven identity. */
+  /** Verifies the response to a challenge, over the TLS session `channel`. One attempt per challenge. Returns the proven identity. */
   prove(nonce: string, signature: string, channel: string): string {
     const { authority, url, denied } = this.#options;
     const pending = this.#pending.get(nonce);

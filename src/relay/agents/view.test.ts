@@ -3,7 +3,7 @@ import { LIMITS } from '../../protocol/limits.js';
 import type { LiveAgent } from './agents.js';
 import { viewOf, type ViewParts, type ViewPlace } from './view.js';
 
-/** The agents and services of an answer that cannot show all. */
+/** The agents and services of a response that cannot show all. */
 
 const ASKS = '0xAsks';
 

@@ -1,4 +1,4 @@
-import type { AgentsAnswer, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
+import type { AgentsResponse, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { publicAddressOf, type PublicPlace } from '../addresses.js';
 import type { LocalLease } from '../lease.js';
@@ -33,7 +33,7 @@ const ZERO = { visitors: 0, bytesIn: 0, bytesOut: 0 };
 /**
  * What `identity` may see: its own agents and names, and agents that list it in their team. Only this function decides it.
  */
-export async function viewOf(identity: string, parts: ViewParts, place: ViewPlace): Promise<AgentsAnswer> {
+export async function viewOf(identity: string, parts: ViewParts, place: ViewPlace): Promise<AgentsResponse> {
   const { store, reservations, reservationMs } = parts;
   const [seen, names] = await Promise.all([
     store.seen.of(identity, Date.now() - reservationMs),
@@ -108,7 +108,7 @@ function inTurns(processes: readonly Process[]): Process[] {
   return turns.toSorted((a, b) => a.turn - b.turn).map(({ process }) => process);
 }
 
-/** Shares the services of one answer: the asking identity comes first, the others share the rest. */
+/** Shares the services of one response: the asking identity comes first, the others share the rest. */
 class Room {
   readonly #asks: string;
   readonly #others: number;

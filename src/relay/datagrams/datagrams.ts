@@ -107,7 +107,7 @@ export class Datagrams {
     });
   }
 
-  /** Answers `datagrams.open`. */
+  /** Responds to `datagrams.open`. */
   open({ id, carrier }: FromAgent<'datagrams.open'>, link: DatagramLink): FromRelay<'datagrams.opened'> {
     const { datagramProbeMs, flowIdleMs } = this.#limits;
     const way = carrier === 'udp' ? { association: link.openUdp() } : { ticket: this.#issue(link) };

@@ -18,7 +18,7 @@ export interface FlowLink {
 /** One visitor of a UDP lease: an address and a port. */
 export class Flow {
   readonly flows: LeaseFlows;
-  /** The socket that its datagrams arrive at. Answers leave from it. */
+  /** The socket that its datagrams arrive at. Replies leave from it. */
   readonly socket: UdpSocket;
   /** The visitor's address, as the socket reports it. */
   readonly address: string;
@@ -28,9 +28,9 @@ export class Flow {
   lastAt: number;
   /** When it last moved to the end of the queue. */
   queuedAt: number;
-  /** Whether the local service has answered. Flows without an answer, perhaps from forged addresses, are evicted first. */
-  answered = false;
-  /** Its place among the answered or unanswered flows of its lease. */
+  /** Whether the local service has replied. Flows without a reply, perhaps from forged addresses, are evicted first. */
+  replied = false;
+  /** Its place among the replied or unreplied flows of its lease. */
   place: Place<Flow> | undefined;
   /** The link that knows it, its number there, and whether the agent has confirmed it. */
   link: FlowLink | undefined;
@@ -96,9 +96,9 @@ export class LeaseFlows {
   #size = 0;
   /** The same flows, longest idle first. */
   readonly #queue = new Set<Flow>();
-  /** By the visitors' network, longest idle first: flows without an answer, and the others. */
-  readonly #unanswered = newCrowd();
-  readonly #answered = newCrowd();
+  /** By the visitors' network, longest idle first: flows without a reply, and the others. */
+  readonly #unreplied = newCrowd();
+  readonly #replied = newCrowd();
   /** The flow of the last datagram. Datagrams come in bursts, so this saves lookups. */
   #latest: Flow | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -127,14 +127,14 @@ export class LeaseFlows {
     return this.#options.carrier();
   }
 
-  /** Sends an answer to the visitor. */
-  answer(flow: Flow, payload: Buffer): void {
+  /** Sends a reply to the visitor. */
+  reply(flow: Flow, payload: Buffer): void {
     const { drops, passed, leasePassed, rate } = this.#options;
     this.#used(flow);
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
-    if (!flow.answered) {
+    if (!flow.replied) {
       this.#leavePlace(flow);
-      flow.answered = true;
+      flow.replied = true;
       this.#enterPlace(flow);
     }
     // The payload is a view of a packet that nothing writes to again.
@@ -150,11 +150,11 @@ export class LeaseFlows {
   }
 
   /**
-   * Makes room for `newcomer`: ends a flow without an answer, or else one with an answer. It takes the longest idle flow of the
+   * Makes room for `newcomer`: ends a flow without a reply, or else one with a reply. It takes the longest idle flow of the
    * network with the most.
    */
   evict(newcomer?: Flow): void {
-    for (const crowd of [this.#unanswered, this.#answered]) {
+    for (const crowd of [this.#unreplied, this.#replied]) {
       const flow = crowd.first;
       if (flow === undefined || flow === newcomer) continue;
       this.#options.drops.add('flows');
@@ -247,7 +247,7 @@ export class LeaseFlows {
   }
 
   #placesOf(flow: Flow): FairPlaces<Flow> {
-    return flow.answered ? this.#answered : this.#unanswered;
+    return flow.replied ? this.#replied : this.#unreplied;
   }
 
   #enterPlace(flow: Flow): void {

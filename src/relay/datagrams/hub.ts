@@ -21,7 +21,7 @@ export class UdpAssociation implements FramePath {
   readonly #onFrames: (frames: Buffer) => void;
   #address: string | undefined;
   #port = 0;
-  /** The socket that its packets arrive at. Answers leave from it. */
+  /** The socket that its packets arrive at. Replies leave from it. */
   #socket: UdpSocket | undefined;
   #maxBytes = LIMITS.maxPacketBytes - PACKET_OVERHEAD;
 
@@ -70,7 +70,7 @@ export class UdpAssociation implements FramePath {
   }
 }
 
-/** The relay's UDP sockets for agents, one per address. It answers only authenticated packets. */
+/** The relay's UDP sockets for agents, one per address. It replies only to authenticated packets. */
 export class DatagramHub {
   readonly #sockets: readonly UdpSocket[];
   readonly #drops: Drops;

@@ -28,7 +28,7 @@ export interface DatagramLinkOptions {
 
 /**
  * The datagrams of one session: its paths to the agent, and the flows on them. The agent chooses the path, since only the agent
- * sees whether a probe was answered.
+ * sees whether a probe got a reply.
  */
 export class DatagramLink implements FlowLink {
   /** The unused ticket for its WebSocket, if there is one. */
@@ -164,7 +164,7 @@ export class DatagramLink implements FlowLink {
       // Another session may have taken the lease meanwhile.
       if (!flow || flow.flows.link !== this) return drops.add('no_flow');
       flow.opened = true;
-      flow.flows.answer(flow, payload);
+      flow.flows.reply(flow, payload);
     };
     return {
       data,
@@ -179,7 +179,7 @@ export class DatagramLink implements FlowLink {
           this.#usedAt = sequence;
           this.#used = way.path.carrier;
         }
-        way.writer.probeAnswer(sequence);
+        way.writer.probeReply(sequence);
       },
       opened: (id) => {
         const flow = this.#flows.get(id);
@@ -193,7 +193,7 @@ export class DatagramLink implements FlowLink {
         flow.flows.ended(flow);
       },
       open: () => drops.add('malformed'),
-      probeAnswer: () => drops.add('malformed'),
+      probeReply: () => drops.add('malformed'),
     };
   }
 }

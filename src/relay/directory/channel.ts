@@ -1,4 +1,4 @@
-import { answerCalls, Caller, type Channel } from '../../lib/calls.js';
+import { serveCalls, Caller, type Channel } from '../../lib/calls.js';
 import { deferred } from '../../lib/wait.js';
 import type { LeaseChange, LeaseClaim, LeaseDirectory } from './directory.js';
 import type { MemoryDirectory } from './memory.js';
@@ -14,7 +14,7 @@ type Event =
 /** Serves `shared` to the node at the other end of `channel`. When that process ends, its leases end too. */
 export function serveDirectory(shared: MemoryDirectory, name: string, channel: Channel): void {
   const node = shared.node(name);
-  const tell: (event: Event) => void = answerCalls(channel, {
+  const tell: (event: Event) => void = serveCalls(channel, {
     claim: (claim: LeaseClaim) => node.claim(claim),
     update: (record: LeaseRecord) => node.update(record),
     release: (place: string, epoch: number) => node.release(place, epoch),

@@ -20,7 +20,7 @@ export function pathOf(request: IncomingMessage): string {
 }
 
 /**
- * A connection that closes while its request body still arrives is reset, and the client loses the answer. So the connection
+ * A connection that closes while its request body still arrives is reset, and the client loses the response. So the connection
  * stays open, and the server reads and drops the body within `requestHeadMs`.
  */
 export function closeUnlessBody({ headers }: IncomingMessage): { connection?: 'close' } {
@@ -37,6 +37,6 @@ export function reject(socket: Duplex, { status, retryAfterSeconds, code, messag
 export function refuse(socket: Duplex, status: string, headers = '', body = ''): void {
   socket.on('error', () => undefined);
   const length = Buffer.byteLength(body);
-  const answer = `HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: ${length}\r\n\r\n${body}`;
-  endWith(socket, answer, LIMITS.lingerMs);
+  const response = `HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: ${length}\r\n\r\n${body}`;
+  endWith(socket, response, LIMITS.lingerMs);
 }

@@ -5,7 +5,7 @@ import { closeUnlessBody, pathOf } from './messages.js';
 /** The pages of the relay itself: its descriptor, its peers, its health. */
 
 export interface PageParts {
-  /** Answers a request for the pages of an identity's agents; false for any other request. */
+  /** Responds to a request for the pages of an identity's agents; false for any other request. */
   readonly agents?: (request: IncomingMessage, response: ServerResponse, path: string) => boolean;
   readonly descriptor: () => object;
   /** Descriptors of the peers. */

@@ -21,7 +21,7 @@ export function redirect(request: IncomingMessage, response: ServerResponse, par
   response.writeHead(location === undefined ? 404 : 308, head).end();
 }
 
-/** Answers a request to upgrade, for example to h2c: its client accepts an ordinary answer as well (RFC 9110 §7.8). */
+/** Responds to a request to upgrade, for example to h2c: its client accepts an ordinary response as well (RFC 9110 §7.8). */
 export function redirectUpgrade(request: IncomingMessage, socket: Duplex, parts: RedirectParts): void {
   const location = secureUrl(request, parts);
   if (location === undefined) refuse(socket, '404 Not Found', 'Cache-Control: no-store\r\n');

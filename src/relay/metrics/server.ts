@@ -31,7 +31,7 @@ export async function serveMetrics({
   problem = () => undefined,
   log,
 }: MetricsServerOptions): Promise<MetricsServer> {
-  const answer = async (path: string, response: ServerResponse): Promise<void> => {
+  const serve = async (path: string, response: ServerResponse): Promise<void> => {
     if (path === '/metrics') return send(response, 200, metrics.contentType, await metrics.text());
     if (path === '/healthz') {
       const wrong = problem();
@@ -51,7 +51,7 @@ export async function serveMetrics({
         response.writeHead(405, { allow: 'GET, HEAD' }).end();
         return;
       }
-      answer((request.url ?? '/').split('?', 1)[0]!, response).catch((error: unknown) => {
+      serve((request.url ?? '/').split('?', 1)[0]!, response).catch((error: unknown) => {
         log.error({ err: asPortalError(error) }, 'cannot read metrics');
         response.writeHead(500).end();
       });

@@ -123,7 +123,7 @@ export class Surface {
         return lease !== undefined;
       },
       ownTls: (socket, alpn) => {
-        if (challenges?.isPending(domain) && alpn.includes(ACME_ALPN)) challenges.answer(socket);
+        if (challenges?.isPending(domain) && alpn.includes(ACME_ALPN)) challenges.respond(socket);
         else this.#http.tls(socket);
       },
       plain: (socket) => this.#http.plain(socket),

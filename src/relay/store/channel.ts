@@ -1,11 +1,11 @@
-import { answerCalls, Caller, type Channel } from '../../lib/calls.js';
+import { serveCalls, Caller, type Channel } from '../../lib/calls.js';
 import type { Origin, Reservation, ReservedBy, ReservedName, SeenAgent, SeenAgents, Store } from './store.js';
 
 /** A store that another process of this relay has open. Calls pass through a channel in their order. */
 
 /** Serves `store` to the process at the other end of `channel`. The store stays open when that process ends. */
 export function serveStore(store: Store, channel: Channel): void {
-  answerCalls(channel, {
+  serveCalls(channel, {
     newestUse: () => store.newestUse(),
     reservation: (name: string) => store.reservation(name),
     reservations: (since: number) => store.reservations(since),

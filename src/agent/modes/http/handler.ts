@@ -109,7 +109,7 @@ export class HttpHandler implements ModeHandler {
   }
 
   visit(socket: TLSSocket, visitor: VisitorInfo): void {
-    const client = clientOf(socket, visitor, this.#answered);
+    const client = clientOf(socket, visitor, this.#responded);
     socket.on('error', () => undefined);
     socket.once('close', () => this.#closed(socket));
     if (socket.alpnProtocol === 'h2') {
@@ -143,7 +143,7 @@ export class HttpHandler implements ModeHandler {
     this.#formerUpstreams.forEach((former) => former.lasting.retire(ms));
   }
 
-  readonly #answered = (status: number): void => void (this.#lastStatus = status);
+  readonly #responded = (status: number): void => void (this.#lastStatus = status);
 
   async drain(drain: Drain): Promise<void> {
     this.#draining = true;

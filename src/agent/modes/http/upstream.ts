@@ -48,7 +48,7 @@ export class Upstream {
       // Behind a proxy that hides their addresses, or a chain, all visitors share one address. Then each connection gets a
       // part of that address's share.
       partOf: ({ exchange }) => exchange.client,
-      givesWay: (forwarding) => forwarding.delaysTarget,
+      evictFirst: (forwarding) => forwarding.delaysTarget,
     });
     this.dial = (alpn) => this.#dial(tls, alpn);
     this.#plain = new PlainRequests(

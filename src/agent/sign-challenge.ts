@@ -5,7 +5,7 @@ import { verifyRelay, type RelayProof } from '../protocol/relay-proof.js';
 import { channelBinding } from './channel-binding.js';
 import type { RelayEndpoint } from './relay-way.js';
 
-export interface Answering {
+export interface SigningContext {
   readonly endpoint: RelayEndpoint;
   readonly identity: Identity;
   /** The nonce over which the relay proves its key. */
@@ -21,9 +21,9 @@ export interface Answering {
  * prove its key over this TLS session, be the trusted one, and request a permitted statement. Throws `relay_untrusted`,
  * `relay_key_changed`, `relay_not_locked`, `unauthorized`, `expired`, `protocol`.
  */
-export async function answerChallenge(
+export async function signChallenge(
   challenge: { readonly message: string; readonly relay: RelayProof },
-  { endpoint, identity, nonce, socket, statement }: Answering,
+  { endpoint, identity, nonce, socket, statement }: SigningContext,
 ): Promise<{ signature: string; relayKey: string }> {
   const { url, trust } = endpoint;
   const channel = channelBinding(url, socket, 'the agent signed nothing');
