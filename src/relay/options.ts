@@ -8,6 +8,7 @@ import type { LabelList } from './labels.js';
 import type { KeyPair } from './http.js';
 import type { Address, SharedSocket, TakeOver } from './listen.js';
 import type { LimitName, RelayLimits } from './limits.js';
+import type { Cluster } from './nodes/nodes.js';
 import type { PeerSpec } from './peers.js';
 import type { PortRange } from './ports.js';
 import type { RedirectSpec } from './redirect.js';
@@ -38,7 +39,10 @@ export interface RelayOptions {
   readonly challenges?: AcmeChallenges;
   /** DNS servers for the proofs of domains, `address:port`. Default: the system's. */
   readonly dnsServers?: readonly string[];
+  /** Unused in a cluster. */
   readonly store: { readonly file: string } | 'memory';
+  /** What this node shares with the other nodes of its relay. Default: the relay has one node. */
+  readonly cluster?: Cluster | undefined;
   /** The relay's own key. It signs the descriptor. */
   readonly identity: Identity;
   readonly log?: Logger;

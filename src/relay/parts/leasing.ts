@@ -7,6 +7,7 @@ import { ReservedLabels } from '../labels.js';
 import type { LocalLease } from '../lease.js';
 import { LeaseRegistry } from '../leases.js';
 import { listenHosts, type ListenHost } from '../listen.js';
+import { ALONE, type Nodes } from '../nodes/nodes.js';
 import { listenTcp, PublicPorts, type OpenPort } from '../ports.js';
 import type { Access } from './access.js';
 import type { Remembered } from './remembered.js';
@@ -22,6 +23,7 @@ export interface LeasingParts {
 /** Who serves what: the leases of this process, the directory of all of them, ports, and proofs of domains. */
 export class Leasing {
   readonly directory: LeaseDirectory;
+  readonly nodes: Nodes;
   readonly ports: PublicPorts;
   readonly labels: ReservedLabels;
   readonly leases: LeaseRegistry;
@@ -54,8 +56,9 @@ export class Leasing {
       now: () => clock.now(),
       ...limits,
     });
-    // The engine: one process serves all leases of this relay.
-    this.directory = new MemoryDirectory().node('this');
+    // Without a cluster, one process serves all leases of this relay.
+    this.directory = options.cluster?.directory ?? new MemoryDirectory().node('this');
+    this.nodes = options.cluster?.nodes ?? ALONE;
     this.labels = new ReservedLabels(options.reservedLabels);
     this.leases = new LeaseRegistry({
       directory: this.directory,

@@ -32,7 +32,7 @@ export class Remembered {
 
   static async open(settings: Settings, refusals: Refusals): Promise<Remembered> {
     const { options, limits, log } = settings;
-    const store = await openStore(options.store);
+    const store = options.cluster?.store ?? (await openStore(options.store));
     const newestUse = await store.newestUse();
     const clock = new ExpiryClock({ newestUse, reservationMs: limits.reservationMs });
     warnOfClock(clock, log);
