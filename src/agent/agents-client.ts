@@ -12,7 +12,7 @@ import { LIMITS, PATHS } from '../protocol/limits.js';
 import { signChallenge } from './sign-challenge.js';
 import { connectError } from './connect-error.js';
 import { relayError } from './control.js';
-import { openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+import { openTcp, relayTls, destinationOf, type RelayEndpoint } from './relay-endpoint.js';
 
 export interface AgentsClientOptions {
   readonly endpoint: RelayEndpoint;
@@ -54,7 +54,7 @@ export class AgentsClient {
     const { endpoint, ms, signal } = options;
     let socket: TLSSocket | undefined;
     try {
-      socket = relayTls(endpoint, await openWay(wayTo(endpoint), ms, signal));
+      socket = relayTls(endpoint, await openTcp(destinationOf(endpoint), ms, signal));
       // The next request reports a connection that fails while idle.
       socket.on('error', () => undefined);
       const client = new AgentsClient(options, socket);

@@ -11,7 +11,7 @@ import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION } from '../protoco
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import { doWork, readWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import { signChallenge } from './sign-challenge.js';
-import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+import { createConnectionTo, relayTls, destinationOf, type RelayEndpoint } from './relay-endpoint.js';
 import { connectError } from './connect-error.js';
 import { ControlChannel, describeClose, relayError, type Welcome } from './control.js';
 
@@ -41,8 +41,8 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     handshakeTimeout: LIMITS.handshakeMs,
     closeTimeout: LIMITS.closeMs,
     followRedirects: false,
-    createConnection: creating(
-      wayTo(endpoint),
+    createConnection: createConnectionTo(
+      destinationOf(endpoint),
       (plain) => (socket = relayTls(endpoint, plain)),
       ending.signal,
     ) as never,
@@ -61,9 +61,9 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
       throw new PortalError('relay_unreachable', 'the relay closed the control channel');
     // From here on, only the channel listens.
     ws.removeAllListeners();
-    // A detour has no remote address.
-    const address = (endpoint.detour ? undefined : socket?.remoteAddress) ?? wayTo(endpoint).host;
-    const channel = new ControlChannel(ws, welcome, address, socket, endpoint.detour);
+    // Through a tunnel, the remote address is not known.
+    const address = (endpoint.via ? undefined : socket?.remoteAddress) ?? destinationOf(endpoint).host;
+    const channel = new ControlChannel(ws, welcome, address, socket, endpoint.via);
     // In the next turn, once the caller listens to the channel.
     setImmediate(() => {
       for (const [data, isBinary] of inbox.rest) ws.emit('message', data, isBinary);

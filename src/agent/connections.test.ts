@@ -11,7 +11,7 @@ import { REJECTED, ticketLine } from '../protocol/ticket-line.js';
 import { DataConnections } from './connections.js';
 import type { ControlChannel } from './control.js';
 import { AgentLease, type LeaseOptions } from './lease.js';
-import type { RelayEndpoint } from './relay-way.js';
+import type { RelayEndpoint } from './relay-endpoint.js';
 
 /**
  * A relay that accepts any data connection and starts it immediately, with this address in the visit notice. Resolves
@@ -119,7 +119,7 @@ describe('how a data connection of the carrier raw begins', () => {
   async function dialled(
     welcome: object,
     responses: ((socket: Socket) => void)[],
-    detour?: RelayEndpoint['detour'],
+    via?: RelayEndpoint['via'],
   ): Promise<Dialled> {
     const first: string[] = [];
     const sockets = new Set<Socket>();
@@ -139,7 +139,7 @@ describe('how a data connection of the carrier raw begins', () => {
     const channel = Object.assign(new EventEmitter(), { relayAddress: '127.0.0.1', welcome });
     const connections = new DataConnections(
       channel as unknown as ControlChannel,
-      { url: `https://127.0.0.1:${port}`, ...(detour && { detour }) },
+      { url: `https://127.0.0.1:${port}`, ...(via && { via }) },
       { ...silent, debug: (fields) => ended.push((fields as { code: string }).code) },
       () => ({ visit: (socket: Socket) => visitors.push(socket) }) as unknown as AgentLease,
     );
@@ -174,7 +174,7 @@ describe('how a data connection of the carrier raw begins', () => {
   });
 
   it('is an upgrade through a proxy', async () => {
-    const detour: RelayEndpoint['detour'] = {
+    const via: RelayEndpoint['via'] = {
       hides: false,
       open: async (host, port) => {
         const socket = connect({ host, port });
@@ -182,7 +182,7 @@ describe('how a data connection of the carrier raw begins', () => {
         return socket;
       },
     };
-    const { first, visitors } = await dialled({ ticketLine: true }, [upgrades], detour);
+    const { first, visitors } = await dialled({ ticketLine: true }, [upgrades], via);
     await eventually(() => expect(visitors).toHaveLength(1));
     expect(first).toEqual([expect.stringMatching(UPGRADE)]);
   });

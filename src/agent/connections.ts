@@ -6,7 +6,7 @@ import { deferred, within, type Deferred } from '../lib/wait.js';
 import { resetSocket } from '../net/reset.js';
 import { LIMITS } from '../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../protocol/messages.js';
-import type { RelayEndpoint } from './relay-way.js';
+import type { RelayEndpoint } from './relay-endpoint.js';
 import type { ControlChannel } from './control.js';
 import { openData, startByLine, started } from './data.js';
 import type { AgentLease } from './lease.js';
@@ -85,7 +85,7 @@ export class DataConnections {
   #dial({ carrier, tickets }: FromRelay<'dial'>): void {
     for (const { connection, ticket } of tickets) {
       // In a chain, a visitor's traffic must not pass other relays in the clear, whatever the last relay requests.
-      if (carrier === 'raw' && this.#endpoint.detour?.hides) continue;
+      if (carrier === 'raw' && this.#endpoint.via?.hides) continue;
       // A relay that exceeds the limit gets no more connections.
       if (this.#pending.size >= MAX_CONNECTIONS || this.#pending.has(connection)) continue;
       const pending = { notice: deferred<Visit>(), stop: new AbortController(), isNoticed: false };
@@ -124,7 +124,7 @@ export class DataConnections {
       resumption: this.#resumption,
     };
     // Through a proxy, the agent sends the upgrade: a proxy may read what it forwards, and let only TLS and HTTP pass.
-    let byLine = carrier === 'raw' && this.#channel.welcome.ticketLine === true && !this.#endpoint.detour;
+    let byLine = carrier === 'raw' && this.#channel.welcome.ticketLine === true && !this.#endpoint.via;
     const socket = await pRetry(() => (byLine ? startByLine(dial) : openData(dial)), {
       ...REDIAL,
       signal,

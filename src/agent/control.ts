@@ -11,7 +11,7 @@ import { LIMITS, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import type { AgentDatagrams } from './datagrams/datagrams.js';
 import type { HopTunnel } from './hop-tunnel.js';
-import type { Detour } from './relay-way.js';
+import type { Tunnel } from './relay-endpoint.js';
 
 export interface Welcome extends Omit<FromRelay<'welcome'>, 'type'> {
   /** Address of the relay's own key, as proven by the relay. */
@@ -36,7 +36,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   readonly welcome: Welcome;
   /** IP address that the relay was reached at. Data connections go to the same address. */
   readonly relayAddress: string;
-  readonly detour: Detour | undefined;
+  readonly via: Tunnel | undefined;
   /** This machine's address, if known. */
   readonly localAddress: string | undefined;
   #rttMs: number | undefined;
@@ -55,12 +55,12 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   #closed = false;
 
   /**
-   * `tls` is the session below `ws`, from which datagrams derive their keys. `detour` is the way to this relay, and to
+   * `tls` is the session below `ws`, from which datagrams derive their keys. `via` is the tunnel to this relay, and to
    * everything else at the relay.
    */
-  constructor(ws: WebSocket, welcome: Welcome, relayAddress: string, tls?: TLSSocket, detour?: Detour) {
+  constructor(ws: WebSocket, welcome: Welcome, relayAddress: string, tls?: TLSSocket, via?: Tunnel) {
     super();
-    this.detour = detour;
+    this.via = via;
     // Without the zone of a link-local address. Read now, because it is not available after the connection has ended.
     this.localAddress = tls?.localAddress?.replace(/%.*/, '');
     this.#tls = tls;

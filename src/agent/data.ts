@@ -16,7 +16,14 @@ import {
 import type { WireCarrier } from '../protocol/messages.js';
 import { showTicket } from '../protocol/ticket.js';
 import { REJECTED, ticketLine } from '../protocol/ticket-line.js';
-import { creating, openPlain, openTls, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+import {
+  createConnectionTo,
+  openPlain,
+  openTls,
+  relayTls,
+  destinationOf,
+  type RelayEndpoint,
+} from './relay-endpoint.js';
 import type { Resumption } from './resumption.js';
 import { showing, shownOn } from './show-ticket.js';
 import { readUpgradeResponse } from './upgrade-response.js';
@@ -47,11 +54,11 @@ async function upgrade({
   signal,
   resumption,
 }: DataDial): Promise<Socket> {
-  const way = wayTo(endpoint, relayAddress);
+  const destination = destinationOf(endpoint, relayAddress);
   const isRaw = carrier === 'raw';
   const opened = isRaw
-    ? openPlain(way, LIMITS.requestMs, signal)
-    : openTls(endpoint, way, resumption, LIMITS.requestMs, signal);
+    ? openPlain(destination, LIMITS.requestMs, signal)
+    : openTls(endpoint, destination, resumption, LIMITS.requestMs, signal);
   // Awaits only a promise: if the system rejects a connection at once, its error comes before an await continues.
   const socket = opened instanceof Promise ? await opened : opened;
   const head = (): string =>
@@ -116,7 +123,7 @@ function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | u
  * responds only to a line that it rejects. Rejects like `openData` and `started`.
  */
 export async function startByLine({ endpoint, relayAddress, ticket, signal }: DataDial): Promise<Socket> {
-  const opened = openPlain(wayTo(endpoint, relayAddress), LIMITS.requestMs, signal);
+  const opened = openPlain(destinationOf(endpoint, relayAddress), LIMITS.requestMs, signal);
   const socket = opened instanceof Promise ? await opened : opened;
   const connected = deadline(LIMITS.requestMs, () => socket.destroy(notUpgraded()));
   socket.once('connect', connected).once('close', connected);
@@ -135,8 +142,8 @@ function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Pr
     autoPong: false,
     followRedirects: false,
     finishRequest: showing(endpoint.url, ticket),
-    createConnection: creating(
-      wayTo(endpoint, relayAddress),
+    createConnection: createConnectionTo(
+      destinationOf(endpoint, relayAddress),
       (plain) => relayTls(endpoint, plain),
       signal,
     ) as never,

@@ -6,7 +6,7 @@ import { checksumAddress } from '../identity/keys.js';
 import { descriptorFrom, readDescriptor, type SignedDescriptor } from '../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../protocol/limits.js';
 import { fetchFrom } from './fetch.js';
-import type { RelayEndpoint } from './relay-way.js';
+import type { RelayEndpoint } from './relay-endpoint.js';
 
 export type { SignedDescriptor } from '../protocol/descriptor.js';
 

@@ -1,6 +1,6 @@
 import { fetchOnce, type Fetched, type GetOptions } from '../net/get.js';
 import { connectError } from './connect-error.js';
-import { openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+import { openTcp, relayTls, destinationOf, type RelayEndpoint } from './relay-endpoint.js';
 
 /** One GET over HTTPS with a timeout and a size limit: relays' descriptors, lists of relays. */
 
@@ -20,7 +20,7 @@ export async function fetchFrom(endpoint: RelayEndpoint, options: FetchOptions):
   try {
     return await fetchOnce(endpoint.url, {
       ...options,
-      open: (ms) => openWay(wayTo(endpoint), ms, options.signal),
+      open: (ms) => openTcp(destinationOf(endpoint), ms, options.signal),
       tls: (plain) => relayTls(endpoint, plain),
     });
   } catch (error) {

@@ -51,7 +51,7 @@ export class HeldLease {
   /** Requests the lease, or refreshes a lease that is already held. */
   async ask(channel: ControlChannel, spec: ServiceSpec, log: Logger, signal?: AbortSignal): Promise<Opened> {
     const response = await channel.request(
-      openRequest(spec, wantedPort(this.#relay, spec, this.#publicPort), channel.detour?.hides ?? false),
+      openRequest(spec, wantedPort(this.#relay, spec, this.#publicPort), channel.via?.hides ?? false),
       signal,
     );
     if (response.type !== 'lease.opened')

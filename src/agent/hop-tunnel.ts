@@ -6,7 +6,7 @@ import { deferred, within, type Deferred } from '../lib/wait.js';
 import { HOP_HEADERS, LIMITS } from '../protocol/limits.js';
 import { connectError } from './connect-error.js';
 import type { ControlChannel } from './control.js';
-import { openWay, relayTls, wayTo, type Detour, type RelayEndpoint } from './relay-way.js';
+import { openTcp, relayTls, destinationOf, type Tunnel, type RelayEndpoint } from './relay-endpoint.js';
 import { show } from './show-ticket.js';
 
 /** If a ticket takes longer than this, check whether the relay still responds. */
@@ -16,7 +16,7 @@ const CHECK_MS = 2_000;
  * Connections through a relay to the next relay of a chain (`CONNECT`), or to the agent's own leases there. Each is TLS to
  * this relay, with TLS to the other end inside.
  */
-export class HopTunnel implements Detour {
+export class HopTunnel implements Tunnel {
   readonly hides = true;
   readonly #channel: ControlChannel;
   readonly #endpoint: RelayEndpoint;
@@ -45,11 +45,11 @@ export class HopTunnel implements Detour {
 
   async #open(host: string, port: number, ms: number, signal?: AbortSignal): Promise<Socket> {
     const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-    const way = wayTo(this.#endpoint, this.#channel.relayAddress);
+    const destination = destinationOf(this.#endpoint, this.#channel.relayAddress);
     const stop = new AbortController();
     const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
     // In parallel, so that the ticket adds no delay.
-    const opening = openWay(way, ms, either).catch((error: unknown) => {
+    const opening = openTcp(destination, ms, either).catch((error: unknown) => {
       throw connectError(error, this.#endpoint.url);
     });
     const ticket = this.#ticket(target, ms, either);

@@ -306,8 +306,8 @@ export class AgentLease {
   }
 
   /** Throws before requesting anything that the relay does not offer. */
-  #checkOffer({ welcome, detour }: ControlChannel): void {
-    const missing = missingFor(this.#spec, welcome, detour?.hides);
+  #checkOffer({ welcome, via }: ControlChannel): void {
+    const missing = missingFor(this.#spec, welcome, via?.hides);
     if (missing.length > 0)
       throw new PortalError('capability_missing', `${this.relay} does not offer ${missing.join(', ')}`, {
         hint: hintFor(missing),
@@ -316,7 +316,7 @@ export class AgentLease {
 
   /** A visit to the public address, as a visitor makes it. */
   #visitOf(serving: Serving, channel: ControlChannel, signal: AbortSignal): Visit {
-    const { relayAddress, welcome, detour, tunnel } = channel;
+    const { relayAddress, welcome, via, tunnel } = channel;
     return () =>
       serving.prove({
         address: relayAddress,
@@ -324,7 +324,7 @@ export class AgentLease {
         lease: this.id ?? '',
         datagrams: channel.datagrams,
         // A visitor's ClientHello names the host, so it must not pass other relays in the clear.
-        detour: detour?.hides ? tunnel : detour,
+        via: via?.hides ? tunnel : via,
         signal,
       });
   }

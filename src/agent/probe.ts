@@ -3,7 +3,7 @@ import { asPortalError, PortalError } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
 import { secure } from '../net/dial.js';
 import { notThrough, PROBE_MS } from './not-through.js';
-import { openWay, type Detour } from './relay-way.js';
+import { openTcp, type Tunnel } from './relay-endpoint.js';
 import { fingerprintOf } from '../certificates/source.js';
 
 /**
@@ -28,8 +28,8 @@ export interface Probe {
   /** IP address and public port of the relay. */
   readonly address: string;
   readonly port: number;
-  /** The way there, if it is not direct. */
-  readonly detour: Detour | undefined;
+  /** The tunnel there, if the connection is not direct. */
+  readonly via: Tunnel | undefined;
   readonly hostname: string;
   /** The ALPN offer of a visitor. The probe looks like a visitor by its ClientHello, but not by its address. */
   readonly alpn: readonly string[];
@@ -44,9 +44,9 @@ export interface Probe {
  * `intercepted` if the server has another certificate.
  */
 export async function probe(options: Probe): Promise<void> {
-  const { address, port, detour, hostname, alpn, isOurs, target, signal } = options;
+  const { address, port, via, hostname, alpn, isOurs, target, signal } = options;
   const startedAt = performance.now();
-  const plain = await openWay({ host: address, port, detour }, PROBE_MS, signal).catch((error: unknown) => {
+  const plain = await openTcp({ host: address, port, via }, PROBE_MS, signal).catch((error: unknown) => {
     throw signal.aborted ? error : notThrough(hostname, error, performance.now() - startedAt);
   });
   // TLS 1.3 only: the client finishes first, so the server already expects its exporter value.

@@ -148,7 +148,7 @@ it('repeats a full report after a rejection, and sends nothing on a closed chann
 const to = (capabilities: string[], hides?: boolean) =>
   mayReport({
     welcome: { capabilities },
-    detour: hides === undefined ? undefined : { hides },
+    via: hides === undefined ? undefined : { hides },
   } as never);
 
 it('reports only to relays that show agents, and never over a chain', () => {

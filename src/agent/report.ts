@@ -24,8 +24,8 @@ const AGENTS_CAPABILITY = 'agents';
  * Whether this agent reports to the relay. Not over a chain: the names of the machine and its services would reveal too much
  * to the entry relay.
  */
-export function mayReport({ welcome, detour }: Pick<ControlChannel, 'welcome' | 'detour'>): boolean {
-  return welcome.capabilities.includes(AGENTS_CAPABILITY) && !detour?.hides;
+export function mayReport({ welcome, via }: Pick<ControlChannel, 'welcome' | 'via'>): boolean {
+  return welcome.capabilities.includes(AGENTS_CAPABILITY) && !via?.hides;
 }
 
 /** Reports changes to one channel's relay, at most once per second, and nothing twice. */

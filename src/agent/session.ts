@@ -15,7 +15,7 @@ import { HopTunnel } from './hop-tunnel.js';
 import { mayReport, Reporter, type AboutAgent } from './report.js';
 import type { AgentLease } from './lease.js';
 import { NetworkWatch } from './network-watch.js';
-import type { Detour, RelayEndpoint } from './relay-way.js';
+import type { Tunnel, RelayEndpoint } from './relay-endpoint.js';
 import { withJitter } from './retry.js';
 import type { RelayStatus } from './status.js';
 
@@ -32,8 +32,8 @@ const STABLE_MS = 10_000;
 const MIN_ATTEMPT_MS = 500;
 /** 500 services must not start 500 handshakes at once. */
 const OPENING_AT_A_TIME = 24;
-/** Timeout for a detour user that waits for the session. */
-const DETOUR_MS = 30_000;
+/** Timeout for a connection through the tunnel that waits for the session. */
+const TUNNEL_MS = 30_000;
 /** Timeout of the check for `status`. */
 const CHECK_MS = 2_000;
 
@@ -57,7 +57,7 @@ export interface SessionOptions {
 interface Connected {
   readonly channel: ControlChannel;
   readonly endpoint: RelayEndpoint;
-  /** Aborts when the session should reconnect by another way. */
+  /** Aborts when the session should reconnect over another path. */
   readonly moved: AbortSignal | undefined;
 }
 
@@ -69,7 +69,7 @@ export class RelaySession {
   readonly #leases = new Set<AgentLease>();
   readonly #opening = pLimit(OPENING_AT_A_TIME);
   #channel: ControlChannel | undefined;
-  /** The relay is shutting down: detour users must move once there is a new session. */
+  /** The relay is shutting down: connections through the tunnel must move once there is a new session. */
   #isRelayDraining = false;
   /** Aborts when the relay starts to shut down. */
   #moved = new AbortController();
@@ -79,7 +79,7 @@ export class RelaySession {
   #error: PortalError | undefined;
   /** When the next attempt starts (performance.now), while one is waited for. */
   #nextAt: number | undefined;
-  /** Detour users that wait for the session. */
+  /** Connections through the tunnel that wait for the session. */
   readonly #waiting = new Set<Deferred<HopTunnel>>();
   /** Consecutive sessions that did not last. */
   #unstable = 0;
@@ -111,10 +111,11 @@ export class RelaySession {
   }
 
   /** Opens connections through this relay to the next of a chain. */
-  readonly detour: Detour = {
+  readonly tunnel: Tunnel = {
     hides: true,
-    ready: async (signal) => void (await this.#tunnel(DETOUR_MS, signal)),
-    open: async (host, port, ms, signal) => (await this.#tunnel(ms, signal)).open(host, port, ms, signal),
+    ready: async (signal) => void (await this.#currentTunnel(TUNNEL_MS, signal)),
+    open: async (host, port, ms, signal) =>
+      (await this.#currentTunnel(ms, signal)).open(host, port, ms, signal),
     moved: () => this.#moved.signal,
   };
 
@@ -212,13 +213,13 @@ export class RelaySession {
 
   #attempts(signal: AbortSignal): Promise<Connected> {
     const { resolve, identity, instance, version } = this.#options;
-    let isOnTheWay = false;
+    let isConnecting = false;
     const attempt = async (): Promise<Connected> => {
       const endpoint = await resolve();
-      isOnTheWay = false;
-      await endpoint.detour?.ready?.(signal);
-      isOnTheWay = true;
-      const moved = endpoint.detour?.moved?.();
+      isConnecting = false;
+      await endpoint.via?.ready?.(signal);
+      isConnecting = true;
+      const moved = endpoint.via?.moved?.();
       const channel = await openControl({ endpoint, identity, instance, version, signal });
       closeWith(this.#stop.signal, channel);
       return { channel, endpoint, moved };
@@ -229,8 +230,8 @@ export class RelaySession {
       maxTimeout: 0,
       retries: Infinity,
       signal,
-      // A pause that the relay requested replaces ours. While the detour is not ready, its own pauses are enough.
-      shouldConsumeRetry: ({ error }) => isOnTheWay && asPortalError(error).retryAfterMs === undefined,
+      // A pause that the relay requested replaces ours. While the tunnel is not ready, its own pauses are enough.
+      shouldConsumeRetry: ({ error }) => isConnecting && asPortalError(error).retryAfterMs === undefined,
       onFailedAttempt: async ({ error, attemptNumber, retriesConsumed }) => {
         if (signal.aborted) return;
         const failure = asPortalError(error);
@@ -242,7 +243,7 @@ export class RelaySession {
         await this.#waitIfDisconnected();
         if (failure.retryAfterMs !== undefined)
           await this.#announced(withJitter(failure.retryAfterMs), signal);
-        else if (isOnTheWay) await this.#announced(pauseAfter(retriesConsumed), signal);
+        else if (isConnecting) await this.#announced(pauseAfter(retriesConsumed), signal);
       },
     });
   }
@@ -325,7 +326,7 @@ export class RelaySession {
     else channel.retire();
   }
 
-  /** Users of the detour by the old channel move to the current one. */
+  /** Connections through the old channel move to the current one. */
   #announceMove(): void {
     this.#isRelayDraining = false;
     const before = this.#moved;
@@ -334,7 +335,7 @@ export class RelaySession {
   }
 
   /** Waits for the session. Rejects when an attempt fails. */
-  async #tunnel(ms: number, signal?: AbortSignal): Promise<HopTunnel> {
+  async #currentTunnel(ms: number, signal?: AbortSignal): Promise<HopTunnel> {
     this.#stop.signal.throwIfAborted();
     if (this.#channel?.tunnel) return this.#channel.tunnel;
     const waiting = deferred<HopTunnel>();

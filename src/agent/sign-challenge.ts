@@ -3,7 +3,7 @@ import type { Identity } from '../identity/identity.js';
 import { checkChallenge } from '../protocol/challenge.js';
 import { verifyRelay, type RelayProof } from '../protocol/relay-proof.js';
 import { channelBinding } from './channel-binding.js';
-import type { RelayEndpoint } from './relay-way.js';
+import type { RelayEndpoint } from './relay-endpoint.js';
 
 export interface SigningContext {
   readonly endpoint: RelayEndpoint;

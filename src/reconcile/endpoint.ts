@@ -1,5 +1,5 @@
 import { proxied } from '../agent/proxied.js';
-import type { RelayEndpoint } from '../agent/relay-way.js';
+import type { RelayEndpoint } from '../agent/relay-endpoint.js';
 import type { UrlRelay } from '../agent/spec.js';
 import { readConfined, relayCaKey } from '../lib/confined.js';
 import { cannotRead, PortalError, unreadableHint } from '../lib/errors.js';
@@ -16,7 +16,7 @@ export async function endpointOf(
   return {
     url,
     ...(caFile !== undefined && { ca: await readCa(caFile) }),
-    ...(proxy !== undefined && { detour: proxied(proxy) }),
+    ...(proxy !== undefined && { via: proxied(proxy) }),
   };
 }
 

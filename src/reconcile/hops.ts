@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Detour, RelayEndpoint } from '../agent/relay-way.js';
+import type { Tunnel, RelayEndpoint } from '../agent/relay-endpoint.js';
 import { RelaySession, type SessionOptions } from '../agent/session.js';
 import { relayKey, type UrlRelay } from '../agent/spec.js';
 import type { HopStatus } from '../agent/status.js';
@@ -32,7 +32,7 @@ class Hop {
       log: log.child({ hop: relayKey(relay) }),
       resolve: async () => ({
         ...(await endpointOf(this.#relay)),
-        ...(rest && { detour: rest.detour }),
+        ...(rest && { via: rest.tunnel }),
       }),
     });
   }
@@ -59,7 +59,7 @@ class Hop {
 
 /** A path through hops, until it is released. */
 export interface HopRoute {
-  readonly detour: Detour;
+  readonly tunnel: Tunnel;
   /** The state of each hop on it, the visitors' side first. */
   statuses(): HopStatus[];
   check(): Promise<void>;
@@ -96,7 +96,7 @@ export class Hops {
   #routeOf(key: string, hop: Hop): HopRoute {
     let isReleased = false;
     return {
-      detour: hop.session.detour,
+      tunnel: hop.session.tunnel,
       statuses: () => hop.statuses(),
       check: () => hop.check(),
       renew: (relays) => hop.renew(relays),

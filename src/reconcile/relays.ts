@@ -1,4 +1,4 @@
-import type { RelayEndpoint } from '../agent/relay-way.js';
+import type { RelayEndpoint } from '../agent/relay-endpoint.js';
 import type { AgentLease } from '../agent/lease.js';
 import { RelaySession, type SessionOptions } from '../agent/session.js';
 import { relayKey, type RelaySpec, type UrlRelay } from '../agent/spec.js';
@@ -40,14 +40,14 @@ class PooledRelay {
   readonly #leases = new Set<AgentLease>();
   readonly #session: RelaySession;
   /** For a chain: the path to its first relay. */
-  readonly #way: HopRoute | undefined;
+  readonly #route: HopRoute | undefined;
   #embedded: EmbeddedRelay | undefined;
   #isFallbackNoticed = false;
 
   constructor(spec: RelaySpec, options: RelayPoolOptions, hops: Hops) {
     this.#spec = spec;
     this.#options = options;
-    if (spec.kind === 'chain') this.#way = hops.acquire(spec.hops.slice(1));
+    if (spec.kind === 'chain') this.#route = hops.acquire(spec.hops.slice(1));
     const key = relayKey(spec);
     this.#session = new RelaySession({
       ...options,
@@ -74,7 +74,7 @@ class PooledRelay {
   /** Adopts a change of the same relay (its CA file) for the next connection. */
   update(spec: RelaySpec): void {
     this.#spec = spec;
-    if (spec.kind === 'chain') this.#way?.renew(spec.hops.slice(1));
+    if (spec.kind === 'chain') this.#route?.renew(spec.hops.slice(1));
   }
 
   add(lease: AgentLease): void {
@@ -93,7 +93,7 @@ class PooledRelay {
   }
 
   async check(): Promise<void> {
-    await Promise.all([this.#session.check(), this.#way?.check()]);
+    await Promise.all([this.#session.check(), this.#route?.check()]);
   }
 
   isResponding(ms: number): Promise<boolean> {
@@ -101,7 +101,7 @@ class PooledRelay {
   }
 
   status(): RelayStatus {
-    const hops = this.#way?.statuses().map(({ relay, state, since, rttMs, error }) => ({
+    const hops = this.#route?.statuses().map(({ relay, state, since, rttMs, error }) => ({
       relay,
       state,
       since,
@@ -114,14 +114,14 @@ class PooledRelay {
   async close(): Promise<void> {
     if (this.#spec.kind === 'embedded') this.#options.embedded.forget(this.#spec);
     await this.#session.close();
-    await this.#way?.release();
+    await this.#route?.release();
     await this.#embedded?.close();
   }
 
   async #endpoint(): Promise<RelayEndpoint> {
     if (this.#spec.kind === 'url') return trustedEndpointOf(this.#spec, this.#options);
     if (this.#spec.kind === 'chain')
-      return { ...(await trustedEndpointOf(this.#spec.hops[0]!, this.#options)), detour: this.#way!.detour };
+      return { ...(await trustedEndpointOf(this.#spec.hops[0]!, this.#options)), via: this.#route!.tunnel };
     this.#embedded ??= await this.#options.embedded.take(this.#spec);
     const { url, address, caFile } = this.#embedded;
     return { url, address, ca: await readCa(caFile) };

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { AgentsClient } from '../../src/agent/agents-client.js';
 import { openControl } from '../../src/agent/connect.js';
-import type { RelayEndpoint } from '../../src/agent/relay-way.js';
+import type { RelayEndpoint } from '../../src/agent/relay-endpoint.js';
 import { RelayLock } from '../../src/config/lock.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { channelOf } from '../../src/protocol/channel.js';
@@ -29,7 +29,7 @@ const WAYS = {
       endpoint: {
         ...endpoint,
         url,
-        detour: {
+        via: {
           hides: true,
           open: async (_host, port) => {
             const socket = connect({ port, host: '127.0.0.1' });

@@ -5,21 +5,21 @@ import { Drops, type DropReason } from '../../protocol/datagrams/drops.js';
 import { FrameWriter } from '../../protocol/datagrams/writer.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { FromRelay } from '../../protocol/messages.js';
-import type { RelayEndpoint } from '../relay-way.js';
+import type { RelayEndpoint } from '../relay-endpoint.js';
 import type { ControlChannel } from '../control.js';
 import { SessionFlows, type FlowSink, type ServedLease } from './flows.js';
 import { Prober } from './prober.js';
-import { openWebSocketWay, UdpWay, type Way, type WayEvents } from './ways.js';
+import { openWebSocketPath, UdpPath, type DatagramPath, type PathEvents } from './paths.js';
 
-type Carrier = Way['carrier'];
+type Carrier = DatagramPath['carrier'];
 type Opened = FromRelay<'datagrams.opened'>;
 
-/** A way to the relay, with its writer and prober. */
+/** A path to the relay, with its writer and prober. */
 interface Line {
-  readonly way: Way;
+  readonly path: DatagramPath;
   readonly writer: FrameWriter;
   readonly prober: Prober;
-  /** Resolves when the way is lost or closed. */
+  /** Resolves when the path is lost or closed. */
   readonly lost: Promise<void>;
   readonly lose: () => void;
 }
@@ -76,15 +76,15 @@ export class AgentDatagrams {
   }
 
   status(): DatagramStatus {
-    const carrier = this.#wants('udp') ? this.#used : this.#up('ws')?.way.carrier;
-    const missingPackets = (carrier && this.#lines.get(carrier)?.way.missing) ?? 0;
+    const carrier = this.#wants('udp') ? this.#used : this.#up('ws')?.path.carrier;
+    const missingPackets = (carrier && this.#lines.get(carrier)?.path.missing) ?? 0;
     return { carrier, missingPackets, dropped: this.#drops.counts() };
   }
 
-  /** Delivers the visitors of `lease` to `sink` from now on. Resolves once there is a way for them. */
+  /** Delivers the visitors of `lease` to `sink` from now on. Resolves once there is a path for them. */
   async serve(lease: string, sink: FlowSink, carrier: Carrier, signal: AbortSignal): Promise<void> {
     // A UDP packet would reveal the agent's address to the relay.
-    if (this.#endpoint.detour?.hides) carrier = 'ws';
+    if (this.#endpoint.via?.hides) carrier = 'ws';
     this.#leases.set(lease, { sink, carrier });
     this.#arrange();
     const up = deferred<void>();
@@ -152,7 +152,7 @@ export class AgentDatagrams {
     clearTimeout(kept.closeTimer);
     kept.until.abort(new PortalError('aborted', 'the carrier is no longer needed'));
     this.#end(carrier);
-    if (this.#used === carrier) this.#use(this.#up(carrier === 'udp' ? 'ws' : 'udp')?.way.carrier);
+    if (this.#used === carrier) this.#use(this.#up(carrier === 'udp' ? 'ws' : 'udp')?.path.carrier);
   }
 
   #end(carrier: Carrier): void {
@@ -160,7 +160,7 @@ export class AgentDatagrams {
     if (!line) return;
     this.#lines.delete(carrier);
     line.prober.stop();
-    line.way.close();
+    line.path.close();
     line.lose();
   }
 
@@ -197,7 +197,7 @@ export class AgentDatagrams {
       throw new PortalError('protocol', 'the relay returned no association for datagrams');
     const address = this.#channel.relayAddress;
     return this.#line('udp', signal, (on) =>
-      UdpWay.open(address, datagramPort, { secret, association }, this.#drops, on),
+      UdpPath.open(address, datagramPort, { secret, association }, this.#drops, on),
     );
   }
 
@@ -209,7 +209,7 @@ export class AgentDatagrams {
         if (ticket === undefined)
           throw new PortalError('protocol', 'the relay returned no ticket for datagrams');
         const line = await this.#line('ws', signal, (on) =>
-          openWebSocketWay(this.#endpoint, this.#channel.relayAddress, ticket, on),
+          openWebSocketPath(this.#endpoint, this.#channel.relayAddress, ticket, on),
         );
         await line.lost;
         if (signal.aborted) return;
@@ -234,7 +234,11 @@ export class AgentDatagrams {
     return response;
   }
 
-  async #line(carrier: Carrier, signal: AbortSignal, open: (on: WayEvents) => Promise<Way>): Promise<Line> {
+  async #line(
+    carrier: Carrier,
+    signal: AbortSignal,
+    open: (on: PathEvents) => Promise<DatagramPath>,
+  ): Promise<Line> {
     let lose!: () => void;
     const lost = new Promise<void>((resolve) => (lose = resolve));
     let line: Line | undefined;
@@ -242,12 +246,12 @@ export class AgentDatagrams {
       () => line!.writer,
       (sequence) => line!.prober.replied(sequence),
     );
-    const way = await open({ frames: read, closed: lose });
+    const path = await open({ frames: read, closed: lose });
     if (signal.aborted) {
-      way.close();
+      path.close();
       throw abortReason(signal);
     }
-    const writer = new FrameWriter(way, (count) => this.#drops.add('busy', count));
+    const writer = new FrameWriter(path, (count) => this.#drops.add('busy', count));
     const ask = (): number => {
       // If no other carrier is in use, or this one is, the relay must send here.
       writer.probe(++this.#sequence, this.#used === undefined || this.#used === carrier);
@@ -255,7 +259,7 @@ export class AgentDatagrams {
       return this.#sequence;
     };
     const prober = new Prober(ask, this.#probeMs, { up: () => this.#cameUp(carrier), lost: lose });
-    line = { way, writer, prober, lost, lose };
+    line = { path, writer, prober, lost, lose };
     this.#lines.set(carrier, line);
     prober.probe();
     return line;

@@ -64,7 +64,7 @@ export class SessionFlows {
 
   /** Reads frames of a path whose replies go to `writer`. */
   reader(writer: () => FrameWriter, onProbeReply: (sequence: number) => void): (frames: Buffer) => void {
-    // Each way numbers its fragmented datagrams separately.
+    // Each path numbers its fragmented datagrams separately.
     const reassembly = new Reassembly((count) => this.drops.add('incomplete', count));
     const sink: FrameSink = {
       open: (flow, lease, visitor) => this.#open(flow, lease, visitor, writer()),

@@ -1,6 +1,6 @@
 import { LIMITS } from '../../protocol/limits.js';
 
-/** Probes periodically whether the relay is at the other end of a way. */
+/** Probes periodically whether the relay is at the other end of a path. */
 export class Prober {
   readonly #ask: () => number;
   readonly #intervalMs: number;

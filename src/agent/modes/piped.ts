@@ -57,7 +57,7 @@ export class PipedHandler implements ModeHandler {
     const before = this.#spec;
     this.#spec = spec;
     const { ms } = retirementOf(spec);
-    if (isSameWay(before, spec)) this.#splices.retireMs = ms;
+    if (isSameUpstream(before, spec)) this.#splices.retireMs = ms;
     else this.#splices.retire(ms);
   }
 
@@ -90,7 +90,7 @@ export class PipedHandler implements ModeHandler {
       });
       this.#hooks.onReached(target);
       // The visitor has exchanged nothing with the former target yet.
-      if (!isSameWay(spec, this.#spec)) {
+      if (!isSameUpstream(spec, this.#spec)) {
         upstream.destroy();
         return await this.#serve(visitor, info);
       }
@@ -104,7 +104,7 @@ export class PipedHandler implements ModeHandler {
         },
       });
     } catch (error) {
-      if (!isSameWay(spec, this.#spec)) return this.#serve(visitor, info);
+      if (!isSameUpstream(spec, this.#spec)) return this.#serve(visitor, info);
       const failure = asPortalError(error);
       this.#log.warn({ service, reason: failure.message }, 'the local service does not accept connections');
       this.#hooks.onDown(target, failure);
@@ -113,8 +113,8 @@ export class PipedHandler implements ModeHandler {
   }
 }
 
-/** Whether visitors of both reach the same target in the same way. */
-function isSameWay(a: ServiceSpec, b: ServiceSpec): boolean {
+/** Whether visitors of both reach the same target with the same settings. */
+function isSameUpstream(a: ServiceSpec, b: ServiceSpec): boolean {
   return (
     isDeepStrictEqual(a.target, b.target) &&
     isDeepStrictEqual(a.targetTls, b.targetTls) &&

@@ -10,7 +10,7 @@ import type { KnownTargets } from '../known-targets.js';
 import type { NameRejection } from '../rejected-name.js';
 import type { Recorders } from '../inspect/recorder.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
-import type { Detour } from '../relay-way.js';
+import type { Tunnel } from '../relay-endpoint.js';
 import type { OnReached } from '../target-protocols.js';
 import { kindOf, type LeaseKind, type ServedAs, type ServiceSpec } from '../spec.js';
 
@@ -31,7 +31,7 @@ export interface Serving {
    * Resolves once a visit to the public address succeeds, within a timeout. Resolves with `unproven` if no visit is possible
    * from here.
    */
-  prove(way: PublicWay): Promise<void | 'unproven'>;
+  prove(options: ProveOptions): Promise<void | 'unproven'>;
   /** Lets visitors finish, then closes the rest. No visit follows. */
   close(drain: Drain): Promise<void>;
   traffic(): Traffic;
@@ -42,7 +42,7 @@ export interface Serving {
 }
 
 /** How visitors reach a lease. */
-export interface PublicWay {
+export interface ProveOptions {
   /** IP address of the relay. */
   readonly address: string;
   /** Public port of the lease. */
@@ -51,8 +51,8 @@ export interface PublicWay {
   readonly lease: string;
   /** The datagrams of the session. */
   readonly datagrams: AgentDatagrams | undefined;
-  /** The way to the relay, if it is not direct. */
-  readonly detour: Detour | undefined;
+  /** The tunnel to the relay, if the connection is not direct. */
+  readonly via: Tunnel | undefined;
   readonly signal: AbortSignal;
 }
 

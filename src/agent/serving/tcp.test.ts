@@ -43,7 +43,7 @@ const prove = (serving: Serving, port: number) =>
     port,
     lease: 'db',
     datagrams: undefined,
-    detour: undefined,
+    via: undefined,
     signal: new AbortController().signal,
   });
 

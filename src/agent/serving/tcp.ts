@@ -9,9 +9,9 @@ import type { Rejections } from '../access/rejections.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { TcpHandler } from '../modes/tcp.js';
 import { notThrough, PROBE_MS } from '../not-through.js';
-import { openWay } from '../relay-way.js';
+import { openTcp } from '../relay-endpoint.js';
 import type { ServiceSpec } from '../spec.js';
-import type { PublicWay, Serving, ServingOptions } from './serving.js';
+import type { ProveOptions, Serving, ServingOptions } from './serving.js';
 
 const TOKEN_BYTES = 32;
 
@@ -50,7 +50,7 @@ class TcpServing implements Serving {
    * Visits the public port. The visit contains no TLS of the agent, so a relay could forge it. It proves that
    * visitors get through, but not that their traffic is confidential.
    */
-  async prove({ address, port, detour, signal }: PublicWay): Promise<void | 'unproven'> {
+  async prove({ address, port, via, signal }: ProveOptions): Promise<void | 'unproven'> {
     const token = randomBytes(TOKEN_BYTES);
     const key = token.toString('hex');
     const arrived = deferred<void>();
@@ -59,7 +59,7 @@ class TcpServing implements Serving {
     const startedAt = performance.now();
     let socket: Socket | undefined;
     try {
-      socket = await openWay({ host: address, port, detour }, PROBE_MS, signal);
+      socket = await openTcp({ host: address, port, via }, PROBE_MS, signal);
       socket.once('error', arrived.reject);
       socket.once('close', () => arrived.reject(new PortalError('not_through', 'the connection was closed')));
       socket.write(token);

@@ -30,7 +30,7 @@ import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.j
 import { requestReconnect, rejectVisitor } from '../reject-visitor.js';
 import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
-import type { PublicWay, ServedAs, Serving, ServingOptions } from './serving.js';
+import type { ProveOptions, ServedAs, Serving, ServingOptions } from './serving.js';
 
 /** How long a closing lease still admits visitors in their handshake. */
 const ARRIVING_MS = 1_000;
@@ -147,7 +147,7 @@ class TlsServing implements Serving {
     this.#handler.update(spec);
   }
 
-  async prove({ address, port, detour, signal }: PublicWay): Promise<void> {
+  async prove({ address, port, via, signal }: ProveOptions): Promise<void> {
     const endpoint = this.#endpoint;
     if (!endpoint)
       throw new PortalError('certificate_unavailable', `no certificate for ${this.#hostname} yet`);
@@ -156,7 +156,7 @@ class TlsServing implements Serving {
     await probe({
       address,
       port,
-      detour,
+      via,
       hostname: this.#hostname,
       alpn: this.#offer.possibleNames,
       // It may be renewed during the visit: the previous one is ours as well.

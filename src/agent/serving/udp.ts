@@ -8,7 +8,7 @@ import type { Traffic } from '../modes/mode.js';
 import { PROBE_BYTES, UdpHandler } from '../modes/udp.js';
 import { notThrough, PROBE_MS } from '../not-through.js';
 import type { ServiceSpec } from '../spec.js';
-import type { PublicWay, Serving, ServingOptions } from './serving.js';
+import type { ProveOptions, Serving, ServingOptions } from './serving.js';
 
 /** A probe is a datagram and may be lost. */
 const REPEAT_MS = 250;
@@ -45,13 +45,13 @@ class UdpServing implements Serving {
    * Sends datagrams to the public port, from a socket like a visitor's, until one gets through. If the relay's own UDP port
    * is out of reach from here, the public port is too, which proves nothing about visitors.
    */
-  async prove({ address, port, lease, datagrams, detour, signal }: PublicWay): Promise<void | 'unproven'> {
+  async prove({ address, port, lease, datagrams, via, signal }: ProveOptions): Promise<void | 'unproven'> {
     if (!datagrams) throw new PortalError('internal', 'the session has no datagram channel');
     this.#at = { datagrams, lease };
     await this.#serve(signal);
     this.#handler.idleMs = datagrams.flowIdleMs;
     // A datagram would reveal the agent's address to the relay.
-    if (detour?.hides) return 'unproven';
+    if (via?.hides) return 'unproven';
     try {
       await this.#visit(address, port, signal);
     } catch (error) {

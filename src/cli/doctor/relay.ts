@@ -2,7 +2,7 @@ import { createServer, isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { connectError } from '../../agent/connect-error.js';
 import { fetchFrom, type Fetched } from '../../agent/fetch.js';
-import { openWay, relayTls, wayTo, type RelayEndpoint } from '../../agent/relay-way.js';
+import { openTcp, relayTls, destinationOf, type RelayEndpoint } from '../../agent/relay-endpoint.js';
 import { hintFor, missingFor } from '../../agent/capabilities.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
@@ -160,7 +160,7 @@ async function checkConnection(
   let plain: Socket | undefined;
   let step = 'relay.tcp';
   try {
-    plain = await openWay(wayTo(await endpointOf({ kind: 'url', url: spec.url }, proxyFor)), STEP_MS);
+    plain = await openTcp(destinationOf(await endpointOf({ kind: 'url', url: spec.url }, proxyFor)), STEP_MS);
     subject.ok(step, `port ${url.port || 443} is open${through}`);
     step = 'relay.tls';
     const endpoint = await endpointOf(spec, proxyFor);

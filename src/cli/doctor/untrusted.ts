@@ -1,5 +1,5 @@
 import type { PeerCertificate } from 'node:tls';
-import { openWay, wayTo, type RelayEndpoint } from '../../agent/relay-way.js';
+import { openTcp, destinationOf, type RelayEndpoint } from '../../agent/relay-endpoint.js';
 import { readDescriptor } from '../../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../../protocol/limits.js';
 import { secure, tlsNameOf } from '../../net/dial.js';
@@ -22,7 +22,7 @@ export async function inspectUntrusted(endpoint: RelayEndpoint, ms: number): Pro
     path: PATHS.relay,
     maxBytes: LIMITS.maxRelayListBytes,
     ms,
-    open: (openMs) => openWay(wayTo(endpoint), openMs),
+    open: (openMs) => openTcp(destinationOf(endpoint), openMs),
     tls: (plain) => {
       const socket = secure(plain, {
         ...tlsNameOf(new URL(url).hostname),

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { readRelayList, type ListedRelay } from '../../agent/directory.js';
 import { fetchFrom } from '../../agent/fetch.js';
-import type { RelayEndpoint } from '../../agent/relay-way.js';
+import type { RelayEndpoint } from '../../agent/relay-endpoint.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import { confineCaNamedBy, confinedPath } from '../../lib/confined.js';
 import { asPortalError, cannotRead, PortalError, unreadableHint } from '../../lib/errors.js';

@@ -110,8 +110,8 @@ export class Datagrams {
   /** Responds to `datagrams.open`. */
   open({ id, carrier }: FromAgent<'datagrams.open'>, link: DatagramLink): FromRelay<'datagrams.opened'> {
     const { datagramProbeMs, flowIdleMs } = this.#limits;
-    const way = carrier === 'udp' ? { association: link.openUdp() } : { ticket: this.#issue(link) };
-    return { type: 'datagrams.opened', id, ...way, probeMs: datagramProbeMs, flowIdleMs };
+    const access = carrier === 'udp' ? { association: link.openUdp() } : { ticket: this.#issue(link) };
+    return { type: 'datagrams.opened', id, ...access, probeMs: datagramProbeMs, flowIdleMs };
   }
 
   /** What takes the WebSocket of a client with a proven ticket, which is used up; undefined if the ticket is invalid. */

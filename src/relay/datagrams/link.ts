@@ -13,7 +13,7 @@ import { UdpAssociation, type DatagramHub } from './hub.js';
 
 export type DatagramCarrier = 'udp' | 'ws';
 
-interface Way {
+interface OpenPath {
   readonly path: FramePath & { readonly carrier: DatagramCarrier; close(): void };
   readonly writer: FrameWriter;
 }
@@ -34,7 +34,7 @@ export class DatagramLink implements FlowLink {
   /** The unused ticket for its WebSocket, if there is one. */
   ticket: string | undefined;
   readonly #options: DatagramLinkOptions;
-  readonly #ways = new Map<DatagramCarrier, Way>();
+  readonly #paths = new Map<DatagramCarrier, OpenPath>();
   /** The path for datagrams, unless their lease sets another. */
   #used: DatagramCarrier | undefined;
   /** The highest number of a probe that chose a path: a delayed probe must not change it. */
@@ -60,7 +60,7 @@ export class DatagramLink implements FlowLink {
     const association = randomBytes(ASSOCIATION_BYTES);
     const secret = exportKey(association);
     if (!secret) throw new PortalError('capability_missing', 'datagrams over UDP need TLS 1.3');
-    this.#ways.get('udp')?.path.close();
+    this.#paths.get('udp')?.path.close();
     this.#add((receive) => new UdpAssociation(hub, { secret, association }, receive));
     return association.toString('hex');
   }
@@ -68,8 +68,8 @@ export class DatagramLink implements FlowLink {
   /** Takes the agent's WebSocket, which replaces the previous one. */
   acceptWs(ws: WebSocket): void {
     if (this.#closed) return ws.terminate();
-    this.#ways.get('ws')?.path.close();
-    const way = this.#add(
+    this.#paths.get('ws')?.path.close();
+    const opened = this.#add(
       (receive) =>
         new WebSocketFrames(
           ws,
@@ -77,7 +77,7 @@ export class DatagramLink implements FlowLink {
           {
             frames: receive,
             closed: () => {
-              if (this.#ways.get('ws') === way) this.#ways.delete('ws');
+              if (this.#paths.get('ws') === opened) this.#paths.delete('ws');
             },
           },
         ),
@@ -85,20 +85,20 @@ export class DatagramLink implements FlowLink {
   }
 
   deliver(flow: Flow, payload: Buffer): void {
-    const way = this.#wayOf(flow);
-    if (!way) return this.#options.drops.add('away');
+    const opened = this.#pathOf(flow);
+    if (!opened) return this.#options.drops.add('away');
     if (flow.link !== this) this.#adopt(flow);
-    way.writer.data(flow.id, payload, flow.opened ? undefined : flow.opening);
+    opened.writer.data(flow.id, payload, flow.opened ? undefined : flow.opening);
   }
 
   forget(flow: Flow): void {
-    if (this.#drop(flow)) this.#wayOf(flow)?.writer.close(flow.id);
+    if (this.#drop(flow)) this.#pathOf(flow)?.writer.close(flow.id);
   }
 
   close(): void {
     this.#closed = true;
-    for (const { path } of this.#ways.values()) path.close();
-    this.#ways.clear();
+    for (const { path } of this.#paths.values()) path.close();
+    this.#paths.clear();
     // The flows stay with their lease. The next session's link adopts them.
     for (const flow of this.#flows.values()) flow.link = undefined;
     this.#flows.clear();
@@ -138,24 +138,24 @@ export class DatagramLink implements FlowLink {
     largest?.evict(newcomer);
   }
 
-  #wayOf(flow: Flow): Way | undefined {
+  #pathOf(flow: Flow): OpenPath | undefined {
     const carrier = flow.flows.carrier === 'ws' ? 'ws' : this.#used;
-    return carrier && this.#ways.get(carrier);
+    return carrier && this.#paths.get(carrier);
   }
 
-  #add(open: (receive: (frames: Buffer) => void) => Way['path']): Way {
+  #add(open: (receive: (frames: Buffer) => void) => OpenPath['path']): OpenPath {
     const { drops } = this.#options;
     let sink: FrameSink | undefined;
     const path = open((frames) => {
       if (!readFrames(frames, sink!)) drops.add('malformed');
     });
-    const way = { path, writer: new FrameWriter(path, (count) => drops.add('busy', count)) };
-    sink = this.#sink(way);
-    this.#ways.set(path.carrier, way);
-    return way;
+    const opened = { path, writer: new FrameWriter(path, (count) => drops.add('busy', count)) };
+    sink = this.#sink(opened);
+    this.#paths.set(path.carrier, opened);
+    return opened;
   }
 
-  #sink(way: Way): FrameSink {
+  #sink(opened: OpenPath): FrameSink {
     const { drops } = this.#options;
     // Each path numbers its fragmented datagrams separately.
     const reassembly = new Reassembly((count) => drops.add('incomplete', count));
@@ -177,9 +177,9 @@ export class DatagramLink implements FlowLink {
       probe: (sequence, use) => {
         if (use && sequence > this.#usedAt) {
           this.#usedAt = sequence;
-          this.#used = way.path.carrier;
+          this.#used = opened.path.carrier;
         }
-        way.writer.probeReply(sequence);
+        opened.writer.probeReply(sequence);
       },
       opened: (id) => {
         const flow = this.#flows.get(id);

@@ -6,7 +6,7 @@ import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 import type { Resumption } from './resumption.js';
 
-/** TCP to a relay: direct, or by a detour. */
+/** TCP to a relay: direct, or through a tunnel. */
 
 export const TCP = {
   allowHalfOpen: true,
@@ -17,10 +17,10 @@ export const TCP = {
 } as const;
 
 /** Opens connections through a proxy or another relay. */
-export interface Detour {
+export interface Tunnel {
   /** No other traffic may go there, not even a DNS query: the relay must not learn the agent's address. */
   readonly hides: boolean;
-  /** Resolves once the detour is ready, if it is not always ready. Rejects with its error. */
+  /** Resolves once the tunnel is ready, if it is not always ready. Rejects with its error. */
   readonly ready?: (signal: AbortSignal) => Promise<void>;
   open(host: string, port: number, ms: number, signal?: AbortSignal): Promise<Socket>;
   /**
@@ -30,11 +30,11 @@ export interface Detour {
   readonly moved?: () => AbortSignal;
 }
 
-/** A destination and the detour to it. */
-export interface Way {
+/** A host and port, and the tunnel to them. */
+export interface Destination {
   readonly host: string;
   readonly port: number;
-  readonly detour: Detour | undefined;
+  readonly via: Tunnel | undefined;
 }
 
 /** How to reach a relay. */
@@ -44,8 +44,8 @@ export interface RelayEndpoint {
   readonly address?: string;
   /** PEM of the CA to trust for it. Default: the system's CAs. */
   readonly ca?: string;
-  /** The way to it, if it is not direct. */
-  readonly detour?: Detour;
+  /** The tunnel to it, if connections are not direct. */
+  readonly via?: Tunnel;
   /**
    * Called with the address of the relay's proven key, before anything is signed for it. Throws if the key is not trusted.
    */
@@ -55,13 +55,16 @@ export interface RelayEndpoint {
 }
 
 /**
- * The way to a relay's HTTPS server. `address` is the IP address of the relay instance. On a detour, the far end resolves the
+ * Where a relay's HTTPS server is. `address` is the IP address of the relay instance. Through a tunnel, the far end resolves the
  * name.
  */
-export function wayTo({ url, detour, address: listensAt }: RelayEndpoint, address = listensAt): Way {
+export function destinationOf(
+  { url, via, address: listensAt }: RelayEndpoint,
+  address = listensAt,
+): Destination {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
-  return { host: detour ? host : (address ?? host), port: Number(port || 443), detour };
+  return { host: via ? host : (address ?? host), port: Number(port || 443), via };
 }
 
 /**
@@ -97,42 +100,53 @@ const tlsOptions = ({ url, ca }: RelayEndpoint): ConnectionOptions => ({
  * The `createConnection` of node's HTTP client and of `ws`. `over` wraps the connection, for example in TLS. `signal` cancels
  * the connection attempt.
  */
-export function creating(way: Way, over: (plain: Socket) => Socket, signal?: AbortSignal): CreateConnection {
-  return createConnection(async () => over(await openWay(way, LIMITS.requestMs, signal)));
+export function createConnectionTo(
+  destination: Destination,
+  over: (plain: Socket) => Socket,
+  signal?: AbortSignal,
+): CreateConnection {
+  return createConnection(async () => over(await openTcp(destination, LIMITS.requestMs, signal)));
 }
 
 /**
  * A connection without TLS, for a caller that sets a timeout. If the address is known, the socket is still connecting, which
  * saves overhead.
  */
-export function openPlain(way: Way, ms: number, signal?: AbortSignal): Promise<Socket> | Socket {
-  return isStraight(way) ? socketTo(way.host, way.port, TCP) : openWay(way, ms, signal);
+export function openPlain(
+  destination: Destination,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<Socket> | Socket {
+  return isDirect(destination)
+    ? socketTo(destination.host, destination.port, TCP)
+    : openTcp(destination, ms, signal);
 }
 
 /** The same with TLS. Resumes the session of an earlier connection if the address is known. */
 export function openTls(
   endpoint: RelayEndpoint,
-  way: Way,
+  destination: Destination,
   resumption: Resumption,
   ms: number,
   signal?: AbortSignal,
 ): Promise<TLSSocket> | TLSSocket {
-  if (!isStraight(way)) return openWay(way, ms, signal).then((plain) => relayTls(endpoint, plain));
-  const socket = secureTo(way.host, way.port, TCP, tlsOptions(endpoint), resumption.session);
+  if (!isDirect(destination))
+    return openTcp(destination, ms, signal).then((plain) => relayTls(endpoint, plain));
+  const socket = secureTo(destination.host, destination.port, TCP, tlsOptions(endpoint), resumption.session);
   resumption.store(socket);
   return socket;
 }
 
 /** Nothing to resolve, and nothing to choose. */
-const isStraight = ({ host, detour }: Way): boolean => !detour && isIP(host) !== 0;
+const isDirect = ({ host, via }: Destination): boolean => !via && isIP(host) !== 0;
 
 /** Connects. Rejects after `ms`, or when `signal` aborts. Neither affects the open socket. */
-export async function openWay(
-  { host, port, detour }: Way,
+export async function openTcp(
+  { host, port, via }: Destination,
   ms: number,
   signal?: AbortSignal,
 ): Promise<Socket> {
-  if (detour) return detour.open(host, port, ms, signal);
+  if (via) return via.open(host, port, ms, signal);
   const what = `a connection to ${host}:${port}`;
   return dial({ host, port, ms, signal, what, tcp: TCP });
 }

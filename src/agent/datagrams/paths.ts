@@ -6,18 +6,18 @@ import type { Drops } from '../../protocol/datagrams/drops.js';
 import { PACKET_OVERHEAD, PacketOpener, PacketSealer } from '../../protocol/datagrams/packets.js';
 import type { FramePath } from '../../protocol/datagrams/writer.js';
 import { DATAGRAMS_SUBPROTOCOL, LIMITS, PATHS } from '../../protocol/limits.js';
-import { creating, relayTls, wayTo, type RelayEndpoint } from '../relay-way.js';
+import { createConnectionTo, relayTls, destinationOf, type RelayEndpoint } from '../relay-endpoint.js';
 import { showing } from '../show-ticket.js';
 
 /** The two paths for frames between an agent and its relay. */
-export interface Way extends FramePath {
+export interface DatagramPath extends FramePath {
   readonly carrier: 'udp' | 'ws';
   /** Packets from the relay that have not arrived. */
   readonly missing?: number;
   close(): void;
 }
 
-export interface WayEvents {
+export interface PathEvents {
   readonly frames: (frames: Buffer) => void;
   readonly closed: () => void;
 }
@@ -28,14 +28,14 @@ export interface UdpKeys {
 }
 
 /** Sealed packets to the relay's UDP port. */
-export class UdpWay implements Way {
+export class UdpPath implements DatagramPath {
   readonly carrier = 'udp';
   readonly maxBytes: number;
   readonly #socket: UdpSocket;
   readonly #sealer: PacketSealer;
   readonly #opener: PacketOpener;
 
-  private constructor(socket: UdpSocket, address: string, keys: UdpKeys, drops: Drops, on: WayEvents) {
+  private constructor(socket: UdpSocket, address: string, keys: UdpKeys, drops: Drops, on: PathEvents) {
     this.#socket = socket;
     this.#sealer = new PacketSealer({ ...keys, direction: 'agent to relay' });
     const opener = new PacketOpener({ ...keys, direction: 'relay to agent' });
@@ -56,9 +56,9 @@ export class UdpWay implements Way {
     port: number,
     keys: UdpKeys,
     drops: Drops,
-    on: WayEvents,
-  ): Promise<UdpWay> {
-    return new UdpWay(await connectUdp(address, port), address, keys, drops, on);
+    on: PathEvents,
+  ): Promise<UdpPath> {
+    return new UdpPath(await connectUdp(address, port), address, keys, drops, on);
   }
 
   get missing(): number {
@@ -75,12 +75,12 @@ export class UdpWay implements Way {
 }
 
 /** Opens the WebSocket that carries datagrams where plain UDP fails. */
-export function openWebSocketWay(
+export function openWebSocketPath(
   endpoint: RelayEndpoint,
   relayAddress: string,
   ticket: string,
-  on: WayEvents,
-): Promise<Way> {
+  on: PathEvents,
+): Promise<DatagramPath> {
   const url = new URL(PATHS.datagrams, endpoint.url);
   url.protocol = 'wss:';
   const ws = new WebSocket(url, [DATAGRAMS_SUBPROTOCOL], {
@@ -90,7 +90,9 @@ export function openWebSocketWay(
     followRedirects: false,
     finishRequest: showing(endpoint.url, ticket),
     // Only the relay instance that holds the control channel knows the ticket.
-    createConnection: creating(wayTo(endpoint, relayAddress), (plain) => relayTls(endpoint, plain)) as never,
+    createConnection: createConnectionTo(destinationOf(endpoint, relayAddress), (plain) =>
+      relayTls(endpoint, plain),
+    ) as never,
   });
   const limits = { maxBytes: LIMITS.maxFramesBytes, maxBacklogBytes: LIMITS.maxDatagramBacklogBytes };
   return new Promise((resolve, reject) => {
