@@ -15,6 +15,7 @@ import { silent, type Logger } from '../lib/logger.js';
 import { shellQuote } from '../lib/shell-quote.js';
 import { valuesIn } from './der.js';
 import { openLocalCa, type LocalLeaf } from './local-ca.js';
+import { nameConstraints } from './local-names.js';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -195,6 +196,34 @@ async function libraryLeaf(
   );
 }
 
+/** The library's certificate for the CA with this key, serial number and times. */
+async function libraryCa(like: x509.X509Certificate): Promise<x509.X509Certificate> {
+  const id = await x509.SubjectKeyIdentifierExtension.create(like.publicKey, false, webcrypto);
+  const name = new x509.Name([{ O: ['Portal'] }, { CN: [`Portal local CA ${id.keyId.slice(0, 8)}`] }]);
+  const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const caKey = createPrivateKey(await readFile(keyFile, 'utf8')).export({ type: 'pkcs8', format: 'der' });
+  return x509.X509CertificateGenerator.create(
+    {
+      serialNumber: like.serialNumber,
+      subject: name,
+      issuer: name,
+      notBefore: like.notBefore,
+      notAfter: like.notAfter,
+      publicKey: like.publicKey,
+      signingKey: await webcrypto.subtle.importKey('pkcs8', caKey, ecdsa, false, ['sign']),
+      signingAlgorithm: ecdsa,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+        new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1']),
+        new x509.Extension('2.5.29.30', true, nameConstraints()),
+        id,
+      ],
+    },
+    webcrypto,
+  );
+}
+
 /** Hex of the signed part: all but the signature, which is random. */
 const signedPart = (certificate: x509.X509Certificate): string =>
   valuesIn(Buffer.from(certificate.rawData))[0]!.toString('hex');
@@ -222,6 +251,17 @@ async function forge(name: { type: 'dns' | 'ip'; value: string }): Promise<{ cer
   );
   return { cert: certificate.toString('pem'), key: leaf.privateKey };
 }
+
+describe('the certificate of a CA', () => {
+  it("equals a library's byte for byte", async () => {
+    const now = new Date('2026-03-01T12:00:00.500Z');
+    const ca = new x509.X509Certificate((await openLocalCa(caDir, { now: () => now })).certificatePem);
+    expect(signedPart(ca)).toBe(signedPart(await libraryCa(ca)));
+    expect(await ca.verify({}, webcrypto)).toBe(true);
+    expect(ca.notBefore).toStrictEqual(new Date('2026-03-01T11:00:00.000Z'));
+    expect(ca.notAfter.getTime() - ca.notBefore.getTime()).toBe(3652 * DAY_MS);
+  });
+});
 
 describe('a stolen CA key', () => {
   it.each([

@@ -105,7 +105,7 @@ async function openCertificate(
 ): Promise<X509Certificate> {
   let found = await readCertificate(file);
   if (found === 'absent') {
-    const fresh = await makeCaCertificate(key, now);
+    const fresh = makeCaCertificate(key, now);
     if (await createFile(file, fresh, CA_CERTIFICATE_MODE)) {
       log.info({ file }, 'created a local CA');
       onCreated?.(file);
@@ -115,7 +115,7 @@ async function openCertificate(
   }
   const reason = whyUnusable(found, key, now);
   if (found instanceof X509Certificate && reason === undefined) return found;
-  const fresh = await makeCaCertificate(key, now);
+  const fresh = makeCaCertificate(key, now);
   await replaceFile(file, fresh, CA_CERTIFICATE_MODE);
   log.warn(
     { file, reason },

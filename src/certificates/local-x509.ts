@@ -5,7 +5,6 @@ import {
   generateKeyPair,
   randomBytes,
   sign,
-  webcrypto,
   type KeyObject,
   type X509Certificate,
 } from 'node:crypto';
@@ -33,10 +32,10 @@ const LEAF_LIFETIME_MS = 397 * DAY_MS;
 /** For visitors whose clocks are slow. */
 const BACKDATE_MS = 3_600_000;
 
-const SIGNING = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const OID_SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 const OID_NAME_CONSTRAINTS = '2.5.29.30';
 const OID_ECDSA_SHA256 = '1.2.840.10045.4.3.2';
+const OID_COMMON_NAME = '2.5.4.3';
 const OID_ORGANIZATION = '2.5.4.10';
 const OID_SUBJECT_KEY = '2.5.29.14';
 const OID_KEY_USAGE = '2.5.29.15';
@@ -47,54 +46,47 @@ const OID_EXTENDED_KEY_USAGE = '2.5.29.37';
 /** Version 3, as the version field encodes it. */
 const X509_V3 = 2;
 
-/** Loaded only to create a CA, because loading takes 150 ms. */
-const x509 = () => import('@peculiar/x509');
-
 const generateP256 = promisify(generateKeyPair);
 
-/** A self-signed certificate for the CA's key, PEM, valid for 10 years. */
-export async function makeCaCertificate(key: KeyObject, now: Date): Promise<string> {
-  const lib = await x509();
-  const publicKey = spkiOf(key);
-  const id = keyId(publicKey);
+/**
+ * A self-signed certificate for the CA's key, PEM, valid for 10 years. It and the leaves have a fixed structure, so the
+ * code writes their DER directly: loading and running a library for it took a large part of the time of `portal up`.
+ */
+export function makeCaCertificate(key: KeyObject, now: Date): string {
+  const spki = spkiOf(key);
+  const id = keyId(spki);
   // The name distinguishes the CAs of several machines, and stays the same for every certificate of one key.
-  const name = new lib.Name([{ O: ['Portal'] }, { CN: [`Portal local CA ${id.slice(0, 8)}`] }]);
-  const notBefore = wholeSeconds(now.getTime() - BACKDATE_MS);
-  const certificate = await lib.X509CertificateGenerator.create(
-    {
-      serialNumber: newSerial(),
-      subject: name,
-      issuer: name,
-      notBefore,
-      notAfter: wholeSeconds(notBefore.getTime() + CA_LIFETIME_MS),
-      publicKey,
-      signingKey: await signingKey(key),
-      signingAlgorithm: SIGNING,
-      extensions: [
-        new lib.BasicConstraintsExtension(true, 0, true),
-        new lib.KeyUsagesExtension(lib.KeyUsageFlags.keyCertSign | lib.KeyUsageFlags.cRLSign, true),
-        new lib.ExtendedKeyUsageExtension([OID_SERVER_AUTH]),
-        new lib.Extension(OID_NAME_CONSTRAINTS, true, nameConstraints()),
-        new lib.SubjectKeyIdentifierExtension(id),
-      ],
-    },
-    webcrypto,
+  const name = sequence(
+    attribute(OID_ORGANIZATION, 'Portal'),
+    attribute(OID_COMMON_NAME, `Portal local CA ${id.slice(0, 8)}`),
   );
-  return `${certificate.toString('pem')}\n`;
+  const notBefore = wholeSeconds(now.getTime() - BACKDATE_MS);
+  const notAfter = wholeSeconds(notBefore.getTime() + CA_LIFETIME_MS);
+  return signed(key, {
+    issuer: name,
+    validity: [notBefore, notAfter],
+    subject: name,
+    spki,
+    extensions: [
+      // A CA that issues leaves only: a path of no other CA follows it.
+      extension(
+        OID_BASIC_CONSTRAINTS,
+        true,
+        sequence(der(TAG.boolean, Buffer.from([0xff])), der(TAG.integer, Buffer.from([0]))),
+      ),
+      // Two bits, keyCertSign and cRLSign; one is unused.
+      extension(OID_KEY_USAGE, true, der(TAG.bitString, Buffer.from([1, 0x06]))),
+      extension(OID_EXTENDED_KEY_USAGE, false, sequence(oid(OID_SERVER_AUTH))),
+      extension(OID_NAME_CONSTRAINTS, true, nameConstraints()),
+      subjectKey(id),
+    ],
+  });
 }
 
-/**
- * Prepares what every leaf of a CA shares. A leaf has a fixed structure, so the code writes its DER directly: loading
- * and running a library for it took a large part of the time of `portal up`.
- */
+/** Prepares what every leaf of a CA shares. */
 export function createIssuer(key: KeyObject, ca: X509Certificate): Issuer {
   const issuer = subjectOf(ca);
-  const subject = sequence(
-    der(
-      TAG.set,
-      sequence(oid(OID_ORGANIZATION), der(TAG.printableString, Buffer.from('Portal local certificate'))),
-    ),
-  );
+  const subject = sequence(attribute(OID_ORGANIZATION, 'Portal local certificate'));
   const authority = der(context(0, false), Buffer.from(keyId(spkiOf(key)), 'hex'));
   const shared = [
     extension(OID_BASIC_CONSTRAINTS, true, sequence()),
@@ -103,7 +95,6 @@ export function createIssuer(key: KeyObject, ca: X509Certificate): Issuer {
     extension(OID_EXTENDED_KEY_USAGE, false, sequence(oid(OID_SERVER_AUTH))),
     extension(OID_AUTHORITY_KEY, false, sequence(authority)),
   ];
-  const algorithm = sequence(oid(OID_ECDSA_SHA256));
   const caEnd = Date.parse(ca.validTo);
 
   return async (hostnames, now) => {
@@ -118,23 +109,40 @@ export function createIssuer(key: KeyObject, ca: X509Certificate): Issuer {
     const leaf = await newKey();
     const notBefore = wholeSeconds(now.getTime() - BACKDATE_MS);
     const notAfter = wholeSeconds(Math.min(notBefore.getTime() + LEAF_LIFETIME_MS, caEnd));
-    const own = [
-      extension(OID_ALTERNATIVE_NAMES, false, sequence(...hostnames.map(alternativeName))),
-      extension(OID_SUBJECT_KEY, false, der(TAG.octetString, Buffer.from(keyId(leaf.spki), 'hex'))),
-    ];
-    const unsigned = sequence(
-      der(context(0, true), der(TAG.integer, Buffer.from([X509_V3]))),
-      der(TAG.integer, Buffer.from(newSerial(), 'hex')),
-      algorithm,
+    const names = extension(OID_ALTERNATIVE_NAMES, false, sequence(...hostnames.map(alternativeName)));
+    const cert = signed(key, {
       issuer,
-      sequence(time(notBefore), time(notAfter)),
+      validity: [notBefore, notAfter],
       subject,
-      leaf.spki,
-      der(context(3, true), sequence(...shared, ...own)),
-    );
-    const certificate = sequence(unsigned, algorithm, bits(sign('sha256', unsigned, key)));
-    return { cert: pemOf(certificate), key: leaf.privatePem, notAfter };
+      spki: leaf.spki,
+      extensions: [...shared, names, subjectKey(keyId(leaf.spki))],
+    });
+    return { cert, key: leaf.privatePem, notAfter };
   };
+}
+
+interface Contents {
+  readonly issuer: Buffer;
+  readonly validity: readonly [Date, Date];
+  readonly subject: Buffer;
+  readonly spki: Buffer;
+  readonly extensions: readonly Buffer[];
+}
+
+/** A certificate (RFC 5280 §4.1) with a new serial number, PEM. */
+function signed(key: KeyObject, { issuer, validity, subject, spki, extensions }: Contents): string {
+  const algorithm = sequence(oid(OID_ECDSA_SHA256));
+  const unsigned = sequence(
+    der(context(0, true), der(TAG.integer, Buffer.from([X509_V3]))),
+    der(TAG.integer, Buffer.from(newSerial(), 'hex')),
+    algorithm,
+    issuer,
+    sequence(...validity.map(time)),
+    subject,
+    spki,
+    der(context(3, true), sequence(...extensions)),
+  );
+  return pemOf(sequence(unsigned, algorithm, bits(sign('sha256', unsigned, key))));
 }
 
 /** The subject of a certificate, byte for byte: verifiers compare it with the issuer of a leaf in that form. */
@@ -143,6 +151,13 @@ function subjectOf(certificate: X509Certificate): Buffer {
   // After the version, serial number, algorithm, issuer and validity (RFC 5280 §4.1).
   return valuesIn(unsigned!)[5]!;
 }
+
+/** One part of a name. */
+const attribute = (type: string, text: string): Buffer =>
+  der(TAG.set, sequence(oid(type), der(TAG.printableString, Buffer.from(text))));
+
+const subjectKey = (id: string): Buffer =>
+  extension(OID_SUBJECT_KEY, false, der(TAG.octetString, Buffer.from(id, 'hex')));
 
 function extension(id: string, critical: boolean, value: Buffer): Buffer {
   const flag = critical ? [der(TAG.boolean, Buffer.from([0xff]))] : [];
@@ -171,11 +186,6 @@ export async function newKey(): Promise<{ spki: Buffer; privatePem: string }> {
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
   return { spki: publicKey, privatePem: privateKey };
-}
-
-function signingKey(key: KeyObject): Promise<webcrypto.CryptoKey> {
-  const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
-  return webcrypto.subtle.importKey('pkcs8', pkcs8, SIGNING, false, ['sign']);
 }
 
 function spkiOf(key: KeyObject): Buffer {

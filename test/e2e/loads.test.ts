@@ -109,8 +109,7 @@ describe('portal', () => {
       running.kill('SIGTERM');
       expect(await running.finished).toMatchObject({ code: 0 });
     };
-    // The first start creates the identity and the CA.
-    await up({});
+    // Also the first start, which creates the identity and the CA.
     const { chunks, modules } = await loads(person, up);
     expect(modules).toEqual(
       expect.arrayContaining(['src/relay/relay.ts', 'src/agent/session.ts', 'src/agent/serving/tls.ts']),
