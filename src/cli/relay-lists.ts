@@ -5,8 +5,8 @@ import pLimit from 'p-limit';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { delay } from '../lib/wait.js';
-import { readDenyList, type DenyList } from '../relay/denied.js';
-import { readLabelList, withUsualLabels } from '../relay/labels.js';
+import { readDenyList, type DenyList } from '../relay/access-lists.js';
+import { readLabelList, withDefaultLabels } from '../relay/labels.js';
 import type { Relay, RelayOptions } from '../relay/relay.js';
 import type { Context } from './context.js';
 import { isBlank, steadyText } from './steady-text.js';
@@ -81,7 +81,7 @@ export async function followLists({ cwd }: Context, options: ListOptions, log: L
   let relay: Relay | undefined;
   let deny: DenyList | undefined;
   let allow: DenyList | undefined;
-  let reservedLabels = withUsualLabels();
+  let reservedLabels = withDefaultLabels();
   const followed: FollowedList[] = [];
   const follow = async <T>(
     file: string | undefined,
@@ -104,7 +104,7 @@ export async function followLists({ cwd }: Context, options: ListOptions, log: L
       relay?.allow(list);
     });
     await follow(options.reservedLabels, readLabelList, (list) => {
-      reservedLabels = withUsualLabels(list);
+      reservedLabels = withDefaultLabels(list);
       relay?.reserveLabels(reservedLabels);
     });
   } catch (error) {

@@ -13,7 +13,7 @@ interface Group<T> extends Linked<Group<T>> {
 }
 
 /**
- * Places by group, and which group has the most. `FairPlaces` and `Crowd` decide what to do with it.
+ * Places by group, and which group has the most. `FairPlaces` and `NetworkTable` decide what to do with it.
  *
  * No table has holders as keys: hashing an object that lives for one request costs more than the rest of the request (20 µs
  * of 90). So `enter` returns what `leave` needs.

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { silent, type Logger } from '../lib/logger.js';
 import { LIMITS } from '../protocol/limits.js';
-import { Descriptors, limitsFor, warnOfFew } from './descriptors.js';
+import { Descriptors, limitsFor, warnOfFewDescriptors } from './descriptors.js';
 
 const socketOf = (fd: number | undefined): Duplex => ({ _handle: { fd } }) as unknown as Duplex;
 
@@ -32,10 +32,10 @@ describe('limits', () => {
 
   it('are logged if they are lower than the default, or set too high', () => {
     const { log, said } = listening();
-    warnOfFew(524_288, {}, log);
-    warnOfFew(undefined, {}, log);
+    warnOfFewDescriptors(524_288, {}, log);
+    warnOfFewDescriptors(undefined, {}, log);
     expect(said).toEqual([]);
-    warnOfFew(1_024, { maxSessions: 5_000, maxHopConnections: 10 }, log);
+    warnOfFewDescriptors(1_024, { maxSessions: 5_000, maxHopConnections: 10 }, log);
     expect(said.map(([fields]) => fields)).toMatchObject([
       { descriptors: 1_024, limits: { maxUnroutedConnections: 224 } },
       { descriptors: 1_024, suggested: { maxSessions: 448 } },

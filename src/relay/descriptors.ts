@@ -44,7 +44,11 @@ export function limitsFor(
 }
 
 /** Logs which limits few descriptors lower, and which `given` limits are too high for them. */
-export function warnOfFew(descriptors: number | undefined, given: Partial<RelayLimits>, log: Logger): void {
+export function warnOfFewDescriptors(
+  descriptors: number | undefined,
+  given: Partial<RelayLimits>,
+  log: Logger,
+): void {
   const derived = Object.entries(limitsFor(LIMITS, descriptors)) as [Derived, number][];
   const lowered = derived.filter(([name, value]) => given[name] === undefined && value < LIMITS[name]);
   const tooHigh = derived.filter(([name, value]) => value < LIMITS[name] && (given[name] ?? 0) > value);

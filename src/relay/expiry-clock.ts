@@ -3,7 +3,7 @@
 /** How far the machine's clock may be ahead. Corrections by time servers are smaller. */
 const MAX_AHEAD_MS = 86_400_000;
 
-export interface LapseClockOptions {
+export interface ExpiryClockOptions {
   /** The last known use of any name, milliseconds since the epoch. */
   readonly newestUse: number | undefined;
   /** A name without a use expires after this. */
@@ -28,7 +28,7 @@ export class ExpiryClock {
     reservationMs,
     wall = Date.now,
     steady = () => performance.now(),
-  }: LapseClockOptions) {
+  }: ExpiryClockOptions) {
     this.#wall = wall;
     this.#steady = steady;
     const now = wall();

@@ -4,7 +4,7 @@ import { readClientHello } from '../net/client-hello.js';
 import { networkOf } from '../net/cidr.js';
 import type { Shown } from '../protocol/ticket.js';
 import { readTicketLine, TICKET_LINE } from '../protocol/ticket-line.js';
-import { Crowd } from './crowd.js';
+import { NetworkTable } from './network-table.js';
 import { resetSocket } from '../net/reset.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { listen, type ListenAt, type Listening, type TakeOver } from './listen.js';
@@ -86,7 +86,7 @@ export class Front {
   /** Servers of the port for plain HTTP. */
   #plainServers: readonly Server[] = [];
   /** In order of arrival, and so of expiry. */
-  readonly #arrivals = new Crowd<Arrival>();
+  readonly #arrivals = new NetworkTable<Arrival>();
   /** Every open connection, including those handed over. */
   readonly #sockets = new Set<Socket>();
   readonly #timer: NodeJS.Timeout;

@@ -15,7 +15,7 @@ import type { LeaseHolder } from './lease.js';
 import type { LeaseRegistry } from './leases.js';
 import type { RelayLimits } from './limits.js';
 import { plainAddress } from './names.js';
-import { openOnward } from './onward.js';
+import { dialHop } from './hop-dial.js';
 import type { Peer, Peers } from './peers.js';
 import type { Quotas } from './quotas.js';
 import type { ShownTicket } from './shown-ticket.js';
@@ -130,7 +130,7 @@ export class Hops {
     try {
       const far =
         destination.kind === 'port'
-          ? await openOnward(loopbackOf(this.#own.host), destination.port)
+          ? await dialHop(loopbackOf(this.#own.host), destination.port)
           : await this.#openPeer(destination.peer, path);
       return () => this.#join(session, socket, far);
     } finally {

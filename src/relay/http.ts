@@ -7,7 +7,7 @@ import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
 import { CIPHERS } from '../net/ciphers.js';
 import { networkOf } from '../net/cidr.js';
-import { Crowd } from './crowd.js';
+import { NetworkTable } from './network-table.js';
 import { serveConnect, servePreface } from './hop-requests.js';
 import type { Hops } from './hops.js';
 import { offers, pathOf, refuse, reject, upgradeOf } from './http/messages.js';
@@ -203,7 +203,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   }
 
   /** Connections in a TLS handshake or HTTP exchange, and control channels before `hello`. Limited, since a TLS session needs much memory. */
-  const asking = new Crowd<Duplex>();
+  const asking = new NetworkTable<Duplex>();
   const closeCrowded = (): boolean => {
     const crowded = asking.crowded();
     if (!crowded) return false;

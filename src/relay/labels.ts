@@ -70,6 +70,6 @@ export class ReservedLabels {
 }
 
 /** The labels that every `portal relay` reserves, and those of the operator's list. */
-export function withUsualLabels(list: LabelList = new Map()): LabelList {
+export function withDefaultLabels(list: LabelList = new Map()): LabelList {
   return new Map([...ALWAYS.map((label) => [label, new Set<string>()] as const), ...list]);
 }

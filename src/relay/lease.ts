@@ -4,7 +4,7 @@ import type { FlowLink } from './datagrams/flows.js';
 import type { LeaseRecord } from './directory/record.js';
 import type { OpenPort } from './ports.js';
 import { LeaseTraffic } from './traffic.js';
-import { Unreported } from './unserved.js';
+import { UnservedCounts } from './unserved.js';
 import { VisitorQueue } from './visitor-queue.js';
 import type { Visitor } from './visitors.js';
 
@@ -24,7 +24,7 @@ export interface LocalLease {
   readonly waiting: VisitorQueue<Visitor>;
   readonly traffic: LeaseTraffic;
   /** Visitors that this relay gave up on and has not reported to an agent yet. */
-  readonly unserved: Unreported;
+  readonly unserved: UnservedCounts;
   graceTimer?: NodeJS.Timeout;
   /** When the relay last stored the use of its name; undefined while the name is being reserved. */
   storedAt: number | undefined;
@@ -68,7 +68,7 @@ export function newLease(beginning: Beginning & Partial<LocalLease>): LocalLease
     port: undefined,
     waiting: new VisitorQueue<Visitor>(),
     traffic: new LeaseTraffic(),
-    unserved: new Unreported(),
+    unserved: new UnservedCounts(),
     storedAt: undefined,
     firm: true,
     heldSince: performance.now(),

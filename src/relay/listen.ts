@@ -116,7 +116,7 @@ export async function listen(
 }
 
 async function listenAtAll(create: () => Server, { hosts, port }: ListenAt): Promise<Listening> {
-  const opened = await openAtAll(hosts, port, async (host, at) => {
+  const opened = await openOnAllHosts(hosts, port, async (host, at) => {
     const server = create();
     await listenOnce(server, host, at);
     return { server, port: (server.address() as AddressInfo).port, close: () => void server.close() };
@@ -173,7 +173,7 @@ export function listenOnce(
 }
 
 /** Opens the same port at all addresses, or at none. 0: any port that is free at all of them. Rejects with the system's error. */
-export async function openAtAll<T extends { readonly port: number; close(): void }>(
+export async function openOnAllHosts<T extends { readonly port: number; close(): void }>(
   hosts: readonly ListenHost[],
   port: number,
   open: (host: ListenHost, port: number) => Promise<T>,
@@ -215,8 +215,8 @@ async function openOrElse<T>(
 }
 
 /** A UDP socket on the same port at each address. */
-export async function bindAtAll(hosts: readonly ListenHost[], port: number): Promise<UdpSocket[]> {
-  const all = await openAtAll(hosts, port, ({ host, ipv6Only }, at) => bindUdp(host, at, ipv6Only));
+export async function bindOnAllHosts(hosts: readonly ListenHost[], port: number): Promise<UdpSocket[]> {
+  const all = await openOnAllHosts(hosts, port, ({ host, ipv6Only }, at) => bindUdp(host, at, ipv6Only));
   return all.map(({ opened }) => opened);
 }
 

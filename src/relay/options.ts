@@ -3,7 +3,7 @@ import type { AcmeChallenges } from '../certificates/acme/challenges.js';
 import type { Logger } from '../lib/logger.js';
 import type { DropReason } from '../protocol/datagrams/drops.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
-import type { DenyList } from './denied.js';
+import type { DenyList } from './access-lists.js';
 import type { LabelList } from './labels.js';
 import type { KeyPair } from './http.js';
 import type { Address, SharedSocket, TakeOver } from './listen.js';

@@ -8,7 +8,7 @@ import { systemResolver, type Family, type Resolver } from '../net/resolve.js';
 import { descriptorFrom, type SignedDescriptor } from '../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../protocol/limits.js';
 import type { RelayLimits } from './limits.js';
-import { openOnward } from './onward.js';
+import { dialHop } from './hop-dial.js';
 import type { Store } from './store/store.js';
 
 /** Another relay that this relay may forward to, as configured by the operator. */
@@ -88,9 +88,9 @@ export class Peer {
    */
   async connect(): Promise<Socket> {
     const known = [...this.#addresses];
-    if (known.length === 0) return openOnward(this.host, this.port, this.resolver);
+    if (known.length === 0) return dialHop(this.host, this.port, this.resolver);
     try {
-      return await openOnward(this.host, this.port, {
+      return await dialHop(this.host, this.port, {
         first: systemResolver.first,
         resolve: (_name, resolved) => {
           for (const family of [6, 4] as const) resolved(family, this.#addresses.get(family) ?? []);
@@ -98,7 +98,7 @@ export class Peer {
       });
     } catch (error) {
       this.#addresses.clear();
-      return openOnward(this.host, this.port, this.resolver).catch(() => {
+      return dialHop(this.host, this.port, this.resolver).catch(() => {
         for (const [family, addresses] of known)
           if (!this.#addresses.has(family)) this.#addresses.set(family, addresses);
         throw error;

@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { PortalError, systemCode } from '../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import type { LocalLease } from './lease.js';
-import { listenOnce, openAtAll, type ListenHost } from './listen.js';
+import { listenOnce, openOnAllHosts, type ListenHost } from './listen.js';
 import type { Store } from './store/store.js';
 
 /** Public ports of leases: which port a lease gets, and the sockets that listen on it. */
@@ -112,7 +112,7 @@ export async function listenTcp(
   port: number,
   onVisitor: (socket: Socket) => void,
 ): Promise<OpenPort> {
-  const all = await openAtAll(hosts, port, (host, at) => listenAt(host, at, onVisitor));
+  const all = await openOnAllHosts(hosts, port, (host, at) => listenAt(host, at, onVisitor));
   return {
     port: all[0]!.opened.port,
     close: () => {

@@ -1,11 +1,11 @@
-import { AgentsHere } from './agents/here.js';
+import { AgentsSurface } from './agents/surface.js';
 import type { Relay, RelayOptions } from './options.js';
 import { Access } from './parts/access.js';
 import { Chains } from './parts/chains.js';
 import { Control } from './parts/control.js';
 import { Health } from './parts/health.js';
 import { Leasing } from './parts/leasing.js';
-import { Remembered } from './parts/remembered.js';
+import { DurableState } from './parts/durable-state.js';
 import type { Parts } from './parts/parts.js';
 import { settingsOf, type Place, type Settings } from './parts/settings.js';
 import { CARRIERS, Surface } from './parts/surface.js';
@@ -22,33 +22,33 @@ export type { Relay, RelayOptions, RelayStats } from './options.js';
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const settings = settingsOf(options);
   const access = new Access(settings);
-  const remembered = await Remembered.open(settings, access.quotas.refusals);
+  const durable = await DurableState.open(settings, access.quotas.refusals);
   let parts: Parts | undefined;
   try {
-    parts = await createParts(settings, access, remembered);
+    parts = await createParts(settings, access, durable);
     const place = await listen(settings, parts);
     serve(settings, parts, place);
     return runningRelay(settings, parts, place);
   } catch (error) {
-    await (parts ? shutDown(parts, settings.log, 0) : remembered.close());
+    await (parts ? shutDown(parts, settings.log, 0) : durable.close());
     throw error;
   }
 }
 
-async function createParts(settings: Settings, access: Access, remembered: Remembered): Promise<Parts> {
+async function createParts(settings: Settings, access: Access, durable: DurableState): Promise<Parts> {
   const { options } = settings;
   const health = new Health(options.tls);
   const turns = new Turns();
   const visiting = new Visiting(settings, access);
-  const leasing = new Leasing(settings, { remembered, access, visiting });
+  const leasing = new Leasing(settings, { durable, access, visiting });
   const chains: Chains = new Chains(settings, {
-    remembered,
+    durable,
     access,
     leasing,
     takeVisitor: (socket) => surface.front.take(socket, { only: 'visitors' }),
   });
   const control = new Control(settings, access);
-  const agents = await createAgents(settings, { access, remembered, leasing, health, turns });
+  const agents = await createAgents(settings, { access, durable, leasing, health, turns });
   const capabilities = capabilitiesOf(options, leasing, chains);
   const surface = new Surface(
     settings,
@@ -57,7 +57,7 @@ async function createParts(settings: Settings, access: Access, remembered: Remem
   );
   return {
     access,
-    remembered,
+    durable,
     visiting,
     leasing,
     chains,
@@ -74,17 +74,17 @@ function createAgents(
   { options, limits, log }: Settings,
   {
     access,
-    remembered,
+    durable,
     leasing,
     health,
     turns,
-  }: Pick<Parts, 'access' | 'remembered' | 'leasing' | 'health' | 'turns'>,
-): Promise<AgentsHere> {
-  return AgentsHere.open({
+  }: Pick<Parts, 'access' | 'durable' | 'leasing' | 'health' | 'turns'>,
+): Promise<AgentsSurface> {
+  return AgentsSurface.open({
     ...(options.agents && { webDir: options.agents.webDir }),
     leases: leasing.leases,
-    reservations: remembered.reservations,
-    store: remembered.store,
+    reservations: durable.reservations,
+    store: durable.store,
     quotas: access.quotas,
     denied: access.denied,
     limits,
@@ -117,7 +117,7 @@ async function listen({ options }: Settings, { surface, leasing, visiting }: Par
 
 /** Accepts agents. */
 function serve({ options, limits, log }: Settings, parts: Parts, place: Place): void {
-  const { access, remembered, visiting, leasing, chains, control, agents, turns } = parts;
+  const { access, durable, visiting, leasing, chains, control, agents, turns } = parts;
   const { datagrams } = visiting;
   const { publicPort } = place;
   control.start({
@@ -142,6 +142,6 @@ function serve({ options, limits, log }: Settings, parts: Parts, place: Place): 
   });
   if (options.agents !== false) agents.start(place);
   chains.start(place);
-  remembered.start(leasing.leases, agents.registry);
+  durable.start(leasing.leases, agents.registry);
   log.info({ url: place.url, identity: options.identity.address }, 'relay listening');
 }

@@ -1,5 +1,5 @@
-import type { DenyList } from './denied.js';
-import { expel } from './expel.js';
+import type { DenyList } from './access-lists.js';
+import { disconnectDenied } from './disconnect-denied.js';
 import type { Relay, RelayCounts } from './options.js';
 import type { Parts } from './parts/parts.js';
 import type { Place, Settings } from './parts/settings.js';
@@ -8,7 +8,7 @@ import { readStats } from './stats.js';
 
 /** A relay that listens, for the code that started it. */
 export function runningRelay({ options, log }: Settings, parts: Parts, place: Place): Relay {
-  const { remembered, visiting, leasing, chains, surface, health, access, agents } = parts;
+  const { durable, visiting, leasing, chains, surface, health, access, agents } = parts;
   const { url, domain, port, publicPort, hosts } = place;
   let closing: Promise<void> | undefined;
   const close = async (drainMs: number): Promise<void> => {
@@ -36,7 +36,7 @@ export function runningRelay({ options, log }: Settings, parts: Parts, place: Pl
         gate: visiting.gate,
         datagrams: visiting.datagrams,
         tallies: visiting.tallies,
-        store: remembered.store,
+        store: durable.store,
         denied: access.denied,
         agents,
       }),
@@ -44,7 +44,7 @@ export function runningRelay({ options, log }: Settings, parts: Parts, place: Pl
     deny: (list) => deny(parts, list),
     allow: (list) => {
       access.denied.allow(list);
-      expelFrom(parts);
+      disconnectDeniedFrom(parts);
     },
     reserveLabels: (list) => leasing.labels.set(list),
     serveCertificate: (pair) => {
@@ -87,15 +87,15 @@ function countsOf({ access, visiting, leasing, chains, control, surface }: Parts
 
 function deny(parts: Parts, list: DenyList): void {
   parts.access.denied.set(list);
-  expelFrom(parts);
+  disconnectDeniedFrom(parts);
   for (const holder of list.identities) {
     parts.visiting.gate.closeOf(holder);
     parts.chains.hops.closeOf(holder);
   }
 }
 
-function expelFrom({ access, visiting, leasing, chains, control }: Parts): void {
-  expel({
+function disconnectDeniedFrom({ access, visiting, leasing, chains, control }: Parts): void {
+  disconnectDenied({
     denied: access.denied,
     sessions: control.sessions,
     hops: chains.hops,

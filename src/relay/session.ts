@@ -16,7 +16,7 @@ import type { Agents } from './agents/agents.js';
 import { DataPool } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { DatagramLink } from './datagrams/link.js';
-import type { Denied } from './denied.js';
+import type { AccessLists } from './access-lists.js';
 import { Handshake, type HandshakeContext } from './handshake.js';
 import type { Hops } from './hops.js';
 import type { LocalLease, LeaseHolder } from './lease.js';
@@ -41,7 +41,7 @@ export interface SessionContext extends HandshakeContext {
   readonly idleDataConnectionMs: number;
   readonly leases: LeaseRegistry;
   readonly agents: Agents;
-  readonly denied: Denied;
+  readonly denied: AccessLists;
   readonly quotas: Quotas;
   readonly tallies: Tallies;
   readonly tickets: TicketBook;

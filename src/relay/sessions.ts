@@ -3,7 +3,7 @@ import { type ErrorCode, PortalError } from '../lib/errors.js';
 import { networkOf } from '../net/cidr.js';
 import { LIMITS } from '../protocol/limits.js';
 import { RetryPace } from './retry-pace.js';
-import { Crowd, placeFor } from './crowd.js';
+import { NetworkTable, placeFor } from './network-table.js';
 import type { Work } from '../protocol/work.js';
 import { HandshakeWork } from './handshake-work.js';
 import type { RelayLimits } from './limits.js';
@@ -31,7 +31,7 @@ export class Sessions {
   readonly #quotas: Quotas;
   readonly #all = new Set<Session>();
   /** Sessions that have not proven an identity yet, oldest first. */
-  readonly #handshakes = new Crowd<Session>();
+  readonly #handshakes = new NetworkTable<Session>();
   readonly #work: HandshakeWork;
   readonly #retryPace: RetryPace;
   #mostHandshakes = 0;

@@ -8,11 +8,11 @@ import type { Parts } from './parts/parts.js';
 const SETTLE_MS = 500;
 
 export async function shutDown(parts: Parts, log: Logger, drainMs: number): Promise<void> {
-  const { remembered, visiting, leasing, chains, control, surface, health } = parts;
+  const { durable, visiting, leasing, chains, control, surface, health } = parts;
   const { gate } = visiting;
   const { hops } = chains;
   health.stop();
-  for (const part of [remembered, leasing, chains, control]) part.stop();
+  for (const part of [durable, leasing, chains, control]) part.stop();
   if (drainMs > 0) {
     // Visitors that still wait get no data connection once agents cannot connect.
     await until(() => gate.waiting === 0, SETTLE_MS);
@@ -26,7 +26,7 @@ export async function shutDown(parts: Parts, log: Logger, drainMs: number): Prom
   const released = leasing.close();
   visiting.close();
   // From here on this process writes nothing, and the next one uses the store.
-  await Promise.all([released, remembered.close()]);
+  await Promise.all([released, durable.close()]);
   if (drainMs > 0 && gate.size > 0)
     log.info({ visitors: gate.size, drainMs }, 'waiting for visitors to finish');
   await Promise.all([gate.drain({ ms: drainMs }), hops.drain({ ms: drainMs })]);

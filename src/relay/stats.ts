@@ -1,7 +1,7 @@
 import { countOverruns } from '../net/udp-overruns.js';
-import type { AgentsHere } from './agents/here.js';
+import type { AgentsSurface } from './agents/surface.js';
 import type { Datagrams } from './datagrams/datagrams.js';
-import type { Denied } from './denied.js';
+import type { AccessLists } from './access-lists.js';
 import type { LeaseRegistry } from './leases.js';
 import type { Store } from './store/store.js';
 import type { Tallies } from './tallies.js';
@@ -13,8 +13,8 @@ export interface StatsParts {
   readonly datagrams: Datagrams;
   readonly store: Store;
   readonly tallies: Tallies;
-  readonly denied: Denied;
-  readonly agents: AgentsHere;
+  readonly denied: AccessLists;
+  readonly agents: AgentsSurface;
 }
 
 /** Current counts of all parts of a relay. */

@@ -5,7 +5,7 @@ import type { LocalLease } from './lease.js';
 
 /** Why a relay gave up on a visitor of a known lease. A visitor that disconnects is not among them. */
 const GIVEN_UP = ['timed_out', 'too_many_bytes', 'queue_full', 'visitor_limit'] as const;
-export type GivenUp = (typeof GIVEN_UP)[number];
+export type UnservedCause = (typeof GIVEN_UP)[number];
 
 /** Reports to an agent the visitors of its leases that the relay gave up on: sums, at most once a second. */
 export class UnservedNotices {
@@ -44,24 +44,24 @@ export class UnservedNotices {
 }
 
 /** Visitors of one lease that the relay gave up on and has not reported to an agent yet. */
-export class Unreported {
-  #counts = new Tally<GivenUp>();
+export class UnservedCounts {
+  #counts = new Tally<UnservedCause>();
 
   get isEmpty(): boolean {
     return this.#entries.length === 0;
   }
 
-  add(reason: GivenUp): void {
+  add(reason: UnservedCause): void {
     this.#counts.add(reason);
   }
 
-  take(): [GivenUp, number][] {
+  take(): [UnservedCause, number][] {
     const taken = this.#entries;
     this.#counts = new Tally();
     return taken;
   }
 
-  get #entries(): [GivenUp, number][] {
-    return Object.entries(this.#counts.counts()) as [GivenUp, number][];
+  get #entries(): [UnservedCause, number][] {
+    return Object.entries(this.#counts.counts()) as [UnservedCause, number][];
   }
 }

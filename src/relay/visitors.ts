@@ -12,7 +12,7 @@ import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import { ALERTS, refuse } from './refuse.js';
 import type { Tallies, UnservedReason } from './tallies.js';
-import type { GivenUp } from './unserved.js';
+import type { UnservedCause } from './unserved.js';
 
 export interface VisitorLimits {
   readonly maxWaitingVisitorsPerLease: number;
@@ -107,7 +107,7 @@ function reject(lease: LocalLease, socket: Socket): void {
   else resetSocket(socket);
 }
 
-function gaveUp(lease: LocalLease, reason: GivenUp): void {
+function gaveUp(lease: LocalLease, reason: UnservedCause): void {
   lease.unserved.add(reason);
   lease.holder?.gaveUp(lease);
 }

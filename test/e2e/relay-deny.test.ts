@@ -2,7 +2,7 @@ import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { NOBODY, readDenyList } from '../../src/relay/denied.js';
+import { EMPTY_LIST, readDenyList } from '../../src/relay/access-lists.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, handedOver, httpService, relay, service, visit } from '../support/world.js';
 import { Person } from './cli-support.js';
@@ -39,7 +39,7 @@ describe('a denied identity', () => {
 
     // The agent itself may reconnect before the peer does.
     await one.runner.stop({ reason: 'makes room', drainMs: 0 });
-    at.deny(NOBODY);
+    at.deny(EMPTY_LIST);
     await (await Peer.open(at, { identity: one.identity })).lease('bad');
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { eventually } from '../support/eventually.js';
-import { readDenyList } from '../../src/relay/denied.js';
-import { readLabelList, withUsualLabels } from '../../src/relay/labels.js';
+import { readDenyList } from '../../src/relay/access-lists.js';
+import { readLabelList, withDefaultLabels } from '../../src/relay/labels.js';
 import { relay } from '../support/world.js';
 import { Peer, type RelayError } from './relay-peer.js';
 
@@ -104,7 +104,7 @@ describe('a name', () => {
   it.each(['www', 'mail', 'admin', 'wpad', 'autoconfig'])(
     'cannot be "%s", which is reserved',
     async (name) => {
-      const at = await relay({ reservedLabels: withUsualLabels() });
+      const at = await relay({ reservedLabels: withDefaultLabels() });
       const peer = await Peer.open(at);
       expect(await refusal(peer.lease(name))).toMatchObject({
         code: 'name_reserved',

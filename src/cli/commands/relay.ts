@@ -7,7 +7,7 @@ import { asPortalError, cannotRead } from '../../lib/errors.js';
 import { descriptorLimit } from '../../lib/descriptor-limit.js';
 import type { Logger } from '../../lib/logger.js';
 import { packageFile } from '../../lib/package-file.js';
-import { warnOfFew } from '../../relay/descriptors.js';
+import { warnOfFewDescriptors } from '../../relay/descriptors.js';
 import type { RelayMetrics } from '../../relay/metrics/metrics.js';
 import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
 import type { PortRange } from '../../relay/ports.js';
@@ -109,7 +109,7 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
   const descriptors = await descriptorLimit();
-  warnOfFew(descriptors, limits, log);
+  warnOfFewDescriptors(descriptors, limits, log);
   const fds = inheritedFds(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   const lists = await followLists(context, options, log);

@@ -34,7 +34,7 @@ export interface LiveAgent {
 }
 
 /** A disconnected agent, whose leases may still wait for it. */
-export interface AwayAgent {
+export interface DisconnectedAgent {
   readonly machine: string | undefined;
   readonly version: string;
   readonly at: Date;
@@ -62,7 +62,7 @@ export class Agents {
   readonly #options: AgentsOptions;
   readonly #live = new Map<AgentSession, LiveAgent>();
   /** Oldest first. */
-  readonly #away = new Map<string, AwayAgent>();
+  readonly #away = new Map<string, DisconnectedAgent>();
   readonly #disconnected = new Map<string, string>();
   /** Number of reported services, by identity. */
   readonly #reported = new Map<string, number>();
@@ -122,7 +122,7 @@ export class Agents {
   }
 
   /** The last report of a disconnected agent whose leases wait for it. */
-  away(identity: string, instance: string): AwayAgent | undefined {
+  away(identity: string, instance: string): DisconnectedAgent | undefined {
     return this.#away.get(keyOf({ address: identity, instance }));
   }
 

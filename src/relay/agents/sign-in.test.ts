@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { generateIdentity } from '../../identity/keys.js';
 import { Tally } from '../../lib/tally.js';
 import { LIMITS } from '../../protocol/limits.js';
-import type { Denied } from '../denied.js';
+import type { AccessLists } from '../access-lists.js';
 import type { RelayLimits } from '../limits.js';
 import type { Quotas } from '../quotas.js';
 import { SignIns } from './sign-in.js';
@@ -20,7 +20,7 @@ function signIns(limits: Partial<RelayLimits> = {}) {
     url: 'https://relay.test',
     limits: { ...LIMITS, ...limits },
     quotas: { refusals } as unknown as Quotas,
-    denied: { check: () => undefined } as unknown as Denied,
+    denied: { check: () => undefined } as unknown as AccessLists,
   });
   return { made, refusals };
 }

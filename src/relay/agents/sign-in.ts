@@ -5,12 +5,12 @@ import { Tally } from '../../lib/tally.js';
 import { networkOf } from '../../net/cidr.js';
 import { buildChallenge, STATEMENTS, verifyProof } from '../../protocol/challenge.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { Crowd, placeFor } from '../crowd.js';
-import type { Denied } from '../denied.js';
+import { NetworkTable, placeFor } from '../network-table.js';
+import type { AccessLists } from '../access-lists.js';
 import type { RelayLimits } from '../limits.js';
 import { plainAddress } from '../names.js';
 import type { Quotas } from '../quotas.js';
-import { Paces } from './pace.js';
+import { RateLimits } from './rate-limit.js';
 
 interface Pending {
   readonly nonce: string;
@@ -23,7 +23,7 @@ interface Pending {
 }
 
 /** The client: its address, and its TLS session (`channelOf`). */
-export interface Asker {
+export interface SignInClient {
   readonly remote: string | undefined;
   readonly channel: string;
 }
@@ -40,7 +40,7 @@ export interface SignInsOptions {
   readonly url: string;
   readonly limits: RelayLimits;
   readonly quotas: Quotas;
-  readonly denied: Denied;
+  readonly denied: AccessLists;
 }
 
 /** The relay keeps only hashes of tokens and codes, so its memory does not reveal them. */
@@ -55,21 +55,21 @@ export class SignIns {
   /** By nonce, oldest first. */
   readonly #pending = new Map<string, Pending>();
   /** The same entries, by network. */
-  readonly #waiting = new Crowd<Pending>();
+  readonly #waiting = new NetworkTable<Pending>();
   /** By the token's hash, least recently used first. */
   readonly #signedIn = new Map<string, SignedIn & { readonly network: string }>();
   /** By the code's hash. */
   readonly #codes = new Map<string, SignedIn>();
   /** By network. Verifying a proof blocks the relay, and any client may request it. */
-  readonly #arrivals: Paces;
+  readonly #arrivals: RateLimits;
   /** By identity. */
-  readonly #requests: Paces;
+  readonly #requests: RateLimits;
 
   constructor(options: SignInsOptions) {
     this.#options = options;
     const { maxSignInsPerSecondPerAddress, maxSignedInRequestsPerSecondPerIdentity } = options.limits;
     const { refusals } = options.quotas;
-    this.#arrivals = new Paces({
+    this.#arrivals = new RateLimits({
       perSecond: maxSignInsPerSecondPerAddress,
       what: `an address may sign in ${maxSignInsPerSecondPerAddress} times a second (maxSignInsPerSecondPerAddress)`,
       onRejected: () => {
@@ -77,7 +77,7 @@ export class SignIns {
         this.refused.add('limit_exceeded');
       },
     });
-    this.#requests = new Paces({
+    this.#requests = new RateLimits({
       perSecond: maxSignedInRequestsPerSecondPerIdentity,
       what: `an identity may send ${maxSignedInRequestsPerSecondPerIdentity} requests a second (maxSignedInRequestsPerSecondPerIdentity)`,
       onRejected: () => refusals.add('maxSignedInRequestsPerSecondPerIdentity'),
@@ -91,7 +91,7 @@ export class SignIns {
   }
 
   /** Throws `unauthorized` for an invalid address, `relay_busy` for too many open sign-ins, `limit_exceeded` for too many per second. */
-  challenge(address: string, { remote, channel }: Asker): { nonce: string; message: string } {
+  challenge(address: string, { remote, channel }: SignInClient): { nonce: string; message: string } {
     const { authority, url, limits } = this.#options;
     const network = networkOf(plainAddress(remote));
     this.#arrivals.take(network);
@@ -154,9 +154,9 @@ export class SignIns {
     const { maxSignedIn, signedInMs } = this.#options.limits;
     makeRoomOf(this.#signedIn, identity);
     if (this.#signedIn.size >= maxSignedIn) {
-      const crowd = new Crowd<string>();
-      for (const [hash, { network }] of this.#signedIn) crowd.add(hash, network);
-      this.#signedIn.delete(crowd.crowded()!);
+      const table = new NetworkTable<string>();
+      for (const [hash, { network }] of this.#signedIn) table.add(hash, network);
+      this.#signedIn.delete(table.crowded()!);
     }
     const token = newSecret();
     const until = performance.now() + signedInMs;

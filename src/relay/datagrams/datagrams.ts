@@ -5,7 +5,7 @@ import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FromAgent, FromRelay } from '../../protocol/messages.js';
 import { nameOf, newTicket } from '../../protocol/ticket.js';
 import type { LocalLease } from '../lease.js';
-import { bindAtAll, type ListenHost } from '../listen.js';
+import { bindOnAllHosts, type ListenHost } from '../listen.js';
 import type { OpenPort } from '../ports.js';
 import type { ShownTicket } from '../shown-ticket.js';
 import { LeaseFlows } from './flows.js';
@@ -65,7 +65,7 @@ export class Datagrams {
 
   /** Listens for visitors of a lease. */
   async openPort(hosts: readonly ListenHost[], port: number, lease: LocalLease): Promise<OpenPort> {
-    const sockets = await bindAtAll(hosts, port);
+    const sockets = await bindOnAllHosts(hosts, port);
     const { flowIdleMs, maxFlowsPerLease } = this.#limits;
     const flows = new LeaseFlows({
       lease: lease.id,

@@ -97,8 +97,8 @@ export class LeaseFlows {
   /** The same flows, longest idle first. */
   readonly #queue = new Set<Flow>();
   /** By the visitors' network, longest idle first: flows without a reply, and the others. */
-  readonly #unreplied = newCrowd();
-  readonly #replied = newCrowd();
+  readonly #unreplied = newTable();
+  readonly #replied = newTable();
   /** The flow of the last datagram. Datagrams come in bursts, so this saves lookups. */
   #latest: Flow | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -154,8 +154,8 @@ export class LeaseFlows {
    * network with the most.
    */
   evict(newcomer?: Flow): void {
-    for (const crowd of [this.#unreplied, this.#replied]) {
-      const flow = crowd.first;
+    for (const table of [this.#unreplied, this.#replied]) {
+      const flow = table.first;
       if (flow === undefined || flow === newcomer) continue;
       this.#options.drops.add('flows');
       return this.#end(flow);
@@ -260,4 +260,4 @@ export class LeaseFlows {
 }
 
 /** `evict` asks which flow must make room, so this drops none. */
-const newCrowd = (): FairPlaces<Flow> => new FairPlaces<Flow>({ max: 0, drop: () => undefined });
+const newTable = (): FairPlaces<Flow> => new FairPlaces<Flow>({ max: 0, drop: () => undefined });

@@ -9,7 +9,7 @@ import {
   PacketSealer,
 } from '../../protocol/datagrams/packets.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { bindAtAll, type ListenHost } from '../listen.js';
+import { bindOnAllHosts, type ListenHost } from '../listen.js';
 
 /** An agent's encrypted UDP path to this relay. Its address is known once a packet is authenticated. */
 export class UdpAssociation implements FramePath {
@@ -89,7 +89,7 @@ export class DatagramHub {
 
   /** Opens the UDP port with this number. Rejects if it is in use. */
   static async open(hosts: readonly ListenHost[], port: number, drops: Drops): Promise<DatagramHub> {
-    return new DatagramHub(await bindAtAll(hosts, port), drops);
+    return new DatagramHub(await bindOnAllHosts(hosts, port), drops);
   }
 
   get port(): number {

@@ -1,21 +1,21 @@
 import type { Socket } from 'node:net';
-import { Denied, NOBODY } from '../denied.js';
+import { AccessLists, EMPTY_LIST } from '../access-lists.js';
 import { Descriptors } from '../descriptors.js';
 import { Quotas } from '../quotas.js';
 import type { Settings } from './settings.js';
 
 /** Who may use the relay, and how much of it. */
 export class Access {
-  readonly denied: Denied;
+  readonly denied: AccessLists;
   readonly quotas: Quotas;
   readonly descriptors: Descriptors;
 
   constructor({ options, limits, log }: Settings) {
     this.quotas = new Quotas(limits);
     this.descriptors = new Descriptors(options.descriptorLimit, log);
-    this.denied = new Denied({ owner: options.owner, log });
+    this.denied = new AccessLists({ owner: options.owner, log });
     this.denied.allow(options.allow);
-    this.denied.set(options.deny ?? NOBODY);
+    this.denied.set(options.deny ?? EMPTY_LIST);
   }
 
   /** Counts a connection to a public port; false if its address may not have another one. */

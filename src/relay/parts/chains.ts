@@ -3,11 +3,11 @@ import { Hops } from '../hops.js';
 import { Peers } from '../peers.js';
 import type { Access } from './access.js';
 import type { Leasing } from './leasing.js';
-import type { Remembered } from './remembered.js';
+import type { DurableState } from './durable-state.js';
 import type { Place, Settings } from './settings.js';
 
 export interface ChainsParts {
-  readonly remembered: Remembered;
+  readonly durable: DurableState;
   readonly access: Access;
   readonly leasing: Leasing;
   /** Handles a connection like one of a visitor. */
@@ -19,12 +19,12 @@ export class Chains {
   readonly peers: Peers;
   readonly hops: Hops;
 
-  constructor({ options, limits, log }: Settings, { remembered, access, leasing, takeVisitor }: ChainsParts) {
+  constructor({ options, limits, log }: Settings, { durable, access, leasing, takeVisitor }: ChainsParts) {
     const { quotas, descriptors } = access;
     this.peers = new Peers({
       peers: options.peers ?? [],
       trustAnew: options.trustPeers ?? [],
-      store: remembered.store,
+      store: durable.store,
       limits,
       log,
     });

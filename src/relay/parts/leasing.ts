@@ -10,12 +10,12 @@ import { listenHosts, type ListenHost } from '../listen.js';
 import { ALONE, type Nodes } from '../nodes/nodes.js';
 import { listenTcp, PublicPorts, type OpenPort } from '../ports.js';
 import type { Access } from './access.js';
-import type { Remembered } from './remembered.js';
+import type { DurableState } from './durable-state.js';
 import type { Settings } from './settings.js';
 import type { Visiting } from './visiting.js';
 
 export interface LeasingParts {
-  readonly remembered: Remembered;
+  readonly durable: DurableState;
   readonly access: Access;
   readonly visiting: Visiting;
 }
@@ -36,7 +36,7 @@ export class Leasing {
 
   constructor(settings: Settings, parts: LeasingParts) {
     const { options, limits, log } = settings;
-    const { store, clock, reservations } = parts.remembered;
+    const { store, clock, reservations } = parts.durable;
     this.#settings = settings;
     this.#parts = parts;
     this.#hosts = listenHosts([options.host].flat());

@@ -1,14 +1,14 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { generateIdentity } from '../../identity/keys.js';
 import { FakeSocket } from '../../../test/support/fake-socket.js';
-import { readDenyList } from '../denied.js';
+import { readDenyList } from '../access-lists.js';
 import type { RelayOptions } from '../options.js';
 import type { SessionContext } from '../session.js';
 import { Access } from './access.js';
 import { Control } from './control.js';
 import { Health } from './health.js';
 import { Leasing } from './leasing.js';
-import { Remembered } from './remembered.js';
+import { DurableState } from './durable-state.js';
 import { placeAt, settingsOf } from './settings.js';
 import { Visiting } from './visiting.js';
 
@@ -26,15 +26,15 @@ const options = (over: Partial<RelayOptions> = {}): RelayOptions => ({
 async function leasing(over: Partial<RelayOptions> = {}) {
   const settings = settingsOf(options(over));
   const access = new Access(settings);
-  const remembered = await Remembered.open(settings, access.quotas.refusals);
+  const durable = await DurableState.open(settings, access.quotas.refusals);
   const visiting = new Visiting(settings, access);
-  const made = new Leasing(settings, { access, remembered, visiting });
+  const made = new Leasing(settings, { access, durable, visiting });
   onTestFinished(async () => {
     visiting.close();
     await made.close();
-    await remembered.close();
+    await durable.close();
   });
-  return { remembered, leasing: made };
+  return { durable, leasing: made };
 }
 
 it('a place names its port unless that is 443', () => {
@@ -82,8 +82,8 @@ it('a relay that stops is unhealthy', () => {
 });
 
 it('visitors of reserved names wait once the relay listens', async () => {
-  const { leasing: made, remembered } = await leasing();
-  await remembered.store.reserve('web', '0xA', Date.now());
+  const { leasing: made, durable } = await leasing();
+  await durable.store.reserve('web', '0xA', Date.now());
   expect(made.leases.expect('web.relay.test')).toBeUndefined();
   await made.start([{ host: '127.0.0.1' }]);
   expect(made.leases.expect('web.relay.test')).toBeDefined();

@@ -1,11 +1,11 @@
-import type { AgentsHere } from '../agents/here.js';
+import type { AgentsSurface } from '../agents/surface.js';
 import type { Turns } from '../turns.js';
 import type { Access } from './access.js';
 import type { Chains } from './chains.js';
 import type { Control } from './control.js';
 import type { Health } from './health.js';
 import type { Leasing } from './leasing.js';
-import type { Remembered } from './remembered.js';
+import type { DurableState } from './durable-state.js';
 import type { Surface } from './surface.js';
 import type { Visiting } from './visiting.js';
 
@@ -15,12 +15,12 @@ import type { Visiting } from './visiting.js';
  */
 export interface Parts {
   readonly access: Access;
-  readonly remembered: Remembered;
+  readonly durable: DurableState;
   readonly visiting: Visiting;
   readonly leasing: Leasing;
   readonly chains: Chains;
   readonly control: Control;
-  readonly agents: AgentsHere;
+  readonly agents: AgentsSurface;
   readonly surface: Surface;
   readonly health: Health;
   readonly turns: Turns;

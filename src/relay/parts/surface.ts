@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { ACME_ALPN } from '../../certificates/acme/challenges.js';
-import type { AgentsHere } from '../agents/here.js';
+import type { AgentsSurface } from '../agents/surface.js';
 import { OwnDescriptor } from '../descriptor.js';
 import { Front, type FrontRoutes } from '../front.js';
 import { createHttpSurface, type HttpSurface, type KeyPair } from '../http.js';
@@ -22,7 +22,7 @@ export interface SurfaceParts {
   readonly leasing: Leasing;
   readonly chains: Chains;
   readonly control: Control;
-  readonly agents: AgentsHere;
+  readonly agents: AgentsSurface;
   readonly health: Health;
   readonly turns: Turns;
 }

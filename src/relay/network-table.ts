@@ -6,7 +6,7 @@ import { networksAround } from '../net/cidr.js';
  * its oldest: a client that opens many connections displaces its own, not those of its neighbours. If each network has one
  * entry, the larger networks around them count, so a client with a range of addresses displaces its own.
  */
-export class Crowd<T> {
+export class NetworkTable<T> {
   readonly #entries = new Map<T, Entry<T>>();
   readonly #networks = new Groups<T>();
   /** By the larger networks. Counted only while someone asks for them: a connection costs less without. */
@@ -149,17 +149,17 @@ interface Entry<T> {
  * than half of the places.
  */
 export function placeFor<T>(
-  crowd: Crowd<T>,
+  table: NetworkTable<T>,
   network: string,
   { max, isLate }: { readonly max: number; readonly isLate: (entry: T) => boolean },
 ): { readonly displaces?: T } | undefined {
-  const own = crowd.countOf(network);
+  const own = table.countOf(network);
   const late = (entry: T | undefined) =>
     entry !== undefined && isLate(entry) ? { displaces: entry } : undefined;
-  if (own >= Math.ceil(max / 2)) return late(crowd.oldestOf(network));
-  if (crowd.size < max) return {};
-  const crowded = crowd.crowdedFor(network);
+  if (own >= Math.ceil(max / 2)) return late(table.oldestOf(network));
+  if (table.size < max) return {};
+  const crowded = table.crowdedFor(network);
   if (crowded !== undefined) return { displaces: crowded };
-  const [oldest] = crowd;
+  const [oldest] = table;
   return late(oldest);
 }

@@ -9,7 +9,7 @@ import { startUpkeep, warnOfClock } from '../upkeep.js';
 import type { Settings } from './settings.js';
 
 /** What a relay remembers across restarts, and for how long. */
-export class Remembered {
+export class DurableState {
   readonly store: Store;
   readonly clock: ExpiryClock;
   readonly reservations: Reservations;
@@ -30,13 +30,13 @@ export class Remembered {
     });
   }
 
-  static async open(settings: Settings, refusals: Refusals): Promise<Remembered> {
+  static async open(settings: Settings, refusals: Refusals): Promise<DurableState> {
     const { options, limits, log } = settings;
     const store = options.cluster?.store ?? (await openStore(options.store));
     const newestUse = await store.newestUse();
     const clock = new ExpiryClock({ newestUse, reservationMs: limits.reservationMs });
     warnOfClock(clock, log);
-    return new Remembered(settings, store, clock, refusals);
+    return new DurableState(settings, store, clock, refusals);
   }
 
   /** Keeps the store current from now on. */

@@ -13,6 +13,6 @@ const TCP = {
 } as const;
 
 /** Opens a connection from this relay, to forward another one through it. */
-export function openOnward(host: string, port: number, resolver?: Resolver): Promise<Socket> {
+export function dialHop(host: string, port: number, resolver?: Resolver): Promise<Socket> {
   return dial({ host, port, ms: LIMITS.hopMs, tcp: TCP, ...(resolver && { resolver }) });
 }

@@ -1,6 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 
-export interface PaceOptions {
+export interface RateLimitOptions {
   readonly perSecond: number;
   /** The message of the error: what the limit counts, and its value. */
   readonly what: string;
@@ -8,30 +8,30 @@ export interface PaceOptions {
 }
 
 /** Limits the rate of each key: `perSecond`, and as many in one burst. Forgets idle keys. */
-export class Paces {
-  readonly #options: PaceOptions;
-  readonly #paces = new Map<string, Pace>();
+export class RateLimits {
+  readonly #options: RateLimitOptions;
+  readonly #limits = new Map<string, RateLimit>();
 
-  constructor(options: PaceOptions) {
+  constructor(options: RateLimitOptions) {
     this.#options = options;
   }
 
   /** Throws `limit_exceeded`. */
   take(key: string): void {
     const { perSecond, what, onRejected } = this.#options;
-    let pace = this.#paces.get(key);
-    if (!pace) {
-      for (const [other, { isIdle }] of this.#paces) if (isIdle) this.#paces.delete(other);
-      pace = new Pace(perSecond);
-      this.#paces.set(key, pace);
+    let limit = this.#limits.get(key);
+    if (!limit) {
+      for (const [other, { isIdle }] of this.#limits) if (isIdle) this.#limits.delete(other);
+      limit = new RateLimit(perSecond);
+      this.#limits.set(key, limit);
     }
-    if (pace.take()) return;
+    if (limit.take()) return;
     onRejected();
     throw new PortalError('limit_exceeded', what, { retryAfterMs: 1_000 });
   }
 }
 
-class Pace {
+class RateLimit {
   readonly #perSecond: number;
   #left: number;
   #at = performance.now();

@@ -13,7 +13,7 @@ export interface DenyList {
   readonly addresses: AddressSet;
 }
 
-export const NOBODY: DenyList = { identities: new Set(), addresses: new AddressSet([]) };
+export const EMPTY_LIST: DenyList = { identities: new Set(), addresses: new AddressSet([]) };
 
 const IDENTITY = /^0x[0-9a-f]{40}$/i;
 
@@ -49,7 +49,7 @@ const RETRY_MS = 30_000;
 const TELL_EVERY_MS = 60_000;
 
 /** An agent: its identity, if proven, and its IP address. */
-export interface Asking {
+export interface ConnectingAgent {
   readonly identity: string;
   readonly address: string | undefined;
 }
@@ -61,24 +61,24 @@ interface Denial {
   readonly error: () => PortalError;
 }
 
-export interface DeniedOptions {
+export interface AccessListsOptions {
   /** The only identity that may use the relay; undefined: any. */
   readonly owner?: string | undefined;
   readonly log?: Logger;
 }
 
 /** Owns the current lists: who is denied, and who alone is allowed. */
-export class Denied {
+export class AccessLists {
   readonly counts = new Tally<'identity' | 'address'>();
   readonly #owner: string | undefined;
   readonly #log: Logger;
-  #list = NOBODY;
+  #list = EMPTY_LIST;
   #allow: DenyList | undefined;
   readonly #connections = new Set<Socket>();
   /** By rule: when the log last named it, and how often it matched since. */
   readonly #told = new Map<string, { at: number; count: number }>();
 
-  constructor({ owner, log = silent }: DeniedOptions = {}) {
+  constructor({ owner, log = silent }: AccessListsOptions = {}) {
     this.#owner = owner;
     this.#log = log;
   }
@@ -129,30 +129,30 @@ export class Denied {
   }
 
   /** Throws `unauthorized` for an agent that may not hold leases. */
-  checkAgent(asking: Asking): void {
-    const denial = this.#denial(asking);
-    if (denial) this.#refuse(denial, asking);
+  checkAgent(agent: ConnectingAgent): void {
+    const denial = this.#denial(agent);
+    if (denial) this.#refuse(denial, agent);
   }
 
   /** The error for a connected agent that is denied now; undefined if it may stay. An empty identity is not proven yet. */
-  expels(asking: Asking): PortalError | undefined {
-    const denial = this.#denial(asking);
+  disconnects(agent: ConnectingAgent): PortalError | undefined {
+    const denial = this.#denial(agent);
     if (!denial) return undefined;
-    this.#log.info({ ...told(asking), rule: denial.rule }, 'agent denied: its session and leases end');
+    this.#log.info({ ...told(agent), rule: denial.rule }, 'agent denied: its session and leases end');
     return denial.error();
   }
 
   /** Whether a lease may stay. */
-  permits(asking: Asking): boolean {
-    return this.#denial(asking) === undefined;
+  permits(agent: ConnectingAgent): boolean {
+    return this.#denial(agent) === undefined;
   }
 
-  #denial(asking: Asking): Denial | undefined {
-    const { identity } = asking;
-    const rule = this.#list.addresses.rangeOf(plainAddress(asking.address));
+  #denial(agent: ConnectingAgent): Denial | undefined {
+    const { identity } = agent;
+    const rule = this.#list.addresses.rangeOf(plainAddress(agent.address));
     if (rule !== undefined) return { rule: `deny ${rule}`, what: 'address', error: addressDenied };
     if (identity === '') return undefined;
-    return this.#ofIdentity(identity) ?? this.#notAllowed(asking);
+    return this.#ofIdentity(identity) ?? this.#notAllowed(agent);
   }
 
   #ofIdentity(identity: string): Denial | undefined {
@@ -162,15 +162,15 @@ export class Denied {
     return { rule: `deny ${identity}`, what: 'identity', error: identityDenied };
   }
 
-  #notAllowed({ identity, address }: Asking): Denial | undefined {
+  #notAllowed({ identity, address }: ConnectingAgent): Denial | undefined {
     const list = this.#allow;
     if (!list || list.identities.has(identity) || list.addresses.has(plainAddress(address))) return undefined;
     return { rule: 'not in the allow list', what: 'identity', error: () => notAllowed(identity) };
   }
 
-  #refuse({ rule, what, error }: Denial, asking: Asking): never {
+  #refuse({ rule, what, error }: Denial, agent: ConnectingAgent): never {
     this.counts.add(what);
-    this.#log.info({ ...told(asking), rule }, 'agent denied');
+    this.#log.info({ ...told(agent), rule }, 'agent denied');
     throw error();
   }
 
@@ -184,7 +184,7 @@ export class Denied {
   }
 }
 
-const told = ({ identity, address }: Asking) => ({
+const told = ({ identity, address }: ConnectingAgent) => ({
   ...(identity !== '' && { identity }),
   ...(address !== undefined && { address: plainAddress(address) }),
 });

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Identity } from '../../identity/identity.js';
 import type { Logger } from '../../lib/logger.js';
 import { readAssets, type Asset } from '../../lib/page-files.js';
-import type { Denied } from '../denied.js';
+import type { AccessLists } from '../access-lists.js';
 import type { LeaseRegistry } from '../leases.js';
 import type { RelayLimits } from '../limits.js';
 import type { Quotas } from '../quotas.js';
@@ -14,14 +14,14 @@ import { AgentsApi } from './api.js';
 import { SignIns } from './sign-in.js';
 import type { ViewPlace } from './view.js';
 
-export interface AgentsHereOptions {
+export interface AgentsSurfaceOptions {
   /** Folder of the built page. */
   readonly webDir?: string | undefined;
   readonly leases: LeaseRegistry;
   readonly reservations: Reservations;
   readonly store: Store;
   readonly quotas: Quotas;
-  readonly denied: Denied;
+  readonly denied: AccessLists;
   readonly limits: RelayLimits;
   /** The relay's own key. */
   readonly identity: Identity;
@@ -31,21 +31,21 @@ export interface AgentsHereOptions {
 }
 
 /** The relay's API and agents page. */
-export class AgentsHere {
+export class AgentsSurface {
   readonly registry: Agents;
-  readonly #options: AgentsHereOptions;
+  readonly #options: AgentsSurfaceOptions;
   readonly #page: ReadonlyMap<string, Asset> | undefined;
   #signIns: SignIns | undefined;
   #api: AgentsApi | undefined;
 
-  private constructor(options: AgentsHereOptions, page: ReadonlyMap<string, Asset> | undefined) {
+  private constructor(options: AgentsSurfaceOptions, page: ReadonlyMap<string, Asset> | undefined) {
     this.#options = options;
     this.#page = page;
     const { leases, store, limits, log } = options;
     this.registry = new Agents({ ...limits, leases, store, log });
   }
 
-  static async open(options: AgentsHereOptions): Promise<AgentsHere> {
+  static async open(options: AgentsSurfaceOptions): Promise<AgentsSurface> {
     const { webDir, log } = options;
     // A relay without the page still serves visitors.
     const page =
@@ -55,7 +55,7 @@ export class AgentsHere {
             log.warn({ err: error, folder: webDir }, 'cannot load the agents page');
             return undefined;
           });
-    return new AgentsHere(options, page);
+    return new AgentsSurface(options, page);
   }
 
   /** Call when the relay listens: starts responding. */

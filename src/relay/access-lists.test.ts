@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { Denied, readDenyList } from './denied.js';
+import { AccessLists, readDenyList } from './access-lists.js';
 
 const SOMEONE = '0x371531b8ED16256DE8a3f97A99BA7206788143e0';
 
-describe('a list of those denied', () => {
+describe('a deny list', () => {
   it('contains identities, addresses and ranges, with comments', () => {
-    const denied = new Denied();
+    const denied = new AccessLists();
     denied.set(
       readDenyList(
         `# abuse\n${SOMEONE.toLowerCase()} # phishing, 2026-11-20\r\n\n192.0.2.0/24\n2001:db8::/32\n`,

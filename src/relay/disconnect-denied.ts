@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 import { resetSocket } from '../net/reset.js';
 import type { Datagrams } from './datagrams/datagrams.js';
-import type { Denied } from './denied.js';
+import type { AccessLists } from './access-lists.js';
 import type { Hops } from './hops.js';
 import type { LeaseRegistry } from './leases.js';
 import type { Sessions } from './sessions.js';
 
-export interface ExpelParts {
-  readonly denied: Denied;
+export interface DisconnectParts {
+  readonly denied: AccessLists;
   readonly sessions: Sessions;
   readonly hops: Hops;
   readonly datagrams: Datagrams;
@@ -15,11 +15,11 @@ export interface ExpelParts {
 }
 
 /** Disconnects agents and visitors that the changed lists of `denied` no longer permit. */
-export function expel({ denied, sessions, hops, datagrams, leases }: ExpelParts): void {
+export function disconnectDenied({ denied, sessions, hops, datagrams, leases }: DisconnectParts): void {
   // A control channel gets the reason before it closes, so it is not reset.
   const told = new Set<Socket | undefined>();
   for (const session of sessions) {
-    const error = denied.expels({ identity: session.address, address: session.remoteAddress });
+    const error = denied.disconnects({ identity: session.address, address: session.remoteAddress });
     if (!error) continue;
     session.refuse(error);
     told.add(session.connection);
