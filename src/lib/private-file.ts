@@ -1,5 +1,6 @@
 /** Files that are created once and kept: never half-written, and readable only by their owner if they contain a key. */
 import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isMissing, PortalError, systemCode, type ErrorCode } from './errors.js';
@@ -61,6 +62,25 @@ export function createFile(file: string, content: string, mode: number): Promise
       throw error;
     }
   });
+}
+
+/**
+ * Prepares `file` for a library that writes it: creates it empty for its owner only, or removes other users' access. Errors
+ * are left to the library, which reports that it cannot open the file.
+ */
+export async function keepPrivate(file: string, { create = false } = {}): Promise<void> {
+  // Read access suffices for chmod, so a read-only file does not fail here.
+  const flags = create ? constants.O_RDONLY | constants.O_CREAT : constants.O_RDONLY;
+  const handle = await open(file, flags, PRIVATE_MODE).catch(() => undefined);
+  if (!handle) return;
+  try {
+    const { mode } = await handle.stat();
+    if (process.platform !== 'win32' && (mode & 0o077) !== 0) await handle.chmod(mode & 0o700);
+  } catch {
+    // The file belongs to another user.
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Replaces `file` in one step. Throws `state_unwritable`. */

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -47,6 +47,22 @@ describe.each(DRIVERS)('the store with $name', ({ driver }) => {
     expect(await other.reservation('web')).toMatchObject({ address: ALICE, usedAt: 5 });
     expect(await other.reservation('nothing')).toBeUndefined();
   });
+
+  it.skipIf(process.platform === 'win32')(
+    'keeps its files private, also those of an earlier version',
+    async () => {
+      const file = await temporary();
+      const files = [file, `${file}-wal`, `${file}-shm`];
+      const modes = () => Promise.all(files.map(async (each) => (await stat(each)).mode & 0o777));
+      const first = await open(file);
+      await first.reserve('web', ALICE, 5);
+      expect(await modes()).toEqual([0o600, 0o600, 0o600]);
+      for (const each of files) await chmod(each, 0o644);
+      const second = await open(file);
+      await second.reserve('web', ALICE, 6);
+      expect(await modes()).toEqual([0o600, 0o600, 0o600]);
+    },
+  );
 
   it('waits for another process before its first statement', async () => {
     const asked: string[] = [];

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { asPortalError, PortalError } from '../../lib/errors.js';
-import { makePrivateFolder } from '../../lib/private-file.js';
+import { keepPrivate, makePrivateFolder } from '../../lib/private-file.js';
 import { isReadOnly, ReopeningStore } from './reopening.js';
 import { SqliteSeenAgents } from './sqlite-seen.js';
 import type { Origin, Reservation, ReservedBy, ReservedName, SeenAgents, Store } from './store.js';
@@ -16,6 +16,9 @@ export async function openSqliteStore(file: string, driver?: OpenDatabase): Prom
   const open = driver ?? (await findSqlite());
   try {
     await makePrivateFolder(dirname(file));
+    // SQLite gives its -wal and -shm files the mode of the database.
+    await keepPrivate(file, { create: true });
+    await Promise.all(['-wal', '-shm'].map((suffix) => keepPrivate(`${file}${suffix}`)));
     return new ReopeningStore(() => new SqliteStore(open(file)));
   } catch (error) {
     throw new PortalError(
