@@ -32,18 +32,22 @@ interface FollowListOptions<T> {
  * `--allow` list disconnects every agent, so an incomplete save must not count.
  */
 async function followList<T>({ file, parse, onList, log }: FollowListOptions<T>): Promise<FollowedList> {
-  const read = (): Promise<string> => readFile(file, 'utf8');
-  onList(await parsed(file, parse, read));
+  onList(await readFirst(file, parse));
   const stop = new AbortController();
   const { signal } = stop;
   const readList = async (): Promise<void> => {
     try {
-      const steady = steadyText({ read, pause: (ms) => delay(ms, signal) });
-      onList(await parsed(file, parse, async () => notBlank(await steady)));
+      const steady = steadyText({ read: () => readFile(file, 'utf8'), pause: (ms) => delay(ms, signal) });
+      onList(parse(notBlank(await steady)));
       log.info({ file }, 'reloaded the list');
     } catch (error) {
       if (signal.aborted) return;
-      log.error({ file, err: error }, 'the list is invalid; the relay keeps the previous one');
+      // One line for the operator: a stack would say nothing about the file.
+      const { message: reason, hint } = asPortalError(error);
+      log.error(
+        { file, reason, ...(hint !== undefined && { hint }) },
+        'the list is invalid; the relay keeps the previous one',
+      );
     }
   };
   // One read at a time, so that the later of two saves wins.
@@ -135,9 +139,10 @@ function notBlank(text: string): string {
   });
 }
 
-async function parsed<T>(file: string, parse: (text: string) => T, read: () => Promise<string>): Promise<T> {
+/** Throws a usage error that names the file. */
+async function readFirst<T>(file: string, parse: (text: string) => T): Promise<T> {
   try {
-    return parse(await read());
+    return parse(await readFile(file, 'utf8'));
   } catch (error) {
     const { message, hint } = asPortalError(error);
     throw new PortalError('usage', `${file}: ${message}`, {

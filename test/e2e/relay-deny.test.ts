@@ -116,7 +116,15 @@ describe('portal relay --deny', () => {
     await running.line(/reloaded the list/);
     expect(await endOf()).toBe('ECONNRESET');
     await writeFile(file, '127.0.0.0/8 and more\n');
-    await running.line(/line 1.*the list is invalid/);
+    const invalid = JSON.parse(await running.line(/line 1.*the list is invalid/)) as unknown;
+    expect(invalid).toEqual({
+      level: 'error',
+      time: expect.any(String) as string,
+      file,
+      reason: expect.stringContaining('line 1: "127.0.0.0/8 and more"') as string,
+      hint: expect.stringContaining('Each line is') as string,
+      msg: 'the list is invalid; the relay keeps the previous one',
+    });
     expect(await endOf()).toBe('ECONNRESET');
     await writeFile(file, '');
     await running.line(/the file is empty.*the list is invalid/);
