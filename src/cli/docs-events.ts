@@ -76,7 +76,7 @@ show that a service responds.
 | \`request\` | \`portal requests show\` | the same, with version, reason?, request, response (each: headers, trailers, body) and messages? |
 | \`curl\` | \`portal requests show --curl\` | id, command |
 | \`replayed\` | \`portal replay\` | as \`request\` |
-| \`listening\` | \`portal relay\`, first | url, domain, addresses, ca?, metrics? |
+| \`listening\` | \`portal relay\`, first | url, domain, addresses, httpRedirect? (where plain HTTP is redirected), ca?, metrics? |
 | \`trust\` | \`portal trust\` | ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes |
 | \`service\` | \`portal service\` | unit, path, file?, action?: \`installed\`, \`updated\`, \`unchanged\` or \`removed\`; env?, installed?, active?, enabled?, missing?, boot?, text? |
 | \`identity\` | \`portal identity\` | the address and its file |

@@ -1,4 +1,5 @@
 import { listOf } from '../config/suggest.js';
+import type { Logger } from '../lib/logger.js';
 import { relayYaml } from '../lib/relay-yaml.js';
 import { formatAddress } from '../relay/listen.js';
 import type { Relay } from '../relay/relay.js';
@@ -7,7 +8,7 @@ import { printEvent } from './print.js';
 
 /** The listening relay, and what its operator has to know. */
 export interface Listening {
-  readonly relay: Pick<Relay, 'url' | 'domain' | 'addresses' | 'httpRedirect' | 'descriptor'>;
+  readonly relay: Pick<Relay, 'url' | 'address' | 'domain' | 'addresses' | 'httpRedirect' | 'descriptor'>;
   /** The file of the local CA, if it issued the certificate of the relay. */
   readonly ca: string | undefined;
   /** URL of the metrics. */
@@ -43,6 +44,23 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
     stderr.note(
       'The local CA issued the certificate. For agents on other machines, copy the CA file there and write its path.',
     );
+}
+
+/** The same for the log. */
+export function logListening(log: Logger, { relay, metrics }: Listening): void {
+  const { url, address: identity } = relay;
+  const addresses = relay.addresses.map(formatAddress);
+  const httpRedirect = relay.httpRedirect.map(formatAddress);
+  log.info(
+    {
+      url,
+      identity,
+      addresses,
+      ...(httpRedirect.length > 0 && { httpRedirect }),
+      ...(metrics !== undefined && { metrics }),
+    },
+    'relay listening',
+  );
 }
 
 /** The modes that the relay offers, and the flags that add the others. */

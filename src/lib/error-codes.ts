@@ -113,7 +113,8 @@ export const ERRORS = {
   },
   listen_failed: {
     title: 'Portal cannot listen on the address',
-    remedy: "The message gives the operating system's reason.",
+    remedy:
+      "The message gives the operating system's reason. EACCES below port 1024: give the program the capability CAP_NET_BIND_SERVICE, pass it a socket from systemd, or map the port.",
     exit: 1,
   },
   state_unwritable: {

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6, type AddressInfo, type Server } from 'node:net';
+import { createServer, isIPv4, isIPv6, type AddressInfo, type Server } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { delay } from '../lib/wait.js';
 import { bindUdp, type UdpSocket } from '../net/udp.js';
@@ -113,6 +113,12 @@ export async function listen(
       await delay(TAKE_OVER_LOOK_MS, signal);
     }
   }
+}
+
+/** Throws what `listen` would throw, and releases the addresses again. Lets a caller fail before it writes files. */
+export async function checkListen(at: Pick<ListenAt, 'hosts' | 'port'>): Promise<void> {
+  const { servers } = await listen(() => createServer((socket) => socket.destroy()), at);
+  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
 }
 
 async function listenAtAll(create: () => Server, { hosts, port }: ListenAt): Promise<Listening> {
@@ -243,12 +249,22 @@ function isTaken(error: unknown): boolean {
   );
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+};
+
 /** Why listening failed. `at` is the address if the system names none. */
 export function listenError(error: unknown, at: string, wanted: number): PortalError {
   if (error instanceof PortalError) return error;
-  const { address: host = at, port = wanted } = error as { address?: string; port?: number };
-  const code = systemCode(error) === 'EADDRINUSE' ? 'address_in_use' : 'listen_failed';
+  const { address: host = at, port = wanted } = error as { address?: string | null; port?: number };
+  // For an inherited descriptor, the system names no address.
+  const address = host === null ? 'the inherited socket' : formatAddress({ host, port });
+  const code = systemCode(error);
+  if (code === 'EADDRINUSE')
+    return new PortalError('address_in_use', `${address} is in use`, { cause: error });
+  const reason = REASONS[code ?? ''];
   const message =
-    code === 'address_in_use' ? `${formatAddress({ host, port })} is in use` : asPortalError(error).message;
-  return new PortalError(code, message, { cause: error });
+    reason === undefined ? asPortalError(error).message : `cannot listen on ${address}: ${reason} (${code})`;
+  return new PortalError('listen_failed', message, { cause: error });
 }

@@ -143,5 +143,4 @@ function serve({ options, limits, log }: Settings, parts: Parts, place: Place): 
   if (options.agents !== false) agents.start(place);
   chains.start(place);
   durable.start(leasing.leases, agents.registry);
-  log.info({ url: place.url, identity: options.identity.address }, 'relay listening');
 }

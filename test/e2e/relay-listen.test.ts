@@ -1,5 +1,6 @@
 /** `portal relay --listen`: several addresses, wildcards, and leases' ports on all of them. */
 import { createSocket } from 'node:dgram';
+import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
@@ -130,5 +131,20 @@ describe('portal relay --listen', () => {
       expect(await tcpEcho(host, lines)).toBe('hello');
       expect(await udpEcho(host, packets)).toEqual({ text: 'hello', from: host });
     }
+  });
+
+  it.each([
+    ['--listen HOST:PORT', (port: number) => ['--listen', `127.0.0.1:${port}`]],
+    ['--http-redirect PORT', (port: number) => ['--http-redirect', String(port)]],
+    ['--metrics HOST:PORT', (port: number) => ['--metrics', String(port)]],
+  ])('creates no file if the port of %s is in use', async (option, args) => {
+    const port = await tcpService(() => undefined);
+    const operator = await Person.create();
+    const listen = option.startsWith('--listen') ? [] : ['--listen', '127.0.0.1:0'];
+    const { code, stderr } = await operator.run(['relay', ...listen, ...args(port)]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`error: 127.0.0.1:${port} is in use [address_in_use]`);
+    expect(stderr).toContain(`or choose another port with ${option}.`);
+    expect(existsSync(operator.home)).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createMetrics } from '../../src/relay/metrics/metrics.js';
 import { METRICS } from '../../src/relay/metrics/table.js';
+import { freePort } from '../support/ports.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, httpService, relay, service } from '../support/world.js';
 import { Person } from './cli-support.js';
@@ -159,12 +160,20 @@ describe('the certificate of a relay', () => {
 describe('portal relay --metrics', () => {
   it('serves them on a separate address, on loopback if only a port is given', async () => {
     const operator = await Person.create();
-    const running = operator.start(['relay', '--json', '--listen', '127.0.0.1:0', '--metrics', '0']);
+    const http = await freePort();
+    const ports = ['--listen', '127.0.0.1:0', '--metrics', '0', '--http-redirect', String(http)];
+    const running = operator.start(['relay', '--json', ...ports]);
     const { metrics, url } = (await running.event('listening')) as unknown as {
       metrics: string;
       url: string;
     };
     expect(metrics).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
+    expect(JSON.parse(await running.line(/relay listening/))).toMatchObject({
+      url,
+      metrics,
+      addresses: [`127.0.0.1:${new URL(url).port}`],
+      httpRedirect: [`127.0.0.1:${http}`],
+    });
     const response = await fetch(metrics);
     expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
     expect(samples(await response.text()).get('portal_relay_sessions')).toBe(0);

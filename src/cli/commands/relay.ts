@@ -23,8 +23,9 @@ import { parseListenAddress, parseListenAddresses } from '../listen-address.js';
 import { packageVersion } from '../program.js';
 import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
 import { followLists } from '../relay-lists.js';
+import { checkPlaces, explainListen } from '../relay-listen.js';
 import { parseLimits } from '../relay-limits.js';
-import { reportListening } from '../relay-report.js';
+import { logListening, reportListening } from '../relay-report.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
 import { explainUnwritable } from '../unwritable.js';
 
@@ -87,6 +88,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       log.info({}, 'reloaded lists and certificate');
     };
     return await serve(context, { options, parts, interrupts, log });
+  } catch (error) {
+    throw await explainListen(asPortalError(error));
   } finally {
     interrupts.dispose();
   }
@@ -99,13 +102,11 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const listen = options.listen ?? [DEFAULT_LISTEN];
   const { hosts, port } = parseListenAddresses(listen);
   const limits = parseLimits(options.limit ?? []);
-  // Before any file is created: a relay cannot run without SQLite.
+  // Everything that can fail comes before the first file: SQLite, lists, addresses.
   await findSqlite().catch((error: unknown) => {
     throw explainMissingSqlite(asPortalError(error), context.cwd);
   });
-  const peers = await peersOf(context, options);
   const servers = options.dns && dnsServers(options.dns);
-  const certificate = await openRelayCertificate(context, options, log);
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
   const descriptors = await descriptorLimit();
@@ -113,6 +114,20 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const fds = inheritedFds(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   const lists = await followLists(context, options, log);
+  // With --take-over, another relay has the addresses and releases them later.
+  if (options.takeOver === undefined)
+    await checkPlaces([
+      ...(fds ? [] : [{ hosts, port, option: '--listen HOST:PORT' }]),
+      ...(typeof options.httpRedirect === 'number'
+        ? [{ hosts, port: options.httpRedirect, option: '--http-redirect PORT' }]
+        : []),
+      ...(metricsAt
+        ? [{ hosts: [metricsAt.host], port: metricsAt.port, option: '--metrics HOST:PORT' }]
+        : []),
+    ]);
+  // The first files that a new relay creates.
+  const peers = await peersOf(context, options);
+  const certificate = await openRelayCertificate(context, options, log);
   const relay = {
     domain: options.domain,
     host: hosts,
@@ -176,7 +191,9 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
     const server =
       metrics &&
       (await listenForMetrics(relay, { ...metricsAt, metrics, problem: () => relay?.problem(), log }));
-    reportListening(context, { relay, ca: certificate.caFile, metrics: server?.url });
+    const listening = { relay, ca: certificate.caFile, metrics: server?.url };
+    logListening(log, listening);
+    reportListening(context, listening);
     // A closed stdout does not stop the relay: a reader may need only the first line.
     await untilStopped(interrupts.signal);
     // Release the address for the next relay.
