@@ -21,7 +21,8 @@ const BATCH = 64;
 let batch = Buffer.alloc(0);
 let used = 0;
 
-export function newTicket(): string {
+/** A new ticket, whose name begins with `tag`. */
+export function newTicket(tag = ''): string {
   if (used >= batch.length) {
     batch = randomBytes(BATCH * BYTES);
     used = 0;
@@ -29,7 +30,7 @@ export function newTicket(): string {
   const ticket = batch.toString('base64url', used, used + BYTES);
   // A ticket's bytes must not remain outside of the ticket.
   batch.fill(0, used, (used += BYTES));
-  return ticket;
+  return tag + ticket.slice(tag.length);
 }
 
 export const nameOf = (ticket: string): string => ticket.slice(0, NAME_CHARS);

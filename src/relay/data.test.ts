@@ -2,9 +2,10 @@ import { PassThrough } from 'node:stream';
 import type { Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import type { FromRelay } from '../protocol/messages.js';
-import { nameOf } from '../protocol/ticket.js';
+import { nameOf, secretOf } from '../protocol/ticket.js';
 import { DataPool } from './data.js';
 import type { LocalLease } from './lease.js';
+import { shownElsewhere } from './shown-ticket.js';
 import { TicketBook } from './tickets.js';
 import { VisitorQueue } from './visitor-queue.js';
 import type { Visitor, VisitorGate } from './visitors.js';
@@ -14,6 +15,7 @@ function pool() {
   const asked: FromRelay<'dial'>[] = [];
   const tickets = new TicketBook(30_000);
   const made = new DataPool({
+    session: { node: 'a', session: 's1' },
     tickets,
     gate: { join: (visitor: Visitor) => visitor.lease.waiting.delete(visitor) } as unknown as VisitorGate,
     send: (message) => void (message.type === 'dial' && asked.push(message)),
@@ -24,7 +26,7 @@ function pool() {
     tickets.close();
   });
   let arrived = 0;
-  const lease = { id: 'web', waiting: new VisitorQueue<Visitor>() } as unknown as LocalLease;
+  const lease = { record: { id: 'web' }, waiting: new VisitorQueue<Visitor>() } as unknown as LocalLease;
   return {
     /** Visitors of one turn that find no idle connection. */
     visit: async (many = 1): Promise<void> => {
@@ -40,7 +42,10 @@ function pool() {
       const waiting = lease.waiting.count('raw');
       const due = asked.flatMap((dial) => dial.tickets).slice(arrived);
       for (const { ticket } of due) {
-        const { connection } = tickets.redeem({ name: nameOf(ticket), proves: () => true }, 'raw')!;
+        const { connection } = tickets.redeem(
+          shownElsewhere({ name: nameOf(ticket), proof: secretOf(ticket), channel: 'none' }),
+          'raw',
+        )!;
         made.accept(connection, 'raw', new PassThrough() as unknown as Socket);
       }
       arrived += due.length;

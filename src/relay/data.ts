@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { LIMITS } from '../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../protocol/messages.js';
 import type { LocalLease } from './lease.js';
+import type { SessionRef } from './nodes/remote-sessions.js';
 import type { TicketBook } from './tickets.js';
 import type { Visitor, VisitorGate } from './visitors.js';
 
@@ -27,15 +28,24 @@ interface Lane {
   /** Set during a pause, in which the relay requests no idle connections because the agent lost those it had. */
   redial: NodeJS.Timeout | undefined;
   redialMs: number;
+  /** Connections in a row that arrived at another node instead of this one. */
+  missed: number;
+  /** How many more may do so until the pool pauses. Only visitors renew it. */
+  patience: number;
 }
 
 const aheadOf = ({ idle, tickets }: Lane): number => idle.length + tickets.size;
 
 const MIN_SPARE = 2;
+/** Each connection arrives at a node at random. */
+const PATIENCE = 32;
+/** Connections requested for each waiting visitor, if the previous ones arrived at other nodes. */
+const MAX_TRIES = 16;
 /** The pool shrinks by half when no visitor had to wait for this long. */
 const SPARE_DECAY_MS = 30_000;
 
 export interface DataPoolOptions {
+  readonly session: SessionRef;
   readonly tickets: TicketBook;
   readonly gate: VisitorGate;
   readonly send: (message: FromRelay<'dial' | 'visit'>) => void;
@@ -66,10 +76,16 @@ export class DataPool {
     this.#dial(this.#lane(carrier));
   }
 
+  /** The session whose data connections these are. */
+  get session(): SessionRef {
+    return this.#options.session;
+  }
+
   /** Call when visitors wait for `lease`. */
   serve(lease: LocalLease): void {
     for (const carrier of lease.waiting.carriers) {
       const lane = this.#lane(carrier);
+      lane.patience = PATIENCE;
       for (let visitor = lease.waiting.first(carrier); visitor; visitor = lease.waiting.first(carrier)) {
         const connection = lane.idle.pop();
         if (!connection) break;
@@ -96,17 +112,27 @@ export class DataPool {
     this.#lane(carrier).tickets.delete(ticket);
   }
 
-  /** Takes a data connection that arrived with a valid ticket. */
-  accept(id: string, carrier: WireCarrier, socket: Socket): void {
-    if (this.#closed) {
-      socket.destroy();
-      return;
-    }
+  /** Call when the connection for a ticket of this pool arrived at another node, which keeps it. */
+  missed(ticket: string, carrier: WireCarrier): void {
     const lane = this.#lane(carrier);
-    lane.hasGrown = false;
-    const visitor = this.#nextVisitor(lane);
-    if (visitor) this.#start(visitor, id, socket);
-    else this.#keep(lane, id, socket);
+    lane.tickets.delete(ticket);
+    lane.missed++;
+    if (lane.patience-- <= 0) this.#pause(lane);
+    this.#dialSoon(lane);
+  }
+
+  /** Takes a data connection that arrived with a valid ticket of this pool. */
+  accept(id: string, carrier: WireCarrier, socket: Socket): void {
+    const lane = this.#lane(carrier);
+    lane.missed = 0;
+    this.#take(lane, id, socket);
+  }
+
+  /** Takes a data connection that arrived with a ticket of another node. Closes it if neither visitors nor the idle pool need it. */
+  acceptStray(id: string, carrier: WireCarrier, socket: Socket): void {
+    const lane = this.#lane(carrier);
+    if (lane.hungry.size === 0 && lane.idle.length >= lane.spare) socket.destroy();
+    else this.#take(lane, id, socket);
   }
 
   /** Call when a ticket expires unused. */
@@ -132,6 +158,14 @@ export class DataPool {
     this.#lanes.clear();
   }
 
+  #take(lane: Lane, id: string, socket: Socket): void {
+    if (this.#closed || socket.destroyed) return void socket.destroy();
+    lane.hasGrown = false;
+    const visitor = this.#nextVisitor(lane);
+    if (visitor) this.#start(visitor, id, socket);
+    else this.#keep(lane, id, socket);
+  }
+
   #lane(carrier: WireCarrier): Lane {
     let lane = this.#lanes.get(carrier);
     if (!lane) {
@@ -144,6 +178,8 @@ export class DataPool {
         hasGrown: false,
         redial: undefined,
         redialMs: LIMITS.minRedialMs,
+        missed: 0,
+        patience: PATIENCE,
       };
       this.#lanes.set(carrier, lane);
     }
@@ -174,7 +210,7 @@ export class DataPool {
 
   #start(visitor: Visitor, connection: string, socket: Socket): void {
     const { lease, remote } = visitor;
-    this.#options.send({ type: 'visit', connection, lease: lease.id, remote });
+    this.#options.send({ type: 'visit', connection, lease: lease.record.id, remote });
     this.#options.gate.join(visitor, socket);
   }
 
@@ -237,7 +273,9 @@ export class DataPool {
 
   #dial(lane: Lane): void {
     if (this.#closed) return;
-    const want = this.#inLine(lane) + (lane.redial ? 0 : lane.spare) - aheadOf(lane);
+    const waiting = this.#inLine(lane);
+    const tries = Math.min(MAX_TRIES, 1 + Math.floor(lane.missed / Math.max(1, waiting)));
+    const want = waiting * tries + (lane.redial ? 0 : lane.spare) - aheadOf(lane);
     let room = LIMITS.maxDataConnectionsAhead;
     for (const each of this.#lanes.values()) room -= aheadOf(each);
     for (let left = Math.min(want, room); left > 0; left -= LIMITS.maxTicketsPerDial) {

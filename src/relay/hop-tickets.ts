@@ -1,12 +1,12 @@
 import { PortalError } from '../lib/errors.js';
 import { LIMITS } from '../protocol/limits.js';
 import { nameOf, newTicket } from '../protocol/ticket.js';
-import type { LeaseHolder } from './lease.js';
+import type { OwnHolder } from './lease.js';
 import type { ShownTicket } from './shown-ticket.js';
 
 interface HopTicket {
   readonly text: string;
-  readonly session: LeaseHolder;
+  readonly session: OwnHolder;
   /** `host:port` as in `hop.open`. `CONNECT` must repeat it exactly. */
   readonly target: string;
   readonly expiresAt: number;
@@ -15,12 +15,15 @@ interface HopTicket {
 /** Owns the tickets for hops: a session gets them with `hop.open` and uses each for one `CONNECT`. */
 export class HopTickets {
   readonly #ticketMs: number;
+  readonly #tag: string;
   /** By name, in order of issue and so of expiry. */
   readonly #tickets = new Map<string, HopTicket>();
-  readonly #countOf = new Map<LeaseHolder, number>();
+  readonly #countOf = new Map<OwnHolder, number>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(ticketMs: number) {
+  /** `tag` begins the name of each ticket: by it, other nodes find the node that issued the ticket. */
+  constructor(ticketMs: number, tag = '') {
+    this.#tag = tag;
     this.#ticketMs = ticketMs;
     this.#timer = setInterval(() => this.#expire(), Math.min(1_000, ticketMs / 4)).unref();
   }
@@ -30,21 +33,25 @@ export class HopTickets {
   }
 
   /** New tickets for `session`. Throws `limit_exceeded` when it has too many. */
-  issue(session: LeaseHolder, target: string, count: number): string[] {
+  issue(session: OwnHolder, target: string, count: number): string[] {
     const out = this.#countOf.get(session) ?? 0;
     if (out + count > LIMITS.maxHopTickets)
       throw new PortalError('limit_exceeded', `a session may have ${LIMITS.maxHopTickets} tickets for hops`, {
         retryAfterMs: this.#ticketMs,
       });
     const expiresAt = performance.now() + this.#ticketMs;
-    const tickets = Array.from({ length: count }, newTicket);
+    const tickets = Array.from({ length: count }, () => newTicket(this.#tag));
     for (const text of tickets) this.#tickets.set(nameOf(text), { text, session, target, expiresAt });
     this.#countOf.set(session, out + count);
     return tickets;
   }
 
+  has(name: string): boolean {
+    return this.#tickets.has(name);
+  }
+
   /** The session that a ticket for `target` was issued to. A proven ticket is used up. Throws `unauthorized`. */
-  redeem(shown: ShownTicket, target: string): LeaseHolder {
+  redeem(shown: ShownTicket, target: string): OwnHolder {
     const known = this.#tickets.get(shown.name);
     const ticket = known && shown.proves(known.text) ? known : undefined;
     if (ticket) this.#forget(ticket);
@@ -54,7 +61,7 @@ export class HopTickets {
   }
 
   /** Drops the tickets of a session that ended. */
-  forget(session: LeaseHolder): void {
+  forget(session: OwnHolder): void {
     if (!this.#countOf.has(session)) return;
     for (const ticket of this.#tickets.values()) if (ticket.session === session) this.#forget(ticket);
   }

@@ -2,15 +2,17 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { silent } from '../lib/logger.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
 import { LIMITS } from '../protocol/limits.js';
-import { nameOf } from '../protocol/ticket.js';
+import { nameOf, secretOf } from '../protocol/ticket.js';
 import { FakeSocket } from '../../test/support/fake-socket.js';
 import { Descriptors } from './descriptors.js';
 import { Hops, type HopsOptions } from './hops.js';
-import type { LeaseHolder } from './lease.js';
+import type { OwnHolder } from './lease.js';
 import type { LeaseRegistry } from './leases.js';
 import type { RelayLimits } from './limits.js';
+import { ALONE } from './nodes/nodes.js';
 import { Peers } from './peers.js';
 import { Quotas } from './quotas.js';
+import { shownElsewhere } from './shown-ticket.js';
 import { MemoryStore } from './store/memory.js';
 
 const OWN = 'relay.test:8443';
@@ -31,18 +33,19 @@ function hops(over: Partial<RelayLimits> = {}) {
   const made = new Hops({
     peers,
     leases: {
-      listensFor: (_session: LeaseHolder, port: number) => port === 4000,
+      listensFor: (_session: OwnHolder, port: number) => port === 4000,
     } as unknown as LeaseRegistry,
     quotas,
     descriptors: new Descriptors(undefined, silent),
     limits,
     domain: 'relay.test',
+    nodes: ALONE,
     takeVisitor,
     log: silent,
   });
   made.start({ url: 'https://relay.test:8443', authority: OWN, host: '127.0.0.1' });
   onTestFinished(() => made.close());
-  const issue = (session: LeaseHolder, target = OWN, control = new FakeSocket()): string[] =>
+  const issue = (session: OwnHolder, target = OWN, control = new FakeSocket()): string[] =>
     made.issue(session, { type: 'hop.open', id: 1, target, count: 1 }, control.asSocket).tickets;
   return {
     hops: made,
@@ -52,12 +55,16 @@ function hops(over: Partial<RelayLimits> = {}) {
     issue,
     /** Presents a ticket. `proof` is whether the client knows its secret. */
     connect: (ticket: string, target = OWN, socket = new FakeSocket(), proof = true) =>
-      made.connect({ name: nameOf(ticket), proves: () => proof }, target, socket.asSocket),
+      made.connect(
+        shownElsewhere({ name: nameOf(ticket), proof: proof ? secretOf(ticket) : '', channel: 'none' }),
+        target,
+        socket.asSocket,
+      ),
   };
 }
 
-const session = (over: Partial<LeaseHolder> = {}) =>
-  ({ address: '0xA', remoteAddress: '192.0.2.1', closed: false, ...over }) as LeaseHolder;
+const session = (over: Partial<OwnHolder> = {}) =>
+  ({ address: '0xA', remoteAddress: '192.0.2.1', closed: false, ...over }) as OwnHolder;
 
 /** As the peer responds while it works. */
 const descriptor = { expiresAt: new Date(Date.now() + 3_600_000).toISOString() } as SignedDescriptor;

@@ -11,11 +11,12 @@ import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import type { Descriptors } from './descriptors.js';
 import { announce, type HopPath } from './hop-preface.js';
 import { HopTickets, invalidTicket } from './hop-tickets.js';
-import type { LeaseHolder } from './lease.js';
+import type { OwnHolder } from './lease.js';
 import type { LeaseRegistry } from './leases.js';
 import type { RelayLimits } from './limits.js';
 import { plainAddress } from './names.js';
 import { dialHop } from './hop-dial.js';
+import { ask, issuersOf, type Nodes } from './nodes/nodes.js';
 import type { Peer, Peers } from './peers.js';
 import type { Quotas } from './quotas.js';
 import type { ShownTicket } from './shown-ticket.js';
@@ -34,6 +35,9 @@ export interface HopsOptions {
   readonly descriptors: Descriptors;
   readonly limits: RelayLimits;
   readonly domain: string;
+  readonly nodes: Nodes;
+  /** Begins the names of this node's tickets. */
+  readonly tag?: string | undefined;
   /** Handles the connection like one of a visitor: an agent connects to a lease of this relay. */
   readonly takeVisitor: (socket: Socket) => void;
   readonly log: Logger;
@@ -41,6 +45,14 @@ export interface HopsOptions {
 
 /** Where a hop leads. */
 type Destination = { kind: 'peer'; peer: Peer } | { kind: 'front' } | { kind: 'port'; port: number };
+
+/** The agent that a hop is for, as plain data. */
+interface HopClient {
+  readonly address: string;
+  readonly remoteAddress: string | undefined;
+  /** The target is the public port of a lease of its session. */
+  readonly ownPort: number | undefined;
+}
 
 export class Hops {
   readonly #options: HopsOptions;
@@ -56,7 +68,7 @@ export class Hops {
   constructor(options: HopsOptions) {
     this.#options = options;
     const { ticketMs, visitorIdleMs, visitorLifetimeMs } = options.limits;
-    this.#tickets = new HopTickets(ticketMs);
+    this.#tickets = new HopTickets(ticketMs, options.tag);
     this.#splices = new SpliceSet({
       idleMs: visitorIdleMs,
       halfClosedMs: LIMITS.halfClosedMs,
@@ -106,11 +118,11 @@ export class Hops {
 
   /** Responds to `hop.open` of a session whose control channel is `socket`. Throws if the session may not reach the target. */
   issue(
-    session: LeaseHolder,
+    session: OwnHolder,
     { id, target, count = 1 }: FromAgent<'hop.open'>,
     socket: Socket,
   ): FromRelay<'hop.opened'> {
-    this.#destination(session, target, this.#pathOf(socket));
+    this.#destination(this.#clientOf(session, target), target, this.#pathOf(socket));
     const tickets = this.#tickets.issue(session, target, count);
     return { type: 'hop.opened', id, tickets };
   }
@@ -120,11 +132,11 @@ export class Hops {
    * Throws the reason otherwise. A proven ticket is used up in either case.
    */
   async connect(shown: ShownTicket, target: string, socket: Socket): Promise<() => void> {
-    const session = this.#tickets.redeem(shown, target);
+    const client = await this.#redeem(shown, target);
     if (socket.destroyed) throw invalidTicket();
     const path = this.#pathOf(socket);
-    const destination = this.#destination(session, target, path);
-    this.#admit(session, socket, destination.kind !== 'front');
+    const destination = this.#destination(client, target, path);
+    this.#admit(client, socket, destination.kind !== 'front');
     if (destination.kind === 'front') return () => this.#options.takeVisitor(socket);
     this.#opening++;
     try {
@@ -132,14 +144,14 @@ export class Hops {
         destination.kind === 'port'
           ? await dialHop(loopbackOf(this.#own.host), destination.port)
           : await this.#openPeer(destination.peer, path);
-      return () => this.#join(session, socket, far);
+      return () => this.#join(client, socket, far);
     } finally {
       this.#opening--;
     }
   }
 
   /** Drops the tickets of a session that ended. Its open hops continue. */
-  forget(session: LeaseHolder): void {
+  forget(session: OwnHolder): void {
     this.#tickets.forget(session);
   }
 
@@ -153,13 +165,38 @@ export class Hops {
     this.#splices.closeAll();
   }
 
-  /** Where `target` leads for this session. Throws if the session may not reach it. */
-  #destination(session: LeaseHolder, target: string, path: HopPath): Destination {
-    const { peers, leases, domain } = this.#options;
+  /** Redeems a ticket for another node, where its client connected. Throws `unauthorized`. */
+  redeemFor(shown: ShownTicket, target: string): HopClient {
+    return this.#clientOf(this.#tickets.redeem(shown, target), target);
+  }
+
+  /** The client of a ticket of this node, or of another one. Throws `unauthorized`. */
+  async #redeem(shown: ShownTicket, target: string): Promise<HopClient> {
+    const { nodes } = this.#options;
+    if (!this.#tickets.has(shown.name)) {
+      const issuers = issuersOf(nodes, shown.name);
+      const ticket = shown.plain();
+      for (const node of issuers) {
+        const client = (await ask(nodes, node, 'redeemHop', ticket, target)) as HopClient | undefined;
+        if (client) return client;
+      }
+    }
+    return this.redeemFor(shown, target);
+  }
+
+  #clientOf(session: OwnHolder, target: string): HopClient {
+    const { address, remoteAddress } = session;
+    const { host, port } = readTarget(target);
+    const ownPort =
+      host === this.#options.domain && this.#options.leases.listensFor(session, port) ? port : undefined;
+    return { address, remoteAddress, ownPort };
+  }
+
+  /** Where `target` leads for this client. Throws if the client may not reach it. */
+  #destination({ ownPort }: HopClient, target: string, path: HopPath): Destination {
+    const { peers } = this.#options;
     if (target === this.#own.authority) return { kind: 'front' };
-    const [, host, port] = /^(.+):(\d{1,5})$/.exec(target) ?? [];
-    if (host === domain && leases.listensFor(session, Number(port)))
-      return { kind: 'port', port: Number(port) };
+    if (ownPort !== undefined) return { kind: 'port', port: ownPort };
     const peer = peers.find(target);
     if (!peer)
       throw new PortalError('peer_unknown', `${this.#own.url} does not forward to ${target.slice(0, 260)}`);
@@ -173,7 +210,7 @@ export class Hops {
     return { kind: 'peer', peer };
   }
 
-  #admit(session: LeaseHolder, socket: Socket, takesPlace: boolean): void {
+  #admit(session: HopClient, socket: Socket, takesPlace: boolean): void {
     const { quotas, descriptors, limits } = this.#options;
     if (!descriptors.admitsVisitor(socket))
       throw new PortalError('limit_exceeded', 'this relay has no file descriptors left for more connections');
@@ -218,7 +255,7 @@ export class Hops {
     });
   }
 
-  #join(session: LeaseHolder, near: Socket, far: Socket): void {
+  #join(session: HopClient, near: Socket, far: Socket): void {
     if (this.#closed || near.destroyed) {
       near.destroy();
       far.destroy();
@@ -234,6 +271,12 @@ export class Hops {
   #pathOf(socket: Socket): HopPath {
     return this.#paths.get(socketBelow(socket) ?? socket) ?? STRAIGHT;
   }
+}
+
+/** The parts of `host:port`. */
+function readTarget(target: string): { host: string | undefined; port: number } {
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(target) ?? [];
+  return { host, port: Number(port) };
 }
 
 function tooManyHops(): PortalError {

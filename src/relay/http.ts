@@ -27,6 +27,7 @@ import {
 import { formatWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import { plainAddress } from './names.js';
+import { whenRedeemed, type Redeeming } from './redeemed.js';
 import type { Rejection } from './sessions.js';
 import { shownOn, type ShownTicket } from './shown-ticket.js';
 import type { Turns } from './turns.js';
@@ -84,7 +85,7 @@ export interface HttpSurfaceOptions extends PageParts, RedirectParts {
   /** What takes the WebSocket of a client whose ticket for datagrams is valid; undefined if it is invalid. */
   readonly onDatagrams: (ticket: ShownTicket) => ((ws: WebSocket) => void) | undefined;
   /** What takes the socket of a client whose ticket is valid for the carrier; undefined if it is invalid. */
-  readonly onData: (ticket: ShownTicket, carrier: WireCarrier) => ((socket: Socket) => void) | undefined;
+  readonly onData: (ticket: ShownTicket, carrier: WireCarrier) => Redeeming;
 }
 
 const MIN_VERSION = 'TLSv1.2';
@@ -153,11 +154,12 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     const isFit = offers(request, DATA_SUBPROTOCOL) && head.length === 0;
     if (!ticket || !isFit) return refuse(socket, '400 Bad Request');
     if (!options.hasDescriptors(socket)) return refuse(socket, '503 Service Unavailable');
-    const take = options.onData(ticket, 'ws');
-    if (!take) return refuse(socket, '403 Forbidden');
-    options.onTrusted(socketBelow(socket) ?? socket);
-    socket.on('error', () => undefined);
-    data.handleUpgrade(request, socket, head, (ws) => take(new WsSocket(ws, DATA_MESSAGES)));
+    whenRedeemed(options.onData(ticket, 'ws'), (take) => {
+      if (!take) return refuse(socket, '403 Forbidden');
+      options.onTrusted(socketBelow(socket) ?? socket);
+      socket.on('error', () => undefined);
+      data.handleUpgrade(request, socket, head, (ws) => take(new WsSocket(ws, DATA_MESSAGES)));
+    });
   };
   const upgradeDatagrams = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
     const ticket = shownOn(socket, request.headers.authorization);
@@ -273,11 +275,14 @@ function upgradeData(
   // An agent sends no data before the start byte.
   if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
   if (!options.hasDescriptors(socket)) return refuse(socket, '503 Service Unavailable');
-  const take = options.onData(ticket, carrier);
-  if (!take) return refuse(socket, '403 Forbidden');
-  options.onTrusted(socketBelow(socket) ?? socket);
-  socket.on('error', () => undefined);
-  socket.setTimeout(0);
-  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_UPGRADE}\r\n\r\n`);
-  take(socket);
+  whenRedeemed(options.onData(ticket, carrier), (take) => {
+    if (!take) return refuse(socket, '403 Forbidden');
+    options.onTrusted(socketBelow(socket) ?? socket);
+    socket.on('error', () => undefined);
+    socket.setTimeout(0);
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_UPGRADE}\r\n\r\n`,
+    );
+    take(socket);
+  });
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { PortalError } from '../lib/errors.js';
 import { KeyedQueue } from '../lib/keyed-queue.js';
 import { kindOf } from '../protocol/kind.js';
@@ -6,9 +7,11 @@ import { nameTaken, type LeaseClaim, type LeaseDirectory } from './directory/dir
 import { placeOf, type LeaseRecord } from './directory/record.js';
 import { plainHostname, type DomainProofs } from './domains.js';
 import type { ReservedLabels } from './labels.js';
-import { newLease, type LeaseHolder, type LocalLease } from './lease.js';
+import type { LeasesElsewhere } from './leases-elsewhere.js';
+import { newLease, type OwnHolder, type LocalLease } from './lease.js';
 import { networkOfHolder, type LeaseTable } from './lease-table.js';
 import { hostnameFor } from './names.js';
+import type { RemoteSessions } from './nodes/remote-sessions.js';
 import type { PublicPorts } from './ports.js';
 import type { Quotas } from './quotas.js';
 import type { Reservations } from './reservations.js';
@@ -18,6 +21,8 @@ import { settleRival } from './rivals.js';
 export interface LeaseOpeningOptions {
   readonly table: LeaseTable;
   readonly directory: LeaseDirectory;
+  readonly elsewhere: LeasesElsewhere;
+  readonly remote: Pick<RemoteSessions, 'of' | 'onEnd' | 'freePort' | 'cut' | 'drop'>;
   readonly returning: ReturningAgents;
   readonly reservations: Reservations;
   readonly ports: PublicPorts;
@@ -41,16 +46,13 @@ export class LeaseOpening {
   }
 
   /** Opens a lease for `holder`, or hands over the existing lease of its identity. */
-  async open(holder: LeaseHolder, request: Request): Promise<LocalLease> {
+  async open(holder: OwnHolder, request: Request): Promise<LocalLease> {
     const claim = await this.#claimOf(holder, request);
     return this.#turns.run(claim.place, () => this.#openAt(claim, holder, request));
   }
 
   /** What `request` asks for. Throws if this relay cannot offer it to the identity. */
-  async #claimOf(
-    holder: LeaseHolder,
-    { name, hostname: asked, mode, carrier }: Request,
-  ): Promise<LeaseClaim> {
+  async #claimOf(holder: OwnHolder, { name, hostname: asked, mode, carrier }: Request): Promise<LeaseClaim> {
     const { ports, labels, domains, domain } = this.#options;
     const kind = kindOf(mode);
     if (kind !== 'tls' && !ports.offers(kind))
@@ -62,6 +64,7 @@ export class LeaseOpening {
       throw new PortalError('capability_missing', 'a tcp or udp service cannot have its own hostname');
     else await domains.prove(own, holder.address);
     return {
+      id: randomUUID(),
       place: placeOf({ kind, hostname }),
       name,
       hostname,
@@ -69,17 +72,25 @@ export class LeaseOpening {
       kind,
       owner: holder.address,
       instance: holder.instance,
+      session: holder.id,
       port: undefined,
       carrier,
     };
   }
 
-  async #openAt(claim: LeaseClaim, holder: LeaseHolder, request: Request): Promise<LocalLease> {
-    const { table, directory } = this.#options;
-    await settleRival(holder, () => table.at(claim.place));
+  async #openAt(claim: LeaseClaim, holder: OwnHolder, request: Request): Promise<LocalLease> {
+    const { table, elsewhere, directory } = this.#options;
+    await settleRival(holder, () => table.at(claim.place) ?? elsewhere.at(claim.place));
     checkOpen(holder);
     await this.#checkName(claim, holder);
-    const lease = this.#take(await directory.claim(claim), holder, request);
+    const former = directory.lookup(claim.place);
+    const lease = this.#take(
+      await directory.claim({ ...claim, id: table.at(claim.place)?.record.id ?? claim.id }),
+      holder,
+      request,
+    );
+    if (former && former.node !== directory.node && former.port !== undefined)
+      await this.#options.remote.freePort(former.node, claim.place, lease.record.epoch);
     if (lease.storedAt === undefined) await this.#complete(lease, holder, request);
     else await this.#movePort(lease, request.port);
     // Another session may have taken the lease meanwhile. Its opener was told then, so it gets an error now.
@@ -88,7 +99,7 @@ export class LeaseOpening {
   }
 
   /** Throws if another identity has the name. */
-  async #checkName({ place, name, isOwnDomain }: LeaseClaim, holder: LeaseHolder): Promise<void> {
+  async #checkName({ place, name, isOwnDomain }: LeaseClaim, holder: OwnHolder): Promise<void> {
     const { table, directory, reservations } = this.#options;
     const present = table.at(place)?.record ?? directory.lookup(place);
     if (present && present.owner !== holder.address) throw nameTaken(present);
@@ -96,7 +107,7 @@ export class LeaseOpening {
   }
 
   /** Gives the claimed place to `holder`: the lease that is there, or a new one. */
-  #take(record: LeaseRecord, holder: LeaseHolder, request: Request): LocalLease {
+  #take(record: LeaseRecord, holder: OwnHolder, request: Request): LocalLease {
     const { table, returning } = this.#options;
     const { place, epoch } = record;
     returning.returned(record);
@@ -114,15 +125,17 @@ export class LeaseOpening {
     }
   }
 
-  #begin(record: LeaseRecord, holder: LeaseHolder, { metadata = {} }: Request): LocalLease {
-    const { table, quotas } = this.#options;
+  #begin(record: LeaseRecord, holder: OwnHolder, { metadata = {} }: Request): LocalLease {
+    const { table, elsewhere, quotas } = this.#options;
     this.#checkRoom(holder);
-    const lease = newLease({ record, metadata, rate: quotas.rateOf(record.owner) });
+    const lease = elsewhere.take(record.place) ?? newLease({ record, rate: quotas.rateOf(record.owner) });
+    Object.assign(lease, { record, metadata, storedAt: undefined, firm: true, heldSince: performance.now() });
     table.add(lease, holder);
+    if (lease.waiting.size > 0) holder.serve(lease);
     return lease;
   }
 
-  #handOver(lease: LocalLease, record: LeaseRecord, holder: LeaseHolder, { metadata = {} }: Request): void {
+  #handOver(lease: LocalLease, record: LeaseRecord, holder: OwnHolder, { metadata = {} }: Request): void {
     const before = lease.holder;
     if (before !== holder) this.#checkRoom(holder);
     this.#options.table.handOver(lease, record, holder);
@@ -134,7 +147,7 @@ export class LeaseOpening {
   }
 
   /** Reserves the name of a new lease and opens its port. */
-  async #complete(lease: LocalLease, holder: LeaseHolder, request: Request): Promise<void> {
+  async #complete(lease: LocalLease, holder: OwnHolder, request: Request): Promise<void> {
     const { table, ports } = this.#options;
     const { kind } = lease.record;
     try {
@@ -146,7 +159,7 @@ export class LeaseOpening {
     }
   }
 
-  async #reserve(lease: LocalLease, holder: LeaseHolder): Promise<void> {
+  async #reserve(lease: LocalLease, holder: OwnHolder): Promise<void> {
     const now = Date.now();
     const { name, isOwnDomain } = lease.record;
     if (isOwnDomain) {
@@ -166,7 +179,7 @@ export class LeaseOpening {
     if (moved) table.listen(lease, moved);
   }
 
-  #checkRoom(holder: LeaseHolder): void {
+  #checkRoom(holder: OwnHolder): void {
     const { table, maxLeasesPerSession: max, quotas } = this.#options;
     if (table.of(holder).size < max) return;
     quotas.refusals.add('maxLeasesPerSession');
@@ -177,8 +190,8 @@ export class LeaseOpening {
   }
 }
 
-const userOf = (holder: LeaseHolder) => ({ address: holder.address, network: networkOfHolder(holder) });
+const userOf = (holder: OwnHolder) => ({ address: holder.address, network: networkOfHolder(holder) });
 
-function checkOpen(holder: LeaseHolder): void {
+function checkOpen(holder: OwnHolder): void {
   if (holder.closed) throw new PortalError('aborted', 'the session ended while its lease was opening');
 }

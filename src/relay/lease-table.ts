@@ -3,7 +3,7 @@ import { networkOf } from '../net/cidr.js';
 import type { LeaseKind } from '../protocol/kind.js';
 import type { LeaseDirectory } from './directory/directory.js';
 import type { LeaseRecord } from './directory/record.js';
-import type { LeaseHolder, LocalLease } from './lease.js';
+import type { LeaseHolder, LocalLease, OwnHolder } from './lease.js';
 import { plainAddress } from './names.js';
 import type { OpenPort } from './ports.js';
 import type { Quotas } from './quotas.js';
@@ -61,12 +61,12 @@ export class LeaseTable {
   }
 
   /** The leases of `holder`, by id. */
-  of(holder: LeaseHolder): ReadonlyMap<string, LocalLease> {
+  of(holder: OwnHolder): ReadonlyMap<string, LocalLease> {
     return this.#byHolder.get(holder) ?? NO_LEASES;
   }
 
   /** Adds a lease at a free place; without a holder, it waits for one. Throws `limit_exceeded`. */
-  add(lease: LocalLease, holder: LeaseHolder | undefined): void {
+  add(lease: LocalLease, holder: OwnHolder | undefined): void {
     const { quotas } = this.#options;
     const { kind, owner, place } = lease.record;
     const network = holder ? networkOfHolder(holder) : '';
@@ -82,8 +82,9 @@ export class LeaseTable {
   }
 
   /** Gives a lease to a session that claimed its place again. Throws `limit_exceeded`. */
-  handOver(lease: LocalLease, record: LeaseRecord, holder: LeaseHolder): void {
+  handOver(lease: LocalLease, record: LeaseRecord, holder: OwnHolder): void {
     if (record.kind !== 'tls') this.#options.quotas.movePort(lease.network, networkOfHolder(holder));
+    this.#give(lease, undefined);
     // The claim knows no port.
     lease.record = { ...record, port: lease.port?.port };
     if (lease.port) this.#tell(lease);
@@ -93,6 +94,8 @@ export class LeaseTable {
   /** Takes a lease away from its session. */
   detach(lease: LocalLease): void {
     this.#give(lease, undefined);
+    lease.record = { ...lease.record, session: undefined };
+    this.#tell(lease);
   }
 
   /** Notes that a claim of this node gave `lease` a new epoch. */
@@ -118,18 +121,25 @@ export class LeaseTable {
 
   /** Ends a lease. Connected visitors stay, those in the queue do not. */
   remove(lease: LocalLease): void {
+    const wasOwn = this.has(lease);
+    this.surrender(lease);
+    if (wasOwn && lease.record.epoch > 0) this.release(lease.record);
+    lease.waiting.clear();
+  }
+
+  /** Ends a lease whose place another node has. Its visitors stay, also those in the queue. */
+  surrender(lease: LocalLease): void {
     const { quotas } = this.#options;
     clearTimeout(lease.graceTimer);
     this.#give(lease, undefined);
     if (this.has(lease)) {
-      const { place, kind, owner, epoch } = lease.record;
+      const { place, kind, owner } = lease.record;
       this.#byPlace.delete(place);
       quotas.closeLease(owner);
       if (kind !== 'tls') quotas.closePort(owner, lease.network);
-      if (epoch > 0) this.release(lease.record);
     }
     lease.port?.close();
-    lease.waiting.clear();
+    lease.port = undefined;
   }
 
   /** Frees the place of a record in the directory. */
@@ -140,10 +150,10 @@ export class LeaseTable {
     });
   }
 
-  #give(lease: LocalLease, holder: LeaseHolder | undefined): void {
+  #give(lease: LocalLease, holder: OwnHolder | undefined): void {
     if (lease.holder) {
       const leases = this.#byHolder.get(lease.holder);
-      leases?.delete(lease.id);
+      leases?.delete(lease.record.id);
       if (leases?.size === 0) this.#byHolder.delete(lease.holder);
     }
     lease.holder = holder;
@@ -151,8 +161,8 @@ export class LeaseTable {
     lease.network = networkOfHolder(holder);
     lease.agentAddress = holder.remoteAddress;
     const leases = this.#byHolder.get(holder);
-    if (leases) leases.set(lease.id, lease);
-    else this.#byHolder.set(holder, new Map([[lease.id, lease]]));
+    if (leases) leases.set(lease.record.id, lease);
+    else this.#byHolder.set(holder, new Map([[lease.record.id, lease]]));
   }
 
   #tell({ record }: LocalLease): void {
@@ -166,5 +176,5 @@ export class LeaseTable {
 const NO_LEASES: ReadonlyMap<string, LocalLease> = new Map();
 
 /** The network of the holder's agent, as limits count it. */
-export const networkOfHolder = ({ remoteAddress }: LeaseHolder): string =>
+export const networkOfHolder = ({ remoteAddress }: OwnHolder): string =>
   networkOf(plainAddress(remoteAddress));

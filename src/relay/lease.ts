@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { ByteRate } from '../net/rate.js';
 import type { FlowLink } from './datagrams/flows.js';
 import type { LeaseRecord } from './directory/record.js';
@@ -8,10 +7,9 @@ import { UnservedCounts } from './unserved.js';
 import { VisitorQueue } from './visitor-queue.js';
 import type { Visitor } from './visitors.js';
 
-/** A lease that this process serves: its record, and what no other process can have of it. */
+/** What this process has of a lease: its record, and what no other process can have. */
 export interface LocalLease {
-  readonly id: string;
-  /** Only the table of leases replaces it, and writes `holder` and `port`. */
+  /** Only the owner of the lease, `LeaseTable` or `LeasesElsewhere`, writes `record`, `holder` and `port`. */
   record: LeaseRecord;
   metadata: Record<string, string>;
   /** The session that serves it; undefined while its identity has `graceMs` to return. */
@@ -30,21 +28,17 @@ export interface LocalLease {
   storedAt: number | undefined;
   /** Whether its name was held long enough to stay reserved; `heldSince` is the start (`performance.now()`). */
   firm: boolean;
-  readonly heldSince: number;
+  heldSince: number;
   /** Network of the agent that holds it or held it last; empty before the first. */
   network: string;
   /** IP address of that agent. */
   agentAddress: string | undefined;
 }
 
-/** What the registry of leases needs from a session. */
+/** A session, of this node or of another one, for the visitors of its leases that arrive at this node. */
 export interface LeaseHolder {
-  readonly address: string;
-  /** Id of the agent process. It stays the same when the agent reconnects. */
-  readonly instance: string;
-  /** IP address of its agent, as the relay sees it. */
-  readonly remoteAddress: string | undefined;
-  readonly closed: boolean;
+  /** Id of the session. */
+  readonly id: string;
   /** Whether the agent responds to a ping within `ms`. */
   alive(ms: number): Promise<boolean>;
   /** Call when another session of the same identity took the lease, or the relay ended it. */
@@ -53,8 +47,18 @@ export interface LeaseHolder {
   serve(lease: LocalLease): void;
   /** Call when the relay gave up on visitors of this lease. */
   gaveUp(lease: LocalLease): void;
-  /** Where datagrams of its leases go. */
-  readonly datagrams: FlowLink;
+  /** Where datagrams of its leases go; undefined at another node. */
+  readonly datagrams: FlowLink | undefined;
+}
+
+/** A session of this node, for the registry of leases. */
+export interface OwnHolder extends LeaseHolder {
+  readonly address: string;
+  /** Id of the agent process. It stays the same when the agent reconnects. */
+  readonly instance: string;
+  /** IP address of its agent, as the relay sees it. */
+  readonly remoteAddress: string | undefined;
+  readonly closed: boolean;
 }
 
 type Beginning = Pick<LocalLease, 'record' | 'rate'>;
@@ -62,7 +66,6 @@ type Beginning = Pick<LocalLease, 'record' | 'rate'>;
 /** A lease without a holder and without visitors. */
 export function newLease(beginning: Beginning & Partial<LocalLease>): LocalLease {
   return {
-    id: randomUUID(),
     metadata: {},
     holder: undefined,
     port: undefined,

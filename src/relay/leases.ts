@@ -1,15 +1,18 @@
+import { randomUUID } from 'node:crypto';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import type { LeaseKind } from '../protocol/kind.js';
+import { LEASE_KINDS, type LeaseKind } from '../protocol/kind.js';
 import type { FromAgent } from '../protocol/messages.js';
 import type { LeaseChange } from './directory/directory.js';
-import { newLease, type LeaseHolder, type LocalLease } from './lease.js';
+import { placeOf } from './directory/record.js';
+import { newLease, type OwnHolder, type LocalLease } from './lease.js';
+import { LeasesElsewhere } from './leases-elsewhere.js';
 import { LeaseOpening, type LeaseOpeningOptions } from './lease-opening.js';
 import { LeaseTable } from './lease-table.js';
 import { nameOf } from './names.js';
 import { ReturningAgents } from './returning-agents.js';
 
-export interface LeaseRegistryOptions extends Omit<LeaseOpeningOptions, 'table' | 'returning'> {
+export interface LeaseRegistryOptions extends Omit<LeaseOpeningOptions, 'table' | 'returning' | 'elsewhere'> {
   readonly graceMs: number;
   readonly reserveAfterMs: number;
   readonly log: Logger;
@@ -19,6 +22,7 @@ export interface LeaseRegistryOptions extends Omit<LeaseOpeningOptions, 'table' 
 export class LeaseRegistry {
   readonly #table: LeaseTable;
   readonly #returning = new ReturningAgents();
+  readonly #elsewhere: LeasesElsewhere;
   readonly #opening: LeaseOpening;
   readonly #options: LeaseRegistryOptions;
   readonly #unwatch: () => void;
@@ -26,8 +30,15 @@ export class LeaseRegistry {
   constructor(options: LeaseRegistryOptions) {
     this.#options = options;
     this.#table = new LeaseTable(options);
-    this.#opening = new LeaseOpening({ ...options, table: this.#table, returning: this.#returning });
+    this.#elsewhere = new LeasesElsewhere({ ...options, holderOf: (session) => options.remote.of(session) });
+    this.#opening = new LeaseOpening({
+      ...options,
+      table: this.#table,
+      elsewhere: this.#elsewhere,
+      returning: this.#returning,
+    });
     this.#unwatch = options.directory.watch((change) => this.#heard(change));
+    options.remote.onEnd((session) => this.#elsewhere.lost(session));
   }
 
   get size(): number {
@@ -39,9 +50,14 @@ export class LeaseRegistry {
     return this.#table.sizes;
   }
 
-  /** The lease that serves `hostname`. */
+  /** The lease that serves `hostname`, at this node or another one. */
   find(hostname: string): LocalLease | undefined {
-    return this.#table.at(hostname);
+    return this.#table.at(hostname) ?? this.#elsewhere.at(hostname);
+  }
+
+  /** The lease at a place, if this node serves it. */
+  own(place: string): LocalLease | undefined {
+    return this.#table.at(place);
   }
 
   /** Call when the relay starts: agents of the previous process reconnect within `graceMs`. */
@@ -64,6 +80,7 @@ export class LeaseRegistry {
     const owner = reservation.address;
     const lease = newLease({
       record: {
+        id: randomUUID(),
         place: hostname,
         name,
         hostname,
@@ -72,6 +89,7 @@ export class LeaseRegistry {
         owner,
         instance: undefined,
         node: directory.node,
+        session: undefined,
         // Claimed when the agent returns, which may be at another node.
         epoch: 0,
         port: undefined,
@@ -93,23 +111,23 @@ export class LeaseRegistry {
   }
 
   /** Opens a lease for `holder`, or hands over the existing lease of its identity. */
-  open(holder: LeaseHolder, request: FromAgent<'lease.open'>): Promise<LocalLease> {
+  open(holder: OwnHolder, request: FromAgent<'lease.open'>): Promise<LocalLease> {
     return this.#opening.open(holder, request);
   }
 
   /** Closes one lease of `holder`. Its name stays reserved. */
-  close(holder: LeaseHolder, id: string): void {
+  close(holder: OwnHolder, id: string): void {
     const lease = this.#own(holder, id);
     this.#table.remove(lease);
     this.#store(lease);
   }
 
-  update(holder: LeaseHolder, id: string, metadata: Record<string, string>): void {
+  update(holder: OwnHolder, id: string, metadata: Record<string, string>): void {
     this.#own(holder, id).metadata = metadata;
   }
 
   /** Call when a session ends: its leases wait `graceMs` for their identity to return. */
-  detach(holder: LeaseHolder): void {
+  detach(holder: OwnHolder): void {
     for (const lease of this.#table.of(holder).values()) {
       this.#table.detach(lease);
       lease.graceTimer = setTimeout(() => this.#expire(lease), this.#options.graceMs);
@@ -135,7 +153,7 @@ export class LeaseRegistry {
   }
 
   /** Whether `holder` has a lease of mode tcp with this port. */
-  listensFor(holder: LeaseHolder, port: number): boolean {
+  listensFor(holder: OwnHolder, port: number): boolean {
     for (const { record } of this.#table.of(holder).values())
       if (record.kind === 'tcp' && record.port === port) return true;
     return false;
@@ -159,9 +177,20 @@ export class LeaseRegistry {
   removeWhere(matches: (lease: LocalLease) => boolean): void {
     for (const lease of this.#table.all()) {
       if (!matches(lease)) continue;
+      this.#cut(lease);
       this.#table.remove(lease);
-      lease.traffic.cut();
     }
+  }
+
+  /** Disconnects the visitors of a lease that another node has. */
+  cutElsewhere(place: string): void {
+    this.#elsewhere.cut(place);
+  }
+
+  /** Ends a lease that waits for its agent. */
+  drop(place: string): void {
+    const lease = this.#table.at(place);
+    if (lease && !lease.holder) this.#table.remove(lease);
   }
 
   all(): Iterable<LocalLease> {
@@ -172,9 +201,9 @@ export class LeaseRegistry {
   endOf(identity: string, instance: string): void {
     for (const lease of this.#table.all()) {
       if (lease.record.owner !== identity || lease.record.instance !== instance) continue;
+      this.#cut(lease);
       this.#table.remove(lease);
       this.#store(lease);
-      lease.traffic.cut();
     }
   }
 
@@ -186,11 +215,8 @@ export class LeaseRegistry {
     const leases = [...this.#table.all()].filter(
       ({ record }) => record.owner === identity && record.name === name && !record.isOwnDomain,
     );
-    if (leases.some(({ holder }) => holder))
-      throw new PortalError(
-        'name_in_use',
-        `an agent serves "${name}" now; stop or disconnect the agent, then release the name`,
-      );
+    if (leases.some(({ holder }) => holder)) throw nameInUse(name);
+    await this.#dropElsewhere(identity, name);
     for (const lease of leases) this.#table.remove(lease);
     this.#returning.forget(name);
     if (await this.#options.reservations.release(name, identity)) return;
@@ -206,10 +232,11 @@ export class LeaseRegistry {
   clear(): void {
     this.#unwatch();
     this.#returning.close();
+    this.#elsewhere.clear();
     for (const lease of this.#table.all()) this.#table.remove(lease);
   }
 
-  #own(holder: LeaseHolder, id: string): LocalLease {
+  #own(holder: OwnHolder, id: string): LocalLease {
     const lease = this.#table.of(holder).get(id);
     if (!lease) throw new PortalError('not_found', 'no such lease in this session');
     return lease;
@@ -222,13 +249,36 @@ export class LeaseRegistry {
     this.#store(lease);
   }
 
-  /** Ends a lease whose place another node has now. */
-  #heard({ place, epoch, record }: LeaseChange): void {
-    if (record?.node === this.#options.directory.node) return;
-    if (record) this.#returning.returned(record);
+  /** Ends the leases of `identity` for `name` that wait for their agent at other nodes. Throws `name_in_use`. */
+  async #dropElsewhere(identity: string, name: string): Promise<void> {
+    const { directory, domain, remote } = this.#options;
+    const hostname = `${name}.${domain}`;
+    const records = LEASE_KINDS.flatMap((kind) => directory.lookup(placeOf({ kind, hostname })) ?? []).filter(
+      ({ owner, node }) => owner === identity && node !== directory.node,
+    );
+    if (records.some(({ session }) => session !== undefined)) throw nameInUse(name);
+    for (const { node, place } of records) await remote.drop(node, place);
+  }
+
+  /** Disconnects the visitors of a lease, at every node. */
+  #cut(lease: LocalLease): void {
+    lease.traffic.cut();
+    this.#options.remote.cut(lease);
+  }
+
+  /** Lets another node have a place. */
+  #heard(change: LeaseChange): void {
+    const { place, epoch, record } = change;
+    if (record && record.node !== this.#options.directory.node) this.#returning.returned(record);
     const lease = this.#table.at(place);
-    if (!lease || epoch < lease.record.epoch) return;
-    this.revoke(lease, 'taken over by a newer session of the same identity');
+    if (!lease) return this.#elsewhere.heard(change);
+    if (record?.node === this.#options.directory.node || epoch < lease.record.epoch) return;
+    const { holder } = lease;
+    this.#options.log.info({ hostname: lease.record.hostname }, 'lease moved to another node');
+    this.#table.surrender(lease);
+    holder?.revoked(lease, 'taken over by a newer session of the same identity');
+    if (record) this.#elsewhere.adopt(lease, record);
+    else lease.waiting.clear();
   }
 
   /** Stores the last use of a name. Logs a failure, since the lease does not depend on it. */
@@ -242,4 +292,11 @@ export class LeaseRegistry {
       this.#options.log.error({ err: error }, 'cannot store the last use of a name');
     });
   }
+}
+
+function nameInUse(name: string): PortalError {
+  return new PortalError(
+    'name_in_use',
+    `an agent serves "${name}" now; stop or disconnect the agent, then release the name`,
+  );
 }

@@ -1,4 +1,5 @@
 import { AgentsSurface } from './agents/surface.js';
+import { announceEnd, serveNodes } from './nodes/serve-nodes.js';
 import type { Relay, RelayOptions } from './options.js';
 import { Access } from './parts/access.js';
 import { Chains } from './parts/chains.js';
@@ -120,9 +121,15 @@ function serve({ options, limits, log }: Settings, parts: Parts, place: Place): 
   const { access, durable, visiting, leasing, chains, control, agents, turns } = parts;
   const { datagrams } = visiting;
   const { publicPort } = place;
-  control.start({
+  const { nodes } = leasing;
+  const { sessions } = control;
+  const { remote, tickets } = visiting;
+  visiting.useSessions((session) => sessions.find(session)?.pool);
+  serveNodes({ nodes, sessions, leases: leasing.leases, tickets, hops: chains.hops, remote });
+  const context = {
     ...limits,
     ...place,
+    node: leasing.directory.node,
     identity: options.identity,
     // If both ports are equal, assume that a NAT maps them to the same public port.
     datagramPort: options.datagramPort ?? (datagrams.port === place.port ? publicPort : datagrams.port),
@@ -139,7 +146,8 @@ function serve({ options, limits, log }: Settings, parts: Parts, place: Place): 
     hops: chains.hops,
     turns,
     log,
-  });
+  };
+  control.start(context, ({ id }) => announceEnd(nodes, id));
   if (options.agents !== false) agents.start(place);
   chains.start(place);
   durable.start(leasing.leases, agents.registry);

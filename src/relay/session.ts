@@ -19,7 +19,7 @@ import type { DatagramLink } from './datagrams/link.js';
 import type { AccessLists } from './access-lists.js';
 import { Handshake, type HandshakeContext } from './handshake.js';
 import type { Hops } from './hops.js';
-import type { LocalLease, LeaseHolder } from './lease.js';
+import type { LocalLease, OwnHolder } from './lease.js';
 import { UnservedNotices } from './unserved.js';
 import type { LeaseRegistry } from './leases.js';
 import { Liveness } from './liveness.js';
@@ -31,6 +31,8 @@ import { isOnWire, wireError } from './wire-error.js';
 
 /** What sessions need from their relay. */
 export interface SessionContext extends HandshakeContext {
+  /** The name of this node. */
+  readonly node: string;
   readonly domain: string;
   readonly publicPort: number;
   /** UDP port for agents, as agents see it. */
@@ -68,7 +70,7 @@ const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008, fault: 1011 } as
  * One control channel, from the opening of its WebSocket to its end. Leases refer to the session object that holds them,
  * so messages and the close of an old session never affect a newer session of the same agent.
  */
-export class Session implements LeaseHolder {
+export class Session implements OwnHolder {
   readonly id = randomUUID();
   address = '';
   /** IP address of its agent, as the relay sees it. */
@@ -79,7 +81,8 @@ export class Session implements LeaseHolder {
   readonly #socket: TLSSocket;
   readonly #admission: Admission;
   readonly #context: SessionContext;
-  readonly #pool: DataPool;
+  /** Its data connections at this node. */
+  readonly pool: DataPool;
   readonly datagrams: DatagramLink;
   #log: Logger;
   #state: 'handshake' | 'open' | 'closed' = 'handshake';
@@ -97,7 +100,8 @@ export class Session implements LeaseHolder {
     this.#context = context;
     this.remoteAddress = socket.remoteAddress;
     this.#log = context.log.child({ session: this.id, address: this.remoteAddress ?? '' });
-    this.#pool = new DataPool({
+    this.pool = new DataPool({
+      session: { node: context.node, session: this.id },
       tickets: context.tickets,
       gate: context.gate,
       send: (message) => this.#send(message),
@@ -148,13 +152,13 @@ export class Session implements LeaseHolder {
   }
 
   revoked(lease: LocalLease, reason: string): void {
-    this.#pool.forget(lease);
+    this.pool.forget(lease);
     this.#notices?.forget(lease);
-    this.#send({ type: 'lease.revoked', lease: lease.id, reason });
+    this.#send({ type: 'lease.revoked', lease: lease.record.id, reason });
   }
 
   serve(lease: LocalLease): void {
-    this.#pool.serve(lease);
+    this.pool.serve(lease);
   }
 
   /** Tells the agent to reconnect later, and closes. Ignores later messages. */
@@ -177,6 +181,11 @@ export class Session implements LeaseHolder {
       }),
     );
     this.terminate();
+  }
+
+  /** Sends a message about a data connection that another node has, or will have. */
+  forward(message: FromRelay<'dial' | 'visit'>): void {
+    if (this.open) this.#send(message);
   }
 
   terminate(): void {
@@ -243,7 +252,7 @@ export class Session implements LeaseHolder {
     try {
       this.#send(await this.#responseTo(message));
       // After the response, so that the agent knows the lease before its first visitor arrives.
-      if (message.type === 'lease.open' && message.mode !== 'udp') this.#pool.warm(message.carrier);
+      if (message.type === 'lease.open' && message.mode !== 'udp') this.pool.warm(message.carrier);
     } catch (error) {
       const failure = asPortalError(error);
       this.#context.tallies.requestsFailed.add(failure.code);
@@ -264,7 +273,7 @@ export class Session implements LeaseHolder {
       const { hostname } = lease.record;
       const address = publicAddressOf(lease.record, this.#context);
       this.#log.info({ hostname, ...address }, 'lease open');
-      return { type: 'lease.opened', id, lease: lease.id, hostname, ...address };
+      return { type: 'lease.opened', id, lease: lease.record.id, hostname, ...address };
     }
     if (message.type === 'hop.open') return this.#context.hops.issue(this, message, this.#socket);
     if (message.type === 'datagrams.open') return this.#context.datagrams.open(message, this.datagrams);
@@ -302,7 +311,7 @@ export class Session implements LeaseHolder {
     this.#notices?.close();
     this.#handshake.close();
     this.#liveness.close();
-    this.#pool.close();
+    this.pool.close();
     this.#context.datagrams.forget(this.datagrams);
     this.#context.hops.forget(this);
     this.#context.leases.detach(this);

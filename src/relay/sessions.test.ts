@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../protocol/limits.js';
 import { FakeSocket } from '../../test/support/fake-socket.js';
@@ -28,6 +29,7 @@ function sessions(over: Partial<RelayLimits>) {
 
 /** What the sessions of a relay need from one of them. */
 class Handshake {
+  readonly id = randomUUID();
   evicted = false;
   readonly remoteAddress: string;
   readonly waitingSince: number;

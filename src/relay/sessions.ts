@@ -29,7 +29,8 @@ export interface Rejection {
 export class Sessions {
   readonly #limits: RelayLimits;
   readonly #quotas: Quotas;
-  readonly #all = new Set<Session>();
+  /** By id. */
+  readonly #all = new Map<string, Session>();
   /** Sessions that have not proven an identity yet, oldest first. */
   readonly #handshakes = new NetworkTable<Session>();
   readonly #work: HandshakeWork;
@@ -58,6 +59,10 @@ export class Sessions {
 
   [Symbol.iterator](): Iterator<Session> {
     return this.#all.values();
+  }
+
+  find(id: string): Session | undefined {
+    return this.#all.get(id);
   }
 
   /** Why `socket` cannot open a control channel now; undefined if it can. Reserves no place for the handshake. */
@@ -91,7 +96,7 @@ export class Sessions {
     const place = this.#placeFor(network);
     if (!place) throw errorOf(this.#busy(network));
     this.#evict(place.displaces);
-    this.#all.add(session);
+    this.#all.set(session.id, session);
     this.#handshakes.add(session, network);
     this.#mostHandshakes = Math.max(this.#mostHandshakes, this.#handshakes.size);
   }
@@ -102,7 +107,7 @@ export class Sessions {
   }
 
   forget(session: Session): void {
-    this.#all.delete(session);
+    this.#all.delete(session.id);
     if (!this.#handshakes.delete(session)) return;
     this.#retryPace.ended();
     this.#work.failed(networkOf(plainAddress(session.remoteAddress)));

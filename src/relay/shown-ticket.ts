@@ -8,6 +8,14 @@ export interface ShownTicket {
   readonly name: string;
   /** Whether the client has proven, for this connection, that it knows `ticket`. */
   proves(ticket: string): boolean;
+  /** The same for another node. */
+  plain(): PlainTicket;
+}
+
+/** A shown ticket as plain data. */
+export interface PlainTicket extends Shown {
+  /** What the proof is bound to (`channelOf`): `none` without TLS; undefined if the TLS session has no such value. */
+  readonly channel: string | undefined;
 }
 
 /** The ticket in `header`, for `socket`; undefined if it is invalid. */
@@ -18,12 +26,21 @@ export function shownOn(socket: Socket, header: string | undefined): ShownTicket
 
 /** The ticket `shown` on `socket`. */
 export function proving(socket: Socket, { name, proof }: Shown): ShownTicket {
+  const channel = (): PlainTicket['channel'] => (socket instanceof TLSSocket ? channelOf(socket) : 'none');
   return {
     name,
-    proves: (ticket) => {
-      if (!(socket instanceof TLSSocket)) return isProven(ticket, proof, undefined);
-      const channel = channelOf(socket);
-      return channel !== undefined && isProven(ticket, proof, channel);
-    },
+    proves: (ticket) => proves(ticket, proof, channel()),
+    plain: () => ({ name, proof, channel: channel() }),
   };
+}
+
+/** A ticket that was shown at another node. */
+export function shownElsewhere(plain: PlainTicket): ShownTicket {
+  const { name, proof, channel } = plain;
+  return { name, proves: (ticket) => proves(ticket, proof, channel), plain: () => plain };
+}
+
+function proves(ticket: string, proof: string, channel: PlainTicket['channel']): boolean {
+  if (channel === 'none') return isProven(ticket, proof, undefined);
+  return channel !== undefined && isProven(ticket, proof, channel);
 }

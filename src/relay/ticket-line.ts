@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Shown } from '../protocol/ticket.js';
 import { REJECTED } from '../protocol/ticket-line.js';
 import type { HttpSurfaceOptions } from './http.js';
+import { whenRedeemed } from './redeemed.js';
 import { refuse } from './refuse.js';
 import { proving } from './shown-ticket.js';
 
@@ -16,8 +17,9 @@ export function openByLine(
 ): void {
   if (!shown) return refuse(socket, INVALID);
   if (!hasDescriptors(socket)) return refuse(socket, NO_DESCRIPTOR);
-  const take = onData(proving(socket, shown), 'raw');
-  if (!take) return refuse(socket, INVALID);
-  onTrusted(socket);
-  take(socket);
+  whenRedeemed(onData(proving(socket, shown), 'raw'), (take) => {
+    if (!take) return refuse(socket, INVALID);
+    onTrusted(socket);
+    take(socket);
+  });
 }

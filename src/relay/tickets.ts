@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { WireCarrier } from '../protocol/messages.js';
 import { nameOf, newTicket } from '../protocol/ticket.js';
 import type { DataPool } from './data.js';
+import type { SessionRef } from './nodes/remote-sessions.js';
 import type { ShownTicket } from './shown-ticket.js';
 
 interface Ticket {
@@ -12,14 +13,22 @@ interface Ticket {
   readonly expiresAt: number;
 }
 
+/** A data connection that arrived at another node than its ticket's, and its session. */
+export interface Redeemed extends SessionRef {
+  readonly connection: string;
+}
+
 /** Owns every issued ticket, by name. A ticket is valid for one data connection and for `ticketMs`. */
 export class TicketBook {
   // In order of issue, and so of expiry.
   readonly #tickets = new Map<string, Ticket>();
   readonly #ticketMs: number;
+  readonly #tag: string;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(ticketMs: number) {
+  /** `tag` begins the name of each ticket: by it, other nodes find the node that issued the ticket. */
+  constructor(ticketMs: number, tag = '') {
+    this.#tag = tag;
     this.#ticketMs = ticketMs;
     this.#timer = setInterval(() => this.#expire(), Math.min(1_000, ticketMs / 4)).unref();
   }
@@ -29,7 +38,7 @@ export class TicketBook {
   }
 
   issue(pool: DataPool, carrier: WireCarrier): { connection: string; ticket: string } {
-    const ticket = newTicket();
+    const ticket = newTicket(this.#tag);
     const connection = randomUUID();
     const expiresAt = performance.now() + this.#ticketMs;
     this.#tickets.set(nameOf(ticket), { text: ticket, pool, carrier, connection, expiresAt });
@@ -38,11 +47,23 @@ export class TicketBook {
 
   /** Uses the ticket if it is valid for `carrier` and proven. An unproven ticket stays valid for its agent. */
   redeem(shown: ShownTicket, carrier: WireCarrier): Ticket | undefined {
+    const ticket = this.#use(shown, carrier);
+    ticket?.pool.redeemed(ticket.text, carrier);
+    return ticket;
+  }
+
+  /** Uses the ticket like `redeem`, for a connection that arrived at another node. */
+  redeemFor(shown: ShownTicket, carrier: WireCarrier): Redeemed | undefined {
+    const ticket = this.#use(shown, carrier);
+    ticket?.pool.missed(ticket.text, carrier);
+    return ticket && { ...ticket.pool.session, connection: ticket.connection };
+  }
+
+  #use(shown: ShownTicket, carrier: WireCarrier): Ticket | undefined {
     const ticket = this.#tickets.get(shown.name);
     if (!ticket || ticket.carrier !== carrier || ticket.expiresAt <= performance.now()) return undefined;
     if (!shown.proves(ticket.text)) return undefined;
     this.#tickets.delete(shown.name);
-    ticket.pool.redeemed(ticket.text, carrier);
     return ticket;
   }
 

@@ -38,7 +38,7 @@ export class UnservedNotices {
     this.#timer = undefined;
     for (const lease of this.#due)
       for (const [reason, count] of lease.unserved.take())
-        this.#send({ type: 'lease.unserved', lease: lease.id, reason, count });
+        this.#send({ type: 'lease.unserved', lease: lease.record.id, reason, count });
     this.#due.clear();
   }
 }
@@ -51,8 +51,8 @@ export class UnservedCounts {
     return this.#entries.length === 0;
   }
 
-  add(reason: UnservedCause): void {
-    this.#counts.add(reason);
+  add(reason: UnservedCause, count = 1): void {
+    this.#counts.add(reason, count);
   }
 
   take(): [UnservedCause, number][] {

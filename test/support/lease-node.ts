@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { onTestFinished, vi } from 'vitest';
 import { silent } from '../../src/lib/logger.js';
 import { LIMITS } from '../../src/protocol/limits.js';
@@ -6,23 +7,33 @@ import type { LeaseDirectory } from '../../src/relay/directory/directory.js';
 import { MemoryDirectory } from '../../src/relay/directory/memory.js';
 import type { DomainProofs } from '../../src/relay/domains.js';
 import { ReservedLabels } from '../../src/relay/labels.js';
-import type { LeaseHolder } from '../../src/relay/lease.js';
-import { LeaseRegistry } from '../../src/relay/leases.js';
+import type { OwnHolder } from '../../src/relay/lease.js';
+import { LeaseRegistry, type LeaseRegistryOptions } from '../../src/relay/leases.js';
 import type { RelayLimits } from '../../src/relay/limits.js';
 import { PublicPorts } from '../../src/relay/ports.js';
 import { Quotas } from '../../src/relay/quotas.js';
 import { Reservations } from '../../src/relay/reservations.js';
 import { MemoryStore } from '../../src/relay/store/memory.js';
 
+const NO_OTHERS: LeaseRegistryOptions['remote'] = {
+  of: () => undefined,
+  onEnd: () => undefined,
+  freePort: async () => undefined,
+  cut: () => undefined,
+  drop: async () => undefined,
+};
+
 /** The leases of one node, without sockets. */
 export function leaseNode({
   directory = new MemoryDirectory().node('a'),
   store = new MemoryStore(),
   limits: over = {},
+  remote = NO_OTHERS,
 }: {
   directory?: LeaseDirectory;
   store?: MemoryStore;
   limits?: Partial<RelayLimits>;
+  remote?: LeaseRegistryOptions['remote'];
 } = {}) {
   const limits: RelayLimits = { ...LIMITS, graceMs: 60_000, ...over };
   const quotas = new Quotas(limits);
@@ -40,6 +51,7 @@ export function leaseNode({
   });
   const leases = new LeaseRegistry({
     directory,
+    remote,
     reservations: new Reservations({ store, limits, refusals: quotas.refusals }),
     labels: new ReservedLabels(),
     ports,
@@ -56,15 +68,16 @@ export function leaseNode({
 /** A session. Tests set `closed` and what `alive` answers. */
 export function leaseSession(address: string, instance = 'i1') {
   return {
+    id: randomUUID(),
     address,
     instance,
     remoteAddress: '192.0.2.1',
     closed: false,
     alive: vi.fn<(ms: number) => Promise<boolean>>(async () => true),
-    revoked: vi.fn<LeaseHolder['revoked']>(),
-    serve: vi.fn<LeaseHolder['serve']>(),
-    gaveUp: vi.fn<LeaseHolder['gaveUp']>(),
-    datagrams: {} as LeaseHolder['datagrams'],
+    revoked: vi.fn<OwnHolder['revoked']>(),
+    serve: vi.fn<OwnHolder['serve']>(),
+    gaveUp: vi.fn<OwnHolder['gaveUp']>(),
+    datagrams: {} as OwnHolder['datagrams'],
   };
 }
 

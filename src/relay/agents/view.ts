@@ -170,14 +170,14 @@ function agentView(
 function servicesOf({ sessions, leases }: Process, place: ViewPlace): ServiceView[] {
   const byLease = new Map<string, ReportedService>();
   const without: ReportedService[] = [];
-  const ids = new Set(leases.map(({ id }) => id));
+  const ids = new Set(leases.map(({ record }) => record.id));
   for (const { services } of sessions)
     for (const told of services.values()) {
       if (told.lease !== undefined && ids.has(told.lease)) byLease.set(told.lease, told);
       else without.push(told);
     }
   return [
-    ...leases.map((lease) => leaseView(lease, byLease.get(lease.id), place)),
+    ...leases.map((lease) => leaseView(lease, byLease.get(lease.record.id), place)),
     ...without.map(({ service, phase, code }) => ({ service, phase, ...codeOf(code), ...ZERO })),
   ];
 }

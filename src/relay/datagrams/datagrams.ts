@@ -68,7 +68,7 @@ export class Datagrams {
     const sockets = await bindOnAllHosts(hosts, port);
     const { flowIdleMs, maxFlowsPerLease } = this.#limits;
     const flows = new LeaseFlows({
-      lease: lease.id,
+      lease: lease.record.id,
       carrier: () => (lease.record.carrier === 'ws' ? 'ws' : 'udp'),
       sockets,
       link: () => lease.holder?.datagrams,

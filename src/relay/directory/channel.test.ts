@@ -13,20 +13,23 @@ describe('the directory in the memory of another process', () => {
 
   function open(name: string): Promise<LeaseDirectory> {
     const [here, there] = channelPair();
-    serveDirectory(shared, name, there);
+    serveDirectory(shared, { name, graceMs: 50 }, there);
     return openChannelDirectory(here);
   }
 
   directoryContract((...names) => Promise.all(names.map(open)));
 
-  it('ends the leases of a process with that process, and no others', async () => {
+  it('lets the agents of a process that ended return within the grace period, and ends their leases then', async () => {
     const [crashes, stays] = [await open('a'), await open('b')];
     await crashes.claim(claimOf('web', '0xA'));
     const taken = await crashes.claim(claimOf('moved', '0xA'));
     const moved = await stays.claim(claimOf('moved', '0xA'));
     expect(moved.epoch).toBeGreaterThan(taken.epoch);
+    const changes: (string | undefined)[] = [];
+    stays.watch(({ record }) => void changes.push(record ? record.session : 'released'));
     await crashes.close();
-    await expect.poll(() => stays.lookup('web.relay.test')).toBeUndefined();
+    await expect.poll(() => changes).toEqual([undefined, 'released']);
+    expect(stays.lookup('web.relay.test')).toBeUndefined();
     expect(stays.lookup('moved.relay.test')).toEqual(moved);
     await expect(stays.claim(claimOf('web', '0xB'))).resolves.toMatchObject({ node: 'b' });
     await stays.close();
@@ -34,7 +37,7 @@ describe('the directory in the memory of another process', () => {
 
   it('rejects a claim without the other process, with a retry', async () => {
     const [here, there] = channelPair();
-    serveDirectory(shared, 'a', there);
+    serveDirectory(shared, { name: 'a', graceMs: 50 }, there);
     const directory = await openChannelDirectory(here);
     const { place } = await directory.claim(claimOf('web', '0xA'));
     there.close();

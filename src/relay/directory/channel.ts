@@ -11,8 +11,12 @@ type Event =
   /** The first event: the name of the node, and all records. */
   { readonly node: string; readonly records: readonly LeaseRecord[] } | { readonly change: LeaseChange };
 
-/** Serves `shared` to the node at the other end of `channel`. When that process ends, its leases end too. */
-export function serveDirectory(shared: MemoryDirectory, name: string, channel: Channel): void {
+/** Serves `shared` to the node at the other end of `channel`. When that process ends, its agents have `graceMs` to reconnect. */
+export function serveDirectory(
+  shared: MemoryDirectory,
+  { name, graceMs }: { name: string; graceMs: number },
+  channel: Channel,
+): void {
   const node = shared.node(name);
   const tell: (event: Event) => void = serveCalls(channel, {
     claim: (claim: LeaseClaim) => node.claim(claim),
@@ -23,7 +27,7 @@ export function serveDirectory(shared: MemoryDirectory, name: string, channel: C
   node.watch((change) => tell({ change }));
   channel.onClose(() => {
     void node.close();
-    shared.releaseAll(name);
+    shared.lost(name, graceMs);
   });
 }
 

@@ -7,6 +7,7 @@ export type OpenNodes = (...names: string[]) => Promise<readonly LeaseDirectory[
 const [ALICE, BOB] = ['0xA', '0xB'];
 
 export const claimOf = (name: string, owner: string, over: Partial<LeaseClaim> = {}): LeaseClaim => ({
+  id: `lease of ${name}`,
   place: `${name}.relay.test`,
   name,
   hostname: `${name}.relay.test`,
@@ -14,6 +15,7 @@ export const claimOf = (name: string, owner: string, over: Partial<LeaseClaim> =
   kind: 'tls',
   owner,
   instance: 'i1',
+  session: 's1',
   port: undefined,
   carrier: 'tls',
   ...over,

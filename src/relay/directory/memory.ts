@@ -39,10 +39,16 @@ export class MemoryDirectory {
     return this.#records.values();
   }
 
-  /** Releases what a node has that ended without releasing it. */
-  releaseAll(node: string): void {
-    for (const record of this.#records.values())
-      if (record.node === node) this.release(record.place, record.epoch);
+  /**
+   * Call when a node ended without releasing what it has. Visitors wait for its agents for `graceMs`, as if these had
+   * disconnected. Then releases the places that no other node has claimed.
+   */
+  lost(node: string, graceMs: number): void {
+    const records = [...this.#records.values()].filter((record) => record.node === node);
+    for (const record of records) this.update({ ...record, session: undefined });
+    setTimeout(() => {
+      for (const { place, epoch } of records) this.release(place, epoch);
+    }, graceMs).unref();
   }
 
   leave(node: MemoryNode): void {

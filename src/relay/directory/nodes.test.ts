@@ -19,7 +19,7 @@ const SHARING: readonly { how: string; open: OpenDirectory }[] = [
     how: 'through the main process',
     open: async (shared, name) => {
       const [here, there] = channelPair();
-      serveDirectory(shared, name, there);
+      serveDirectory(shared, { name, graceMs: 50 }, there);
       const directory = await openChannelDirectory(here);
       onTestFinished(() => directory.close());
       return directory;
@@ -74,7 +74,7 @@ describe.each(SHARING)('two nodes that share a directory $how', ({ open: openDir
   it('serve a name at the other node once the first one closed it', async () => {
     const [a, b] = await twoNodes(openDirectory);
     const alice = leaseSession(ALICE);
-    a.leases.close(alice, (await a.leases.open(alice, leaseOpen('web'))).id);
+    a.leases.close(alice, (await a.leases.open(alice, leaseOpen('web'))).record.id);
     await expect.poll(() => b.directory.lookup('web.relay.test')).toBeUndefined();
     const lease = await b.leases.open(leaseSession(ALICE), leaseOpen('web'));
     await expect.poll(() => a.directory.lookup('web.relay.test')).toEqual(lease.record);

@@ -3,6 +3,8 @@ import type { WireCarrier } from '../../protocol/messages.js';
 
 /** What every node of a relay may know of a lease: plain data. A change replaces the record. */
 export interface LeaseRecord {
+  /** Its id on the wire. It stays while the lease stays at one node. */
+  readonly id: string;
   /** Its key: see `placeOf`. */
   readonly place: string;
   readonly name: string;
@@ -17,6 +19,8 @@ export interface LeaseRecord {
   readonly instance: string | undefined;
   /** The node that serves it. */
   readonly node: string;
+  /** The session that serves it, at that node; undefined while its agent is disconnected. */
+  readonly session: string | undefined;
   /** Rises with each claim of its place. 0: the node has not claimed it. */
   readonly epoch: number;
   /** Its public port, for tcp and udp; undefined while the port opens. */

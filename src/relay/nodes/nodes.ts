@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { PortalError } from '../../lib/errors.js';
+import { within } from '../../lib/wait.js';
 import type { LeaseDirectory } from '../directory/directory.js';
 import type { Store } from '../store/store.js';
 
 /** What a node lets other nodes call. `from` is the calling node; arguments and results are plain data. */
-type NodeMethods = Readonly<Record<string, (from: string, ...args: never[]) => unknown>>;
+export type NodeMethods = Readonly<Record<string, (from: string, ...args: never[]) => unknown>>;
 
 /**
  * The other nodes of this relay. Together they serve one domain; each has its own sessions, visitors and data connections.
@@ -39,6 +41,35 @@ export const ALONE: Nodes = {
 };
 
 /** The error for a call to a node that does not run. */
-function nodeLeft(node: string): PortalError {
+export function nodeLeft(node: string): PortalError {
   return new PortalError('relay_busy', `node ${node} of this relay does not run`, { retryAfterMs: 1_000 });
+}
+
+/** How long another node may take to respond. A client waits meanwhile. */
+const RESPONSE_MS = 5_000;
+
+/** Calls a method of another node. Resolves with undefined if that node fails or does not respond in time. */
+export async function ask(
+  nodes: Nodes,
+  node: string,
+  method: string,
+  ...args: readonly unknown[]
+): Promise<unknown> {
+  try {
+    return await within(nodes.call(node, method, ...args), RESPONSE_MS, `the response of node ${node}`);
+  } catch {
+    return undefined;
+  }
+}
+
+const TAG_CHARS = 2;
+
+/** The first characters of a node's tickets. Two nodes may share them. */
+export function tagOf(node: string): string {
+  return createHash('sha256').update(node).digest('base64url').slice(0, TAG_CHARS);
+}
+
+/** The other nodes that may have issued the ticket with this name. */
+export function issuersOf(nodes: Nodes, ticketName: string): string[] {
+  return [...nodes.others].filter((node) => ticketName.startsWith(tagOf(node)));
 }

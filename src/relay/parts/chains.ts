@@ -35,6 +35,8 @@ export class Chains {
       descriptors,
       limits,
       domain: options.domain,
+      nodes: leasing.nodes,
+      tag: leasing.tag,
       takeVisitor,
       log,
     });

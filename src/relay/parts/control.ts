@@ -27,15 +27,17 @@ const STOPPING = unavailable('shutting_down', 'the relay is stopping');
 export class Control {
   readonly sessions: Sessions;
   #context: SessionContext | undefined;
+  #onEnd: ((session: Session) => void) | undefined;
   #rejection: Rejection | undefined = STARTING;
 
   constructor({ limits }: Settings, { quotas }: Access) {
     this.sessions = new Sessions(limits, quotas);
   }
 
-  /** Accepts sessions from now on. */
-  start(context: SessionContext): void {
+  /** Accepts sessions from now on. Calls `onEnd` when one ended. */
+  start(context: SessionContext, onEnd: (session: Session) => void): void {
     this.#context = context;
+    this.#onEnd = onEnd;
     this.#rejection = undefined;
   }
 
@@ -65,7 +67,10 @@ export class Control {
       },
       onOpen: () => this.sessions.proven(session),
     });
-    ws.once('close', () => this.sessions.forget(session));
+    ws.once('close', () => {
+      this.sessions.forget(session);
+      this.#onEnd?.(session);
+    });
   }
 
   /** Tells every agent to reconnect, not all at once. */

@@ -64,7 +64,7 @@ it('control channels wait until the relay has started, and end with it', () => {
   const settings = settingsOf(options());
   const control = new Control(settings, new Access(settings));
   expect(control.reject(new FakeSocket())).toMatchObject({ code: 'relay_busy', retryAfterSeconds: 1 });
-  control.start({} as SessionContext);
+  control.start({} as SessionContext, () => undefined);
   expect(control.reject(new FakeSocket())).toBeUndefined();
   control.stop();
   expect(control.reject(new FakeSocket())).toMatchObject({ code: 'shutting_down' });

@@ -1,11 +1,14 @@
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WireCarrier } from '../../protocol/messages.js';
+import type { DataPool } from '../data.js';
 import { Datagrams } from '../datagrams/datagrams.js';
 import type { ListenHost } from '../listen.js';
+import { ALONE, ask, issuersOf, tagOf, type Nodes } from '../nodes/nodes.js';
+import { RemoteSessions } from '../nodes/remote-sessions.js';
+import type { Redeeming, TakeData } from '../redeemed.js';
 import type { ShownTicket } from '../shown-ticket.js';
 import { Tallies } from '../tallies.js';
-import { TicketBook } from '../tickets.js';
+import { TicketBook, type Redeemed } from '../tickets.js';
 import { VisitorGate } from '../visitors.js';
 import type { Access } from './access.js';
 import type { Settings } from './settings.js';
@@ -16,15 +19,32 @@ export class Visiting {
   readonly gate: VisitorGate;
   readonly tickets: TicketBook;
   readonly datagrams: Datagrams;
+  /** Sessions of other nodes. */
+  readonly remote: RemoteSessions;
   readonly #access: Access;
+  readonly #nodes: Nodes;
+  #ownPool: ((session: string) => DataPool | undefined) | undefined;
 
   constructor({ options, limits, log }: Settings, access: Access) {
     this.#access = access;
     this.tallies = new Tallies(options.onVisitorWaited);
     const { quotas, descriptors } = access;
     this.gate = new VisitorGate(limits, { quotas, descriptors, tallies: this.tallies });
-    this.tickets = new TicketBook(limits.ticketMs);
+    const { cluster } = options;
+    this.#nodes = cluster?.nodes ?? ALONE;
+    this.tickets = new TicketBook(limits.ticketMs, cluster && tagOf(cluster.directory.node));
+    this.remote = new RemoteSessions({
+      nodes: this.#nodes,
+      tickets: this.tickets,
+      gate: this.gate,
+      idleDataConnectionMs: limits.idleDataConnectionMs,
+    });
     this.datagrams = new Datagrams(limits, log, (address) => access.denied.admits(address));
+  }
+
+  /** Call when the relay has sessions: `ownPool` returns the data connections of a session of this node. */
+  useSessions(ownPool: (session: string) => DataPool | undefined): void {
+    this.#ownPool = ownPool;
   }
 
   /** Opens the UDP port for agents. `orAny`: or another port if that one is in use. */
@@ -38,11 +58,27 @@ export class Visiting {
   /** Stops counting a connection with a valid ticket for its address. */
   readonly onTrusted = (socket: Duplex): void => this.#access.quotas.trusted(socket);
 
-  /** What takes the socket of a client whose ticket is valid for the carrier; undefined if it is invalid. */
-  readonly onData = (shown: ShownTicket, carrier: WireCarrier): ((socket: Socket) => void) | undefined => {
+  /** Redeems a ticket that a client shows for a data connection. */
+  readonly onData = (shown: ShownTicket, carrier: WireCarrier): Redeeming => {
     const ticket = this.tickets.redeem(shown, carrier);
-    return ticket && ((socket) => ticket.pool.accept(ticket.connection, carrier, socket));
+    if (ticket) return (socket) => ticket.pool.accept(ticket.connection, carrier, socket);
+    const issuers = issuersOf(this.#nodes, shown.name);
+    return issuers.length === 0 ? undefined : this.#redeemElsewhere(issuers, shown, carrier);
   };
+
+  async #redeemElsewhere(
+    issuers: readonly string[],
+    shown: ShownTicket,
+    carrier: WireCarrier,
+  ): Promise<TakeData | undefined> {
+    const ticket = shown.plain();
+    for (const node of issuers) {
+      const redeemed = (await ask(this.#nodes, node, 'redeem', ticket, carrier)) as Redeemed | undefined;
+      const pool = redeemed && (this.#ownPool?.(redeemed.session) ?? this.remote.of(redeemed)?.pool);
+      if (pool) return (socket) => pool.acceptStray(redeemed.connection, carrier, socket);
+    }
+    return undefined;
+  }
 
   /** Closes the UDP port for agents. */
   stopListening(): void {
@@ -50,6 +86,7 @@ export class Visiting {
   }
 
   close(): void {
+    this.remote.close();
     this.tickets.close();
   }
 }

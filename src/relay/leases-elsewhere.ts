@@ -1,0 +1,95 @@
+import type { LeaseChange, LeaseDirectory } from './directory/directory.js';
+import type { LeaseRecord } from './directory/record.js';
+import { newLease, type LeaseHolder, type LocalLease } from './lease.js';
+import type { SessionRef } from './nodes/remote-sessions.js';
+import type { Quotas } from './quotas.js';
+
+export interface LeasesElsewhereOptions {
+  readonly directory: LeaseDirectory;
+  readonly quotas: Quotas;
+  readonly holderOf: (session: SessionRef) => LeaseHolder | undefined;
+}
+
+/**
+ * Owns what this node has of leases of other nodes: their visitors that arrived here. A lease moves between this class and the
+ * table of this node's own leases as one object, with its visitors.
+ */
+export class LeasesElsewhere {
+  readonly #options: LeasesElsewhereOptions;
+  /** By place. Only leases with visitors so far. */
+  readonly #leases = new Map<string, LocalLease>();
+
+  constructor(options: LeasesElsewhereOptions) {
+    this.#options = options;
+  }
+
+  /** The lease at `place`, if another node has it. */
+  at(place: string): LocalLease | undefined {
+    const { directory, quotas } = this.#options;
+    const record = directory.lookup(place);
+    if (!record || record.node === directory.node) return undefined;
+    let lease = this.#leases.get(place);
+    if (!lease) {
+      lease = newLease({ record, rate: quotas.rateOf(record.owner) });
+      this.#give(lease, record);
+    }
+    return lease;
+  }
+
+  /** Takes a lease that another node has now. */
+  adopt(lease: LocalLease, record: LeaseRecord): void {
+    this.#give(lease, record);
+  }
+
+  /** The lease at a place that this node has claimed; undefined if it had no visitors here. */
+  take(place: string): LocalLease | undefined {
+    const lease = this.#leases.get(place);
+    this.#leases.delete(place);
+    if (lease) this.#leave(lease);
+    return lease;
+  }
+
+  /** Call with each change of the directory that does not concern a lease of this node. */
+  heard({ place, record }: LeaseChange): void {
+    const lease = this.#leases.get(place);
+    // A lease that this node claimed: the claim takes it.
+    if (!lease || record?.node === this.#options.directory.node) return;
+    if (record) return this.#give(lease, record);
+    this.#leases.delete(place);
+    this.#leave(lease);
+    lease.waiting.clear();
+  }
+
+  /** Call when a session of another node ended: visitors wait for the next one. */
+  lost(holder: LeaseHolder): void {
+    for (const lease of this.#leases.values()) if (lease.holder === holder) lease.holder = undefined;
+  }
+
+  /** Disconnects the visitors of a lease. */
+  cut(place: string): void {
+    this.#leases.get(place)?.traffic.cut();
+  }
+
+  clear(): void {
+    for (const lease of this.#leases.values()) lease.waiting.clear();
+    this.#leases.clear();
+  }
+
+  #leave(lease: LocalLease): void {
+    lease.holder?.revoked(lease, 'moved to another node');
+    lease.holder = undefined;
+  }
+
+  #give(lease: LocalLease, record: LeaseRecord): void {
+    const { node, session } = record;
+    this.#leases.set(record.place, lease);
+    lease.record = record;
+    const holder = session === undefined ? undefined : this.#options.holderOf({ node, session });
+    if (holder === lease.holder) return;
+    if (lease.holder) this.#leave(lease);
+    lease.holder = holder;
+    if (!holder) return;
+    holder.gaveUp(lease);
+    if (lease.waiting.size > 0) holder.serve(lease);
+  }
+}

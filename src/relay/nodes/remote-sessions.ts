@@ -1,0 +1,126 @@
+import { within } from '../../lib/wait.js';
+import { DataPool } from '../data.js';
+import type { LeaseHolder, LocalLease } from '../lease.js';
+import type { TicketBook } from '../tickets.js';
+import type { VisitorGate } from '../visitors.js';
+import { ask, type Nodes } from './nodes.js';
+
+/** A session of any node. */
+export interface SessionRef {
+  readonly node: string;
+  readonly session: string;
+}
+
+export interface RemoteSessionsOptions {
+  readonly nodes: Nodes;
+  readonly tickets: TicketBook;
+  readonly gate: VisitorGate;
+  readonly idleDataConnectionMs: number;
+}
+
+/** How much longer than a ping its report from another node may take. */
+const REPORT_MS = 1_000;
+
+/**
+ * A session of another node. The data connections for visitors of this node are in a pool here; only the messages to the
+ * agent pass through the other node.
+ */
+class RemoteSession implements LeaseHolder {
+  readonly id: string;
+  readonly node: string;
+  readonly pool: DataPool;
+  /** No lease of another node has a public port here. */
+  readonly datagrams = undefined;
+  readonly #nodes: Nodes;
+
+  constructor({ node, session }: SessionRef, options: RemoteSessionsOptions) {
+    this.id = session;
+    this.node = node;
+    this.#nodes = options.nodes;
+    this.pool = new DataPool({
+      ...options,
+      session: { node, session },
+      send: (message) => this.#nodes.tell(node, 'send', session, message),
+    });
+  }
+
+  async alive(ms: number): Promise<boolean> {
+    const pong = this.#nodes.call(this.node, 'alive', this.id, ms);
+    return within(pong, ms + REPORT_MS, `the report of node ${this.node}`).then(
+      (isAlive) => isAlive === true,
+      () => false,
+    );
+  }
+
+  revoked(lease: LocalLease): void {
+    this.pool.forget(lease);
+  }
+
+  serve(lease: LocalLease): void {
+    this.pool.serve(lease);
+  }
+
+  gaveUp({ record, unserved }: LocalLease): void {
+    for (const [reason, count] of unserved.take())
+      this.#nodes.tell(this.node, 'gaveUp', record.place, reason, count);
+  }
+}
+
+/** Owns what this node has of sessions of other nodes. */
+export class RemoteSessions {
+  readonly #options: RemoteSessionsOptions;
+  readonly #sessions = new Map<string, RemoteSession>();
+  #onEnd: ((session: LeaseHolder) => void) | undefined;
+
+  constructor(options: RemoteSessionsOptions) {
+    this.#options = options;
+    options.nodes.onLeft((node) => {
+      for (const session of this.#sessions.values()) if (session.node === node) this.#end(session);
+    });
+  }
+
+  /** Calls `listener` when a session ends. */
+  onEnd(listener: (session: LeaseHolder) => void): void {
+    this.#onEnd = listener;
+  }
+
+  /** What serves visitors for the session here; undefined if its node has ended. */
+  of(ref: SessionRef): RemoteSession | undefined {
+    if (![...this.#options.nodes.others].includes(ref.node)) return undefined;
+    let session = this.#sessions.get(ref.session);
+    if (!session) this.#sessions.set(ref.session, (session = new RemoteSession(ref, this.#options)));
+    return session;
+  }
+
+  /** Call when the other node reports that a session ended. */
+  end(id: string): void {
+    const session = this.#sessions.get(id);
+    if (session) this.#end(session);
+  }
+
+  /** Asks another node to close the public port of a lease that this node claimed. */
+  async freePort(node: string, place: string, epoch: number): Promise<void> {
+    await ask(this.#options.nodes, node, 'freePort', place, epoch);
+  }
+
+  /** Tells the nodes that have visitors of the lease to disconnect them. */
+  cut({ record: { place } }: LocalLease): void {
+    for (const node of this.#options.nodes.others) this.#options.nodes.tell(node, 'cut', place);
+  }
+
+  /** Ends a lease of another node if no agent serves it. */
+  async drop(node: string, place: string): Promise<void> {
+    await ask(this.#options.nodes, node, 'drop', place);
+  }
+
+  close(): void {
+    for (const { pool } of this.#sessions.values()) pool.close();
+    this.#sessions.clear();
+  }
+
+  #end(session: RemoteSession): void {
+    this.#sessions.delete(session.id);
+    session.pool.close();
+    this.#onEnd?.(session);
+  }
+}

@@ -1,0 +1,54 @@
+import { until } from '../../lib/wait.js';
+import type { FromRelay, WireCarrier } from '../../protocol/messages.js';
+import type { Hops } from '../hops.js';
+import type { LeaseRegistry } from '../leases.js';
+import type { Sessions } from '../sessions.js';
+import { shownElsewhere, type PlainTicket } from '../shown-ticket.js';
+import type { TicketBook } from '../tickets.js';
+import type { UnservedCause } from '../unserved.js';
+import type { Nodes } from './nodes.js';
+import type { RemoteSessions } from './remote-sessions.js';
+
+export interface NodeParts {
+  readonly nodes: Nodes;
+  readonly sessions: Sessions;
+  readonly leases: LeaseRegistry;
+  readonly tickets: TicketBook;
+  readonly hops: Hops;
+  readonly remote: RemoteSessions;
+}
+
+/** How long a port may take to close once another node has its lease. */
+const FREE_MS = 1_000;
+
+/** Lets the other nodes use the sessions, tickets and leases of this node. */
+export function serveNodes({ nodes, sessions, leases, tickets, hops, remote }: NodeParts): void {
+  nodes.serve({
+    send: (from: string, session: string, message: FromRelay<'dial' | 'visit'>) => {
+      const there = sessions.find(session);
+      if (there?.open) there.forward(message);
+      else nodes.tell(from, 'ended', session);
+    },
+    ended: (_from: string, session: string) => remote.end(session),
+    alive: async (_from: string, session: string, ms: number) => sessions.find(session)?.alive(ms) ?? false,
+    redeem: (_from: string, ticket: PlainTicket, carrier: WireCarrier) =>
+      tickets.redeemFor(shownElsewhere(ticket), carrier),
+    redeemHop: (_from: string, ticket: PlainTicket, target: string) =>
+      hops.redeemFor(shownElsewhere(ticket), target),
+    gaveUp: (_from: string, place: string, reason: UnservedCause, count: number) => {
+      const lease = leases.own(place);
+      if (!lease) return;
+      lease.unserved.add(reason, count);
+      lease.holder?.gaveUp(lease);
+    },
+    cut: (_from: string, place: string) => leases.cutElsewhere(place),
+    drop: (_from: string, place: string) => leases.drop(place),
+    freePort: (_from: string, place: string, epoch: number) =>
+      until(() => (leases.own(place)?.record.epoch ?? epoch) >= epoch, FREE_MS),
+  });
+}
+
+/** Tells the other nodes that a session of this node ended. */
+export function announceEnd(nodes: Nodes, session: string): void {
+  for (const node of nodes.others) nodes.tell(node, 'ended', session);
+}

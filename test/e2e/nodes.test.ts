@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import type { WireCarrier } from '../../src/protocol/messages.js';
+import { cluster, type TestCluster } from '../support/cluster.js';
+import { connect } from 'node:net';
+import { agent, desired, get, handedOver, httpService, NOT_HTTP, service, visit } from '../support/world.js';
+
+/** A relay of several nodes: agents and visitors arrive at any of them. */
+
+async function published(at: TestCluster, over: Parameters<typeof service>[2] = {}) {
+  const { port } = await httpService((_request, response) => response.end('hello'));
+  const one = await agent();
+  await one.runner.apply(desired([at.spec], service('web', port, over)));
+  await one.event('lease', ({ phase }) => phase === 'ready');
+  return one;
+}
+
+/** A visit whose visitor arrives at `node`; its data connections arrive at any node. */
+const getAt = (at: TestCluster, node: number, one: Awaited<ReturnType<typeof published>>) =>
+  get({ port: at.nodes[node]!.port }, 'web.localhost', one.ca);
+
+describe.each<WireCarrier>(['raw', 'tls', 'ws'])('a relay of two nodes, over carrier %s', (carrier) => {
+  it('serves visitors at either node', async () => {
+    const at = await cluster(2);
+    const one = await published(at, { carrier });
+    expect(at.nodes.map((node) => node.counts().sessions).toSorted((a, b) => a - b)).toEqual([0, 1]);
+    for (let round = 0; round < 6; round++)
+      for (const node of [0, 1]) expect((await getAt(at, node, one)).text).toContain('hello');
+  });
+
+  it('serves many visitors at once at both', async () => {
+    const at = await cluster(2);
+    const one = await published(at, { carrier });
+    const visits = Array.from({ length: 60 }, (_, index) => getAt(at, index % 2, one));
+    for (const { text } of await Promise.all(visits)) expect(text).toContain('hello');
+  });
+});
+
+/** The node that has the session. */
+const homeOf = (at: TestCluster): number => at.nodes.findIndex((node) => node.counts().sessions > 0);
+
+it('lets visitors wait at every node while the agent is disconnected, and keeps those connected', async () => {
+  const at = await cluster(2);
+  const target = await handedOver();
+  const one = await agent();
+  await one.runner.apply(desired([at.spec], service('web', target.port, { alpn: [] as never })));
+  await one.event('lease', ({ phase }) => phase === 'ready');
+  const [home, other] = homeOf(at) === 0 ? [0, 1] : [1, 0];
+  const connected = await Promise.all(
+    [home, other].map((node) => visit({ port: at.nodes[node]!.port }, 'web.localhost', one.ca, NOT_HTTP)),
+  );
+  const served = [await target.next(), await target.next()];
+  // Its control channel is the first connection. Data connections arrive in turns.
+  let arrived = 0;
+  at.route(() => (arrived++ % 2 === 0 ? other : home));
+  at.path.connections[0]!.kill();
+  const waiting = [home, other].map((node) =>
+    visit({ port: at.nodes[node]!.port }, 'web.localhost', one.ca, NOT_HTTP),
+  );
+  for (const socket of await Promise.all(waiting)) expect(socket.authorized).toBe(true);
+  expect(homeOf(at)).toBe(other);
+  for (const socket of connected) socket.write('still here');
+  for (const socket of served) {
+    const text = await new Promise((resolve) =>
+      socket.once('data', (chunk: Buffer) => resolve(String(chunk))),
+    );
+    expect(text).toBe('still here');
+  }
+});
+
+it('keeps the public port of a service whose agent returns at another node', async () => {
+  const at = await cluster(2, { ports: { tcp: 'any' } });
+  const target = await handedOver();
+  const one = await agent();
+  await one.runner.apply(desired([at.spec], service('db', target.port, { mode: 'tcp' })));
+  const { tcpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
+  const home = homeOf(at);
+  at.route(() => 1 - home);
+  const mark = one.events.length;
+  at.path.connections[0]!.kill();
+  const again = await one.event('lease', ({ phase }) => phase === 'ready', mark);
+  expect(again.tcpAddr).toBe(tcpAddr);
+  expect(homeOf(at)).toBe(1 - home);
+  const visitor = connect({ host: '127.0.0.1', port: Number(tcpAddr!.split(':')[1]) });
+  visitor.write('hello');
+  const socket = await target.next();
+  const text = await new Promise((resolve) => socket.once('data', (chunk: Buffer) => resolve(String(chunk))));
+  visitor.destroy();
+  expect(text).toBe('hello');
+});
+
+it('lets visitors of a crashed node wait at the others until its agents return', async () => {
+  const at = await cluster(2);
+  const one = await published(at);
+  const home = homeOf(at);
+  at.route(() => 1 - home);
+  const crashed = at.crash(home);
+  const { text } = await getAt(at, 1 - home, one);
+  expect(text).toContain('hello');
+  await crashed;
+});

@@ -1,0 +1,119 @@
+import { onTestFinished } from 'vitest';
+import type { UrlRelay } from '../../src/agent/spec.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import type { LeaseDirectory } from '../../src/relay/directory/directory.js';
+import { MemoryDirectory } from '../../src/relay/directory/memory.js';
+import type { RelayOptions } from '../../src/relay/relay.js';
+import { nodeLeft, type NodeMethods, type Nodes } from '../../src/relay/nodes/nodes.js';
+import { MemoryStore } from '../../src/relay/store/memory.js';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
+import { caFolder } from './ca-pool.js';
+import { wire, type Wire } from './wire.js';
+import { relay, type TestRelay } from './world.js';
+
+type Methods = Record<string, (from: string, ...args: unknown[]) => unknown>;
+
+/** Nodes in one process. What they pass is copied, and arrives later, as between processes. */
+class MemoryNodes {
+  readonly #methods = new Map<string, Methods>();
+  readonly #left = new Map<string, ((node: string) => void)[]>();
+
+  node(name: string): Nodes {
+    this.#methods.set(name, {});
+    this.#left.set(name, []);
+    const all = this.#methods;
+    const call = async (node: string, method: string, args: readonly unknown[]): Promise<unknown> => {
+      const copies = structuredClone(args);
+      await Promise.resolve();
+      const methods = all.get(node);
+      if (!methods || !all.has(name)) throw nodeLeft(node);
+      const run = methods[method];
+      if (!run) throw new Error(`no method ${method}`);
+      return structuredClone(await run(name, ...copies));
+    };
+    return {
+      get others() {
+        return [...all.keys()].filter((other) => other !== name);
+      },
+      call: (node, method, ...args) => call(node, method, args),
+      tell: (node, method, ...args) => void call(node, method, args).catch(() => undefined),
+      serve: (methods: NodeMethods) => void Object.assign(all.get(name)!, methods),
+      onLeft: (listener) => void this.#left.get(name)!.push(listener),
+    };
+  }
+
+  /** Ends a node as if its process had crashed. */
+  leave(name: string): void {
+    this.#methods.delete(name);
+    for (const listeners of this.#left.values()) for (const listener of listeners) listener(name);
+  }
+}
+
+export interface TestCluster {
+  readonly nodes: readonly TestRelay[];
+  /** The port of all nodes. `next` decides at which node the next connection arrives. */
+  readonly path: Wire;
+  /** As agents know it. */
+  readonly spec: UrlRelay;
+  readonly directory: MemoryDirectory;
+  /** Sends each connection to the node that `choose` returns, from now on. Default: in turns. */
+  route(choose: () => number): void;
+  /** Ends a node as if its process had crashed. */
+  crash(node: number): Promise<void>;
+}
+
+/** A relay of several nodes behind one port. */
+export async function cluster(count: number, options: Partial<RelayOptions> = {}): Promise<TestCluster> {
+  const [directory, memory, store] = [new MemoryDirectory(), new MemoryNodes(), new MemoryStore()];
+  const identity = generateIdentity();
+  const ca = await openLocalCa(await caFolder());
+  const nodes: TestRelay[] = [];
+  const dead = new Set<string>();
+  let turn = 0;
+  let choose = (): number => turn++ % nodes.length;
+  const path = await wire(() => nodes[choose()]!.port);
+  for (let index = 0; index < count; index++) {
+    const name = `n${index}`;
+    const shared = {
+      directory: mortal(directory.node(name), dead),
+      nodes: memory.node(name),
+      store: unclosed(store),
+    };
+    nodes.push(await relay({ ca, identity, publicPort: path.port, cluster: shared, ...options }));
+  }
+  onTestFinished(() => store.close());
+  return {
+    nodes,
+    path,
+    directory,
+    spec: { kind: 'url', url: `https://localhost:${path.port}`, caFile: ca.certificateFile },
+    route: (by) => void (choose = by),
+    crash: async (node) => {
+      dead.add(`n${node}`);
+      memory.leave(`n${node}`);
+      directory.lost(`n${node}`, options.limits?.graceMs ?? 60_000);
+      await nodes[node]!.close();
+    },
+  };
+}
+
+/** The view of a node, which changes nothing once the node has crashed. */
+function mortal(view: LeaseDirectory, dead: ReadonlySet<string>): LeaseDirectory {
+  const release = view.release.bind(view);
+  return Object.assign(view, {
+    release: async (place: string, epoch: number) => {
+      if (!dead.has(view.node)) await release(place, epoch);
+    },
+  });
+}
+
+/** The store stays open until the last node has closed it. */
+function unclosed(store: MemoryStore): MemoryStore {
+  return new Proxy(store, {
+    get: (target, key) => {
+      if (key === 'close') return async () => undefined;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+    },
+  });
+}
