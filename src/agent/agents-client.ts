@@ -62,7 +62,7 @@ export class AgentsClient {
       return client;
     } catch (error) {
       socket?.destroy();
-      throw connectError(error, endpoint.url);
+      throw connectError(error, endpoint);
     }
   }
 
@@ -134,7 +134,7 @@ export class AgentsClient {
       if (status === 200) return text;
       throw refusal(endpoint.url, path, status, text);
     } catch (error) {
-      throw connectError(error, endpoint.url);
+      throw connectError(error, endpoint);
     }
   }
 

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { createServer as createHttps } from 'node:https';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { connect } from 'node:tls';
@@ -10,11 +11,16 @@ import { connectError } from './connect-error.js';
 const URL_OF_RELAY = 'https://relay.example.com';
 
 /** Node's error of a TLS handshake with this server. */
-async function failureOf(server: Server): Promise<Error> {
+async function failureOf(server: Server, ca?: string): Promise<Error> {
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  const socket = connect({ host: '127.0.0.1', port, servername: 'relay.example.com' });
+  const socket = connect({
+    host: '127.0.0.1',
+    port,
+    servername: 'relay.example.com',
+    ...(ca !== undefined && { ca }),
+  });
   onTestFinished(() => void socket.destroy());
   return await new Promise((resolve) => socket.once('error', resolve));
 }
@@ -26,7 +32,7 @@ const answering = (alert: number): Server =>
   });
 
 it('a relay without a certificate is described as such', async () => {
-  const error = connectError(await failureOf(createHttps({})), URL_OF_RELAY);
+  const error = connectError(await failureOf(createHttps({})), { url: URL_OF_RELAY });
   expect(error).toMatchObject({
     code: 'relay_unreachable',
     message: `${URL_OF_RELAY} is unreachable: it has no certificate yet (TLS alert 40)`,
@@ -35,7 +41,7 @@ it('a relay without a certificate is described as such', async () => {
 });
 
 it('a relay that does not know the name is described as such', async () => {
-  const error = connectError(await failureOf(answering(112)), URL_OF_RELAY);
+  const error = connectError(await failureOf(answering(112)), { url: URL_OF_RELAY });
   expect(error.message).toBe(
     `${URL_OF_RELAY} is unreachable: it does not accept the name relay.example.com (TLS alert 112)`,
   );
@@ -45,12 +51,12 @@ it('a relay that does not know the name is described as such', async () => {
 it('finds the alert in an error of the socket', () => {
   const text =
     'write EPROTO 80:error:0A000410:SSL routines:ssl3_read_bytes:tlsv1 alert:SSL alert number 40\n';
-  const error = connectError(Object.assign(new Error(text), { code: 'EPROTO' }), URL_OF_RELAY);
+  const error = connectError(Object.assign(new Error(text), { code: 'EPROTO' }), { url: URL_OF_RELAY });
   expect(error.message).toContain('it has no certificate yet');
 });
 
 it('names another alert', async () => {
-  const error = connectError(await failureOf(answering(70)), URL_OF_RELAY);
+  const error = connectError(await failureOf(answering(70)), { url: URL_OF_RELAY });
   expect(error.message).toBe(`${URL_OF_RELAY} is unreachable: it aborted the TLS handshake (TLS alert 70)`);
 });
 
@@ -59,14 +65,14 @@ it('a server that does not speak TLS is described as such', async () => {
     socket.on('error', () => undefined);
     socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
   });
-  const error = connectError(await failureOf(plain), URL_OF_RELAY);
+  const error = connectError(await failureOf(plain), { url: URL_OF_RELAY });
   expect(error.message).toBe(`${URL_OF_RELAY} is unreachable: it does not speak TLS on this port`);
 });
 
 it('an untrusted certificate comes with the lines to write in portal.yaml', async () => {
   const ca = await openLocalCa(await temporaryFolder());
   const { cert, key } = await ca.issue(['relay.test']);
-  const error = connectError(await failureOf(createHttps({ cert, key })), URL_OF_RELAY);
+  const error = connectError(await failureOf(createHttps({ cert, key })), { url: URL_OF_RELAY });
   expect(error).toMatchObject({ code: 'relay_untrusted' });
   expect(error.message).toBe(
     `the certificate of ${URL_OF_RELAY} is not trusted: unable to verify the first certificate`,
@@ -75,11 +81,29 @@ it('an untrusted certificate comes with the lines to write in portal.yaml', asyn
   expect(error.hint).toContain('intercepts TLS');
 });
 
+it('says that the configured CA did not issue the certificate, not that a CA is missing', async () => {
+  const [ca, other] = await Promise.all([
+    openLocalCa(await temporaryFolder()),
+    openLocalCa(await temporaryFolder()),
+  ]);
+  const { cert, key } = await ca.issue(['relay.test']);
+  const failure = await failureOf(createHttps({ cert, key }), other.certificatePem);
+  const error = connectError(failure, { url: URL_OF_RELAY, ca: other.certificatePem });
+  expect(error).toMatchObject({
+    code: 'relay_untrusted',
+    message: `the CA of \`ca:\` did not issue the certificate of ${URL_OF_RELAY}`,
+  });
+  const { fingerprint256 } = new X509Certificate(other.certificatePem);
+  expect(error.hint).toContain(`The present file has ${fingerprint256}.`);
+  expect(error.hint).toContain('replace the file of `ca:`');
+  expect(error.hint).not.toContain('write its file in portal.yaml');
+});
+
 it.each(['https://localhost:8443', 'https://127.0.0.1:8443', 'https://[::1]:8443'])(
   'an untrusted certificate on this machine is not blamed on a proxy: %s',
   (url) => {
     const cause = Object.assign(new Error('self-signed'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' });
-    const { code, hint } = connectError(cause, url);
+    const { code, hint } = connectError(cause, { url });
     expect(code).toBe('relay_untrusted');
     expect(hint).toMatch(/^If the relay has a private CA, write its file/);
   },
@@ -93,7 +117,7 @@ it.each([
   ],
   ['ECONNREFUSED', 'nothing listens on port 443 (ECONNREFUSED)', 'Start the relay.'],
 ])('%s comes with the remedy', (code, why, hint) => {
-  const error = connectError(Object.assign(new Error(code), { code }), URL_OF_RELAY);
+  const error = connectError(Object.assign(new Error(code), { code }), { url: URL_OF_RELAY });
   expect(error).toMatchObject({
     code: 'relay_unreachable',
     message: `${URL_OF_RELAY} is unreachable: ${why}`,
@@ -103,7 +127,7 @@ it.each([
 
 it('a timeout names the port to open', () => {
   const late = new PortalError('timeout', 'the handshake timed out after 10000 ms');
-  expect(connectError(late, `${URL_OF_RELAY}:8443`)).toMatchObject({
+  expect(connectError(late, { url: `${URL_OF_RELAY}:8443` })).toMatchObject({
     code: 'timeout',
     message: late.message,
     hint: expect.stringContaining('open port 8443 over TCP') as string,

@@ -1,6 +1,8 @@
+import { X509Certificate } from 'node:crypto';
 import { isLoopback } from '../net/target.js';
 import { relayYaml } from '../lib/relay-yaml.js';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import type { RelayEndpoint } from './relay-endpoint.js';
 
 /** Node's codes for certificates that it rejects. */
 export const UNTRUSTED: ReadonlySet<string> = new Set([
@@ -18,7 +20,7 @@ export const UNTRUSTED: ReadonlySet<string> = new Set([
 const ALERT = { handshakeFailure: 40, unrecognizedName: 112 };
 
 /** The error for a relay that was unreachable. */
-export function connectError(error: unknown, url: string): PortalError {
+export function connectError(error: unknown, { url, ca }: Pick<RelayEndpoint, 'url' | 'ca'>): PortalError {
   if (error instanceof PortalError && error.code === 'timeout' && error.hint === undefined)
     return new PortalError('timeout', error.message, {
       cause: error,
@@ -28,11 +30,7 @@ export function connectError(error: unknown, url: string): PortalError {
   const system = systemCode(error);
   // Node 24 adds a hint about its own options.
   const reason = asPortalError(error).message.replace(/; if the root CA is installed locally.*$/s, '');
-  if (system && UNTRUSTED.has(system))
-    return new PortalError('relay_untrusted', `the certificate of ${url} is not trusted: ${reason}`, {
-      cause: error,
-      hint: untrustedHint(system, url),
-    });
+  if (system && UNTRUSTED.has(system)) return untrusted(error, { system, reason, url, ca });
   const { why, hint } = handshakeFailure(reason, url) ??
     networkFailure(system, url) ?? { why: system ?? reason };
   return new PortalError('relay_unreachable', `${url} is unreachable: ${why}`, {
@@ -41,13 +39,47 @@ export function connectError(error: unknown, url: string): PortalError {
   });
 }
 
-function untrustedHint(system: string, url: string): string {
-  if (system === 'CERT_HAS_EXPIRED') return "Tell the operator of the relay, and check this machine's clock.";
-  if (system === 'ERR_TLS_CERT_ALTNAME_INVALID') return "Use the relay's own domain.";
-  const ca = `If the relay has a private CA, write its file in portal.yaml: \`${relayYaml(url, './ca.pem')}\``;
+interface Untrusted {
+  readonly system: string;
+  readonly reason: string;
+  readonly url: string;
+  readonly ca: string | undefined;
+}
+
+function untrusted(cause: unknown, { system, reason, url, ca }: Untrusted): PortalError {
+  const error = (message: string, hint: string): PortalError =>
+    new PortalError('relay_untrusted', message, { cause, hint });
+  const message = `the certificate of ${url} is not trusted: ${reason}`;
+  if (system === 'CERT_HAS_EXPIRED')
+    return error(message, "Tell the operator of the relay, and check this machine's clock.");
+  if (system === 'ERR_TLS_CERT_ALTNAME_INVALID') return error(message, "Use the relay's own domain.");
+  if (ca !== undefined)
+    return error(`the CA of \`ca:\` did not issue the certificate of ${url}`, otherCa(ca));
+  const missing = `If the relay has a private CA, write its file in portal.yaml: \`${relayYaml(url, './ca.pem')}\``;
   // No proxy is between this machine and itself.
-  if (isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ''))) return ca;
-  return `If a proxy on your network intercepts TLS, have the relay's host exempted. ${ca}`;
+  if (isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ''))) return error(message, missing);
+  return error(
+    message,
+    `If a proxy on your network intercepts TLS, have the relay's host exempted. ${missing}`,
+  );
+}
+
+/** The hint for a relay whose certificate is from another CA than the configured one. */
+function otherCa(pem: string): string {
+  return [
+    "The relay may have a new CA, or a proxy on your network intercepts TLS. Get the CA file from the relay's operator, and replace the file of `ca:`.",
+    'First compare the SHA-256 fingerprint (openssl x509 -noout -fingerprint -sha256 -in FILE) with the operator, through another channel.',
+    ...(fingerprintOf(pem) ?? []),
+    'If the relay now has a certificate from a public CA, remove `ca:`.',
+  ].join(' ');
+}
+
+function fingerprintOf(pem: string): string[] | undefined {
+  try {
+    return [`The present file has ${new X509Certificate(pem).fingerprint256}.`];
+  } catch {
+    return undefined;
+  }
 }
 
 const portOf = (url: string): string => new URL(url).port || '443';

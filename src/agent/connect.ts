@@ -74,7 +74,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     ws.on('error', () => undefined);
     ws.terminate();
     ending.abort();
-    throw connectError(error, endpoint.url);
+    throw connectError(error, endpoint);
   }
 }
 

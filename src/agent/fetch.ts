@@ -24,6 +24,6 @@ export async function fetchFrom(endpoint: RelayEndpoint, options: FetchOptions):
       tls: (plain) => relayTls(endpoint, plain),
     });
   } catch (error) {
-    throw connectError(error, endpoint.url);
+    throw connectError(error, endpoint);
   }
 }

@@ -50,7 +50,7 @@ export class HopTunnel implements Tunnel {
     const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
     // In parallel, so that the ticket adds no delay.
     const opening = openTcp(destination, ms, either).catch((error: unknown) => {
-      throw connectError(error, this.#endpoint.url);
+      throw connectError(error, this.#endpoint);
     });
     const ticket = this.#ticket(target, ms, either);
     try {
@@ -93,7 +93,7 @@ export class HopTunnel implements Tunnel {
         if (head.length > 0) socket.unshift(head);
         resolve(socket);
       });
-      request.once('error', (error) => reject(connectError(error, url)));
+      request.once('error', (error) => reject(connectError(error, this.#endpoint)));
     });
   }
 

@@ -158,12 +158,13 @@ async function checkConnection(
   const url = new URL(spec.url);
   const through = proxy === undefined ? '' : `, through the proxy ${proxyName(proxy)}`;
   let plain: Socket | undefined;
+  let endpoint: RelayEndpoint = { url: spec.url };
   let step = 'relay.tcp';
   try {
     plain = await openTcp(destinationOf(await endpointOf({ kind: 'url', url: spec.url }, proxyFor)), STEP_MS);
     subject.ok(step, `port ${url.port || 443} is open${through}`);
     step = 'relay.tls';
-    const endpoint = await endpointOf(spec, proxyFor);
+    endpoint = await endpointOf(spec, proxyFor);
     const secure = await tls(endpoint, plain);
     const end = new Date(secure.getPeerCertificate().valid_to);
     if (end.getTime() - Date.now() < SOON_MS)
@@ -182,7 +183,7 @@ async function checkConnection(
     if (descriptor && locked) checkKey(descriptor.address, locked.get(url.origin), subject);
     return descriptor;
   } catch (error) {
-    const failure = connectError(error, spec.url);
+    const failure = connectError(error, endpoint);
     if (failure.code === 'relay_untrusted') await explainUntrusted(spec, failure, subject);
     else subject.failed(step, failure);
     return undefined;
