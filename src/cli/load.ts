@@ -14,10 +14,12 @@ export type Loaded = Extract<LoadResult, { ok: true }>;
 /** Options for loading portal.yaml in this process. */
 export function loadOptions(context: Context, file: string | undefined): LoadOptions {
   const { cwd, env, stdin } = context;
+  let read: Promise<string> | undefined;
   return {
     cwd,
     env,
-    stdin: () => text(stdin),
+    // A stream can be read once, and a caller may load twice.
+    stdin: () => (read ??= text(stdin)),
     gitUser: () => gitUser(cwd, env),
     addressIn: addressIn(context),
     ...(file !== undefined && { file }),

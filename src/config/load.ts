@@ -14,7 +14,7 @@ import { identityAddress } from './identity-address.js';
 import { dotenvOf, findConfig, overlayOf, type Found } from './find.js';
 import { foreignFinding } from './foreign.js';
 import { firstPerPath, toProblems, type Finding } from './finding.js';
-import { mergeOverlay } from './merge.js';
+import { mergeOverlay, omitServices } from './merge.js';
 import { normalise } from './normalise.js';
 import { parse, type Parsed } from './parse.js';
 import { notAllowed, permissionsOf, tooMany, type Permission } from './permissions.js';
@@ -47,6 +47,8 @@ export interface LoadOptions {
   person?: Person;
   /** The identity that runs the configuration. Default: the owner of the services is not checked. */
   owner?: Owner;
+  /** Names of services to omit, as if the file did not have them. */
+  without?: readonly string[];
 }
 
 export type LoadResult =
@@ -261,7 +263,7 @@ function evaluate(
   const foreign = foreignFinding(main.tree, shownName(found));
   if (foreign) return { ok: false, problems: toProblems([foreign], secrets) };
 
-  const merged = withOverlay(main.tree, overlay?.tree);
+  const merged = omitServices(withOverlay(main.tree, overlay?.tree), options.without);
   if (dotenv.findings.length > 0)
     return { ok: false, problems: toProblems([...syntax, ...dotenv.findings], secrets) };
   const lookup = withDotenv(environment, dotenv.values);

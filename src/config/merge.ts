@@ -33,6 +33,15 @@ export function mergeOverlay(base: Tree, overlay: Tree): Tree {
   return mergePatch(one, other);
 }
 
+/** The configuration without these services. */
+export function omitServices(root: Tree, names: readonly string[] = []): Tree {
+  const services = root.kind === 'map' ? root.entries.get('services') : undefined;
+  if (root.kind !== 'map' || services?.value.kind !== 'map' || names.length === 0) return root;
+  const rest = new Map([...services.value.entries].filter(([name]) => !names.includes(name)));
+  const value = { ...services.value, entries: rest };
+  return { ...root, entries: new Map(root.entries).set('services', { ...services, value }) };
+}
+
 type Pair = readonly [base: Tree, overlay: Tree];
 type Align = (base: Tree, overlay: Tree) => Pair;
 

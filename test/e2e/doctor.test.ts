@@ -107,12 +107,39 @@ it('shows the mode that a target decides, and which settings have no effect', as
   expect(received).toHaveLength(2);
 });
 
-it('exits 2 for a configuration with errors', async () => {
-  await write('version: 1\nservices: { web: 70000 }\n');
-  const { code, lines } = await examine();
+it('reports an invalid configuration as failed checks, goes on, and exits 2', async () => {
+  await write('version: 1\nservices: { web: 70000 }\nrelays: 1\n');
+  const { code, lines, of } = await examine();
   expect(code).toBe(2);
-  expect(lines).toMatchObject([{ event: 'rejected' }]);
+  expect(lines[0]).toMatchObject({ event: 'rejected' });
+  expect(of('configuration.valid')).toEqual([
+    expect.stringMatching(/^problem: portal\.yaml:\d+:\d+: /),
+    expect.stringMatching(/^problem: portal\.yaml:\d+:\d+: /),
+    'warning: relays and services are not checked until then',
+  ]);
+  expect(of('identity.file')).toHaveLength(1);
+  expect(of('agent.running')[0]).toContain('no agent is running');
+  expect(lines.at(-1)).toMatchObject({ event: 'checked', problems: 2 });
   expect((await person.run(['doctor', '-f', 'none.yaml'])).code).toBe(2);
+});
+
+it('checks relays and the other services while a variable of one service is not set', async () => {
+  const at = await relay();
+  const { port } = await httpService((_request, response) => response.end('here'));
+  await write(
+    `version: 1\nrelays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\n` +
+      `services:\n  web: ${port}\n  app: { mode: http, target: ${port}, access: { pin: '\${NO_SUCH_PIN}' } }\n`,
+  );
+  const { code, of, lines } = await examineIn({ PORTAL_ALLOW: '1' });
+  expect(code).toBe(2);
+  expect(of('configuration.valid')).toEqual([
+    expect.stringMatching(/^problem: portal\.yaml:5:\d+: .*NO_SUCH_PIN/),
+    'warning: not checked until then: app',
+  ]);
+  expect(of('relay.tls')[0]).toMatch(/^ok: /);
+  expect(of('relay.clock')[0]).toMatch(/^ok: /);
+  expect(lines.filter(({ about }) => about === 'service web')).not.toEqual([]);
+  expect(lines.filter(({ about }) => about === 'service app')).toEqual([]);
 });
 
 it('names what is down: service, relay, identity, folders', async () => {
@@ -264,6 +291,14 @@ it('reports a wrong clock, a forged descriptor, and a server that is not a relay
   expect(foreign.hints('relay.tls')).toBe('No relay responds at this URL. Check its name and port.');
   answer = JSON.stringify(descriptor);
   expect((await examine()).hints('relay.tls')).toContain(`{ url: ${url}, ca: ./ca.pem }`);
+
+  const other = await openLocalCa(join(person.folder, 'previous-ca'));
+  await write(
+    `version: 1\nrelays: { urls: [{ url: '${url}', ca: '${other.certificateFile}' }] }\nservices: { web: ${port} }\n`,
+  );
+  const stale = await examine();
+  expect(stale.of('relay.tls')[0]).toContain('the CA of `ca:` did not issue the certificate');
+  expect(stale.hints('relay.tls')).toContain('replace the file of `ca:`');
 });
 
 const a = (data: string): Said => [{ type: 'A', name: 'shop.acme.test', ttl: 1, data }];

@@ -3,20 +3,20 @@ import pLimit from 'p-limit';
 import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import type { LockEntries } from '../../config/lock-file.js';
-import { loadLock, lockFileOf, RelayLock } from '../../config/lock.js';
+import { lockFileOf, RelayLock } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
 import { atRealPort } from '../../reconcile/embedded.js';
-import { notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { checkAgent, type AgentFindings } from '../doctor/agent.js';
+import { checkConfiguration } from '../doctor/configuration.js';
 import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js';
 import { Names } from '../doctor/names.js';
 import { checkRelay } from '../doctor/relay.js';
-import { Subject, type Finding, type Level } from '../doctor/report.js';
+import { count, type Finding, type Level, type Subject } from '../doctor/report.js';
 import { checkService } from '../doctor/service.js';
 import { dnsServers } from '../dns-servers.js';
+import { summarizeProblem } from '../failure.js';
 import { findAgent } from '../find-agent.js';
-import { load, loadOptions } from '../load.js';
 import { printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
 import { createStyle, printable } from '../style.js';
@@ -34,36 +34,29 @@ const AT_A_TIME = 8;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const names = new Names(dnsServers(options.dns ?? []));
   const report = new Report(context);
-  const loaded = await load(loadOptions(context, options.file));
-  const { desired: wanted, file, warnings } = loaded;
-  const configuration = new Subject('configuration');
-  configuration.ok('configuration.valid', `${file}: ${count(wanted.services.length, 'service')}`);
-  for (const { message, hint } of warnings) configuration.warning('configuration.valid', message, hint);
-  const { fields } = await notAllowedYet(context, loaded);
-  const notAllowed = fields.notAllowed ?? [];
-  for (const asked of notAllowed)
-    configuration.warning('configuration.allowed', `not allowed yet: ${asked}`, 'Run `portal allow`.');
-  if (notAllowed.length > 0)
-    configuration.warning('configuration.allowed', 'relays and services are not checked until then');
-  const locked = await checkLock(wanted, configuration);
-  report.print(configuration);
+  const configuration = await checkConfiguration(context, options.file);
+  const { problems, desired, isAllowed, locked } = configuration;
+  if (context.json && problems.length > 0)
+    printEvent(context, 'rejected', { errors: problems.map(summarizeProblem) });
+  report.print(configuration.subject);
 
   const { paths } = context;
+  const services = desired?.services ?? [];
   // Reads no key for a file that the user has not allowed.
-  const isAllowed = notAllowed.length === 0;
-  const identityFile = (isAllowed ? wanted.identityFile : undefined) ?? paths.identityFile;
-  const identity = await checkIdentity(identityFile, wanted.services);
+  const identityFile = (isAllowed ? desired?.identityFile : undefined) ?? paths.identityFile;
+  const identity = await checkIdentity(identityFile, services);
   report.print(identity.subject);
-  report.print(await checkFolders(context, identityFile, wanted));
-  if (wanted.services.some(({ tls }) => tls.source === 'local'))
+  report.print(await checkFolders(context, identityFile, services));
+  if (services.some(({ tls }) => tls.source === 'local'))
     report.print(await checkLocalCa(paths, context.env));
 
   const agent = await runningAgent(context, options.file);
   // These checks connect to relays and targets, which reveals the variables in their names.
-  if (isAllowed)
-    await checkNetwork(context, wanted, { report, names, agent, locked, address: identity.address });
+  if (desired && isAllowed)
+    await checkNetwork(context, desired, { report, names, agent, locked, address: identity.address });
   if (agent) report.print(agent.subject);
-  return report.end();
+  const code = report.end();
+  return problems.length > 0 ? 2 : code;
 }
 
 interface Checked {
@@ -105,21 +98,6 @@ async function checkNetwork(
     );
   });
   for (const service of services) report.print(await service);
-}
-
-/** The entries of portal.lock; undefined for standard input, or if the lock is invalid. */
-async function checkLock(desired: Desired, subject: Subject): Promise<LockEntries | undefined> {
-  if (desired.file === undefined) return undefined;
-  const file = lockFileOf(desired.file);
-  try {
-    const entries = await loadLock(file);
-    const relays = entries.size === 0 ? 'no relay yet' : count(entries.size, 'relay');
-    subject.ok('configuration.lock', `${file}: ${relays}`);
-    return entries;
-  } catch (error) {
-    subject.failed('configuration.lock', error);
-    return undefined;
-  }
 }
 
 async function checkMoreRelays({ paths }: Context, desired: Desired): Promise<Subject> {
@@ -193,5 +171,3 @@ class Report {
     if (hint !== undefined) stdout.line(dim(`    ${printable(hint)}`));
   }
 }
-
-const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;

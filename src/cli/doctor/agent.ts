@@ -1,4 +1,5 @@
 import type { LeaseStatus } from '../../agent/status.js';
+import { listOf } from '../../config/suggest.js';
 import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';
@@ -30,7 +31,13 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
   if (status.rejected.length > 0)
     subject.warning('agent.revision', 'the file on disk was rejected; the agent runs the last valid one');
   const ready = new Set(status.leases.flatMap(({ service, phase }) => (phase === 'ready' ? [service] : [])));
-  for (const lease of status.leases) checkLease(lease, subject, ready.has(lease.service));
+  for (const { lease, services } of groupsOf(status.leases))
+    checkLease(
+      lease,
+      services,
+      subject,
+      services.every((service) => ready.has(service)),
+    );
   for (const { service, error } of status.unplaced ?? [])
     subject.problem('agent.lease', `${service} has no relay: ${error.message}`, error.hint);
   return { subject, runs: true, status };
@@ -43,10 +50,28 @@ const HINT_UNPROVEN =
 const visited = (at: string | undefined): string =>
   at === undefined ? '' : `; the agent's own visit got through ${formatAgo(Date.now() - Date.parse(at))}`;
 
-/** @param isReady whether the service is ready on any relay */
-function checkLease(lease: LeaseStatus, subject: Subject, isReady: boolean): void {
-  const { service, relay, phase, error, provenAt, unproven, certificate } = lease;
-  const name = `${service} on ${relayName(relay)}`;
+/** Leases of one relay that failed for the same reason, such as a changed key of the relay, are one finding. */
+function groupsOf(leases: readonly LeaseStatus[]): { lease: LeaseStatus; services: string[] }[] {
+  const groups = new Map<string, { lease: LeaseStatus; services: string[] }>();
+  for (const [index, lease] of leases.entries()) {
+    const { relay, phase, error } = lease;
+    const key = JSON.stringify(error ? [relay, phase, error] : index);
+    const group = groups.get(key);
+    if (group) group.services.push(lease.service);
+    else groups.set(key, { lease, services: [lease.service] });
+  }
+  return [...groups.values()];
+}
+
+/** @param isReady whether the services are ready on any relay */
+function checkLease(
+  lease: LeaseStatus,
+  services: readonly string[],
+  subject: Subject,
+  isReady: boolean,
+): void {
+  const { relay, phase, error, provenAt, unproven, certificate } = lease;
+  const name = `${listOf(services, 'and')} on ${relayName(relay)}`;
   const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr ?? '';
   if (unproven) {
     const what = `${name}: ${address} is ready but unproven: ${describeUnproven(unproven)}`;

@@ -56,10 +56,10 @@ export async function checkIdentity(
 export async function checkFolders(
   { paths, env }: Pick<Context, 'paths' | 'env'>,
   identityFile: string,
-  desired: Desired,
+  services: Desired['services'],
 ): Promise<Subject> {
   const subject = new Subject('folders');
-  const sources = new Set(desired.services.map(({ tls }) => tls.source));
+  const sources = new Set(services.map(({ tls }) => tls.source));
   const folders = new Set([
     dirname(identityFile),
     paths.runDir,

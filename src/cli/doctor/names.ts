@@ -40,6 +40,11 @@ export class Names {
     return [...four, ...six];
   }
 
+  /** Addresses that only this machine has for a host without DNS records: its hosts file, or a local resolver. */
+  async onlyHere(host: string): Promise<string[]> {
+    return this.#isSystem ? this.ofMachine(host).catch(() => []) : [];
+  }
+
   async texts(name: string): Promise<string[]> {
     return (await orNone(() => this.#resolver.resolveTxt(name))).map((strings) => strings.join(''));
   }

@@ -58,3 +58,6 @@ export class Subject {
     });
   }
 }
+
+/** `1 service`, `2 services` */
+export const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;

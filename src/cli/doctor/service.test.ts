@@ -4,10 +4,13 @@ import { service, tcpService } from '../../../test/support/world.js';
 import type { Names } from './names.js';
 import { checkService } from './service.js';
 
-async function dnsFinding(addresses: string[]) {
+async function dnsFinding(addresses: string[], here: string[] = []) {
   const port = await tcpService(() => undefined);
   const { findings } = await checkService(service('web', port, { mode: 'stream' }), {
-    names: { addresses: () => Promise.resolve(addresses) } as unknown as Names,
+    names: {
+      addresses: () => Promise.resolve(addresses),
+      onlyHere: () => Promise.resolve(here),
+    } as unknown as Names,
     relays: [
       {
         key: 'https://relay.example.com',
@@ -32,6 +35,15 @@ it('names the record that is missing for all names', async () => {
   expect(await dnsFinding([])).toMatchObject({
     level: 'problem',
     message: 'web.relay.example.com has no address in DNS, so visitors cannot reach it',
+    hint: expect.stringContaining('*.relay.example.com. CNAME relay.example.com.') as string,
+  });
+});
+
+it('says that only this machine can reach a name of its hosts file', async () => {
+  expect(await dnsFinding([], ['10.0.0.5'])).toMatchObject({
+    level: 'warning',
+    message:
+      'web.relay.example.com resolves to 10.0.0.5 only on this machine (hosts file); DNS has no address for other visitors',
     hint: expect.stringContaining('*.relay.example.com. CNAME relay.example.com.') as string,
   });
 });

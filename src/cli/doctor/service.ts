@@ -165,14 +165,10 @@ async function checkNames(
     const hostname = `${name}.${domain}`;
     const addresses = await names.addresses(hostname).catch(() => undefined);
     const record = `A DNS record for all names has to point to the relay: *.${domain}. CNAME ${domain}. If the relay is not yours, tell its operator.`;
-    if (addresses === undefined) subject.warning('service.dns', `DNS does not answer for ${hostname}`);
-    else if (addresses.length === 0)
-      subject.problem(
-        'service.dns',
-        `${hostname} has no address in DNS, so visitors cannot reach it`,
-        record,
-      );
-    else if (ofRelay.length > 0 && !addresses.some((each) => ofRelay.includes(each)))
+    if (!addresses?.length) {
+      const message = `${hostname} has no address in DNS, so visitors cannot reach it`;
+      await reportMissing({ hostname, addresses, message, hint: record }, names, subject);
+    } else if (ofRelay.length > 0 && !addresses.some((each) => ofRelay.includes(each)))
       // A relay may have one address for agents and another for visitors.
       subject.warning(
         'service.dns',
@@ -183,6 +179,31 @@ async function checkNames(
   }
 }
 
+interface Missing {
+  readonly hostname: string;
+  /** Undefined: DNS does not answer. */
+  readonly addresses: readonly string[] | undefined;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Reports a name without an address in DNS. The hosts file of this machine may have one. */
+async function reportMissing(
+  { hostname, addresses, message, hint }: Missing,
+  names: Names,
+  subject: Subject,
+): Promise<void> {
+  const here = await names.onlyHere(hostname);
+  if (here.length > 0)
+    subject.warning(
+      'service.dns',
+      `${hostname} resolves to ${here.join(', ')} only on this machine (hosts file); DNS has no address for other visitors`,
+      hint,
+    );
+  else if (addresses === undefined) subject.warning('service.dns', `DNS does not answer for ${hostname}`);
+  else subject.problem('service.dns', message, hint);
+}
+
 async function checkOwnDomain(hostname: string, context: ServiceContext, subject: Subject): Promise<void> {
   const { names, relays, address } = context;
   const [relay] = relays;
@@ -190,10 +211,10 @@ async function checkOwnDomain(hostname: string, context: ServiceContext, subject
   const record = relay ? `${hostname}. CNAME ${relay.domain}.` : '';
   const addresses = await names.addresses(hostname).catch(() => undefined);
   const elsewhere = addresses?.filter((each) => !wanted.has(each)) ?? [];
-  if (addresses === undefined) subject.warning('service.dns', `DNS does not answer for ${hostname}`);
-  else if (addresses.length === 0)
-    subject.problem('service.dns', `${hostname} has no address in DNS`, `Create the record: ${record}`);
-  else if (wanted.size === 0)
+  if (!addresses?.length) {
+    const missing = { message: `${hostname} has no address in DNS`, hint: `Create the record: ${record}` };
+    await reportMissing({ hostname, addresses, ...missing }, names, subject);
+  } else if (wanted.size === 0)
     subject.warning(
       'service.dns',
       `${hostname} resolves to ${addresses.join(', ')}; the relay's own addresses are unknown here`,

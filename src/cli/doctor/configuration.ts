@@ -1,0 +1,99 @@
+import type { Desired } from '../../config/desired.js';
+import { loadConfig, type LoadOptions } from '../../config/load.js';
+import { loadLock, lockFileOf } from '../../config/lock.js';
+import type { LockEntries } from '../../config/lock-file.js';
+import type { Problem } from '../../config/problem.js';
+import { listOf } from '../../config/suggest.js';
+import { fromPointer } from '../../config/tree.js';
+import { notAllowedYet } from '../allow/gate.js';
+import type { Context } from '../context.js';
+import { ConfigInvalid } from '../failure.js';
+import { load, loadOptions, type Loaded } from '../load.js';
+import { count, Subject } from './report.js';
+
+/** Checks portal.yaml, and decides how much of it the other checks can use. */
+
+export interface ConfigurationFindings {
+  readonly subject: Subject;
+  /** All mistakes; empty for a valid file. */
+  readonly problems: readonly Problem[];
+  /** The configuration without services that have mistakes; undefined if nothing is usable. */
+  readonly desired: Desired | undefined;
+  /** Whether the user has allowed everything that `desired` asks for. */
+  readonly isAllowed: boolean;
+  /** Entries of portal.lock; undefined for standard input, or if the lock is invalid. */
+  readonly locked: LockEntries | undefined;
+}
+
+const UNTIL_THEN = 'relays and services are not checked until then';
+
+export async function checkConfiguration(
+  context: Context,
+  file: string | undefined,
+): Promise<ConfigurationFindings> {
+  const subject = new Subject('configuration');
+  const { loaded, problems, broken } = await loadUsable(loadOptions(context, file));
+  for (const { message, hint, ...at } of problems)
+    subject.problem('configuration.valid', `${at.file}:${at.line}:${at.column}: ${message}`, hint);
+  if (!loaded) {
+    subject.warning('configuration.valid', UNTIL_THEN);
+    return { subject, problems, desired: undefined, isAllowed: false, locked: undefined };
+  }
+  const { desired, warnings } = loaded;
+  if (problems.length === 0)
+    subject.ok('configuration.valid', `${loaded.file}: ${count(desired.services.length, 'service')}`);
+  else subject.warning('configuration.valid', `not checked until then: ${listOf(broken, 'and')}`);
+  for (const { message, hint } of warnings) subject.warning('configuration.valid', message, hint);
+  const { fields } = await notAllowedYet(context, loaded);
+  const notAllowed = fields.notAllowed ?? [];
+  for (const asked of notAllowed)
+    subject.warning('configuration.allowed', `not allowed yet: ${asked}`, 'Run `portal allow`.');
+  if (notAllowed.length > 0) subject.warning('configuration.allowed', UNTIL_THEN);
+  const locked = await checkLock(desired, subject);
+  return { subject, problems, desired, isAllowed: notAllowed.length === 0, locked };
+}
+
+interface Usable {
+  readonly loaded?: Loaded;
+  readonly problems: readonly Problem[];
+  /** Services that have mistakes, and are not in `loaded`. */
+  readonly broken: readonly string[];
+}
+
+/** Loads the configuration, without the services that have mistakes. Throws if there is no readable file. */
+async function loadUsable(options: LoadOptions): Promise<Usable> {
+  try {
+    return { loaded: await load(options), problems: [], broken: [] };
+  } catch (error) {
+    if (!(error instanceof ConfigInvalid)) throw error;
+    const { problems } = error;
+    const broken = brokenServices(problems);
+    if (!broken) return { problems, broken: [] };
+    const rest = await loadConfig({ ...options, without: broken });
+    return { problems, broken, ...(rest.ok && { loaded: rest }) };
+  }
+}
+
+/** The services with mistakes; undefined if there are mistakes elsewhere. */
+function brokenServices(problems: readonly Problem[]): string[] | undefined {
+  const names = problems.map(({ path }) => {
+    const [key, name] = fromPointer(path);
+    return key === 'services' ? name : undefined;
+  });
+  return names.every((name) => name !== undefined) ? [...new Set(names)] : undefined;
+}
+
+/** The entries of portal.lock; undefined for standard input, or if the lock is invalid. */
+async function checkLock(desired: Desired, subject: Subject): Promise<LockEntries | undefined> {
+  if (desired.file === undefined) return undefined;
+  const file = lockFileOf(desired.file);
+  try {
+    const entries = await loadLock(file);
+    const relays = entries.size === 0 ? 'no relay yet' : count(entries.size, 'relay');
+    subject.ok('configuration.lock', `${file}: ${relays}`);
+    return entries;
+  } catch (error) {
+    subject.failed('configuration.lock', error);
+    return undefined;
+  }
+}
