@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { rolldown } from 'rolldown';
+import { asciiOnly } from './ascii.mjs';
 import { requiredBuiltins } from './builtins.mjs';
 import { validators } from './validators.mjs';
 
@@ -17,7 +18,7 @@ const programOptions = () => ({
   external: EXTERNAL,
   // Prefers a package's ES modules: only the used parts are bundled, and they evaluate faster.
   resolve: { mainFields: ['module', 'main'] },
-  plugins: [validators(), withoutPrograms()],
+  plugins: [validators(), withoutPrograms(), asciiOnly()],
   onLog: (level, log, report) => {
     if (!QUIET.has(log.code)) report(level, log);
   },

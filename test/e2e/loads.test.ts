@@ -13,20 +13,24 @@ import { Person, PROCESSES } from './cli-support.js';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 /** The modules of each chunk in dist/portal. The same sources make the same chunks. */
 const modulesOf = new Map<string, string[]>();
+const codeOf = new Map<string, string>();
 let folder: string;
 
-/** Prints the modules of each chunk as JSON. Not in the test process, whose module loader differs from Node's. */
+/** Prints the modules and the code of each chunk as JSON. Not in the test process, whose module loader differs from Node's. */
 const BUNDLE = `
   import { bundleProgram } from ${JSON.stringify(new URL('../../scripts/build/program.mjs', import.meta.url))};
   const { output } = await bundleProgram(process.argv[1], process.argv[2]);
   const chunks = output.filter(({ type }) => type === 'chunk');
-  console.log(JSON.stringify(chunks.map(({ fileName, moduleIds }) => [fileName, moduleIds])));`;
+  console.log(JSON.stringify(chunks.map(({ fileName, moduleIds, code }) => [fileName, moduleIds, code])));`;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'portal-loads-'));
   const args = ['--input-type=module', '-e', BUNDLE, root, folder];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
-  for (const [chunk, ids] of JSON.parse(stdout) as [string, string[]][]) modulesOf.set(chunk, named(ids));
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000, maxBuffer: 50e6 });
+  for (const [chunk, ids, code] of JSON.parse(stdout) as [string, string[], string][]) {
+    modulesOf.set(chunk, named(ids));
+    codeOf.set(chunk, code);
+  }
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -64,6 +68,11 @@ const packages = (modules: readonly string[]): string[] => [
 const within = (modules: readonly string[], folders: RegExp): string[] =>
   modules.filter((each) => folders.test(each));
 
+it('has only ASCII in its chunks, which V8 keeps with one byte for each character', () => {
+  expect([...codeOf].filter(([, code]) => /[^\0-\x7f]/.test(code)).map(([chunk]) => chunk)).toEqual([]);
+  expect(codeOf.get('main.js')).toContain('\\u2013');
+});
+
 describe('portal', () => {
   it('--help loads the grammar of the command line only', async () => {
     const person = await Person.create(PROCESSES);
@@ -91,7 +100,7 @@ describe('portal', () => {
     );
     expect(packages(modules)).toEqual(expect.arrayContaining(['yaml']));
     expect(
-      within(modules, /^(ws|undici|chokidar|ajv|listr2|p-retry|pino|prom-client|@peculiar\/.*)$/),
+      within(modules, /^(ws|undici|chokidar|ajv|listr2|p-retry|pino|prom-client|@peculiar\/.*|@noble\/secp256k1)$/),
     ).toEqual([]);
     expect(within(modules, /^src\/(relay\/(?!limits)|reconcile\/(?!notices))/)).toEqual([]);
     expect(within(modules, /^src\/agent\/(session|lease|control|serving\/|modes\/)/)).toEqual([]);
