@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline';
 import type { Context } from './context.js';
 
 /** Ctrl-D and anything but `y` or `yes` is a no. */
@@ -8,6 +7,7 @@ export async function confirm(
   { stdin, stderr }: Pick<Context, 'stdin' | 'stderr'>,
   question: string,
 ): Promise<Answer> {
+  const { createInterface } = await import('node:readline');
   const terminal = createInterface({ input: stdin, output: stderr.stream });
   return new Promise((resolve) => {
     const end = (answer: Answer, isLineEnded: boolean): void => {

@@ -21,6 +21,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 export async function run(context: ReturnType<typeof createContext>): Promise<ExitCode> {
   let code: ExitCode = 0;
   const program = createProgram({
+    first: context.argv[0],
     write: (text) => context.stdout.write(text),
     execute: (load, { holdsInterrupts = false } = {}) =>
       async function execute() {

@@ -1,5 +1,6 @@
+import type { Command } from 'commander';
 import { expect, it } from 'vitest';
-import { createProgram } from './program.js';
+import { createProgram, grammarOnly } from './program.js';
 
 /** The parsed options that a command runs with. */
 async function optionsOf(...args: string[]): Promise<Record<string, unknown>> {
@@ -81,4 +82,25 @@ it.each([
 
 it('accepts a comma in a route', async () => {
   expect(await optionsOf('expose', '--http-route', '/a,b=3000')).toMatchObject({ httpRoute: ['/a,b=3000'] });
+});
+
+const commandsAfter = (first: string): readonly Command[] =>
+  createProgram({ first, execute: () => () => Promise.resolve(), write: () => undefined }).commands;
+const namesOf = (commands: readonly Command[]): string[] => commands.map((command) => command.name());
+const allNames = namesOf(grammarOnly().commands);
+
+it.each(grammarOnly().commands.map((command) => [command.name(), command] as const))(
+  'shows the same help of %s if only its group is added',
+  (name, command) => {
+    const alone = commandsAfter(name).find((each) => each.name() === name);
+    expect(alone?.helpInformation()).toBe(command.helpInformation());
+  },
+);
+
+it.each(allNames.filter((name) => name !== 'help'))('adds few other commands for %s', (name) => {
+  expect(commandsAfter(name).length).toBeLessThan(allNames.length / 2);
+});
+
+it.each(['', 'typo', '--json', 'help'])('adds all commands if the first argument is %j', (first) => {
+  expect(namesOf(commandsAfter(first))).toEqual(allNames);
 });

@@ -13,15 +13,39 @@ import { addHelp, rejectUnknown } from './help.js';
 
 export interface ProgramOptions {
   readonly execute: Execute;
+  /**
+   * The first argument. If it is the name of a command, the tree has only that command and those added with it: adding all of
+   * them takes several milliseconds.
+   */
+  readonly first?: string | undefined;
   /** Receives help texts and the version. */
   readonly write: (text: string) => void;
 }
+
+const EVERY_DAY = 'Every day:';
+/** Each function of grammar/ with the commands that it adds, in the order of the help. */
+const GROUPS: readonly {
+  readonly heading: string;
+  readonly commands: readonly string[];
+  readonly add: (program: Command, execute: Execute) => void;
+}[] = [
+  { heading: EVERY_DAY, commands: ['up'], add: addUp },
+  { heading: EVERY_DAY, commands: ['plan'], add: addPlan },
+  { heading: EVERY_DAY, commands: ['validate'], add: addValidate },
+  { heading: EVERY_DAY, commands: ['status', 'list', 'logs', 'down'], add: addRunning },
+  { heading: EVERY_DAY, commands: ['agents'], add: addAgents },
+  { heading: EVERY_DAY, commands: ['expose'], add: addExpose },
+  { heading: EVERY_DAY, commands: ['requests', 'replay'], add: addRequests },
+  { heading: 'Set up:', commands: ['init', 'allow', 'trust', 'service', 'identity'], add: addSetUp },
+  { heading: 'Operate:', commands: ['relay'], add: addRelay },
+  { heading: 'Tools:', commands: ['doctor', 'schema', 'completion'], add: addTools },
+];
 
 /**
  * The grammar of the command line; each group of commands is a file of grammar/. Help, shell completion and docs/reference/cli.md
  * are generated from this tree. A command's module is imported only when the command runs, so `portal --help` stays fast.
  */
-export function createProgram({ execute, write }: ProgramOptions): Command {
+export function createProgram({ execute, first = '', write }: ProgramOptions): Command {
   const program = new Command('portal')
     .description('Local services on public URLs, declared in portal.yaml.')
     .version(packageVersion(), '-V, --version', 'print the version')
@@ -35,23 +59,11 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     .exitOverride()
     .addHelpText('after', exampleText(PROGRAM_EXAMPLES));
 
-  program.commandsGroup('Every day:');
-  addUp(program, execute);
-  addPlan(program, execute);
-  addValidate(program, execute);
-  addRunning(program, execute);
-  addAgents(program, execute);
-  addExpose(program, execute);
-  addRequests(program, execute);
-
-  program.commandsGroup('Set up:');
-  addSetUp(program, execute);
-
-  program.commandsGroup('Operate:');
-  addRelay(program, execute);
-
-  program.commandsGroup('Tools:');
-  addTools(program, execute);
+  const called = GROUPS.filter(({ commands }) => commands.includes(first));
+  for (const { heading, add } of called.length > 0 ? called : GROUPS) {
+    program.commandsGroup(heading);
+    add(program, execute);
+  }
   addHelp(program);
 
   finish(program, '');

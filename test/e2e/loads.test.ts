@@ -100,7 +100,10 @@ describe('portal', () => {
     );
     expect(packages(modules)).toEqual(expect.arrayContaining(['yaml']));
     expect(
-      within(modules, /^(ws|undici|chokidar|ajv|listr2|p-retry|pino|prom-client|@peculiar\/.*|@noble\/secp256k1)$/),
+      within(
+        modules,
+        /^(ws|undici|chokidar|ajv|listr2|p-retry|pino|prom-client|@peculiar\/.*|@noble\/secp256k1)$/,
+      ),
     ).toEqual([]);
     expect(within(modules, /^src\/(relay\/(?!limits)|reconcile\/(?!notices))/)).toEqual([]);
     expect(within(modules, /^src\/agent\/(session|lease|control|serving\/|modes\/)/)).toEqual([]);
