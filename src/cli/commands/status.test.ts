@@ -51,6 +51,23 @@ it('shows the relay of a service without an address in a column of its own', () 
   );
 });
 
+it.each([
+  ['http', 'visitors get a 503 page'],
+  ['stream', 'HTTP visitors get a 503 page, and others are reset'],
+  ['tcp', 'visitors are reset'],
+  ['udp', "visitors' datagrams are lost"],
+] as const)('says what visitors of mode %s see while the target is down', (mode, consequence) => {
+  const down = { ...lease('web', 'https://a.example'), mode, targetError: 'nothing listens' };
+  expect(shown([down as LeaseStatus])).toContain(`nothing listens; ${consequence}\n`);
+});
+
+it('says nothing about visitors of a service that the relay does not publish', () => {
+  const failed = { phase: 'failed', mode: 'udp', tcpAddr: undefined, targetError: 'nothing listens' };
+  const text = shown([{ ...lease('game', 'https://a.example'), ...failed } as unknown as LeaseStatus]);
+  expect(text).toMatch(/nothing listens$/m);
+  expect(text).not.toContain('visitors get');
+});
+
 it.each([80, 50])('has tables of at most %i columns', (width) => {
   const [relay, url] = ['https://relay.example.com', 'https://frontend.relay.example.com'];
   const web = { ...lease('frontend', relay), url, unproven: { failures: 0, reason: 'no visit' } };

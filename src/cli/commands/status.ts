@@ -1,4 +1,5 @@
 import type { ErrorSummary, HopStatus, LeaseStatus, RelayStatus } from '../../agent/status.js';
+import { whileDown } from '../while-down.js';
 import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
@@ -151,6 +152,7 @@ function describeLeases(
         visitorsUnserved,
         dropped,
         retiring,
+        mode,
         servedAs,
         targetError,
         healthError,
@@ -166,7 +168,8 @@ function describeLeases(
         retiring !== undefined && describeRetiring(retiring),
         askedPort !== undefined && `port ${askedPort} is unavailable on this relay; it gave another port`,
         healthError && !targetError && `${printable(healthError)}; visitors still reach it`,
-        targetError && `${printable(targetError)}; ${consequence(leases[index]!)}`,
+        // Without a lease, there are no visitors.
+        targetError && `${printable(targetError)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,
         servedAs === 'undecided' && !targetError && UNDECIDED,
         ...(certificate?.error && !error ? errorLines(certificateFailure(certificate.error)) : []),
         certificate?.error &&
@@ -207,12 +210,6 @@ function targetOf({ target, targetError, healthError, routes = {} }: LeaseStatus
   const where = count > 1 ? `${count} routes` : target;
   if (targetError !== undefined) return `${where} (down)`;
   return healthError === undefined ? where : `${where} (unhealthy)`;
-}
-
-/** The result for visitors while the local service is down. */
-function consequence({ tcpAddr, udpAddr }: LeaseStatus): string {
-  if (tcpAddr !== undefined) return 'visitors are reset';
-  return udpAddr === undefined ? 'visitors get a 503' : "visitors' datagrams are lost";
 }
 
 const relayRow = (name: string, { state, rttMs }: HopStatus): string[] => [

@@ -7,6 +7,7 @@ import { asPortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 import { formatTarget, type Target } from '../../net/target.js';
 import { PROOF_LABEL, PROOF_PREFIX } from '../../protocol/domains.js';
+import { whileDown } from '../while-down.js';
 import { checkCertificate } from './certificate.js';
 import { checkDatagrams } from './datagrams.js';
 import type { Names } from './names.js';
@@ -77,11 +78,10 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
         );
     } catch (error) {
       const { message } = asPortalError(error);
-      const until = spec.mode === 'tcp' ? 'Portal resets visitors' : 'visitors get a 503 page';
       subject.problem(
         'service.target',
         message,
-        `Start the service, or correct \`target\`. Until then, ${until}.`,
+        `Start the service, or correct \`target\`. Until then, ${whileDown(servedMode(spec))}.`,
       );
     }
   }
