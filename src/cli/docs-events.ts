@@ -27,7 +27,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`notice\` | something needs your attention once | kind, message, and the fields [below](#notices) |
 | \`refused\` | a gate of \`access\` rejects a visitor | service, reason, remote |
 | \`unserved\` | the relay could not serve visitors | service, relay, reason, count |
-| \`stopped\` | the agent ends | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, … |
+| \`stopped\` | the agent ends | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, …; disconnected?: visitors that did not finish within the drain |
 | \`error\` | the command fails | code, message, hint |
 | \`dropped\` | the reader was too slow, and lines are missing here | lines: how many |
 
@@ -58,6 +58,7 @@ show that a service responds.
 | \`ca_created\` | file |
 | \`carrier_fallback\` | relay, carrier |
 | \`name_rejected\` | service, framework, name |
+| \`dns_missing\` | service, name, domain (of the relay) |
 
 ## Other commands
 

@@ -24,6 +24,7 @@ import { listenForInterrupts, type StopReason } from './interrupts.js';
 import { LeaseBoard } from './lease-board.js';
 import type { Snapshot } from './live/model.js';
 import { packageVersion } from './program.js';
+import { visitorsText } from './reporters/describe.js';
 import type { Expected, Reporter } from './reporters/reporter.js';
 import { restartRequired } from './restart-required.js';
 
@@ -188,8 +189,6 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   if (stopping.reason instanceof Error) throw stopping.reason;
   return 0;
 }
-
-const visitorsText = (count: number): string => (count === 1 ? '1 visitor' : `${count} visitors`);
 
 /** How many recorded requests the live view shows. */
 const SHOWN_REQUESTS = 5;

@@ -263,7 +263,10 @@ describe('draining', () => {
 
   it('waits for the last splice, and returns immediately without one', async () => {
     const { set, left, right } = await join();
-    const drained = set.drain({ ms: 20_000 });
+    const drained = set.drain({
+      ms: 20_000,
+      onCut: () => expect.unreachable('nothing was reset'),
+    });
     left.end('bye');
     right.end();
     await drained;
@@ -291,7 +294,9 @@ describe('draining', () => {
 
   it('resets the remaining splices after the timeout', async () => {
     const { set, left, result } = await join();
-    await set.drain({ ms: 20 });
+    const cut: number[] = [];
+    await set.drain({ ms: 20, onCut: (connections) => cut.push(connections) });
+    expect(cut).toEqual([1]);
     expect((await ending(left)).how).toBe('ECONNRESET');
     expect((await result).end).toBe('closed');
   });

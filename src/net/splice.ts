@@ -27,6 +27,8 @@ export interface Drain {
   readonly quietMs?: number;
   /** The target has changed: each connection ends at its first quiet moment (net/retirement.ts), after `ms` at most. */
   readonly retires?: true;
+  /** Called with the number of connections that are reset because they did not end in time. */
+  readonly onCut?: (connections: number) => void;
 }
 
 /**
@@ -104,13 +106,13 @@ export class SpliceSet {
   }
 
   /** Waits for the last splice to end, within the limits of `drain`, then resets the rest. */
-  async drain({ ms, quietMs, retires }: Drain): Promise<void> {
+  async drain({ ms, quietMs, retires, onCut }: Drain): Promise<void> {
     if (retires) {
       this.retire(ms);
       if (this.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
     } else if (this.size > 0 && ms > 0) {
       const checking =
-        quietMs === undefined ? undefined : setInterval(() => this.#closeQuiet(quietMs), quietMs / 4);
+        quietMs === undefined ? undefined : setInterval(() => this.#closeQuiet(quietMs, onCut), quietMs / 4);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
         this.#whenEmpty.push(() => {
@@ -119,18 +121,21 @@ export class SpliceSet {
         });
       });
       clearInterval(checking);
+      if (this.size > 0) onCut?.(this.size);
     }
     this.closeAll();
   }
 
-  #closeQuiet(quietMs: number): void {
+  #closeQuiet(quietMs: number, onCut: Drain['onCut']): void {
     const now = attendedNow();
     for (const splice of this.#splices) {
       splice.check(now);
       const quiet = now - splice.movedAt;
       // An idle keep-alive connection accepts an orderly end. In the middle of a transfer that would look complete.
-      if (quiet > 2 * quietMs) splice.close('closed');
-      else if (quiet > quietMs && splice.isBetweenMessages) splice.end();
+      if (quiet > 2 * quietMs) {
+        onCut?.(1);
+        splice.close('closed');
+      } else if (quiet > quietMs && splice.isBetweenMessages) splice.end();
     }
   }
 

@@ -79,7 +79,12 @@ export type PortalEvent =
   | { event: 'refused'; service: string; reason: string; remote: string }
   /** The relay gave up on visitors of a service: how many since its last report. */
   | { event: 'unserved'; service: string; relay: string; reason: string; count: number }
-  | { event: 'stopped'; reason: string };
+  | {
+      event: 'stopped';
+      reason: string;
+      /** Visitors that were still connected at the end of the drain; absent if 0. */
+      disconnected?: number;
+    };
 
 /** A service without a relay, since when, and why. */
 export interface UnplacedStatus {

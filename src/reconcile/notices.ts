@@ -13,6 +13,14 @@ export type Notice = { readonly message: string } & (
       readonly framework: string;
       readonly name: string;
     }
+  | {
+      readonly kind: 'dns_missing';
+      readonly service: string;
+      /** The public name that has no address. */
+      readonly name: string;
+      /** The domain of the relay. */
+      readonly domain: string;
+    }
   | { readonly kind: 'carrier_fallback'; readonly relay: string; readonly carrier: 'ws' }
 );
 
@@ -38,4 +46,14 @@ export function caCreated(file: string): Notice {
 
 export function nameRejected(service: string, { id, name, message, hint }: NameRejection): Notice {
   return { kind: 'name_rejected', message: `${service}: ${message}. ${hint}`, service, framework: id, name };
+}
+
+export function dnsMissing(service: string, name: string, domain: string): Notice {
+  return {
+    kind: 'dns_missing',
+    message: `${name} has no address in DNS, so visitors cannot reach it. *.${domain} needs a DNS record that points to ${domain}; run portal doctor`,
+    service,
+    name,
+    domain,
+  };
 }

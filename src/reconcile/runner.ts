@@ -27,6 +27,7 @@ import { HealthChecks } from './health.js';
 import type { NameRejection } from '../agent/rejected-name.js';
 import { caCreated, nameRejected, type Notice } from './notices.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
+import { PublicNames } from './public-names.js';
 import { placements, plan, type Action, type Placement } from './plan.js';
 import { EmbeddedRelays, type EmbeddedRelay, type EmbeddedSpec } from './embedded.js';
 import { RelayPool, type RelayTrust } from './relays.js';
@@ -105,6 +106,7 @@ export class Runner {
   readonly #inspection: Inspection | undefined;
   readonly #health: HealthChecks;
   readonly #targetWatch: TargetWatch;
+  readonly #publicNames: PublicNames;
   readonly #passes = new Passes((desired) => this.#pass(desired));
   #revision = 0;
   /** Targets that reject the public name and were already reported. */
@@ -146,6 +148,7 @@ export class Runner {
       emit({ event: 'target', service, target, ...found });
       this.#inspection?.changed();
     });
+    this.#publicNames = new PublicNames({ proxyFor: options.proxyFor, notify, log });
     this.#unplaced = new Unplaced(emit);
     this.#certificates = {
       local: new LocalCertificates(() =>
@@ -348,7 +351,10 @@ export class Runner {
       recorders: this.#inspection?.recorders,
       onUnserved: ({ spec: { service }, relay: at }, reason, count) =>
         this.#options.emit({ event: 'unserved', service, relay: at, reason, count }),
-      onPhase: (changed) => this.#phaseChanged(changed),
+      onPhase: (changed) => {
+        this.#phaseChanged(changed);
+        if (changed.phase === 'ready') this.#publicNames.ready(relay, changed);
+      },
       onNameRejected: ({ spec: { service } }, rejection) => this.#nameRejected(service, rejection),
       onServedAs: (changed) => {
         this.#announce.served(changed);
@@ -415,14 +421,17 @@ export class Runner {
     this.#clock.stop();
     this.#health.close();
     this.#targetWatch.close();
+    this.#publicNames.close();
     await this.#candidates.close();
-    await this.#active.close({ ms: drainMs, quietMs: QUIET_MS });
+    let disconnected = 0;
+    const onCut = (visitors: number): void => void (disconnected += visitors);
+    await this.#active.close({ ms: drainMs, quietMs: QUIET_MS, onCut });
     await this.#passes.ended();
     await this.#pool.release([]);
     await this.#embedded.close();
     await this.#inspection?.close();
     this.#certificates.acme.close();
-    this.#options.emit({ event: 'stopped', reason });
+    this.#options.emit({ event: 'stopped', reason, ...(disconnected > 0 && { disconnected }) });
   }
 }
 

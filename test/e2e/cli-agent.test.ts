@@ -408,6 +408,26 @@ test('a second signal ends the agent immediately, and leaves no socket behind', 
   expect(await readdir(join(person.home, 'run'))).toEqual([]);
 });
 
+test('says how many visitors it disconnected because they did not finish', async () => {
+  const requested = deferred<void>();
+  // Never responds, so its visitor counts as idle during the drain.
+  const server = createHttpServer(() => requested.resolve());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await write('portal.yaml', config({ web: (server.address() as AddressInfo).port }));
+  const up = person.start(['up', '--json']);
+  const started = await up.event('started');
+  httpsGet(urlOf(await up.event('ready'), 'web'), String(started['ca'])).catch(() => undefined);
+  await requested.promise;
+  up.kill('SIGINT');
+  const { code, stdout } = await up.finished;
+  expect(code).toBe(0);
+  expect(jsonLines(stdout).at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGINT', disconnected: 1 });
+});
+
 test('under nohup the agent survives a closed terminal', async () => {
   await write('portal.yaml', config({ web: await service('hello') }));
   const up = person.start(['up', '--json'], { env: { _: '/usr/bin/nohup' } });

@@ -34,15 +34,21 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     case 'health':
       return describeHealth(event, style);
     case 'notice':
-      return printable(event.message);
+      return event.kind === 'dns_missing' ? style.yellow(printable(event.message)) : printable(event.message);
     case 'unserved':
       return `${style.bold(event.service)}: ${style.yellow(describeUnserved({ [event.reason]: event.count }))} ${style.dim(`(${relayName(event.relay)})`)}`;
     case 'refused':
       return `${style.bold(event.service)}: refused a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
     default:
-      return `stopped: ${event.reason}`;
+      return `stopped: ${event.reason}${disconnectedText(event)}`;
   }
 }
+
+function disconnectedText({ disconnected = 0 }: Extract<PortalEvent, { event: 'stopped' }>): string {
+  return disconnected === 0 ? '' : `; disconnected ${visitorsText(disconnected)}`;
+}
+
+export const visitorsText = (count: number): string => (count === 1 ? '1 visitor' : `${count} visitors`);
 
 function describeRejected({ errors }: Extract<PortalEvent, { event: 'rejected' }>): string {
   if (errors.some(({ code }) => code === 'config_not_found'))

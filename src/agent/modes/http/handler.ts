@@ -251,9 +251,9 @@ export class HttpHandler implements ModeHandler {
   }
 
   /** Waits for the last connection to close, within the limits of `drain`. */
-  async #drainRequests({ ms, quietMs, retires }: Drain): Promise<void> {
+  async #drainRequests({ ms, quietMs, retires, onCut }: Drain): Promise<void> {
     if (this.#connections.size === 0 || (ms <= 0 && !retires)) return;
-    const checking = this.#closeIdle(retires ? STALLED_MS : quietMs);
+    const checking = this.#closeIdle(retires ? STALLED_MS : quietMs, onCut);
     await new Promise<void>((resolve) => {
       // Retiring connections that still move have no limit.
       const timer = retires ? undefined : setTimeout(resolve, ms);
@@ -263,10 +263,13 @@ export class HttpHandler implements ModeHandler {
       });
     });
     clearInterval(checking);
+    // The SpliceSet counts switched connections.
+    const cutOff = [...this.#connections.values()].filter(({ client }) => !client.isSwitched).length;
+    if (cutOff > 0) onCut?.(cutOff);
   }
 
   /** Closes connections without a request, and those without bytes for `quietMs`, until the timer is cleared. */
-  #closeIdle(quietMs: number | undefined): NodeJS.Timeout | undefined {
+  #closeIdle(quietMs: number | undefined, onCut: Drain['onCut']): NodeJS.Timeout | undefined {
     if (quietMs === undefined) return undefined;
     const moved = new Map<Socket, { bytes: number; at: number }>();
     const check = (): void => {
@@ -278,7 +281,11 @@ export class HttpHandler implements ModeHandler {
         const bytes = socket.bytesRead + socket.bytesWritten;
         const last = moved.get(socket);
         if (last?.bytes !== bytes) moved.set(socket, { bytes, at: performance.now() });
-        else if (performance.now() - last.at > quietMs) cut(socket);
+        else if (performance.now() - last.at > quietMs) {
+          moved.delete(socket);
+          onCut?.(1);
+          cut(socket);
+        }
       }
     };
     return setInterval(check, Math.min(quietMs / 4, MAX_CHECK_MS));
