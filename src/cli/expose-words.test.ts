@@ -74,3 +74,18 @@ it('names flags in the errors of a relay', () => {
     },
   ]);
 });
+
+it('says how to choose the port of the relay without a file', () => {
+  const events: TimedEvent[] = [];
+  const reporter = reportingFlags({
+    event: (event: TimedEvent) => events.push(event),
+  } as unknown as Reporter);
+  const message = 'port 8443 is in use, using 9000; to choose a port, set relays: …';
+  reporter.event({ time: '', event: 'notice', kind: 'port_in_use', message, askedPort: 8443, port: 9000 });
+  expect(events).toEqual([
+    expect.objectContaining({
+      message:
+        'port 8443 is in use, using 9000; to choose a port, run portal relay --listen localhost:8444, and add --relay https://localhost:8444',
+    }),
+  ]);
+});

@@ -49,6 +49,11 @@ export function reportingFlags(reporter: Reporter): Reporter {
 }
 
 function eventInFlags(event: TimedEvent): TimedEvent {
+  if (event.event === 'notice' && event.kind === 'port_in_use')
+    return {
+      ...event,
+      message: `port ${event.askedPort} is in use, using ${event.port}; to choose a port, run portal relay --listen localhost:8444, and add --relay https://localhost:8444`,
+    };
   if ((event.event !== 'lease' && event.event !== 'unplaced') || event.error === undefined) return event;
   return { ...event, error: { ...event.error, ...inFlags({ path: '', ...event.error }) } };
 }
