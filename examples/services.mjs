@@ -1,7 +1,9 @@
 /**
- * Two tiny sample services: a page on port 3000, a JSON API on port 3001. Replace them with your own.
+ * Tiny sample services: a page on port 3000, a JSON API on port 3001, a UDP echo on port 19132. Replace them with your
+ * own.
  * Run: node examples/services.mjs
  */
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:http';
 
 const HOST = '127.0.0.1';
@@ -41,10 +43,15 @@ const api = createServer((request, response) => {
   response.writeHead(200, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
 });
 
-for (const [name, server, port] of [
-  ['web', web, 3000],
-  ['api', api, 3001],
-]) {
+/** Sends each datagram back. Try: echo hello | nc -u -w1 127.0.0.1 19132 */
+const echo = createSocket('udp4');
+echo.on('message', (message, { port, address }) => echo.send(message, port, address));
+
+start('web', web, 3000, (port, done) => web.listen(port, HOST, done));
+start('api', api, 3001, (port, done) => api.listen(port, HOST, done));
+start('echo', echo, 19132, (port, done) => echo.bind(port, HOST, done));
+
+function start(name, server, port, listen) {
   server.once('error', (error) => {
     const taken = error.code === 'EADDRINUSE';
     const why = taken
@@ -53,8 +60,9 @@ for (const [name, server, port] of [
     process.stderr.write(`sample service ${name}: ${why}\n`);
     process.exit(1);
   });
-  server.listen(port, HOST, () => {
-    process.stderr.write(`sample service ${name}: http://${HOST}:${port}\n`);
+  listen(port, () => {
+    const scheme = server === echo ? 'udp' : 'http';
+    process.stderr.write(`sample service ${name}: ${scheme}://${HOST}:${port}\n`);
     process.send?.({ listening: name });
   });
 }

@@ -60,7 +60,7 @@ function page(name, folder) {
   return buildPage({
     configFile: join(root, name, 'vite.config.ts'),
     logLevel: 'warn',
-    build: { outDir: join(folder, name) },
+    build: { outDir: join(folder, name), rolldownOptions: { checks: { bundlerTimings: false } } },
   });
 }
 

@@ -1,12 +1,13 @@
 /**
- * Starts two sample services, and `portal up` with examples/portal.yaml in front of them. Ctrl-C ends all of them. Run:
+ * Starts the sample services, and `portal up` with examples/portal.yaml in front of them. Ctrl-C ends all of them. Run:
  * node scripts/demo.mjs, after a build.
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { main } from '../dist/portal/main.js';
 
-const SERVICES = 2;
+/** The page, the API, and the UDP echo. */
+const SERVICES = 3;
 const path = (relative) => fileURLToPath(new URL(`../${relative}`, import.meta.url));
 
 // They have a separate process group, so the terminal's Ctrl-C does not reach them. They respond until `portal up`

@@ -46,11 +46,11 @@ async function take() {
   process.exit();
 }
 
-/** Ports 3000 and 3001. */
+/** The page on port 3000, the API on 3001, and a UDP echo. */
 function sampleServices() {
   const services = fork(at('examples/services.mjs'), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   let listening = 0;
-  return new Promise((resolve) => services.on('message', () => ++listening === 2 && resolve()));
+  return new Promise((resolve) => services.on('message', () => ++listening === 3 && resolve()));
 }
 
 /** A person types `portal up`, visits a service, and saves a mistake. Returns the screen, including colours. */

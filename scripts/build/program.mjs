@@ -14,7 +14,7 @@ const QUIET = new Set(['INEFFECTIVE_DYNAMIC_IMPORT', 'MODULE_LEVEL_DIRECTIVE']);
 /** Input options of both forms of the program. */
 const programOptions = () => ({
   platform: 'node',
-  checks: { pluginTimings: false },
+  checks: { bundlerTimings: false },
   external: EXTERNAL,
   // Prefers a package's ES modules: only the used parts are bundled, and they evaluate faster.
   resolve: { mainFields: ['module', 'main'] },
@@ -100,7 +100,7 @@ export async function bundleModules(root, folder) {
   const bundle = await rolldown({
     input,
     platform: 'node',
-    checks: { pluginTimings: false },
+    checks: { bundlerTimings: false },
     external: (id) =>
       !id.startsWith('.') && !id.startsWith('/') && !id.startsWith('validators:') && !id.startsWith('\0'),
     plugins: [validators()],

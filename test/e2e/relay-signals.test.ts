@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { open, readFile, writeFile, type FileHandle } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemCode } from '../../src/lib/errors.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
@@ -96,3 +97,13 @@ async function caught(pid: number): Promise<void> {
     await delay(1);
   }
 }
+
+it('npm passes a signal on to the relay of `npm run portal`', async () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const operator = await Person.create(['npm', '--prefix', root, 'run', '--silent', 'portal', '--']);
+  const running = operator.start(['relay', '--json', '--listen', '127.0.0.1:0', '--log-level', 'info']);
+  await running.event('listening');
+  running.kill('SIGTERM');
+  // Resolves once no process has its output open any more.
+  expect((await running.finished).stderr).toContain('relay closed');
+});
