@@ -55,3 +55,21 @@ it('rejects pending and later calls when the other end closes', async () => {
   await expect(pending).rejects.toMatchObject({ code: 'relay_busy', retryAfterMs: 1_000 });
   await expect(caller.call('never')).rejects.toMatchObject({ code: 'relay_busy' });
 });
+
+it('tells without a result, in order with calls, and loses errors', async () => {
+  const log: unknown[] = [];
+  const { caller, far } = pair({
+    note: (what: string) => void log.push(what),
+    broken: () => {
+      throw new Error('broken');
+    },
+    log: async () => [...log],
+  });
+  for (const what of ['a', 'b']) caller.tell('note', what);
+  caller.tell('broken');
+  caller.tell('missing');
+  expect(await caller.call('log')).toEqual(['a', 'b']);
+  far.close();
+  await expect(caller.call('log')).rejects.toMatchObject({ code: 'relay_busy' });
+  caller.tell('note', 'after the end');
+});

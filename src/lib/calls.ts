@@ -13,7 +13,7 @@ export interface Channel {
   close(): void;
 }
 
-type Methods = Readonly<Record<string, (...args: never[]) => Promise<unknown>>>;
+type Methods = Readonly<Record<string, (...args: never[]) => unknown>>;
 
 interface Failure {
   readonly code: ErrorCode;
@@ -24,6 +24,8 @@ interface Failure {
 
 type Message =
   | { readonly type: 'call'; readonly id: number; readonly method: string; readonly args: never[] }
+  /** A call without a result. */
+  | { readonly type: 'tell'; readonly method: string; readonly args: never[] }
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'failure'; readonly id: number; readonly failure: Failure }
   | { readonly type: 'event'; readonly event: unknown };
@@ -37,10 +39,10 @@ export function serveCalls(channel: Channel, methods: Methods): (event: unknown)
   channel.onClose(() => (isOpen = false));
   channel.onMessage((received) => {
     const message = received as Message;
-    if (message.type !== 'call') return;
-    const { id, method, args } = message;
-    const run = methods[method];
-    const result = run ? run(...args) : Promise.reject(new Error(`no such method: ${method}`));
+    if (message.type !== 'call' && message.type !== 'tell') return;
+    const result = run(methods, message);
+    if (message.type === 'tell') return void result.catch(() => undefined);
+    const { id } = message;
     result.then(
       (value) => send({ type: 'result', id, value }),
       (error: unknown) => {
@@ -52,28 +54,53 @@ export function serveCalls(channel: Channel, methods: Methods): (event: unknown)
   return (event) => send({ type: 'event', event });
 }
 
+async function run(
+  methods: Methods,
+  { method, args }: { readonly method: string; readonly args: never[] },
+): Promise<unknown> {
+  const called = methods[method];
+  if (!called) throw new Error(`no such method: ${method}`);
+  return called(...args);
+}
+
+const MAIN_PROCESS_GONE = 'the main process of this relay does not respond';
+
 /** Calls methods at the other end of a channel. */
 export class Caller {
   readonly #channel: Channel;
   readonly #pending = new Map<number, Deferred<unknown>>();
+  readonly #whenClosed: string;
   #next = 0;
   #isOpen = true;
 
-  /** `onEvent` gets the events of the other end, in order with the results of calls. */
-  constructor(channel: Channel, onEvent: (event: unknown) => void = () => undefined) {
+  /**
+   * `onEvent` gets the events of the other end, in order with the results of calls. `whenClosed` is the message of the error
+   * once the channel is closed.
+   */
+  constructor(
+    channel: Channel,
+    onEvent: (event: unknown) => void = () => undefined,
+    whenClosed = MAIN_PROCESS_GONE,
+  ) {
     this.#channel = channel;
+    this.#whenClosed = whenClosed;
     channel.onMessage((message) => this.#receive(message as Message, onEvent));
     channel.onClose(() => this.#closed());
   }
 
   /** Calls `method`. The other end executes calls in their order. Throws its error, or `relay_busy` once the channel is closed. */
   async call(method: string, ...args: readonly unknown[]): Promise<unknown> {
-    if (!this.#isOpen) throw disconnected();
+    if (!this.#isOpen) throw disconnected(this.#whenClosed);
     const id = this.#next++;
     const result = deferred<unknown>();
     this.#pending.set(id, result);
     this.#channel.send({ type: 'call', id, method, args });
     return result.promise;
+  }
+
+  /** Calls `method` without a result, in order with other calls. Its errors are lost. */
+  tell(method: string, ...args: readonly unknown[]): void {
+    if (this.#isOpen) this.#channel.send({ type: 'tell', method, args });
   }
 
   /** Resolves when every pending call has its result. */
@@ -88,7 +115,7 @@ export class Caller {
 
   #receive(message: Message, onEvent: (event: unknown) => void): void {
     if (message.type === 'event') return onEvent(message.event);
-    if (message.type === 'call') return;
+    if (message.type === 'call' || message.type === 'tell') return;
     const result = this.#pending.get(message.id);
     this.#pending.delete(message.id);
     if (message.type === 'result') return result?.resolve(message.value);
@@ -103,10 +130,10 @@ export class Caller {
 
   #closed(): void {
     this.#isOpen = false;
-    for (const { reject } of this.#pending.values()) reject(disconnected());
+    for (const { reject } of this.#pending.values()) reject(disconnected(this.#whenClosed));
     this.#pending.clear();
   }
 }
 
-const disconnected = (): PortalError =>
-  new PortalError('relay_busy', 'the main process of this relay does not respond', { retryAfterMs: 1_000 });
+const disconnected = (message: string): PortalError =>
+  new PortalError('relay_busy', message, { retryAfterMs: 1_000 });
