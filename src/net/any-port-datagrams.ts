@@ -47,7 +47,7 @@ export class AnyPortDatagrams implements Datagrams {
     let failure: unknown;
     for (const address of await addressesOf(target, { ms: LOOKUP_MS, prefer: 'ipv4' })) {
       try {
-        sockets.set(address, await bindUdp(localFor(address), 0, false, bufferBytes));
+        sockets.set(address, await bindUdp(localFor(address), 0, { bufferBytes }));
       } catch (error) {
         // For example a machine without IPv6: the other addresses are enough.
         failure = error;

@@ -68,12 +68,15 @@ export function networksAround(network: string): readonly [smaller: string, larg
 }
 
 export class AddressSet {
+  /** As given. */
+  readonly texts: readonly string[];
   readonly #ranges: readonly Range[];
   /** One list per family, because a mixed BlockList finds IPv4 addresses in IPv6 ranges. */
   readonly #lists = { ipv4: new BlockList(), ipv6: new BlockList() };
 
   /** @param ranges ranges that `rangeProblem` accepts */
   constructor(ranges: readonly string[]) {
+    this.texts = ranges;
     this.#ranges = ranges.map(readRange);
     for (const [address, bits] of this.#ranges)
       this.#lists[address.kind()].addSubnet(address.toString(), bits, address.kind());

@@ -80,15 +80,21 @@ export class UdpSocket {
   }
 }
 
+export interface BindOptions {
+  readonly ipv6Only?: boolean;
+  readonly bufferBytes?: number;
+  /** In a worker process: a socket that all workers share. Each datagram arrives at any of them. */
+  readonly shared?: boolean;
+}
+
 /** Binds a socket to `port` (0 for any free port) of the IP address `address`. Rejects if the port is in use. */
 export function bindUdp(
   address: string,
   port: number,
-  ipv6Only = false,
-  bufferBytes = BUFFER_BYTES[0]!,
+  { ipv6Only = false, bufferBytes, shared = false }: BindOptions = {},
 ): Promise<UdpSocket> {
   const socket = create(address, ipv6Only);
-  return settled(socket, (done) => socket.bind({ address, port, exclusive: true }, done), bufferBytes);
+  return settled(socket, (done) => socket.bind({ address, port, exclusive: !shared }, done), bufferBytes);
 }
 
 /** A socket connected to one peer by IP address. It receives ICMP errors of the peer. */

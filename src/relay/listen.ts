@@ -97,15 +97,21 @@ export interface Listening {
 }
 
 /** Listens with what `create` returns. Waits up to `takeOverMs` for a port in use. Resolves with the addresses. */
-export async function listen(
-  create: () => Server,
+export function listen(create: () => Server, at: ListenAt, takeOver?: TakeOver): Promise<Listening> {
+  const open = () => (at.shared ? listenShared(create, at.shared) : listenAtAll(create, at));
+  return takingOver(open, at, takeOver);
+}
+
+/** Calls `open` until it succeeds, for up to `takeOverMs` while another process has the address `at`. */
+export async function takingOver<T>(
+  open: () => Promise<T>,
   at: ListenAt,
   { takeOverMs = 0, signal, onWait }: TakeOver = {},
-): Promise<Listening> {
+): Promise<T> {
   const startedAt = performance.now();
   for (let tries = 0; ; tries++) {
     try {
-      return await (at.shared ? listenShared(create, at.shared) : listenAtAll(create, at));
+      return await open();
     } catch (error) {
       const waits = isTaken(error) && performance.now() - startedAt < takeOverMs;
       if (!waits) throw listenError(error, at.hosts[0]?.host ?? '', at.port);
@@ -137,9 +143,14 @@ async function listenAtAll(create: () => Server, { hosts, port }: ListenAt): Pro
   };
 }
 
-async function listenShared(create: () => Server, shared: SharedSocket): Promise<Listening> {
+/** Throws `address_in_use` if another process has the sockets. */
+export async function claimShared(shared: SharedSocket): Promise<void> {
   if (!(await shared.claim()))
     throw new PortalError('address_in_use', 'another relay serves the shared socket');
+}
+
+async function listenShared(create: () => Server, shared: SharedSocket): Promise<Listening> {
+  await claimShared(shared);
   const servers: Server[] = [];
   try {
     for (const fd of shared.fds) {
@@ -167,14 +178,17 @@ async function listenShared(create: () => Server, shared: SharedSocket): Promise
   }
 }
 
-/** Listens at one address. Rejects with the system's error. */
+/**
+ * Listens at one address. Rejects with the system's error. In a worker process, its port is one that all workers share, unless
+ * it is `exclusive`.
+ */
 export function listenOnce(
   server: Server,
   { host, ipv6Only }: ListenHost,
   port: number,
-  backlog = BACKLOG,
+  { backlog = BACKLOG, exclusive = false }: { readonly backlog?: number; readonly exclusive?: boolean } = {},
 ): Promise<void> {
-  const at = { ...(host !== '' && { host }), port, backlog, ...(ipv6Only && { ipv6Only }) };
+  const at = { ...(host !== '' && { host }), port, backlog, exclusive, ...(ipv6Only && { ipv6Only }) };
   return listening(server, () => void server.listen(at));
 }
 
@@ -220,9 +234,15 @@ async function openOrElse<T>(
   }
 }
 
-/** A UDP socket on the same port at each address. */
-export async function bindOnAllHosts(hosts: readonly ListenHost[], port: number): Promise<UdpSocket[]> {
-  const all = await openOnAllHosts(hosts, port, ({ host, ipv6Only }, at) => bindUdp(host, at, ipv6Only));
+/** A UDP socket on the same port at each address. In a worker process, all workers can share it. */
+export async function bindOnAllHosts(
+  hosts: readonly ListenHost[],
+  port: number,
+  { shared = false } = {},
+): Promise<UdpSocket[]> {
+  const all = await openOnAllHosts(hosts, port, ({ host, ipv6Only = false }, at) =>
+    bindUdp(host, at, { ipv6Only, shared }),
+  );
   return all.map(({ opened }) => opened);
 }
 
@@ -238,12 +258,17 @@ function listening(server: Server, begin: () => void): Promise<void> {
   });
 }
 
+/** The sockets of `shared` in a worker process, whose main process has claimed them. */
+export function claimedSockets(fds: readonly number[], release = (): void => undefined): SharedSocket {
+  return { fds, claim: () => Promise.resolve(true), release };
+}
+
 /** Whether this machine lacks the address or its family. */
 function isMissing(error: unknown): boolean {
   return ['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(systemCode(error) ?? '');
 }
 
-function isTaken(error: unknown): boolean {
+export function isTaken(error: unknown): boolean {
   return (
     systemCode(error) === 'EADDRINUSE' || (error instanceof PortalError && error.code === 'address_in_use')
   );

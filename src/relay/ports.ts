@@ -141,7 +141,8 @@ async function listenAt(
       onVisitor(socket);
     },
   );
-  await listenOnce(server, host, port, BACKLOG);
+  // Only the process that serves the lease accepts its visitors.
+  await listenOnce(server, host, port, { backlog: BACKLOG, exclusive: true });
   // Running out of file descriptors must not end the relay: it accepts again when some are free.
   server.on('error', () => undefined);
   return { port: (server.address() as AddressInfo).port, close: () => void server.close() };

@@ -1,7 +1,7 @@
 import { asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { Front } from './front.js';
-import type { Address, ListenHost } from './listen.js';
+import { claimedSockets, type Address, type ListenHost } from './listen.js';
 
 /** The port for plain HTTP, for people who type a name without https: it redirects to the public port. */
 
@@ -34,7 +34,7 @@ export async function listenForRedirects(
   if (isOptional && port !== HTTPS_PORT) return [];
   try {
     const at = await front.listenPlain(
-      'fds' in asked ? { hosts, port: 0, shared: alreadyClaimed(asked.fds) } : { hosts, port: asked.port },
+      'fds' in asked ? { hosts, port: 0, shared: claimedSockets(asked.fds) } : { hosts, port: asked.port },
     );
     return at.hosts.map(({ host }) => ({ host, port: at.port }));
   } catch (error) {
@@ -44,10 +44,3 @@ export async function listenForRedirects(
     return [];
   }
 }
-
-/** These sockets belong to the process that has claimed the public port. */
-const alreadyClaimed = (fds: readonly number[]) => ({
-  fds,
-  claim: () => Promise.resolve(true),
-  release: () => undefined,
-});

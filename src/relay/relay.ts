@@ -112,6 +112,7 @@ async function listen({ options }: Settings, { surface, leasing, visiting }: Par
   const place = await surface.start();
   await leasing.start(place.hosts);
   await surface.startRedirect(place);
+  if (options.cluster) visiting.datagrams.shareWith(options.cluster);
   if (leasing.ports.offers('udp')) await visiting.start(place.hosts, place.port, options.port === 0);
   return place;
 }

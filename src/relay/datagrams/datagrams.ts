@@ -8,6 +8,8 @@ import type { LocalLease } from '../lease.js';
 import { bindOnAllHosts, type ListenHost } from '../listen.js';
 import type { OpenPort } from '../ports.js';
 import type { ShownTicket } from '../shown-ticket.js';
+import type { Cluster } from '../nodes/nodes.js';
+import { PacketForwarding } from './forwarding.js';
 import { LeaseFlows } from './flows.js';
 import { DatagramHub } from './hub.js';
 import { DatagramLink } from './link.js';
@@ -30,6 +32,7 @@ export class Datagrams {
   /** By the ticket's name. */
   readonly #tickets = new Map<string, { link: DatagramLink; ticket: string; expiresAt: number }>();
   readonly #flows = new Set<LeaseFlows>();
+  #forwarding: PacketForwarding | undefined;
   #hub: DatagramHub | undefined;
 
   constructor(limits: DatagramLimits, log: Logger, admits: (address: string) => boolean) {
@@ -50,10 +53,15 @@ export class Datagrams {
     return this.#hub?.port;
   }
 
+  /** Shares the UDP port for agents with the other nodes. Call it before `listen`. */
+  shareWith({ directory, nodes }: Cluster): void {
+    this.#forwarding = new PacketForwarding(directory.node, nodes, this.drops);
+  }
+
   /** Opens the UDP port with the number of the TCP port. `orAny`: or another port if that one is in use. */
   async listen(hosts: readonly ListenHost[], port: number, orAny: boolean): Promise<void> {
     try {
-      this.#hub = await DatagramHub.open(hosts, port, this.drops);
+      this.#hub = await DatagramHub.open(hosts, port, { drops: this.drops, forwarding: this.#forwarding });
     } catch (error) {
       if (orAny && systemCode(error) === 'EADDRINUSE') return this.listen(hosts, 0, false);
       this.#log.warn(

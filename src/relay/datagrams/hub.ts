@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import type { RemoteInfo } from 'node:dgram';
 import { isLoopback, type UdpSocket } from '../../net/udp.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import type { FramePath } from '../../protocol/datagrams/writer.js';
 import {
+  ASSOCIATION_BYTES,
   associationOf,
   PACKET_OVERHEAD,
   PacketOpener,
@@ -10,6 +12,9 @@ import {
 } from '../../protocol/datagrams/packets.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { bindOnAllHosts, type ListenHost } from '../listen.js';
+import type { PacketForwarding } from './forwarding.js';
+
+type PacketSource = Pick<RemoteInfo, 'address' | 'port'>;
 
 /** An agent's encrypted UDP path to this relay. Its address is known once a packet is authenticated. */
 export class UdpAssociation implements FramePath {
@@ -52,7 +57,7 @@ export class UdpAssociation implements FramePath {
     this.#address = undefined;
   }
 
-  receive(packet: Buffer, { address, port }: RemoteInfo, socket: UdpSocket, drops: Drops): void {
+  receive(packet: Buffer, { address, port }: PacketSource, socket: UdpSocket, drops: Drops): void {
     const frames = this.#opener.open(packet);
     if (typeof frames === 'string') return drops.add(frames);
     // Only the newest packet updates the agent's address: a delayed one must not.
@@ -74,22 +79,42 @@ export class UdpAssociation implements FramePath {
 export class DatagramHub {
   readonly #sockets: readonly UdpSocket[];
   readonly #drops: Drops;
+  readonly #forwarding: PacketForwarding | undefined;
   readonly #associations = new Map<string, UdpAssociation>();
 
-  private constructor(sockets: readonly UdpSocket[], drops: Drops) {
+  private constructor(sockets: readonly UdpSocket[], drops: Drops, forwarding: PacketForwarding | undefined) {
     this.#sockets = sockets;
     this.#drops = drops;
-    for (const socket of sockets) {
-      socket.onMessage((packet, from) => this.#receive(packet, from, socket));
+    this.#forwarding = forwarding;
+    for (const [index, socket] of sockets.entries()) {
+      socket.onMessage((packet, from) => this.#receive(packet, from, index));
       // A permanently unreachable agent is noticed by its silence.
       socket.onFailed(() => drops.add('unreachable'));
-      socket.onOverrun((count) => drops.add('receive_buffer', count));
+      socket.onOverrun((count) => {
+        if (forwarding?.isFirst !== false) drops.add('receive_buffer', count);
+      });
     }
+    forwarding?.serve(({ packet, socket, ...from }) => {
+      const bytes = Buffer.from(packet.buffer, packet.byteOffset, packet.byteLength);
+      if (!this.#receiveOwn(bytes, from, socket)) drops.add('malformed');
+    });
   }
 
-  /** Opens the UDP port with this number. Rejects if it is in use. */
-  static async open(hosts: readonly ListenHost[], port: number, drops: Drops): Promise<DatagramHub> {
-    return new DatagramHub(await bindOnAllHosts(hosts, port), drops);
+  /** Opens the UDP port with this number; with `forwarding`, all nodes share it. Rejects if it is in use. */
+  static async open(
+    hosts: readonly ListenHost[],
+    port: number,
+    { drops, forwarding }: { readonly drops: Drops; readonly forwarding?: PacketForwarding | undefined },
+  ): Promise<DatagramHub> {
+    const sockets = await bindOnAllHosts(hosts, port, { shared: forwarding !== undefined });
+    return new DatagramHub(sockets, drops, forwarding);
+  }
+
+  /** The id of a new association. */
+  newAssociation(): Buffer {
+    const association = randomBytes(ASSOCIATION_BYTES);
+    this.#forwarding?.mark(association);
+    return association;
   }
 
   get port(): number {
@@ -113,10 +138,21 @@ export class DatagramHub {
     for (const socket of this.#sockets) socket.close();
   }
 
-  #receive(packet: Buffer, from: RemoteInfo, socket: UdpSocket): void {
+  #receive(packet: Buffer, { address, port }: RemoteInfo, socket: number): void {
+    if (this.#receiveOwn(packet, { address, port }, socket)) return;
+    const key = associationOf(packet);
+    const isElsewhere =
+      key !== undefined && this.#forwarding?.forward(key, { packet, address, port, socket }) === true;
+    if (!isElsewhere) this.#drops.add('malformed');
+  }
+
+  /** False if this node does not have the association. */
+  #receiveOwn(packet: Buffer, from: PacketSource, socket: number): boolean {
     const key = associationOf(packet);
     const association = key === undefined ? undefined : this.#associations.get(key);
-    if (association) association.receive(packet, from, socket, this.#drops);
-    else this.#drops.add('malformed');
+    const at = this.#sockets[socket];
+    if (!association || !at) return false;
+    association.receive(packet, from, at, this.#drops);
+    return true;
   }
 }

@@ -1,10 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import type { WebSocket } from 'ws';
 import { PortalError } from '../../lib/errors.js';
 import { WebSocketFrames } from '../../net/ws-frames.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import { readFrames, type FrameSink } from '../../protocol/datagrams/frames.js';
-import { ASSOCIATION_BYTES } from '../../protocol/datagrams/packets.js';
 import { Reassembly } from '../../protocol/datagrams/reassembly.js';
 import { FrameWriter, type FramePath } from '../../protocol/datagrams/writer.js';
 import { LIMITS } from '../../protocol/limits.js';
@@ -57,7 +55,7 @@ export class DatagramLink implements FlowLink {
   openUdp(): string {
     const { hub, exportKey } = this.#options;
     if (!hub) throw new PortalError('capability_missing', 'this relay has no UDP port for agents');
-    const association = randomBytes(ASSOCIATION_BYTES);
+    const association = hub.newAssociation();
     const secret = exportKey(association);
     if (!secret) throw new PortalError('capability_missing', 'datagrams over UDP need TLS 1.3');
     this.#paths.get('udp')?.path.close();
