@@ -38,7 +38,10 @@ const documents = [
   },
   {
     path: 'docs/reference/metrics.md',
-    render: async () => renderMetricsDoc((await built('relay/metrics/table.js')).METRICS),
+    render: async () => {
+      const { METRICS, WORKER_METRICS } = await built('relay/metrics/table.js');
+      return renderMetricsDoc([...METRICS, ...WORKER_METRICS]);
+    },
   },
   { path: 'docs/reference/cli.md', render: async () => (await built('cli/docs.js')).renderCliDocs() },
   {

@@ -45,6 +45,13 @@ export function exitOfSignal(reason: unknown): SignalExit | undefined {
   return SIGNALS.includes(reason as StopSignal) ? EXIT_OF_SIGNAL[reason as StopSignal] : undefined;
 }
 
+/** Ignores signals in a process whose parent decides when it ends. A terminal sends them to both. */
+export function ignoreInterrupts(source: NodeJS.Process = process): void {
+  for (const name of [...SIGNALS, ...UNUSED]) source.on(name, () => undefined);
+  if (held) for (const name of SIGNALS) source.off(name, held.hold);
+  held = undefined;
+}
+
 /**
  * Handles signals: the first SIGINT, SIGTERM or SIGHUP starts a graceful shutdown, and the second ends the process
  * immediately with 128 + n, the exit code by which shells report a signal.

@@ -30,7 +30,7 @@ export interface RelayCertificate {
   /** The file of the local CA, if it issued the certificate. */
   readonly caFile: string | undefined;
   /** Gives `relay` each later certificate: the first one from a CA, renewals, changed files. */
-  follow(relay: Relay): void;
+  follow(relay: Pick<Relay, 'serveCertificate'>): void;
   /** Loads the certificate again. An error is logged, and the relay keeps its certificate. */
   reload(): Promise<void>;
   close(): void;
@@ -58,7 +58,7 @@ export async function openRelayCertificate(
   );
   const acme = new AcmeCertificates({ folder: paths.acmeDir, log, proxyFor });
   const stop = new AbortController();
-  let relay: Relay | undefined;
+  let relay: Pick<Relay, 'serveCertificate'> | undefined;
   let latest: ServingCertificate | undefined;
   const serve = (certificate: ServingCertificate): void => {
     latest = certificate;

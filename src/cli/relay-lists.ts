@@ -71,18 +71,20 @@ export interface ListOptions {
   readonly reservedLabels?: string;
 }
 
+type ListedRelay = Pick<Relay, 'deny' | 'allow' | 'reserveLabels'>;
+
 /** The identity and address lists of one `portal relay`. */
 export interface RelayLists {
   /** The lists that the relay starts with. */
   readonly first: Pick<RelayOptions, 'deny' | 'allow' | 'reservedLabels'>;
   /** Gives `relay` each change, including changes while it was starting. */
-  follow(relay: Relay): void;
+  follow(relay: ListedRelay): void;
   reload(): Promise<void>;
   close(): void;
 }
 
 export async function followLists({ cwd }: Context, options: ListOptions, log: Logger): Promise<RelayLists> {
-  let relay: Relay | undefined;
+  let relay: ListedRelay | undefined;
   let deny: DenyList | undefined;
   let allow: DenyList | undefined;
   let reservedLabels = withDefaultLabels();

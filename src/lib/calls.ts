@@ -41,7 +41,10 @@ export function serveCalls(channel: Channel, methods: Methods): (event: unknown)
     const message = received as Message;
     if (message.type !== 'call' && message.type !== 'tell') return;
     const result = run(methods, message);
-    if (message.type === 'tell') return void result.catch(() => undefined);
+    if (message.type === 'tell') {
+      result.catch(() => undefined);
+      return;
+    }
     const { id } = message;
     result.then(
       (value) => send({ type: 'result', id, value }),

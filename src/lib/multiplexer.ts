@@ -20,7 +20,7 @@ export function multiplex<N extends string>(
   below.onClose(() => {
     for (const part of parts.values()) part.closed();
   });
-  return Object.fromEntries(parts) as Readonly<Record<string, Channel>> as Readonly<Record<N, Channel>>;
+  return Object.fromEntries<Channel>(parts) as Record<N, Channel>;
 }
 
 class Part implements Channel {

@@ -113,7 +113,7 @@ it('shows the challenge only to a CA', async () => {
       socket.once('error', () => resolve(undefined));
     });
   expect(await visitor(ACME_ALPN)).toBeUndefined();
-  const withdraw = acme.challenges.add('shop.test', challenge);
+  const withdraw = await acme.challenges.add('shop.test', challenge);
   expect(await visitor(ACME_ALPN)).toBe(challenge.cert);
   const ordinary = await visitor('http/1.1');
   expect(ordinary).toMatch(/BEGIN CERTIFICATE/);

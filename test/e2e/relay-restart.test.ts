@@ -23,12 +23,12 @@ async function start(operator: Person, args: readonly string[]): Promise<Started
   return { running, spec: { kind: 'url', url, caFile: ca }, port: Number(new URL(url).port) };
 }
 
-describe('portal relay, restarted', () => {
+describe.each([[], ['--workers', '2']])('portal relay %s %s, restarted', (...workers) => {
   it('old visitors finish with the old process, while the new one serves the same names and ports', async () => {
     const operator = await Person.create();
     const [tcpPort, udpPort] = await freePorts(2);
     const ports = ['--tcp-ports', String(tcpPort), '--udp-ports', String(udpPort)];
-    const old = await start(operator, ['--listen', '127.0.0.1:0', '--drain', '60s', ...ports]);
+    const old = await start(operator, [...workers, '--listen', '127.0.0.1:0', '--drain', '60s', ...ports]);
     const [web, db, echo] = [await handedOver(), await handedOver(), await udpService()];
     const one = await agent();
     await one.runner.apply(
@@ -54,6 +54,7 @@ describe('portal relay, restarted', () => {
     const mark = one.events.length;
     old.running.kill('SIGTERM');
     const renewed = await start(operator, [
+      ...workers,
       '--listen',
       `127.0.0.1:${old.port}`,
       '--take-over',
@@ -93,8 +94,8 @@ describe('portal relay, restarted', () => {
 
   it('waits for its address until the deadline, or until a signal', async () => {
     const operator = await Person.create();
-    const old = await start(operator, ['--listen', '127.0.0.1:0']);
-    const listen = ['--listen', `127.0.0.1:${old.port}`];
+    const old = await start(operator, [...workers, '--listen', '127.0.0.1:0']);
+    const listen = [...workers, '--listen', `127.0.0.1:${old.port}`];
     const impatient = await operator.run(['relay', '--json', ...listen, '--take-over', '1']);
     expect(impatient).toMatchObject({ code: 1, stdout: expect.stringContaining('address_in_use') });
     const patient = operator.start([
@@ -113,7 +114,7 @@ describe('portal relay, restarted', () => {
 
   it('disconnects the remaining visitors after its drain', async () => {
     const operator = await Person.create();
-    const old = await start(operator, ['--listen', '127.0.0.1:0', '--drain', '1s']);
+    const old = await start(operator, [...workers, '--listen', '127.0.0.1:0', '--drain', '1s']);
     const web = await handedOver();
     const one = await agent();
     await one.runner.apply(desired([old.spec], service('web', web.port)));

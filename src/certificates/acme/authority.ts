@@ -189,7 +189,7 @@ export class AcmeAuthority {
       });
     }
     const certificate = await makeChallengeCertificate(hostname, client.keyAuthorization(challenge));
-    const withdraw = this.#challenges.add(hostname, certificate);
+    const withdraw = await this.#challenges.add(hostname, certificate);
     try {
       await client.accept(challenge);
       const { status, challenges } = await until(

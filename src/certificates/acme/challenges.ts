@@ -9,21 +9,32 @@ const HANDSHAKE_MS = 10_000;
 /** A CA validates from a few places at once. More connections than this come from others. */
 const MAX_HANDSHAKES = 64;
 
+/** The certificate that responds to a challenge, PEM. */
+export interface ChallengePair {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /**
  * Pending challenges and their responses (TLS-ALPN-01). Only a handshake for the challenge's hostname, with ALPN
  * `acme-tls/1`, sees its certificate, and only while the challenge is pending.
  */
 export class AcmeChallenges {
+  /** Gives each challenge to other processes, too; undefined for the pair: it ended. The CA may connect to any of them. */
+  share: ((hostname: string, pair: ChallengePair | undefined) => Promise<unknown>) | undefined;
   readonly #pending = new Map<string, SecureContext>();
   readonly #open = new Set<Socket>();
   #server: Server | undefined;
 
   /** Responds to challenges for `hostname` until the returned function is called. */
-  add(hostname: string, { cert, key }: { cert: string | Buffer; key: string | Buffer }): () => void {
+  async add(hostname: string, { cert, key }: ChallengePair): Promise<() => void> {
     const context = createSecureContext({ cert, key });
     this.#pending.set(hostname, context);
+    await this.share?.(hostname, { cert, key });
     return () => {
-      if (this.#pending.get(hostname) === context) this.#pending.delete(hostname);
+      if (this.#pending.get(hostname) !== context) return;
+      this.#pending.delete(hostname);
+      void this.share?.(hostname, undefined);
     };
   }
 

@@ -8,11 +8,9 @@ import { descriptorLimit } from '../../lib/descriptor-limit.js';
 import type { Logger } from '../../lib/logger.js';
 import { packageFile } from '../../lib/package-file.js';
 import { warnOfFewDescriptors } from '../../relay/descriptors.js';
-import type { RelayMetrics } from '../../relay/metrics/metrics.js';
-import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
 import type { PortRange } from '../../relay/ports.js';
 import { findSqlite } from '../../relay/store/sqlite-driver.js';
-import { startRelay, type Relay, type RelayOptions } from '../../relay/relay.js';
+import type { RelayOptions } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
 import { dnsServers } from '../dns-servers.js';
@@ -20,13 +18,13 @@ import { inheritedFds, sharedSocket } from '../inherited-socket.js';
 import { explainMissingSqlite } from '../install-libsql.js';
 import { type Interrupts, listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress, parseListenAddresses } from '../listen-address.js';
-import { packageVersion } from '../program.js';
 import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
 import { followLists } from '../relay-lists.js';
 import { checkPlaces, explainListen } from '../relay-listen.js';
 import { parseLimits } from '../relay-limits.js';
 import { logListening, reportListening } from '../relay-report.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
+import { startRelayProcesses, workerName } from '../relay-start.js';
 import { explainUnwritable } from '../unwritable.js';
 
 interface Options extends CertificateOptions {
@@ -54,6 +52,7 @@ interface Options extends CertificateOptions {
   /** `drain` and `takeOver` are in milliseconds. */
   readonly drain: number;
   readonly takeOver?: number;
+  readonly workers: number;
   readonly logLevel: LogLevel;
 }
 
@@ -67,6 +66,8 @@ const DATA_ELSEWHERE = 'choose another folder with --data-dir';
 const FLUSH_MS = 1_000;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const worker = workerName(context);
+  if (worker !== undefined) return (await import('../relay-workers.js')).runWorker(context, worker, options);
   const log = await relayLogger(context.stderr, options.logLevel);
   let reload: (() => Promise<void>) | undefined;
   // Before slow steps. On a terminal, SIGHUP means that the terminal closes.
@@ -161,24 +162,24 @@ interface Serving {
 /** Serves until a signal stops it. */
 async function serve(context: Context, { options, parts, interrupts, log }: Serving): Promise<ExitCode> {
   const { certificate, lists, dataDir, metricsAt } = parts;
-  let relay: Relay | undefined;
   try {
-    const metrics = metricsAt && (await metricsOf());
-    relay = await startRelay({
+    const relayOptions = {
       ...parts.relay,
       takeOver: {
         takeOverMs: options.takeOver,
         signal: interrupts.signal,
         onWait: () => log.info({ listen: parts.at }, 'waiting until another relay releases the address'),
       },
-      ...(metrics && { onVisitorWaited: metrics.onVisitorWaited }),
       identity: await loadIdentity(join(dataDir, 'identity.json'), {
         create: true,
         onCreated: ({ address }) =>
           log.info({ identity: address, folder: dataDir }, 'created the identity of this relay'),
       }),
       log,
-    });
+    };
+    const { workers } = options;
+    const started = await startRelayProcesses(context, relayOptions, { workers, metricsAt, log });
+    const { relay, metricsServer, lost } = started;
     // The files may have changed while the relay was starting.
     lists.follow(relay);
     certificate.follow(relay);
@@ -187,17 +188,13 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
         { port: relay.publicPort },
         'public CAs validate on port 443 only; this relay uses another port',
       );
-    metrics?.watch(relay);
-    const server =
-      metrics &&
-      (await listenForMetrics(relay, { ...metricsAt, metrics, problem: () => relay?.problem(), log }));
-    const listening = { relay, ca: certificate.caFile, metrics: server?.url };
+    const listening = { relay, ca: certificate.caFile, metrics: metricsServer?.url };
     logListening(log, listening);
     reportListening(context, listening);
     // A closed stdout does not stop the relay: a reader may need only the first line.
-    await untilStopped(interrupts.signal);
+    await Promise.race([untilStopped(interrupts.signal), ...(lost ? [lost] : [])]);
     // Release the address for the next relay.
-    server?.close();
+    metricsServer?.close();
     await relay.close({ drainMs: options.drain });
     return 0;
   } catch (error) {
@@ -254,21 +251,6 @@ async function readCa(file: string): Promise<string> {
     return await readFile(file, 'utf8');
   } catch (error) {
     throw usage(`--peer-ca: ${cannotRead(file, error)}`);
-  }
-}
-
-async function metricsOf(): Promise<RelayMetrics> {
-  const { createMetrics } = await import('../../relay/metrics/metrics.js');
-  return createMetrics({ version: packageVersion(), node: process.version });
-}
-
-async function listenForMetrics(relay: Relay, options: MetricsServerOptions): Promise<MetricsServer> {
-  const { serveMetrics } = await import('../../relay/metrics/server.js');
-  try {
-    return await serveMetrics(options);
-  } catch (error) {
-    await relay.close();
-    throw error;
   }
 }
 

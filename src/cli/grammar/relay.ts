@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { limitsHelp } from '../relay-limits.js';
 import type { Execute } from './execute.js';
-import { domain, duration, list, port, portRange } from './options.js';
+import { count, domain, duration, list, port, portRange } from './options.js';
 
 export function addRelay(program: Command, execute: Execute): void {
   const relay = program.command('relay').description('run a relay');
@@ -91,6 +91,9 @@ function addPolicy(relay: Command): void {
     .option('--no-agents', 'do not show users their agents and names, in `portal agents` or on a page');
 }
 
+/** More processes than this cost memory and messages, and serve no more visitors. */
+const MAX_WORKERS = 64;
+
 function addOperation(relay: Command): void {
   relay
     .option('--data-dir <folder>', "store the relay's key and names here")
@@ -102,6 +105,9 @@ function addOperation(relay: Command): void {
     )
     .addOption(
       duration('--take-over <time>', 'wait this long for the address while another relay releases it'),
+    )
+    .addOption(
+      count('--workers <n>', 'serve with this many processes, to use several cores', MAX_WORKERS).default(1),
     )
     .option(
       '--metrics <address>',

@@ -1,4 +1,4 @@
-import type { Counter, Gauge } from 'prom-client';
+import type { Counter, Gauge, MetricObjectWithValues, MetricValue } from 'prom-client';
 import type { Relay } from '../relay.js';
 import { METRICS, VISITOR_WAIT, type Metric, type Sample } from './table.js';
 
@@ -16,7 +16,12 @@ export interface RelayMetrics {
   /** All metrics in the text format of Prometheus. */
   text(): Promise<string>;
   readonly contentType: string;
+  /** All metrics as plain data. */
+  values(): Promise<MetricValues>;
 }
+
+/** The metrics of one process, as plain data. */
+export type MetricValues = readonly MetricObjectWithValues<MetricValue<string>>[];
 
 /**
  * The metrics of one relay. Gauges and counters are read from the relay at each scrape. Only the histogram observes each
@@ -38,7 +43,7 @@ export async function createMetrics(build: BuildInfo): Promise<RelayMetrics> {
     registers: [registry],
   });
 
-  function add({ name, type, help, labels = {}, read }: Metric): void {
+  function add({ name, type, help, labels = {}, aggregator, read }: Metric): void {
     const labelNames = Object.keys(labels);
     const samples = (): readonly Sample[] => {
       if (!read) return [{ labels: { ...build }, value: 1 }];
@@ -46,7 +51,7 @@ export async function createMetrics(build: BuildInfo): Promise<RelayMetrics> {
       const value = read(stats);
       return typeof value === 'number' ? [{ labels: {}, value }] : value;
     };
-    const common = { name, help, labelNames, registers: [] };
+    const common = { name, help, labelNames, registers: [], ...(aggregator && { aggregator }) };
     const gauge = (): Gauge =>
       new client.Gauge({
         ...common,
@@ -74,5 +79,9 @@ export async function createMetrics(build: BuildInfo): Promise<RelayMetrics> {
       return registry.metrics();
     },
     contentType: registry.contentType,
+    values: () => {
+      stats = relay?.stats();
+      return registry.getMetricsAsJSON();
+    },
   };
 }

@@ -16,7 +16,7 @@ export interface MetricsServerOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly metrics: RelayMetrics;
+  readonly metrics: Pick<RelayMetrics, 'text' | 'contentType'>;
   /** What is wrong with the relay; undefined while it is healthy. */
   readonly problem?: () => string | undefined;
   readonly log: Logger;

@@ -23,6 +23,8 @@ export interface Metric {
   readonly labels?: Readonly<Record<string, string>>;
   /** Upper bounds of a histogram. */
   readonly buckets?: readonly number[];
+  /** What the values of several workers add up to. Default: their sum. */
+  readonly aggregator?: 'first' | 'min';
   /** Its value, or one for each combination of labels. Absent for a histogram, which observes each event. */
   readonly read?: (stats: RelayStats) => number | readonly Sample[];
 }
@@ -293,6 +295,7 @@ export const METRICS: readonly Metric[] = [
     name: 'portal_relay_certificate_not_after_seconds',
     type: 'gauge',
     help: "When the relay's own certificate expires, in seconds since the epoch. Absent until it has one.",
+    aggregator: 'min',
     read: ({ certificateEndsAt }) =>
       certificateEndsAt === undefined ? [] : [{ labels: {}, value: certificateEndsAt / 1000 }],
   },
@@ -300,6 +303,31 @@ export const METRICS: readonly Metric[] = [
     name: 'portal_relay_build_info',
     type: 'gauge',
     help: 'Always 1.',
+    aggregator: 'first',
     labels: { version: 'of Portal', node: 'version of Node' },
+  },
+];
+
+/** The workers of a relay with `--workers`. */
+export interface WorkerCounts {
+  readonly running: number;
+  readonly restarts: number;
+}
+
+/** Metrics that only a relay with `--workers` has. All others add up over its workers. */
+export const WORKER_METRICS: readonly (Omit<Metric, 'read'> & {
+  readonly read: (counts: WorkerCounts) => number;
+})[] = [
+  {
+    name: 'portal_relay_workers',
+    type: 'gauge',
+    help: 'Worker processes that serve. Only with `--workers`.',
+    read: ({ running }) => running,
+  },
+  {
+    name: 'portal_relay_worker_restarts_total',
+    type: 'counter',
+    help: 'Worker processes that ended unexpectedly or did not respond. Only with `--workers`.',
+    read: ({ restarts }) => restarts,
   },
 ];

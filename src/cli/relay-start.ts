@@ -1,0 +1,69 @@
+import type { Logger } from '../lib/logger.js';
+import type { RelayMetrics } from '../relay/metrics/metrics.js';
+import type { MetricsServer } from '../relay/metrics/server.js';
+import { startRelay, type Relay, type RelayOptions } from '../relay/relay.js';
+import type { Context } from './context.js';
+import type { ListenAddress } from './listen-address.js';
+import { packageVersion } from './program.js';
+
+/** Starts the relay of `portal relay`, in this process or with worker processes, and its metrics. */
+
+/** Names a worker in its environment. */
+export const WORKER_ENV = 'PORTAL_RELAY_WORKER';
+
+/** The name of this worker; undefined in a process that is not a worker. */
+export function workerName({ env }: Pick<Context, 'env'>): string | undefined {
+  return process.connected ? env[WORKER_ENV] : undefined;
+}
+
+/** A relay that listens. */
+export interface Started {
+  readonly relay: Omit<Relay, 'counts' | 'stats'>;
+  readonly metrics: Pick<RelayMetrics, 'text' | 'contentType'> | undefined;
+  /** Rejects when the relay cannot continue. */
+  readonly lost?: Promise<never>;
+}
+
+export interface StartOptions {
+  readonly workers: number;
+  /** Where to serve metrics. */
+  readonly metricsAt: ListenAddress | undefined;
+  readonly log: Logger;
+}
+
+export async function startRelayProcesses(
+  context: Context,
+  options: RelayOptions,
+  { workers, metricsAt, log }: StartOptions,
+): Promise<Started & { readonly metricsServer: MetricsServer | undefined }> {
+  const build = metricsAt && { version: packageVersion(), node: process.version };
+  const start =
+    workers === 1
+      ? startHere(options, build)
+      : import('./relay-workers.js').then((own) =>
+          own.startWithWorkers(context, options, { workers, build }),
+        );
+  const started = await start;
+  const { relay, metrics } = started;
+  if (!metricsAt || !metrics) return { ...started, metricsServer: undefined };
+  const { serveMetrics } = await import('../relay/metrics/server.js');
+  try {
+    const server = await serveMetrics({ ...metricsAt, metrics, problem: () => relay.problem(), log });
+    return { ...started, metricsServer: server };
+  } catch (error) {
+    await relay.close();
+    throw error;
+  }
+}
+
+async function startHere(
+  options: RelayOptions,
+  build: { readonly version: string; readonly node: string } | undefined,
+): Promise<Started> {
+  if (!build) return { relay: await startRelay(options), metrics: undefined };
+  const { createMetrics } = await import('../relay/metrics/metrics.js');
+  const metrics = await createMetrics(build);
+  const relay = await startRelay({ ...options, onVisitorWaited: metrics.onVisitorWaited });
+  metrics.watch(relay);
+  return { relay, metrics };
+}

@@ -1,0 +1,114 @@
+import { AcmeChallenges } from '../../certificates/acme/challenges.js';
+import { serveCalls, type Channel } from '../../lib/calls.js';
+import type { Logger } from '../../lib/logger.js';
+import { multiplex } from '../../lib/multiplexer.js';
+import { openChannelDirectory } from '../directory/channel.js';
+import type { KeyPair } from '../http.js';
+import type { LabelList } from '../labels.js';
+import { claimedSockets } from '../listen.js';
+import type { RelayMetrics } from '../metrics/metrics.js';
+import { ChannelNodes } from '../nodes/channel.js';
+import { startRelay, type Relay, type RelayOptions } from '../relay.js';
+import { ChannelStore } from '../store/channel.js';
+import { listOf, optionsOf, type PlainList, type PlainOptions } from './plain.js';
+
+/** The channels between a worker and the main process. */
+export const WORKER_CHANNELS = ['commands', 'directory', 'store', 'nodes'] as const;
+
+type Channels = Readonly<Record<(typeof WORKER_CHANNELS)[number], Channel>>;
+
+/** Where a worker serves, for the main process. */
+export type Serving = Pick<
+  Relay,
+  'url' | 'domain' | 'port' | 'publicPort' | 'addresses' | 'httpRedirect' | 'address' | 'descriptor'
+>;
+
+export type WorkerEvent =
+  /** The worker has stopped listening on the sockets that the main process has claimed. */
+  'released';
+
+export interface WorkerProcessOptions {
+  /** The channel to the main process. */
+  readonly channel: Channel;
+  readonly log: Logger;
+  /** Writes pending output. */
+  readonly flush: () => Promise<unknown>;
+}
+
+/** Executes what the main process asks of this worker, which is one node of the relay. */
+export function serveMainProcess({ channel, log, flush }: WorkerProcessOptions): void {
+  const channels = multiplex(channel, WORKER_CHANNELS);
+  const worker = new Worker(channels, log, () => tell('released' satisfies WorkerEvent));
+  const tell = serveCalls(channels.commands, {
+    start: (options: PlainOptions) => worker.start(options),
+    ping: () => undefined,
+    deny: (list: PlainList) => worker.relay.deny(listOf(list)),
+    allow: (list: PlainList) => worker.relay.allow(listOf(list)),
+    reserveLabels: (list: LabelList) => worker.relay.reserveLabels(list),
+    serveCertificate: (pair: KeyPair) => worker.relay.serveCertificate(pair),
+    challenge: (hostname: string, pair: KeyPair | undefined) => worker.challenge(hostname, pair),
+    metrics: () => worker.metrics?.values(),
+    close: async (drainMs: number) => {
+      await worker.relay.close({ drainMs });
+      await flush();
+    },
+  });
+}
+
+class Worker {
+  metrics: RelayMetrics | undefined;
+  readonly #channels: Channels;
+  readonly #log: Logger;
+  readonly #released: () => void;
+  readonly #challenges = new AcmeChallenges();
+  readonly #withdraw = new Map<string, () => void>();
+  #relay: Relay | undefined;
+
+  constructor(channels: Channels, log: Logger, released: () => void) {
+    this.#channels = channels;
+    this.#log = log;
+    this.#released = released;
+  }
+
+  /** Throws before `start`. */
+  get relay(): Relay {
+    if (!this.#relay) throw new Error('the worker has not started');
+    return this.#relay;
+  }
+
+  async start(plain: PlainOptions): Promise<Serving> {
+    this.metrics = plain.metrics && (await metricsOf(plain.metrics));
+    const nodes = new ChannelNodes(this.#channels.nodes);
+    const options: RelayOptions = {
+      ...optionsOf(plain),
+      socket: plain.fds && claimedSockets(plain.fds, this.#released),
+      challenges: this.#challenges,
+      // The main process has the store.
+      store: 'memory',
+      cluster: {
+        directory: await openChannelDirectory(this.#channels.directory),
+        store: new ChannelStore(this.#channels.store),
+        nodes,
+      },
+      ...(this.metrics && { onVisitorWaited: this.metrics.onVisitorWaited }),
+      log: this.#log,
+    };
+    this.#relay = await startRelay(options);
+    this.metrics?.watch(this.#relay);
+    nodes.started();
+    const { url, domain, port, publicPort, addresses, httpRedirect, address, descriptor } = this.#relay;
+    return { url, domain, port, publicPort, addresses, httpRedirect, address, descriptor };
+  }
+
+  /** `pair` undefined: the challenge ended. */
+  async challenge(hostname: string, pair: KeyPair | undefined): Promise<void> {
+    this.#withdraw.get(hostname)?.();
+    this.#withdraw.delete(hostname);
+    if (pair) this.#withdraw.set(hostname, await this.#challenges.add(hostname, pair));
+  }
+}
+
+async function metricsOf(build: NonNullable<PlainOptions['metrics']>): Promise<RelayMetrics> {
+  const { createMetrics } = await import('../metrics/metrics.js');
+  return createMetrics(build);
+}

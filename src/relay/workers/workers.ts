@@ -1,0 +1,228 @@
+import { deferred } from '../../lib/wait.js';
+import type { DenyList } from '../access-lists.js';
+import { MemoryDirectory } from '../directory/memory.js';
+import type { KeyPair } from '../http.js';
+import type { LabelList } from '../labels.js';
+import type { BuildInfo, MetricValues } from '../metrics/metrics.js';
+import type { WorkerCounts } from '../metrics/table.js';
+import type { MeasuredWorkers } from '../metrics/workers.js';
+import { Switchboard } from '../nodes/switchboard.js';
+import type { Relay, RelayOptions } from '../options.js';
+import { Health } from '../parts/health.js';
+import { settingsOf, type Settings } from '../parts/settings.js';
+import { openStore, type Store } from '../store/store.js';
+import { dividedLimits } from './divided-limits.js';
+import { findAddress } from './find-address.js';
+import { WorkerLink, type WorkerProcess } from './link.js';
+import { plainList, plainOptions, type PlainOptions } from './plain.js';
+import { Supervisor } from './supervisor.js';
+import type { Serving } from './worker.js';
+
+/** A relay of several worker processes, for the main process. Each worker is a node of the relay. */
+
+export interface WorkersOptions extends RelayOptions {
+  readonly count: number;
+  /** Starts a process that runs `serveMainProcess`. */
+  readonly fork: () => WorkerProcess;
+  /** Undefined: nobody reads metrics. */
+  readonly metrics: BuildInfo | undefined;
+}
+
+/** Starts a relay with worker processes; resolves once all of them listen. */
+export async function startWorkers(options: WorkersOptions): Promise<Workers> {
+  const settings = settingsOf(options);
+  const store = await openStore(options.store);
+  try {
+    const address = await findAddress(options);
+    const workers = new Workers(settings, options, { ...options, ...address }, store);
+    await workers.start();
+    return workers;
+  } catch (error) {
+    options.socket?.release();
+    await store.close();
+    throw error;
+  }
+}
+
+type RelayOfWorkers = Omit<Relay, 'counts' | 'stats'>;
+
+export class Workers implements RelayOfWorkers, MeasuredWorkers {
+  readonly #settings: Settings;
+  readonly #store: Store;
+  readonly #supervisor: Supervisor<WorkerLink>;
+  readonly #health: Health;
+  /** For workers that start later. */
+  #options: PlainOptions;
+  readonly #challenges = new Map<string, KeyPair>();
+  readonly #released = new Set<WorkerLink>();
+  readonly #lost = deferred<never>();
+  #serving: Serving | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    settings: Settings,
+    { count, fork, metrics }: Pick<WorkersOptions, 'count' | 'fork' | 'metrics'>,
+    options: RelayOptions,
+    store: Store,
+  ) {
+    const limits = dividedLimits(settings.limits, count);
+    this.#settings = settings;
+    this.#store = store;
+    this.#health = new Health(options.tls);
+    this.#options = plainOptions({ ...options, limits }, metrics);
+    const shared = {
+      directory: new MemoryDirectory(),
+      store,
+      switchboard: new Switchboard(),
+      graceMs: limits.graceMs,
+      options: () => this.#options,
+      onServing: (worker: WorkerLink) => this.#onServing(worker),
+      onReleased: (worker: WorkerLink) => this.#onReleased(worker),
+    };
+    this.#supervisor = new Supervisor({
+      count,
+      fork: () => new WorkerLink(fork(), shared),
+      onLost: (error) => this.#lost.reject(error),
+      log: settings.log,
+    });
+    this.#lost.promise.catch(() => undefined);
+    if (options.challenges) options.challenges.share = (hostname, pair) => this.#share(hostname, pair);
+  }
+
+  start(): Promise<void> {
+    return this.#supervisor.start();
+  }
+
+  /** Rejects when no worker runs and none can start. */
+  get lost(): Promise<never> {
+    return this.#lost.promise;
+  }
+
+  get url(): string {
+    return this.#place.url;
+  }
+
+  get domain(): string {
+    return this.#place.domain;
+  }
+
+  get port(): number {
+    return this.#place.port;
+  }
+
+  get publicPort(): number {
+    return this.#place.publicPort;
+  }
+
+  get addresses(): Serving['addresses'] {
+    return this.#place.addresses;
+  }
+
+  get httpRedirect(): Serving['httpRedirect'] {
+    return this.#place.httpRedirect;
+  }
+
+  get address(): string {
+    return this.#place.address;
+  }
+
+  get descriptor(): Serving['descriptor'] {
+    return this.#place.descriptor;
+  }
+
+  problem(): string | undefined {
+    const isNone = this.#supervisor.running.length === 0 && !this.#closing;
+    return isNone ? 'no worker is running' : this.#health.problem();
+  }
+
+  deny(list: DenyList): void {
+    const deny = plainList(list);
+    this.#options = { ...this.#options, deny };
+    for (const worker of this.#supervisor.running) worker.deny(deny);
+  }
+
+  allow(list: DenyList): void {
+    const allow = plainList(list);
+    this.#options = { ...this.#options, allow };
+    for (const worker of this.#supervisor.running) worker.allow(allow);
+  }
+
+  reserveLabels(reservedLabels: LabelList): void {
+    this.#options = { ...this.#options, reservedLabels };
+    for (const worker of this.#supervisor.running) worker.reserveLabels(reservedLabels);
+  }
+
+  serveCertificate({ cert, key }: KeyPair): void {
+    const tls = { cert, key };
+    this.#health.serves(tls);
+    this.#options = { ...this.#options, tls };
+    for (const worker of this.#supervisor.running) worker.serveCertificate(tls);
+  }
+
+  workerCounts(): WorkerCounts {
+    return { running: this.#supervisor.running.length, restarts: this.#supervisor.restarts };
+  }
+
+  async workerMetrics(): Promise<ReadonlyMap<string, MetricValues>> {
+    const all = new Map<string, MetricValues>();
+    const read = async (worker: WorkerLink): Promise<void> => {
+      // A worker that has just ended, or is busy, keeps its last values.
+      const values = await worker.metrics().catch(() => undefined);
+      if (values) all.set(worker.name, values);
+    };
+    await Promise.all(this.#supervisor.running.map(read));
+    return all;
+  }
+
+  isRunning(name: string): boolean {
+    return this.#supervisor.running.some((worker) => worker.name === name);
+  }
+
+  close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
+    // A second call may shorten the drain.
+    if (this.#closing) for (const worker of this.#supervisor.running) void worker.close(drainMs);
+    return (this.#closing ??= this.#close(drainMs));
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    this.#health.stop();
+    this.#supervisor.stop();
+    await Promise.all(this.#supervisor.running.map((worker) => worker.close(drainMs)));
+    this.#settings.options.socket?.release();
+    await this.#store.close();
+  }
+
+  get #place(): Serving {
+    if (!this.#serving) throw new Error('no worker has started');
+    return this.#serving;
+  }
+
+  #onServing(worker: WorkerLink): void {
+    this.#serving ??= worker.serving;
+    // What changed while it was starting.
+    const { deny, allow, reservedLabels, tls } = this.#options;
+    if (deny) worker.deny(deny);
+    if (allow) worker.allow(allow);
+    if (reservedLabels) worker.reserveLabels(reservedLabels);
+    if (tls) worker.serveCertificate(tls);
+    for (const [hostname, pair] of this.#challenges) void this.#give(worker, hostname, pair);
+  }
+
+  /** Once all workers have stopped listening, the next relay may use the sockets. */
+  #onReleased(worker: WorkerLink): void {
+    this.#released.add(worker);
+    if (this.#supervisor.running.every((one) => this.#released.has(one)))
+      this.#settings.options.socket?.release();
+  }
+
+  async #share(hostname: string, pair: KeyPair | undefined): Promise<void> {
+    if (pair) this.#challenges.set(hostname, pair);
+    else this.#challenges.delete(hostname);
+    await Promise.all(this.#supervisor.running.map((worker) => this.#give(worker, hostname, pair)));
+  }
+
+  async #give(worker: WorkerLink, hostname: string, pair: KeyPair | undefined): Promise<void> {
+    // A worker that has just ended needs no challenge.
+    await worker.challenge(hostname, pair).catch(() => undefined);
+  }
+}

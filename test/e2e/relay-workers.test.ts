@@ -1,0 +1,201 @@
+import { writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { once } from 'node:events';
+import { expect, it, onTestFinished } from 'vitest';
+import type { UrlRelay } from '../../src/agent/spec.js';
+import { freePorts } from '../support/ports.js';
+import { udpService, udpVisitor } from '../support/udp.js';
+import { agent, desired, get, handedOver, httpService, service, visit } from '../support/world.js';
+import { jsonLines, Person, type Running } from './cli-support.js';
+import { line, tcp } from './relay-peer.js';
+
+/** `portal relay --workers`: one relay of several processes. */
+
+interface Started {
+  readonly running: Running;
+  readonly spec: UrlRelay;
+  readonly port: number;
+  /** The value of a metric, or 0. */
+  readonly metric: (series: string) => Promise<number>;
+}
+
+async function start(operator: Person, ...args: string[]): Promise<Started> {
+  const own = [
+    '--json',
+    '--listen',
+    '127.0.0.1:0',
+    '--metrics',
+    '0',
+    '--workers',
+    '2',
+    '--log-level',
+    'debug',
+  ];
+  const running = operator.start(['relay', ...own, ...args]);
+  const { url, ca, metrics } = (await running.event('listening')) as unknown as Record<string, string>;
+  return {
+    running,
+    spec: { kind: 'url', url: url!, caFile: ca! },
+    port: Number(new URL(url!).port),
+    metric: async (series) => {
+      const text = await (await fetch(metrics!)).text();
+      const found = text.split('\n').find((each) => each.startsWith(`${series} `));
+      return Number(found?.slice(series.length + 1) ?? 0);
+    },
+  };
+}
+
+/** The lines of its log so far. */
+function logOf({ stderr }: Running): Record<string, unknown>[] {
+  return jsonLines(stderr.slice(0, stderr.lastIndexOf('\n') + 1));
+}
+
+/** The processes of the workers that have started, by name. */
+const pidsOf = (running: Running): Map<string, number> =>
+  new Map(
+    logOf(running)
+      .filter(({ msg }) => msg === 'worker started')
+      .map(({ node, pid }) => [node as string, pid as number]),
+  );
+
+/** The worker that each session of an identity opened at, in order. */
+const nodesOf = (running: Running, identity: string): string[] =>
+  logOf(running)
+    .filter(({ msg, identity: of }) => msg === 'session open' && of === identity)
+    .map(({ node }) => node as string);
+
+/** Agents with the service `name0`, `name1`… of `target`, until there is one at each of the workers. */
+async function agentsAtBoth({ running, spec }: Started, name: string, target: number) {
+  const all = new Map<string, { one: Awaited<ReturnType<typeof agent>>; host: string }>();
+  for (let index = 0; all.size < 2; index++) {
+    const one = await agent();
+    await one.runner.apply(desired([spec], service(`${name}${index}`, target)));
+    await one.event('ready');
+    const node = nodesOf(running, one.identity.address).at(-1)!;
+    all.set(node, { one, host: `${name}${index}.localhost` });
+  }
+  return all;
+}
+
+const errorOf = (stdout: string) => jsonLines(stdout).map(({ time: _time, ...rest }) => rest);
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+it('serves visitors of every mode, whichever worker they arrive at', async () => {
+  const operator = await Person.create();
+  const [tcpPort, udpPort] = await freePorts(2);
+  const at = await start(operator, '--tcp-ports', String(tcpPort), '--udp-ports', String(udpPort));
+  const [db, echo] = [await handedOver(), await udpService()];
+  const { port } = await httpService((_request, response) => response.end('hello'));
+  const one = await agent();
+  await one.runner.apply(
+    desired(
+      [at.spec],
+      service('web', port),
+      service('raw', port, { mode: 'stream' }),
+      service('db', db.port, { mode: 'tcp', carrier: 'tls' }),
+      service('echo', echo.port, { mode: 'udp' }),
+    ),
+  );
+  await one.event('ready');
+  const visits = Array.from({ length: 40 }, (_, index) =>
+    get(at, index % 2 === 0 ? 'web.localhost' : 'raw.localhost', one.ca),
+  );
+  for (const { text } of await Promise.all(visits)) expect(text).toContain('hello');
+  const query = await tcp({ port: tcpPort! });
+  (await db.next()).end('row 1');
+  query.socket.end();
+  expect((await query.closed).received.toString()).toBe('row 1');
+  const visitor = await udpVisitor(udpPort!);
+  for (const text of ['one', 'two', 'three']) expect(await visitor.ask(text)).toBe(text);
+  expect(await at.metric('portal_relay_workers')).toBe(2);
+  expect(await at.metric('portal_relay_leases{kind="tls"}')).toBe(2);
+  expect(await at.metric('portal_relay_visitors_served_total{kind="tls"}')).toBeGreaterThanOrEqual(40);
+  at.running.kill('SIGTERM');
+  expect((await at.running.finished).code).toBe(0);
+});
+
+it('a worker that crashes costs only its own connections, and another one takes its place', async () => {
+  const operator = await Person.create();
+  const at = await start(operator);
+  const held = await handedOver();
+  const both = await agentsAtBoth(at, 'app', held.port);
+  const [lost, kept] = ['w1', 'w2'].map((node) => both.get(node)!);
+  const mark = lost!.one.events.length;
+  const other = kept!.one.events.length;
+  process.kill(pidsOf(at.running).get('w1')!, 'SIGKILL');
+  await at.running.line(/"node":"w1".*was ended by SIGKILL/);
+  await lost!.one.event('lease', ({ phase }) => phase === 'ready', mark);
+  const pid = await at.running.line(/"node":"w3".*worker started/);
+  expect(JSON.parse(pid)).toMatchObject({ level: 'info', pid: pidsOf(at.running).get('w3') });
+  for (const { one, host } of [lost!, kept!]) {
+    const visitor = line(await visit(at, host, one.ca));
+    (await held.next()).end('served');
+    expect((await visitor.closed).received.toString()).toBe('served');
+  }
+  expect(kept!.one.events.slice(other).filter(({ event }) => event === 'lease')).toEqual([]);
+  expect(await at.metric('portal_relay_worker_restarts_total')).toBe(1);
+});
+
+it('workers end with the main process, also when it is killed', async () => {
+  const operator = await Person.create();
+  const { running, port } = await start(operator);
+  const pids = [...pidsOf(running).values()];
+  expect(pids.map(isAlive)).toEqual([true, true]);
+  running.kill('SIGKILL');
+  await running.finished;
+  await expect.poll(() => pids.some(isAlive)).toBe(false);
+  await expect(tcp({ port })).rejects.toThrow('ECONNREFUSED');
+});
+
+it('reports an address in use like a relay of one process, and leaves no process behind', async () => {
+  const operator = await Person.create();
+  const other = createServer();
+  await once(other.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => void other.close());
+  const { port } = other.address() as AddressInfo;
+  const listen = ['relay', '--json', '--log-level', 'debug', '--listen', `127.0.0.1:${port}`];
+  const [single, several] = [await operator.run(listen), await operator.run([...listen, '--workers', '2'])];
+  expect(several.code).toBe(single.code);
+  expect(errorOf(several.stdout)).toEqual(errorOf(single.stdout));
+  // With --take-over, the main process waits.
+  const patient = await operator.run([...listen, '--workers', '2', '--take-over', '1']);
+  expect(patient.stderr).toContain('waiting until another relay releases the address');
+  expect(errorOf(patient.stdout)).toMatchObject([{ code: 'address_in_use' }]);
+});
+
+it('reloads its lists in every worker at SIGHUP', async () => {
+  const operator = await Person.create();
+  const file = join(operator.folder, 'deny.txt');
+  await writeFile(file, '# none\n');
+  const at = await start(operator, '--deny', 'deny.txt');
+  const { port } = await httpService((_request, response) => response.end('hello'));
+  const both = [...(await agentsAtBoth(at, 'app', port)).values()];
+  const marks = both.map(({ one }) => one.events.length);
+  await writeFile(file, both.map(({ one }) => one.identity.address).join('\n'));
+  at.running.kill('SIGHUP');
+  for (const [index, { one }] of both.entries()) {
+    const { error } = await one.event('lease', ({ phase }) => phase !== 'ready', marks[index]);
+    expect(error).toMatchObject({ code: 'unauthorized' });
+  }
+});
+
+it('ends at a signal to the main process, and ignores signals to workers', async () => {
+  const operator = await Person.create();
+  const { running, port } = await start(operator);
+  // A terminal sends Ctrl-C to all processes at once: only the main process handles it.
+  const pids = [...pidsOf(running).values()];
+  for (const pid of pids)
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(pid, signal);
+  await tcp({ port });
+  expect(pids.map(isAlive)).toEqual([true, true]);
+  running.kill('SIGINT');
+  expect((await running.finished).code).toBe(0);
+});
