@@ -39,6 +39,7 @@ const PROGRAMS = {
   tcpdump: 'tcpdump',
   tftp: 'tftp-hpa',
   tinyproxy: 'tinyproxy-bin',
+  tmux: 'tmux',
   unshare: 'util-linux',
   'update-ca-certificates': 'ca-certificates',
   zsh: 'zsh',

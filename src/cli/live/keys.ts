@@ -1,18 +1,33 @@
 import { readFileSync } from 'node:fs';
 import { emitKeypressEvents } from 'node:readline';
 import type { ReadStream } from 'node:tty';
+import { deadline, deferred, type Deferred } from '../../lib/wait.js';
 
 export interface Key {
   readonly name: string;
   readonly isCtrl: boolean;
 }
 
+/** Asks a terminal for the position of its cursor (DSR). */
+export const ASK_CURSOR = '\u001B[6n';
+/** The response. Node reads it as a key if the cursor is in one of the first nine columns. */
+const CURSOR = /^\[(\d+);\d+R$/;
+/** Timeout of a terminal that does not respond. */
+const CURSOR_MS = 1_000;
+
 /** Reads single keys from a terminal, until closed. */
 export class Keys {
   readonly #stdin: ReadStream;
   readonly #onKey: (key: Key) => void;
-  readonly #listener = (text: string | undefined, key: { name?: string; ctrl?: boolean }): void =>
-    this.#onKey({ name: text === '?' ? '?' : (key.name ?? text ?? ''), isCtrl: key.ctrl === true });
+  #cursor: Deferred<number | undefined> | undefined;
+  readonly #listener = (
+    text: string | undefined,
+    key: { name?: string; ctrl?: boolean; code?: string },
+  ): void => {
+    const row = CURSOR.exec(key.code ?? '')?.[1];
+    if (row !== undefined) this.#cursor?.resolve(Number(row) - 1);
+    else this.#onKey({ name: text === '?' ? '?' : (key.name ?? text ?? ''), isCtrl: key.ctrl === true });
+  };
 
   private constructor(stdin: ReadStream, onKey: (key: Key) => void) {
     this.#stdin = stdin;
@@ -31,6 +46,19 @@ export class Keys {
   take(): void {
     this.#stdin.setRawMode(true);
     this.#stdin.resume();
+  }
+
+  /** The row of the cursor, from 0, after `ask` sent `ASK_CURSOR`; undefined if the terminal does not respond. */
+  async cursorRow(ask: () => void): Promise<number | undefined> {
+    const cursor = deferred<number | undefined>();
+    this.#cursor = cursor;
+    const stop = deadline(CURSOR_MS, () => cursor.resolve(undefined));
+    ask();
+    try {
+      return await cursor.promise;
+    } finally {
+      stop();
+    }
   }
 
   /** Returns the terminal to its normal mode for a while. */

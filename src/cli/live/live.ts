@@ -3,10 +3,11 @@ import { asPortalError } from '../../lib/errors.js';
 import type { TimedEvent } from '../reporters/reporter.js';
 import type { Style } from '../style.js';
 import { copy, openUrl, qrCode } from './actions.js';
-import { Keys, type Key } from './keys.js';
+import { ASK_CURSOR, Keys, type Key } from './keys.js';
 import { LiveModel, type Snapshot, type View } from './model.js';
 import { Region } from './region.js';
 import { help, qrOverlay } from './overlays.js';
+import { reflowOf, type Reflow } from './reflow.js';
 import { render, type Overlay } from './render.js';
 
 export interface LiveOptions {
@@ -20,6 +21,9 @@ export interface LiveOptions {
 /** Counters change constantly. */
 const DRAW_EVERY_MS = 1_000;
 
+/** Events arrive in bursts. */
+const SOON_MS = 50;
+
 /** Dragging a window's edge changes its size many times. */
 const RESIZE_MS = 100;
 
@@ -30,6 +34,7 @@ const MESSAGE_MS = 4_000;
 export class Live {
   readonly #options: LiveOptions;
   readonly #model = new LiveModel();
+  readonly #reflow: Reflow;
   readonly #region: Region;
   readonly #keys: Keys | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -39,23 +44,25 @@ export class Live {
   #message: string | undefined;
   /** Clears the message, so that the keys show again. */
   #messageTimer: NodeJS.Timeout | undefined;
-  #soon: NodeJS.Immediate | undefined;
+  #soon: NodeJS.Timeout | undefined;
   #resizeTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
   readonly #onResize = (): void => this.#resized();
   /** Shows the cursor again if the process exits immediately. */
   readonly #onExit = (): void => this.close();
   readonly #onContinue = (): void => this.#resume();
 
   constructor(options: LiveOptions) {
-    const { terminal, stdin } = options;
+    const { terminal, stdin, env } = options;
     this.#options = options;
-    this.#region = new Region(terminal);
+    this.#reflow = reflowOf(env);
+    this.#region = new Region(terminal, this.#reflow);
     this.#keys = Keys.open(stdin, (key) => void this.#press(key));
     terminal.on('resize', this.#onResize);
     process.on('SIGCONT', this.#onContinue);
     process.on('exit', this.#onExit);
     this.#timer = setInterval(() => this.#draw(), DRAW_EVERY_MS).unref();
-    this.#drawSoon();
+    this.#begin();
   }
 
   note(event: TimedEvent): void {
@@ -70,10 +77,11 @@ export class Live {
 
   /** Removes the view and keeps the printed lines. */
   close(): void {
+    this.#isClosed = true;
     clearInterval(this.#timer);
     clearTimeout(this.#messageTimer);
     clearTimeout(this.#resizeTimer);
-    clearImmediate(this.#soon);
+    clearTimeout(this.#soon);
     this.#options.terminal.off('resize', this.#onResize);
     process.off('SIGCONT', this.#onContinue);
     process.off('exit', this.#onExit);
@@ -103,18 +111,34 @@ export class Live {
     this.#region.draw(this.#lines());
   }
 
+  /** Draws first where the cursor is. */
+  #begin(): void {
+    if (!this.#reflow.movesEmptyRows) return this.#drawSoon();
+    this.#region.hold();
+    void this.#repaint();
+  }
+
   #resized(): void {
     this.#region.hold();
     clearTimeout(this.#resizeTimer);
-    this.#resizeTimer = setTimeout(() => this.#region.repaint(this.#lines()), RESIZE_MS).unref();
+    this.#resizeTimer = setTimeout(() => void this.#repaint(), RESIZE_MS).unref();
   }
 
-  /** Events arrive in bursts. */
+  async #repaint(): Promise<void> {
+    const { terminal } = this.#options;
+    const { columns, rows } = terminal;
+    const ask = (): void => void terminal.write(ASK_CURSOR);
+    const row = this.#reflow.wraps ? await this.#keys?.cursorRow(ask) : undefined;
+    // If the size changed again meanwhile, the next repaint follows.
+    if (this.#isClosed || columns !== terminal.columns || rows !== terminal.rows) return;
+    this.#region.repaint(this.#lines(), row);
+  }
+
   #drawSoon(): void {
-    this.#soon ??= setImmediate(() => {
+    this.#soon ??= setTimeout(() => {
       this.#soon = undefined;
       this.#draw();
-    });
+    }, SOON_MS).unref();
   }
 
   async #press(key: Key): Promise<void> {
@@ -148,7 +172,7 @@ export class Live {
   #resume(): void {
     this.#keys?.take();
     this.#region.open();
-    this.#draw();
+    this.#begin();
   }
 
   async #act(name: string): Promise<void> {

@@ -1,94 +1,175 @@
-import { expect, it } from 'vitest';
+import xterm from '@xterm/headless';
+import { describe, expect, it } from 'vitest';
 import { Region } from './region.js';
+import type { Reflow } from './reflow.js';
 
-const ESCAPE = '\u001B';
-const TOKEN = new RegExp(`(${ESCAPE}\\[\\??[\\d;]*[A-Za-z]|\n)`);
+const WRAPS: Reflow = { wraps: true, movesEmptyRows: false };
+const CUTS: Reflow = { wraps: false, movesEmptyRows: false };
+const TMUX: Reflow = { wraps: true, movesEmptyRows: true };
 
-/** A terminal that supports only the sequences of a region. */
+/** A terminal with a history, for a region. */
 class Screen {
-  readonly columns = 40;
-  rows = 10;
-  shown: string[] = [''];
-  #row = 0;
-  #column = 0;
+  readonly #terminal: InstanceType<typeof xterm.Terminal>;
 
-  /** A terminal that becomes taller shows lines of its history again, and the cursor moves down with them. */
-  grow(history: readonly string[]): void {
-    this.rows += history.length;
-    this.shown.unshift(...history);
-    this.#row += history.length;
+  constructor(columns: number, rows: number, { wraps }: Reflow = WRAPS) {
+    this.#terminal = new xterm.Terminal({
+      cols: columns,
+      rows,
+      convertEol: true,
+      allowProposedApi: true,
+      // This one cuts lines.
+      ...(!wraps && { windowsPty: { backend: 'conpty', buildNumber: 1 } }),
+    });
+  }
+
+  get columns(): number {
+    return this.#terminal.cols;
+  }
+
+  get rows(): number {
+    return this.#terminal.rows;
+  }
+
+  /** The cursor's row, from 0. */
+  async row(): Promise<number> {
+    await this.#written();
+    return this.#terminal.buffer.active.cursorY;
   }
 
   write(text: string): void {
-    for (const token of text.split(TOKEN)) this.#take(token);
+    this.#terminal.write(text);
   }
 
-  #take(token: string): void {
-    const row = this.shown[this.#row]!;
-    if (token === '\n') {
-      this.shown[++this.#row] ??= '';
-      this.#column = 0;
-      while (this.#row >= this.rows) {
-        this.shown.shift();
-        this.#row--;
-      }
-    } else if (token.endsWith('H')) {
-      this.#row = 0;
-      this.#column = 0;
-    } else if (token.endsWith('G')) this.#column = 0;
-    else if (/\[\d+A$/.test(token)) this.#row -= Number(token.slice(2, -1));
-    else if (/\[[KJ]$/.test(token)) {
-      this.shown[this.#row] = row.slice(0, this.#column);
-      if (token.endsWith('J')) this.shown.length = this.#row + 1;
-    } else if (!token.startsWith('\u001B')) {
-      this.shown[this.#row] = row.slice(0, this.#column) + token + row.slice(this.#column + token.length);
-      this.#column += token.length;
+  async resize(columns: number, rows: number): Promise<void> {
+    await this.#written();
+    this.#terminal.resize(columns, rows);
+  }
+
+  /** All lines of the history and the screen that are not empty. */
+  async shown(): Promise<string[]> {
+    await this.#written();
+    const { active } = this.#terminal.buffer;
+    const lines: string[] = [];
+    for (let at = 0; at < active.length; at++) {
+      const line = active.getLine(at)!;
+      const text = line.translateToString(false, 0, this.columns).trimEnd();
+      if (line.isWrapped) lines.push(`${lines.pop()}${text}`);
+      else lines.push(text);
     }
+    return lines.filter((line) => line !== '');
+  }
+
+  #written(): Promise<void> {
+    return new Promise((resolve) => this.#terminal.write('', resolve));
   }
 }
 
-it('keeps printed lines above the drawn region, and removes the region at the end', () => {
-  const screen = new Screen();
-  const region = new Region(screen);
-  const look = (): string[] => [...screen.shown];
+/** Lines of a region that are as wide as the screen allows, up to 100 columns. */
+const table = ({ columns }: { readonly columns: number }, count = 3): string[] => [
+  ...Array.from({ length: count }, (_, at) => `row ${at + 1} `.padEnd(Math.min(100, columns - 1), '.')),
+  'keys',
+];
+
+async function resize(screen: Screen, region: Region, columns: number, rows: number, count = 3) {
+  region.hold();
+  await screen.resize(columns, rows);
+  region.repaint(table(screen, count), await screen.row());
+}
+
+it('keeps printed lines above the drawn region, and removes the region at the end', async () => {
+  const screen = new Screen(40, 10);
+  const region = new Region(screen, WRAPS);
   region.draw(['one', 'two', 'three']);
-  expect(look()).toEqual(['one', 'two', 'three']);
+  expect(await screen.shown()).toEqual(['one', 'two', 'three']);
   region.print('printed');
-  expect(look()).toEqual(['printed', 'one', 'two', 'three']);
+  expect(await screen.shown()).toEqual(['printed', 'one', 'two', 'three']);
   region.draw(['four']);
-  expect(look()).toEqual(['printed', 'four']);
+  expect(await screen.shown()).toEqual(['printed', 'four']);
   region.close();
-  expect(look().filter(Boolean)).toEqual(['printed']);
+  expect(await screen.shown()).toEqual(['printed']);
 });
 
-it('redraws completely when the size changes, and keeps printed lines', () => {
-  const screen = new Screen();
-  const region = new Region(screen);
-  screen.write('shell\n');
+describe.each([
+  ['wraps lines again', WRAPS, [80, 120, 50, 120, 50, 80]],
+  ['wraps lines again and moves empty rows', TMUX, [80, 120, 50, 120, 50, 80]],
+  ['cuts lines', CUTS, [100, 80, 50]],
+])('in a terminal that %s', (_, reflow, widths) => {
+  it('shows each line once after every change of width', async () => {
+    const screen = new Screen(120, 30, reflow);
+    const region = new Region(screen, reflow);
+    screen.write('$ portal up\n');
+    region.draw(table(screen));
+    region.print('printed 1');
+    for (const [index, columns] of widths.entries()) {
+      await resize(screen, region, columns, 30);
+      region.print(`printed ${index + 2}`);
+      const printed = Array.from({ length: index + 2 }, (__, at) => `printed ${at + 1}`);
+      expect(await screen.shown()).toEqual(['$ portal up', ...printed, ...table(screen)]);
+    }
+    region.close();
+    expect((await screen.shown()).at(-1)).toBe(`printed ${widths.length + 1}`);
+  });
+});
+
+it('replaces a line that was longer than the new one', async () => {
+  const screen = new Screen(120, 30);
+  const region = new Region(screen, WRAPS);
+  region.draw(['x'.repeat(119), 'y'.repeat(119), 'keys']);
   region.print('printed');
+  region.draw(['x', 'y', 'keys']);
+  region.hold();
+  await screen.resize(50, 30);
+  region.repaint(['new', 'keys'], await screen.row());
+  expect(await screen.shown()).toEqual(['printed', 'new', 'keys']);
+});
+
+it('prints lines after a change of size that came during it', async () => {
+  const screen = new Screen(40, 10);
+  const region = new Region(screen, WRAPS);
   region.draw(['HEAD', 'row']);
   region.hold();
   region.draw(['HEAD', 'drawn at the wrong size']);
   region.print('held');
-  // The first old line returns from the history.
-  screen.grow(['shell', 'HEAD', 'row']);
-  region.repaint(['HEAD', 'wide row']);
-  expect(screen.shown).toEqual(['printed', 'held', 'HEAD', 'wide row']);
-  screen.grow(['HEAD']);
-  region.hold();
-  region.repaint(['HEAD', 'row']);
-  expect(screen.shown).toEqual(['printed', 'held', 'HEAD', 'row']);
-  region.close();
-  expect(screen.shown.filter(Boolean)).toEqual(['printed', 'held']);
+  await screen.resize(30, 8);
+  region.repaint(['HEAD', 'row'], await screen.row());
+  expect(await screen.shown()).toEqual(['held', 'HEAD', 'row']);
 });
 
-it('redraws as many printed lines as fit', () => {
-  const screen = new Screen();
-  const region = new Region(screen);
-  for (let line = 1; line <= 20; line++) region.print(`line ${line}`);
+it('erases lines that a lower terminal moved into its history, once it is higher again', async () => {
+  const screen = new Screen(80, 20);
+  const region = new Region(screen, WRAPS);
+  screen.write('$ portal up\n');
+  region.draw(table(screen, 15));
+  await resize(screen, region, 80, 8, 7);
+  region.print('printed');
+  await resize(screen, region, 80, 20, 15);
+  expect(await screen.shown()).toEqual(['$ portal up', 'printed', ...table(screen, 15)]);
+});
+
+it('stays at the bottom if the terminal moves empty rows, and ends without them', async () => {
+  const screen = new Screen(80, 20);
+  const region = new Region(screen, TMUX);
+  screen.write('$ portal up\n');
   region.hold();
-  region.repaint(['HEAD', 'row']);
-  expect(screen.shown).toEqual(
-    [14, 15, 16, 17, 18, 19, 20].map((line) => `line ${line}`).concat('HEAD', 'row'),
-  );
+  region.repaint(table(screen), await screen.row());
+  expect(await screen.row()).toBe(19);
+  region.print('printed');
+  region.draw(['row', 'keys']);
+  expect(await screen.row()).toBe(19);
+  region.close();
+  expect(await screen.row()).toBe(2);
+  expect(await screen.shown()).toEqual(['$ portal up', 'printed']);
+});
+
+it('does not need the row of the cursor', async () => {
+  const screen = new Screen(120, 30);
+  const region = new Region(screen, WRAPS);
+  screen.write('$ portal up\n');
+  region.draw(table(screen));
+  for (const columns of [50, 120]) {
+    region.hold();
+    await screen.resize(columns, 30);
+    region.repaint(table(screen));
+  }
+  expect(await screen.shown()).toEqual(['$ portal up', ...table(screen)]);
 });
