@@ -39,6 +39,8 @@ const aheadOf = ({ idle, tickets }: Lane): number => idle.length + tickets.size;
 const MIN_SPARE = 2;
 /** Each connection arrives at a node at random. */
 const PATIENCE = 32;
+/** Connections in a row at other nodes after which visitors are forwarded instead, where that is possible. */
+const STARVED = 3;
 /** Connections requested for each waiting visitor, if the previous ones arrived at other nodes. */
 const MAX_TRIES = 16;
 /** The pool shrinks by half when no visitor had to wait for this long. */
@@ -50,6 +52,8 @@ export interface DataPoolOptions {
   readonly gate: VisitorGate;
   readonly send: (message: FromRelay<'dial' | 'visit'>) => void;
   readonly idleDataConnectionMs: number;
+  /** Called for a lease whose visitors wait, while their connections arrive at other nodes. */
+  readonly onStarved?: (lease: LocalLease) => void;
 }
 
 /**
@@ -118,6 +122,7 @@ export class DataPool {
     lane.tickets.delete(ticket);
     lane.missed++;
     if (lane.patience-- <= 0) this.#pause(lane);
+    if (lane.missed >= STARVED) for (const hungry of lane.hungry) this.#options.onStarved?.(hungry);
     this.#dialSoon(lane);
   }
 

@@ -126,6 +126,7 @@ function serve({ options, limits, log }: Settings, parts: Parts, place: Place): 
   const { sessions } = control;
   const { remote, tickets } = visiting;
   visiting.useSessions((session) => sessions.find(session)?.pool);
+  visiting.acceptForwarded(leasing.leases);
   serveNodes({ nodes, sessions, leases: leasing.leases, tickets, hops: chains.hops, remote });
   const context = {
     ...limits,

@@ -31,6 +31,7 @@ export function readStats({ leases, gate, datagrams, store, tallies, denied, age
     sessionsOpened: tallies.sessionsOpened,
     channelsFailed: tallies.channelsFailed.counts(),
     requestsFailed: tallies.requestsFailed.counts(),
+    visitorsForwarded: tallies.visitorsForwarded,
     visitorsServed: tallies.visitorsServed.counts(),
     visitorsUnserved: tallies.visitorsUnserved.counts(),
     datagrams: { ...datagrams.passed },

@@ -21,6 +21,8 @@ export class Tallies {
   /** Control channels that the relay ended with an error, before or after the proof of identity. */
   readonly channelsFailed = new Tally<ErrorCode>();
   readonly requestsFailed = new Tally<ErrorCode>();
+  /** Visitors that this node forwarded to another node, which counts them too. */
+  visitorsForwarded = 0;
   readonly visitorsServed = new Tally<LeaseKind>();
   readonly visitorsUnserved = new Tally<UnservedReason>();
   readonly #onWaited: ((seconds: number) => void) | undefined;

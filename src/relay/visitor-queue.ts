@@ -38,6 +38,13 @@ export class VisitorQueue<W extends WaitingVisitor<W>> {
     return count;
   }
 
+  /** Visitors in the queue, of all carriers. */
+  all(): W[] {
+    return [...this.#byCarrier.values()].flatMap((line) =>
+      [...line.values()].flatMap((visitors) => [...visitors]),
+    );
+  }
+
   first(carrier: WireCarrier): W | undefined {
     const [visitors = []] = this.#byCarrier.get(carrier)?.values() ?? [];
     const [visitor] = visitors;

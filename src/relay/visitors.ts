@@ -9,6 +9,7 @@ import type { WireCarrier } from '../protocol/messages.js';
 import type { Descriptors } from './descriptors.js';
 import type { LocalLease } from './lease.js';
 import { plainAddress } from './names.js';
+import type { Forwarded } from './nodes/links.js';
 import type { Quotas } from './quotas.js';
 import { ALERTS, refuse } from './refuse.js';
 import type { Tallies, UnservedReason } from './tallies.js';
@@ -23,7 +24,7 @@ export interface VisitorLimits {
 }
 
 /** Why a visitor left the queue; `queue_full`: a newer visitor took its place. */
-type QueueOutcome = 'joined' | 'queue_full' | UnservedReason;
+type QueueOutcome = 'joined' | 'forwarded' | 'queue_full' | UnservedReason;
 
 const START = Buffer.from([START_BYTE]);
 
@@ -41,6 +42,8 @@ export class Visitor {
   #inTime: () => void = () => undefined;
   #onLeft: ((why: QueueOutcome) => void) | undefined;
   readonly arrivedAt = performance.now();
+  /** Whether a connection to another node is opened for it. */
+  forwarding = false;
   /** Its place in the queue of the lease. */
   place: Place<Visitor> | undefined;
   readonly #gone = (): void => this.giveUp('disconnected');
@@ -50,10 +53,15 @@ export class Visitor {
     if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp('too_many_bytes');
   };
 
-  constructor(lease: LocalLease, carrier: WireCarrier, socket: Socket, head?: Buffer) {
+  constructor(
+    lease: LocalLease,
+    carrier: WireCarrier,
+    socket: Socket,
+    { head, remote }: { head?: Buffer; remote?: Visitor['remote'] } = {},
+  ) {
     this.lease = lease;
     this.carrier = carrier;
-    this.remote = { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    this.remote = remote ?? { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
     this.network = networkOf(this.remote.address);
     this.#socket = socket;
     this.#said = head ? [head] : [];
@@ -71,7 +79,7 @@ export class Visitor {
   }
 
   /** Leaves the queue and closes the connection. */
-  giveUp(why: Exclude<QueueOutcome, 'joined'>): void {
+  giveUp(why: Exclude<QueueOutcome, 'joined' | 'forwarded'>): void {
     this.#leaveQueue(why);
     reject(this.lease, this.#socket);
   }
@@ -89,6 +97,24 @@ export class Visitor {
       onEnd: () => traffic.ended(joined),
     });
     traffic.began(joined);
+  }
+
+  /** Continues over `link` at another node, which sends the start byte. */
+  forward(link: Socket, splices: SpliceSet): void {
+    this.#leaveQueue('forwarded');
+    const head = Buffer.concat(this.#said);
+    if (head.length > 0) link.write(head);
+    const { record, traffic } = this.lease;
+    const joined = splices.add(this.#socket, link, {
+      sentToB: head.length,
+      owner: record.owner,
+      onEnd: () => traffic.ended(joined),
+    });
+    traffic.began(joined);
+  }
+
+  get waits(): boolean {
+    return this.#onLeft !== undefined;
   }
 
   #leaveQueue(why: QueueOutcome): void {
@@ -173,7 +199,7 @@ export class VisitorGate {
     // On the raw carrier, a machine on the agent's network could answer a certificate challenge for the agent's hostname.
     const { carrier } = lease.record;
     const mustHide = carrier === 'raw' && hello.alpn.includes('acme-tls/1');
-    this.#enqueue(new Visitor(lease, mustHide ? 'tls' : carrier, socket, head), socket);
+    this.#enqueue(new Visitor(lease, mustHide ? 'tls' : carrier, socket, { head }), socket);
   }
 
   /** A visitor of a lease's own port. */
@@ -181,8 +207,23 @@ export class VisitorGate {
     this.#enqueue(new Visitor(lease, lease.record.carrier, socket), socket);
   }
 
+  /** A visitor that another node forwards. */
+  admitForwarded(lease: LocalLease, { carrier, remote }: Forwarded, socket: Socket): void {
+    this.#enqueue(new Visitor(lease, carrier, socket, { remote }), socket);
+  }
+
   join(visitor: Visitor, data: Socket): void {
-    visitor.join(data, visitor.lease.record.kind === 'tls' ? this.#tls : this.#tcp);
+    visitor.join(data, this.#spliceSet(visitor));
+  }
+
+  /** Forwards a visitor to another node over `link`, unless it has left the queue. */
+  forward(visitor: Visitor, link: Socket): void {
+    if (visitor.waits) visitor.forward(link, this.#spliceSet(visitor));
+    else link.destroy();
+  }
+
+  #spliceSet({ lease }: Visitor): SpliceSet {
+    return lease.record.kind === 'tls' ? this.#tls : this.#tcp;
   }
 
   #enqueue(visitor: Visitor, socket: Socket): void {
@@ -202,6 +243,7 @@ export class VisitorGate {
     visitor.wait(this.#limits.visitorWaitMs, (why) => {
       this.#waiting--;
       if (why === 'joined') this.#tallies.served(lease.record.kind, performance.now() - visitor.arrivedAt);
+      else if (why === 'forwarded') this.#tallies.visitorsForwarded++;
       else if (why === 'queue_full') this.#queueFull(lease);
       else this.#tallies.visitorsUnserved.add(why);
       if (why === 'timed_out' || why === 'too_many_bytes') gaveUp(lease, why);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { resetSocket } from '../../src/net/reset.js';
 import type { WireCarrier } from '../../src/protocol/messages.js';
 import { cluster, type TestCluster } from '../support/cluster.js';
 import { connect } from 'node:net';
@@ -97,4 +98,37 @@ it('lets visitors of a crashed node wait at the others until its agents return',
   const { text } = await getAt(at, 1 - home, one);
   expect(text).toContain('hello');
   await crashed;
+});
+
+it.each<WireCarrier>(['raw', 'tls', 'ws'])(
+  'forwards a visitor whose data connections all arrive at the node of its service, over carrier %s',
+  async (carrier) => {
+    const at = await cluster(2);
+    at.route(() => 0);
+    const one = await published(at, { carrier });
+    for (let round = 0; round < 4; round++) expect((await getAt(at, 1, one)).text).toContain('hello');
+    const visits = Array.from({ length: 30 }, () => getAt(at, 1, one));
+    for (const { text } of await Promise.all(visits)) expect(text).toContain('hello');
+    expect(at.nodes[1]!.stats().visitorsForwarded).toBeGreaterThan(0);
+  },
+);
+
+it('shows the address of a forwarded visitor to the service, and its reset', async () => {
+  const at = await cluster(2);
+  at.route(() => 0);
+  const target = await handedOver();
+  const one = await agent();
+  const spec = service('web', target.port, { alpn: [] as never, proxyProtocol: true });
+  await one.runner.apply(desired([at.spec], spec));
+  await one.event('lease', ({ phase }) => phase === 'ready');
+  const visitor = await visit({ port: at.nodes[1]!.port }, 'web.localhost', one.ca, NOT_HTTP);
+  const { localPort } = visitor;
+  const socket = await target.next();
+  // PROXY protocol, version 2: the visitor's port follows both IPv4 addresses.
+  const header = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
+  expect(header.readUInt16BE(24)).toBe(localPort);
+  const lost = new Promise((resolve) => socket.once('close', resolve));
+  resetSocket(visitor);
+  await lost;
+  await expect.poll(() => at.nodes.map((node) => node.counts().visitors)).toEqual([0, 0]);
 });

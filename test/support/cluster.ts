@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { onTestFinished } from 'vitest';
 import type { UrlRelay } from '../../src/agent/spec.js';
 import { generateIdentity } from '../../src/identity/keys.js';
@@ -5,6 +6,7 @@ import type { LeaseDirectory } from '../../src/relay/directory/directory.js';
 import { MemoryDirectory } from '../../src/relay/directory/memory.js';
 import type { RelayOptions } from '../../src/relay/relay.js';
 import { nodeLeft, type NodeMethods, type Nodes } from '../../src/relay/nodes/nodes.js';
+import { LocalLinks } from '../../src/relay/nodes/local-links.js';
 import { MemoryStore } from '../../src/relay/store/memory.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { caFolder } from './ca-pool.js';
@@ -68,15 +70,18 @@ export async function cluster(count: number, options: Partial<RelayOptions> = {}
   const identity = generateIdentity();
   const ca = await openLocalCa(await caFolder());
   const nodes: TestRelay[] = [];
+  const secret = randomUUID();
   const dead = new Set<string>();
   let turn = 0;
   let choose = (): number => turn++ % nodes.length;
   const path = await wire(() => nodes[choose()]!.port);
   for (let index = 0; index < count; index++) {
     const name = `n${index}`;
+    const others = memory.node(name);
     const shared = {
       directory: mortal(directory.node(name), dead),
-      nodes: memory.node(name),
+      nodes: others,
+      links: await LocalLinks.open(others, secret),
       store: unclosed(store),
     };
     nodes.push(await relay({ ca, identity, publicPort: path.port, cluster: shared, ...options }));

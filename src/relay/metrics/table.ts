@@ -189,6 +189,12 @@ export const METRICS: readonly Metric[] = [
     read: ({ visitorsServed: { tls = 0, tcp = 0 } }) => by('kind', { tls, tcp }),
   },
   {
+    name: 'portal_relay_visitors_forwarded_total',
+    type: 'counter',
+    help: 'Visitors whom this node forwarded to another node of the relay, which counts them as served.',
+    read: ({ visitorsForwarded }) => visitorsForwarded,
+  },
+  {
     name: 'portal_relay_visitors_unserved_total',
     type: 'counter',
     help: 'Visitors who got no data connection. Does not count those that a limit rejected.',

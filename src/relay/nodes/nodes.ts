@@ -3,6 +3,7 @@ import { PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import type { LeaseDirectory } from '../directory/directory.js';
 import type { Store } from '../store/store.js';
+import type { Links } from './links.js';
 
 /** What a node lets other nodes call. `from` is the calling node; arguments and results are plain data. */
 export type NodeMethods = Readonly<Record<string, (from: string, ...args: never[]) => unknown>>;
@@ -29,6 +30,8 @@ export interface Cluster {
   readonly directory: LeaseDirectory;
   readonly store: Store;
   readonly nodes: Nodes;
+  /** Without them, a visitor waits until a data connection of its service arrives at its node. */
+  readonly links?: Links | undefined;
 }
 
 /** A relay of one node. */

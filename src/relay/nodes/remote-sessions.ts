@@ -3,6 +3,7 @@ import { DataPool } from '../data.js';
 import type { LeaseHolder, LocalLease } from '../lease.js';
 import type { TicketBook } from '../tickets.js';
 import type { VisitorGate } from '../visitors.js';
+import type { Links } from './links.js';
 import { ask, type Nodes } from './nodes.js';
 
 /** A session of any node. */
@@ -16,6 +17,7 @@ export interface RemoteSessionsOptions {
   readonly tickets: TicketBook;
   readonly gate: VisitorGate;
   readonly idleDataConnectionMs: number;
+  readonly links?: Links | undefined;
 }
 
 /** How much longer than a ping its report from another node may take. */
@@ -41,6 +43,7 @@ class RemoteSession implements LeaseHolder {
       ...options,
       session: { node, session },
       send: (message) => this.#nodes.tell(node, 'send', session, message),
+      ...(options.links && { onStarved: (lease) => this.#forwardAll(lease, options) }),
     });
   }
 
@@ -63,6 +66,21 @@ class RemoteSession implements LeaseHolder {
   gaveUp({ record, unserved }: LocalLease): void {
     for (const [reason, count] of unserved.take())
       this.#nodes.tell(this.node, 'gaveUp', record.place, reason, count);
+  }
+
+  /** Forwards the visitors of a lease to the node with this session, unless a data connection arrives first. */
+  #forwardAll({ record, waiting }: LocalLease, { links, gate }: RemoteSessionsOptions): void {
+    const { place, epoch } = record;
+    for (const visitor of waiting.all()) {
+      if (visitor.forwarding) continue;
+      visitor.forwarding = true;
+      const { carrier, remote } = visitor;
+      links!.connect(this.node, { place, epoch, carrier, remote }).then(
+        (link) => gate.forward(visitor, link),
+        // It waits for a data connection again.
+        () => (visitor.forwarding = false),
+      );
+    }
   }
 }
 

@@ -3,6 +3,8 @@ import type { WireCarrier } from '../../protocol/messages.js';
 import type { DataPool } from '../data.js';
 import { Datagrams } from '../datagrams/datagrams.js';
 import type { ListenHost } from '../listen.js';
+import type { LeaseRegistry } from '../leases.js';
+import type { Links } from '../nodes/links.js';
 import { ALONE, ask, issuersOf, tagOf, type Nodes } from '../nodes/nodes.js';
 import { RemoteSessions } from '../nodes/remote-sessions.js';
 import type { Redeeming, TakeData } from '../redeemed.js';
@@ -23,6 +25,7 @@ export class Visiting {
   readonly remote: RemoteSessions;
   readonly #access: Access;
   readonly #nodes: Nodes;
+  readonly #links: Links | undefined;
   #ownPool: ((session: string) => DataPool | undefined) | undefined;
 
   constructor({ options, limits, log }: Settings, access: Access) {
@@ -32,12 +35,14 @@ export class Visiting {
     this.gate = new VisitorGate(limits, { quotas, descriptors, tallies: this.tallies });
     const { cluster } = options;
     this.#nodes = cluster?.nodes ?? ALONE;
+    this.#links = cluster?.links;
     this.tickets = new TicketBook(limits.ticketMs, cluster && tagOf(cluster.directory.node));
     this.remote = new RemoteSessions({
       nodes: this.#nodes,
       tickets: this.tickets,
       gate: this.gate,
       idleDataConnectionMs: limits.idleDataConnectionMs,
+      links: cluster?.links,
     });
     this.datagrams = new Datagrams(limits, log, (address) => access.denied.admits(address));
   }
@@ -80,12 +85,22 @@ export class Visiting {
     return undefined;
   }
 
+  /** Accepts visitors that other nodes forward. */
+  acceptForwarded(leases: Pick<LeaseRegistry, 'own'>): void {
+    this.#links?.accept((visitor) => {
+      const lease = leases.own(visitor.place);
+      if (lease?.record.epoch !== visitor.epoch) return undefined;
+      return (socket) => this.gate.admitForwarded(lease, visitor, socket);
+    });
+  }
+
   /** Closes the UDP port for agents. */
   stopListening(): void {
     this.datagrams.close();
   }
 
   close(): void {
+    this.#links?.close();
     this.remote.close();
     this.tickets.close();
   }

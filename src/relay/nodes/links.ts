@@ -1,0 +1,107 @@
+import type { Socket } from 'node:net';
+import { PortalError } from '../../lib/errors.js';
+import { deadline } from '../../lib/wait.js';
+import type { WireCarrier } from '../../protocol/messages.js';
+
+/** A visitor that another node forwards: the lease that it visits, and where it comes from. */
+export interface Forwarded {
+  readonly place: string;
+  readonly epoch: number;
+  readonly carrier: WireCarrier;
+  readonly remote: { readonly address: string; readonly port: number };
+}
+
+/** Takes the connection of a forwarded visitor. */
+export type TakeForwarded = (socket: Socket) => void;
+
+/** Connections between nodes. Each carries one visitor to the node with the session of its service. */
+export interface Links {
+  /** Opens a connection to another node for a visitor. Rejects if that node does not take it. */
+  connect(node: string, visitor: Forwarded): Promise<Socket>;
+  /** Calls `take` for each visitor that another node forwards. It returns undefined for a lease that this node does not serve. */
+  accept(take: (visitor: Forwarded) => TakeForwarded | undefined): void;
+  /** Accepts no more connections. */
+  close(): void;
+}
+
+/**
+ * The first bytes of a connection between nodes: a length of 4 bytes, then JSON. The other node responds with one byte. Then
+ * both sides forward bytes.
+ */
+const LENGTH_BYTES = 4;
+const MAX_OPENING_BYTES = 4_096;
+const TAKEN = 1;
+const REFUSED = 0;
+
+/** How long the other node may take for its part. */
+export const LINK_MS = 2_000;
+
+/** Opens `socket` for a visitor. `proof` is what the other node checks before anything else. */
+export function openLink(socket: Socket, proof: string, visitor: Forwarded): Promise<Socket> {
+  const json = Buffer.from(JSON.stringify({ ...visitor, proof }));
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt32BE(json.length);
+  socket.write(Buffer.concat([length, json]));
+  return new Promise((resolve, reject) => {
+    const end = (error?: Error): void => {
+      late();
+      socket.off('data', onData).off('close', onClose).off('end', onClose);
+      if (!error) return resolve(socket);
+      socket.destroy();
+      reject(error);
+    };
+    const onClose = (): void => end(new PortalError('relay_busy', 'the other node closed the connection'));
+    const onData = (bytes: Buffer): void => {
+      socket.pause();
+      if (bytes[0] !== TAKEN)
+        return end(new PortalError('not_found', 'the other node does not serve the lease'));
+      if (bytes.length > 1) socket.unshift(bytes.subarray(1));
+      end();
+    };
+    const late = deadline(LINK_MS, () =>
+      end(new PortalError('relay_busy', 'the other node does not respond')),
+    );
+    socket.on('data', onData).on('close', onClose).on('end', onClose);
+  });
+}
+
+/** Reads the opening of a connection from another node, and gives the connection to what `take` returns. */
+export function acceptLink(
+  socket: Socket,
+  isProof: (proof: unknown) => boolean,
+  take: (visitor: Forwarded) => TakeForwarded | undefined,
+): void {
+  let bytes: Buffer = Buffer.alloc(0);
+  const late = deadline(LINK_MS, () => socket.destroy());
+  const leave = (): void => {
+    late();
+    socket.off('data', onData);
+  };
+  const onData = (chunk: Buffer): void => {
+    bytes = Buffer.concat([bytes, chunk]);
+    if (bytes.length < LENGTH_BYTES) return;
+    const length = bytes.readUInt32BE();
+    if (length > MAX_OPENING_BYTES || bytes.length > LENGTH_BYTES + length) return void socket.destroy();
+    if (bytes.length < LENGTH_BYTES + length) return;
+    leave();
+    socket.pause();
+    const visitor = readOpening(bytes.subarray(LENGTH_BYTES), isProof);
+    if (!visitor) return void socket.destroy();
+    const taking = take(visitor);
+    if (!taking) return void socket.end(Buffer.of(REFUSED));
+    socket.write(Buffer.of(TAKEN));
+    taking(socket);
+  };
+  socket.on('error', () => undefined);
+  socket.on('close', leave);
+  socket.on('data', onData);
+}
+
+function readOpening(json: Buffer, isProof: (proof: unknown) => boolean): Forwarded | undefined {
+  try {
+    const { proof, ...visitor } = JSON.parse(json.toString()) as Forwarded & { proof: unknown };
+    return isProof(proof) ? visitor : undefined;
+  } catch {
+    return undefined;
+  }
+}
