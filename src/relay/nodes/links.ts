@@ -34,7 +34,7 @@ const TAKEN = 1;
 const REFUSED = 0;
 
 /** How long the other node may take for its part. */
-export const LINK_MS = 2_000;
+const LINK_MS = 2_000;
 
 /** Opens `socket` for a visitor. `proof` is what the other node checks before anything else. */
 export function openLink(socket: Socket, proof: string, visitor: Forwarded): Promise<Socket> {
