@@ -8,6 +8,7 @@ import type { LabelList } from '../labels.js';
 import { claimedSockets } from '../listen.js';
 import type { RelayMetrics } from '../metrics/metrics.js';
 import { ChannelNodes } from '../nodes/channel.js';
+import { LocalLinks } from '../nodes/local-links.js';
 import { startRelay, type Relay, type RelayOptions } from '../relay.js';
 import { ChannelStore } from '../store/channel.js';
 import { listOf, optionsOf, type PlainList, type PlainOptions } from './plain.js';
@@ -16,6 +17,9 @@ import { listOf, optionsOf, type PlainList, type PlainOptions } from './plain.js
 export const WORKER_CHANNELS = ['commands', 'directory', 'store', 'nodes'] as const;
 
 type Channels = Readonly<Record<(typeof WORKER_CHANNELS)[number], Channel>>;
+
+/** What the secret of connections between workers is derived for. */
+const LINKS = 'connections between workers';
 
 /** Where a worker serves, for the main process. */
 export type Serving = Pick<
@@ -79,8 +83,9 @@ class Worker {
   async start(plain: PlainOptions): Promise<Serving> {
     this.metrics = plain.metrics && (await metricsOf(plain.metrics));
     const nodes = new ChannelNodes(this.#channels.nodes);
+    const given = optionsOf(plain);
     const options: RelayOptions = {
-      ...optionsOf(plain),
+      ...given,
       socket: plain.fds && claimedSockets(plain.fds, this.#released),
       challenges: this.#challenges,
       // The main process has the store.
@@ -89,6 +94,7 @@ class Worker {
         directory: await openChannelDirectory(this.#channels.directory),
         store: new ChannelStore(this.#channels.store),
         nodes,
+        links: await LocalLinks.open(nodes, given.identity.derive(LINKS).toString('base64url')),
       },
       ...(this.metrics && { onVisitorWaited: this.metrics.onVisitorWaited }),
       log: this.#log,
