@@ -8,7 +8,7 @@ import { LongestFirst } from './test/support/longest-first.js';
 
 /** What a test imports that starts programs: Portal's own, a browser, a real peer. */
 const PROGRAMS =
-  /from '(node:child_process|.*\/(cli-support|browser|daemon|debian|hosts|namespaces|pebble|row)\.js)'/;
+  /from '(node:child_process|.*\/(cli-support|browser|daemon|debian|hosts|namespaces|pebble|postgres|row)\.js)'/;
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 const slow = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })

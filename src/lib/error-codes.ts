@@ -128,6 +128,17 @@ export const ERRORS = {
       'Use Node 22.13 or later, which has SQLite. For an older Node, install the package libsql next to Portal: the error shows the command for your installation.',
     exit: 1,
   },
+  cluster_unavailable: {
+    title: 'The database that the nodes of a relay share is unavailable',
+    remedy:
+      'Check the URL in `--cluster` or `PORTAL_CLUSTER`, and that the database accepts connections from this machine.',
+    exit: 1,
+  },
+  cluster_mismatch: {
+    title: 'The database belongs to another relay, or to another version of Portal',
+    remedy: 'Give all nodes of a relay the same identity, the same --domain and the same version of Portal.',
+    exit: 2,
+  },
   certificate_unavailable: {
     title: 'No certificate is available for this hostname',
     remedy: 'Use one of the certificate sources that the message lists for the hostname.',

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
+import { access, constants, readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestContext } from 'vitest';
@@ -23,12 +23,14 @@ const PROGRAMS = {
   fish: 'fish',
   haproxy: 'haproxy',
   'in.tftpd': 'tftpd-hpa',
+  initdb: 'postgresql',
   ip: 'iproute2',
   microsocks: 'microsocks',
   nft: 'nftables',
   nginx: 'nginx-light',
   openssl: 'openssl',
   pebble: 'pebble',
+  postgres: 'postgresql',
   promtool: 'prometheus',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
@@ -50,6 +52,8 @@ export type Binary = { readonly path: string } | { readonly skip: string };
 
 /** Folders for programs that users do not run directly. */
 const FOLDERS = ['/usr/sbin', '/sbin', ...(process.env['PATH'] ?? '').split(delimiter).filter(Boolean)];
+
+const POSTGRES = '/usr/lib/postgresql';
 
 /** `name` as an absolute path, or the reason to skip. */
 export async function ensureBinary(name: Program): Promise<Binary> {
@@ -89,8 +93,14 @@ export async function installMissing(): Promise<string | undefined> {
   }
 }
 
+/** Debian has several versions of PostgreSQL, outside of the PATH. Newest first. */
+async function postgresFolders(): Promise<string[]> {
+  const versions = await readdir(POSTGRES).catch(() => []);
+  return versions.toSorted((a, b) => Number(b) - Number(a)).map((version) => join(POSTGRES, version, 'bin'));
+}
+
 async function find(name: string): Promise<string | undefined> {
-  for (const folder of FOLDERS) {
+  for (const folder of [...FOLDERS, ...(await postgresFolders())]) {
     const path = join(folder, name);
     const isThere = await access(path, constants.X_OK).then(
       () => true,

@@ -1,0 +1,154 @@
+import type { Client } from 'pg';
+import { PortalError } from '../../lib/errors.js';
+import { inTransaction, queryOf, type Database, type Query } from './database.js';
+
+/**
+ * The tables of a relay in PostgreSQL. They are in a schema of their own. Text compares by its bytes, as JavaScript compares
+ * it, in databases of every locale.
+ */
+
+/** One string for each version of the schema. Never change one that was released. */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE portal.relay (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    identity text NOT NULL,
+    domain text NOT NULL
+  );
+  CREATE TABLE portal.nodes (node text PRIMARY KEY, address text NOT NULL, beat bigint NOT NULL DEFAULT 0);
+  CREATE TABLE portal.lost_nodes (node text PRIMARY KEY);
+  CREATE SEQUENCE portal.epochs;
+  CREATE TABLE portal.leases (
+    place text COLLATE "C" PRIMARY KEY,
+    owner text NOT NULL,
+    node text NOT NULL,
+    epoch bigint NOT NULL,
+    record text NOT NULL
+  );
+  CREATE INDEX leases_by_node ON portal.leases (node);
+  CREATE TABLE portal.reservations (
+    name text COLLATE "C" PRIMARY KEY,
+    address text NOT NULL,
+    used_at bigint NOT NULL,
+    first_at bigint NOT NULL,
+    network text NOT NULL
+  );
+  CREATE INDEX reservations_by_address ON portal.reservations (address, used_at);
+  CREATE INDEX reservations_by_network ON portal.reservations (network, used_at);
+  CREATE INDEX reservations_by_use ON portal.reservations (used_at);
+  CREATE TABLE portal.ports (
+    kind text NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    port integer NOT NULL,
+    PRIMARY KEY (kind, name),
+    UNIQUE (kind, port)
+  );
+  CREATE TABLE portal.peers (url text PRIMARY KEY, address text NOT NULL);
+  CREATE TABLE portal.agents (
+    identity text NOT NULL,
+    machine text COLLATE "C" NOT NULL,
+    version text NOT NULL,
+    seen_at bigint NOT NULL,
+    PRIMARY KEY (identity, machine)
+  );
+  CREATE INDEX agents_by_age ON portal.agents (seen_at);
+  `,
+];
+
+/** Keys of advisory locks, which all programs of a database share: "port" in ASCII, and a number. */
+const LOCK = { migration: [0x706f7274, 1], ports: [0x706f7274, 2] } as const;
+
+/** How long a migration may take, including the wait for one by another node. */
+const MIGRATION_MS = 60_000;
+const OLDEST_SERVER = 130_000;
+
+/** The relay that a database belongs to. */
+export interface RelayOfDatabase {
+  /** The address of its key. */
+  readonly identity: string;
+  readonly domain: string;
+}
+
+/**
+ * Creates or updates the tables, and checks that the database belongs to this relay. Several nodes may do so at once. Throws
+ * `cluster_unavailable` or `cluster_mismatch`.
+ */
+export async function prepareDatabase(database: Database, relay: RelayOfDatabase): Promise<void> {
+  const { client, destroy } = database.connection(MIGRATION_MS);
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await checkServer(client);
+    await inTransaction(client, async (query) => {
+      await lock(query, 'migration');
+      await migrate(query);
+      await checkRelay(query, relay);
+    });
+  } catch (error) {
+    throw unavailable(error);
+  } finally {
+    destroy();
+  }
+}
+
+/** Waits until no other transaction has this lock, and keeps it until the transaction ends. */
+export async function lock(query: Query, name: keyof typeof LOCK): Promise<void> {
+  await query('SELECT pg_advisory_xact_lock($1, $2)', LOCK[name]);
+}
+
+async function checkServer(client: Client): Promise<void> {
+  const [row] = await queryOf(client)<{ number: number; name: string }>(
+    "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS name",
+  );
+  if (row!.number >= OLDEST_SERVER) return;
+  throw new PortalError('cluster_unavailable', `the database is PostgreSQL ${row!.name}`, {
+    hint: 'Use PostgreSQL 13 or newer.',
+  });
+}
+
+async function migrate(query: Query): Promise<void> {
+  await query('CREATE SCHEMA IF NOT EXISTS portal');
+  await query('CREATE TABLE IF NOT EXISTS portal.version (version integer NOT NULL)');
+  const [row] = await query<{ version: number }>('SELECT version FROM portal.version');
+  const version = row?.version ?? 0;
+  if (version > MIGRATIONS.length)
+    throw new PortalError(
+      'cluster_mismatch',
+      `the tables of the database have version ${version}; this version of Portal knows ${MIGRATIONS.length}`,
+      { hint: 'Install the version of Portal that the other nodes run.' },
+    );
+  for (const migration of MIGRATIONS.slice(version)) await query(migration);
+  if (!row) await query('INSERT INTO portal.version VALUES ($1)', [MIGRATIONS.length]);
+  else await query('UPDATE portal.version SET version = $1', [MIGRATIONS.length]);
+}
+
+async function checkRelay(query: Query, { identity, domain }: RelayOfDatabase): Promise<void> {
+  await query('INSERT INTO portal.relay (identity, domain) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+    identity,
+    domain,
+  ]);
+  const [row] = await query<RelayOfDatabase>('SELECT identity, domain FROM portal.relay');
+  if (row!.domain !== domain)
+    throw new PortalError(
+      'cluster_mismatch',
+      `the database belongs to a relay for ${row!.domain}, and this node serves ${domain}`,
+      { hint: 'Use the same --domain for all nodes, or another database for another relay.' },
+    );
+  if (row!.identity !== identity)
+    throw new PortalError(
+      'cluster_mismatch',
+      `the database belongs to the relay with identity ${row!.identity}, and this node has ${identity}`,
+      { hint: 'Copy identity.json from the data folder of another node, readable for the relay only.' },
+    );
+}
+
+/** The error of a node that cannot start. */
+export function unavailable(cause: unknown): PortalError {
+  if (cause instanceof PortalError) return cause;
+  // A refused connection to several addresses has no message of its own.
+  const { message = String(cause), code } = cause as { message?: string; code?: string };
+  const reason = message === '' ? code : message;
+  return new PortalError('cluster_unavailable', `the database of the relay cannot be used: ${reason}`, {
+    cause,
+  });
+}
