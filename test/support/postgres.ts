@@ -134,7 +134,7 @@ export class PostgresServer {
   }
 }
 
-/** A server that runs for the tests of this file or `describe`. Skips them, with the reason, where there is none. */
+/** A server that runs for the tests of this file or `describe`. Skips them, with the reason, if PostgreSQL is not installed. */
 export function usePostgres(options: PostgresOptions = {}): PostgresServer {
   const server = new PostgresServer(options);
   let skip: string | undefined;

@@ -86,6 +86,17 @@ export function directoryContract(open: OpenNodes): void {
     for (const node of all) await expect.poll(() => node.lookup('web.relay.test')).toEqual(byEpoch.at(-1));
   });
 
+  it('lets the caller of a claim run before it tells that another node has the place', async () => {
+    const all = await nodes('a', 'b', 'c');
+    const turns = all.map(async (node) => {
+      for (let turn = 0; turn < 20; turn++) {
+        const record = await node.claim(claimOf('web', ALICE));
+        expect(node.lookup(record.place)).toEqual(record);
+      }
+    });
+    await Promise.all(turns);
+  });
+
   it('tells a node that its owner claimed the place at another node', async () => {
     const [a, b] = await nodes('a', 'b');
     const changes = heard(a);

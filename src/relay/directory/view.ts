@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { LeaseChange } from './directory.js';
 import type { LeaseRecord } from './record.js';
 
@@ -9,6 +10,24 @@ export class DirectoryView {
   /** Starts with these records, of which no listener hears. */
   load(records: Iterable<LeaseRecord>): void {
     for (const record of records) this.#known.set(record.place, record);
+  }
+
+  /** Takes these records instead of the known ones, and returns the changes that listeners heard. */
+  replace(records: readonly LeaseRecord[]): LeaseChange[] {
+    const places = new Set(records.map(({ place }) => place));
+    const released = [...this.#known.values()].filter(({ place }) => !places.has(place));
+    const changed = records.filter((record) => !isDeepStrictEqual(record, this.#known.get(record.place)));
+    const changes = [
+      ...released.map(({ place, epoch }) => ({ place, epoch, record: undefined })),
+      ...changed.map((record) => ({ place: record.place, epoch: record.epoch, record })),
+    ];
+    for (const change of changes) this.hear(change);
+    return changes;
+  }
+
+  /** The records of a node. */
+  of(node: string): LeaseRecord[] {
+    return [...this.#known.values()].filter((record) => record.node === node);
   }
 
   lookup(place: string): LeaseRecord | undefined {

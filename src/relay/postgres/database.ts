@@ -35,7 +35,7 @@ export interface DatabaseOptions {
 
 export type Query = <Row extends QueryResultRow>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
 
-/** What agents are told of a failed database. The log has the reason. */
+/** The message that agents get while the database fails. The log has the reason. */
 const BUSY = 'the database of this relay does not respond';
 const RETRY_AFTER_MS = 1_000;
 

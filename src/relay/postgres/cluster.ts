@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '../../lib/logger.js';
+import { PostgresDirectory } from '../directory/postgres.js';
+import type { LeaseDirectory } from '../directory/directory.js';
+import { PostgresStore } from '../store/postgres.js';
+import type { Store } from '../store/store.js';
+import { Changes } from './changes.js';
+import { Database, type DatabaseSettings } from './database.js';
+import { Lifetime } from './lifetime.js';
+import { Link, LINK, type LinkSettings } from './link.js';
+import { OtherNodes } from './other-nodes.js';
+import { prepareDatabase, unavailable, type RelayOfDatabase } from './schema.js';
+
+export interface PostgresClusterOptions {
+  /** `postgres://…`. May contain a password: it must not reach a log. */
+  readonly url: string;
+  readonly relay: RelayOfDatabase;
+  /** Where other nodes reach this one: HOST:PORT. */
+  readonly nodeAddress: string;
+  /** How long visitors wait for the agents of a lost node. */
+  readonly graceMs: number;
+  /** Default: a random name. A node that expired must not use its name again. */
+  readonly node?: string;
+  readonly settings?: Partial<LinkSettings & DatabaseSettings>;
+  /** Whether no other node can use the database now. Default: nobody knows, so this node gives up when its time ends. */
+  readonly isOutageOfAll?: () => boolean;
+  readonly log: Logger;
+}
+
+/** A node of a relay whose nodes share a PostgreSQL database. */
+export interface PostgresCluster {
+  /** The name of this node. */
+  readonly node: string;
+  /** The relay closes both. The node then leaves, and its connections close. */
+  readonly directory: LeaseDirectory;
+  readonly store: Store;
+  /** The other nodes that run now. */
+  readonly others: Pick<OtherNodes, 'names' | 'addressOf' | 'onJoined' | 'onLeft'>;
+  /** Whether this node may still serve its leases. Ask before taking a visitor. */
+  isCurrent(): boolean;
+  /** Calls `listener` once, when this node must end its sessions, because other nodes may take over its leases. */
+  onExpired(listener: () => void): void;
+  /** Why leases cannot be opened now; undefined if they can. */
+  problem(): string | undefined;
+}
+
+/**
+ * Joins the relay of a database, and creates its tables if they are missing. Throws `cluster_unavailable` or `cluster_mismatch`.
+ */
+export async function joinCluster(options: PostgresClusterOptions): Promise<PostgresCluster> {
+  const { url, relay, log, settings = {} } = options;
+  const database = new Database({ url, log, settings });
+  try {
+    await prepareDatabase(database, relay);
+    return await startNode(database, options);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function startNode(database: Database, options: PostgresClusterOptions): Promise<PostgresCluster> {
+  const { log, graceMs, nodeAddress: address, isOutageOfAll } = options;
+  const node = options.node ?? randomBytes(9).toString('base64url');
+  const settings = { ...LINK, ...options.settings };
+  const lifetime = new Lifetime({ ttlMs: settings.ttlMs, retryMs: settings.renewMs, isOutageOfAll });
+  const others = new OtherNodes({ node, ttlMs: settings.ttlMs, graceMs });
+  const isOpen = { directory: true, store: true };
+  const closed = async (what: keyof typeof isOpen): Promise<void> => {
+    isOpen[what] = false;
+    if (what === 'directory') {
+      await link.close({ leave: lifetime.isCurrent() });
+      lifetime.close();
+      changes.close();
+    }
+    if (!isOpen.directory && !isOpen.store) await database.close();
+  };
+  const directory = new PostgresDirectory({
+    node,
+    database,
+    lifetime,
+    others,
+    onClosed: () => closed('directory'),
+  });
+  const changes = new Changes(directory);
+  const link = new Link({ database, changes, lifetime, others, node, address, settings });
+  directory.use(link);
+  try {
+    await link.start();
+  } catch (error) {
+    lifetime.close();
+    throw unavailable(error);
+  }
+  lifetime.onExpired(() => log.error({ node }, `${EXPIRED}: it gives up its leases`));
+  return {
+    node,
+    directory,
+    store: new PostgresStore(database, () => closed('store')),
+    others,
+    isCurrent: () => lifetime.isCurrent(),
+    onExpired: (listener) => lifetime.onExpired(listener),
+    problem: () => (lifetime.isCurrent() ? database.problem() : EXPIRED),
+  };
+}
+
+const EXPIRED = 'this node could not renew itself in the database in time';
