@@ -45,6 +45,15 @@ const many = (count: number): ServiceView[] =>
   Array.from({ length: count }, (_, index) => service(`svc${index}`));
 
 describe('the live view', () => {
+  it('clears the error of the last response once the target has recovered', () => {
+    const [, broken] = render(view([service('web', { lastStatus: 503 })]), screen(120, 40));
+    expect(broken).toMatch(/1\.3\/s +503$/);
+    const recovered = service('web', { lastStatus: 503, isLastOutdated: true });
+    expect(render(view([recovered]), screen(120, 40))[1]).toMatch(/1\.3\/s *$/);
+    const before = service('web', { lastStatus: 200, isLastOutdated: true });
+    expect(render(view([before]), screen(120, 40))[1]).toMatch(/1\.3\/s +200$/);
+  });
+
   it('has a row for each service with its problems below it, relays and keys', () => {
     expect(render(view([service('web'), DEAD]), screen(120, 40))).toEqual([
       '  SERVICE  STATE  ADDRESS                     TARGET            OPEN  REQUESTS  RATE   LAST',

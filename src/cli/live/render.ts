@@ -102,7 +102,8 @@ const LAST: Column = {
   title: 'LAST',
   cell: ({ lastStatus, isLastOutdated }, { style }) => {
     if (lastStatus === undefined) return '';
-    if (isLastOutdated) return style.dim(String(lastStatus));
+    // An error from before the recovery would look like an error of now.
+    if (isLastOutdated) return lastStatus >= 500 ? '' : style.dim(String(lastStatus));
     return lastStatus >= 500 ? style.red(String(lastStatus)) : String(lastStatus);
   },
 };
