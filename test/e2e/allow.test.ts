@@ -2,6 +2,9 @@ import { mkdir, realpath, rename, rm, symlink, writeFile } from 'node:fs/promise
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
+import { sha256Of } from '../../src/lib/confined.js';
+import { caFolder } from '../support/ca-pool.js';
 import { eventually } from '../support/eventually.js';
 import { handedOver, httpService, relay } from '../support/world.js';
 import { Person, PROCESSES } from './cli-support.js';
@@ -27,6 +30,10 @@ const onRelay =
   (port: number) =>
   (url: string, ca: string): string =>
     `relays: { urls: [{ url: "${url}", ca: "${ca}" }] }\nservices:\n  web: ${port}\n`;
+
+/** How `portal allow` names the content of a CA file. */
+const shown = ({ certificatePem }: LocalCa) =>
+  `(SHA-256 ${sha256Of(Buffer.from(certificatePem)).slice(0, 16)}…)`;
 
 describe('a portal.yaml that was never allowed', () => {
   it.each([
@@ -148,6 +155,25 @@ it('runs after `portal allow`; --list shows it, and --revoke undoes it', async (
   expect(await run('allow', '--revoke')).toMatchObject({ code: 0 });
   expect((await run('allow', '--list')).stdout).toBe('');
   expect((await run('up')).code).toBe(2);
+});
+
+it('--list shows the present CA of a relay first, and one that was allowed earlier after it', async () => {
+  const person = await Person.create();
+  const [first, second] = await Promise.all([openLocalCa(await caFolder()), openLocalCa(await caFolder())]);
+  const ca = join(person.folder, 'ca.pem');
+  await writeFile(
+    join(person.folder, 'portal.yaml'),
+    'version: 1\nrelays: { urls: [{ url: https://relay.example.com, ca: ./ca.pem }] }\nservices: { web: 3000 }\n',
+  );
+  for (const { certificatePem } of [first, second]) {
+    await writeFile(ca, certificatePem);
+    expect((await person.run(['allow'])).code).toBe(0);
+  }
+  const listed = async () => (await person.run(['allow', '--list'])).stdout.trimEnd().split('\n').slice(1);
+  expect(await listed()).toEqual([
+    `  publish at https://relay.example.com, trusting the CA ca.pem ${shown(second)}`,
+    `  publish at https://relay.example.com, trusting the CA ca.pem ${shown(first)} (allowed earlier)`,
+  ]);
 });
 
 it('does not apply a save beyond the allowed until `portal allow`, while the rest keeps running', async () => {

@@ -15,6 +15,7 @@ export interface AllowRecord {
   readonly file: string;
   /** Time of the last answer, ISO 8601. */
   readonly allowedAt: string;
+  /** Those of the last answer first. */
   readonly permissions: readonly Allowed[];
 }
 
@@ -52,12 +53,14 @@ export class AllowStore {
   async add(file: string, permissions: readonly Permission[]): Promise<AllowRecord> {
     const real = await realPathOf(file);
     const before = (await this.#read(this.#pathOf(real)))?.permissions ?? [];
-    const all = new Map(before.map((each) => [each.key, each]));
+    // The present ones first.
+    const all = new Map<string, Allowed>();
     for (const { path: _, ...permission } of permissions) all.set(permission.key, permission);
+    for (const each of before) if (!all.has(each.key)) all.set(each.key, each);
     const record: AllowRecord = {
       file: real,
       allowedAt: new Date().toISOString(),
-      permissions: [...all.values()].slice(-2 * MAX_PERMISSIONS),
+      permissions: [...all.values()].slice(0, 2 * MAX_PERMISSIONS),
     };
     const stored: StoredRecord = { version: 1, ...record, mac: macOf(await this.#key(), record) };
     await replaceFile(this.#pathOf(real), `${JSON.stringify(stored, null, 2)}\n`, PRIVATE_MODE);

@@ -2,7 +2,7 @@ import { findConfig } from '../../config/find.js';
 import { PortalError } from '../../lib/errors.js';
 import { describeAsked, describePermissions, shortPermissions } from '../allow/describe.js';
 import { askedOf, shownFile } from '../allow/gate.js';
-import { AllowStore } from '../allow/store.js';
+import { AllowStore, type Allowed } from '../allow/store.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { load, loadOptions } from '../load.js';
 import { printEvent } from '../print.js';
@@ -51,14 +51,21 @@ async function list(context: Context, store: AllowStore): Promise<ExitCode> {
       printEvent(context, 'allowed', { file, allowedAt, permissions: described(permissions) });
     return 0;
   }
-  const { bold } = createStyle(context.stdout.color);
+  const { bold, dim } = createStyle(context.stdout.color);
   for (const { file, permissions } of records) {
     context.stdout.line(bold(printable(file)));
-    for (const line of shortPermissions(permissions)) context.stdout.line(`  ${line}`);
+    const earlier = permissions.filter((each, index) => isEarlier(each, permissions.slice(0, index)));
+    for (const line of shortPermissions(permissions.filter((each) => !earlier.includes(each))))
+      context.stdout.line(`  ${line}`);
+    for (const line of shortPermissions(earlier)) context.stdout.line(dim(`  ${line} (allowed earlier)`));
   }
   if (records.length === 0) context.stderr.note('No configuration has permissions yet.');
   return 0;
 }
+
+/** Whether the same relay was allowed later, with another CA. */
+const isEarlier = ({ kind, what }: Allowed, later: readonly Allowed[]): boolean =>
+  kind === 'relay' && later.some((other) => other.kind === kind && other.what === what);
 
 async function revoke(context: Context, store: AllowStore, named: string | undefined): Promise<ExitCode> {
   const found = await findConfig({ file: named, cwd: context.cwd, env: context.env });
