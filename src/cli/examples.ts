@@ -29,6 +29,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal validate --print', does: 'print the configuration with variables and overlay filled in' },
   ],
   status: [
+    { run: 'portal status web', does: 'show one service and its relays' },
     { run: 'portal status --json', does: 'print JSON, for programs' },
     { run: 'portal status --wait-ready --timeout 30s', does: 'wait in a script or a health check' },
   ],
@@ -45,6 +46,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   logs: [
     { run: 'portal logs -f', does: 'show recent events, then new ones' },
     { run: 'portal logs -f web', does: 'show events of one service' },
+    { run: 'portal logs --since 10m --tail 20', does: 'show the last 20 events of the last 10 minutes' },
   ],
   expose: [
     { run: 'portal expose 3000', does: 'publish a local port' },

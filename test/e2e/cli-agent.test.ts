@@ -181,6 +181,51 @@ test('status, logs and down of a running agent', async () => {
   expect((await person.run(['down'])).code).toBe(1);
 });
 
+test('status and logs of chosen services, and of the latest events', async () => {
+  const port = await service('hello');
+  await write('portal.yaml', config({ web: port, api: port }));
+  const up = person.start(['up', '--json']);
+  await up.event('ready');
+
+  const [status] = jsonLines((await person.run(['status', 'web', '--json'])).stdout);
+  expect(status).toMatchObject({ leases: [{ service: 'web' }], relays: [{ state: 'connected' }] });
+  const table = (await person.run(['status', 'web'])).stdout;
+  expect(table).toMatch(/^web +ready/m);
+  expect(table).not.toMatch(/^api /m);
+  for (const [args, message] of [
+    [['webb'], 'the agent has no service "webb" [usage]\n  Did you mean web?'],
+    [
+      ['./portal.yaml'],
+      '"./portal.yaml" is a file, not a service [usage]\n  Use: portal status -f ./portal.yaml.',
+    ],
+    [['web', '--wait-ready'], '--wait-ready waits for every service'],
+  ] as const) {
+    const { code, stderr } = await person.run(['status', ...args]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+  }
+
+  const logged = async (...args: string[]) =>
+    jsonLines((await person.run(['logs', '--json', ...args])).stdout).map(({ time }) => time);
+  const all = await logged();
+  expect(all.length).toBeGreaterThan(3);
+  expect(await logged('--tail', '2')).toEqual(all.slice(-2));
+  expect(await logged('-n', '0')).toEqual([]);
+  const since = all[2]!;
+  expect(await logged('--since', since)).toEqual(all.filter((time) => time >= since));
+  expect(await logged('--since', '1h')).toEqual(all);
+  expect(await logged('--since', '2100-01-01')).toEqual([]);
+  expect(await logged('web', '--tail', '1')).toHaveLength(1);
+
+  const followed = person.start(['logs', '-f', '--tail', '1', '--json']);
+  await followed.event(jsonLines((await person.run(['logs', '--json', '--tail', '1'])).stdout)[0]!.event);
+  expect((await person.run(['down'])).code).toBe(0);
+  const { stdout } = await followed.finished;
+  const events = jsonLines(stdout);
+  expect(events[0]!.time).toBe(all.at(-1));
+  expect(events.at(-1)).toMatchObject({ event: 'stopped', reason: 'down' });
+});
+
 test('one agent per file, also through a symbolic link that changes', async () => {
   const port = await service('hello');
   await write('one.yaml', config({ web: port }));

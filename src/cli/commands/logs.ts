@@ -14,6 +14,10 @@ interface Options {
   readonly follow?: true;
   readonly file?: string;
   readonly pid?: number;
+  /** How many of the recent entries to show. Default: all. */
+  readonly tail?: number;
+  /** Milliseconds since the epoch. */
+  readonly since?: number;
 }
 
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
@@ -23,20 +27,58 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   const lines = new LogLines(createStyle(context.stdout.color), context.verbosity);
   const interrupts = listenForInterrupts();
   const signal = AbortSignal.any([interrupts.signal, context.stdout.closed]);
+  const tail = new Tail(options.tail, (text) => context.stdout.line(text));
+  const { since = -Infinity } = options;
+  const onRecent = (entries: number): void => tail.expect(entries);
   try {
-    for await (const entry of agent.logs({ follow: options.follow === true, signal })) {
-      const isWanted = args.length === 0 || args.some((service) => isOf(entry, service));
-      if (context.json && isWanted) context.stdout.line(jsonLine(entry));
-      if (context.json) continue;
-      const text = lines.describe(entry, Date.now());
-      if (isWanted && text !== undefined) context.stdout.line(text);
+    for await (const entry of agent.logs({ follow: options.follow === true, signal, onRecent })) {
+      const isNamed = args.length === 0 || args.some((service) => isOf(entry, service));
+      // Describes every entry, because a description depends on those before.
+      const text = context.json ? jsonLine(entry) : lines.describe(entry, Date.now());
+      tail.next(isNamed && Date.parse(entry.time) >= since ? text : undefined);
     }
+    tail.end();
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
     interrupts.dispose();
   }
   return 0;
+}
+
+/** Prints the last `limit` of the recent entries, and every later one. */
+class Tail {
+  readonly #limit: number;
+  readonly #print: (text: string) => void;
+  #recent: string[] = [];
+  /** Recent entries that have not arrived yet. */
+  #expected = 0;
+
+  constructor(limit = Infinity, print: (text: string) => void) {
+    this.#limit = limit;
+    this.#print = print;
+  }
+
+  /** The next `entries` entries are recent ones. */
+  expect(entries: number): void {
+    this.#expected = entries;
+  }
+
+  /** @param text undefined for an entry that is not shown */
+  next(text: string | undefined): void {
+    const isRecent = this.#expected > 0;
+    if (text !== undefined) {
+      if (isRecent) this.#recent.push(text);
+      else this.#print(text);
+    }
+    if (isRecent && --this.#expected === 0) this.end();
+  }
+
+  end(): void {
+    const shown = this.#limit === 0 ? [] : this.#recent.slice(-this.#limit);
+    this.#recent = [];
+    for (const text of shown) this.#print(text);
+  }
 }
 
 /** Other commands take the file with -f, and `logs -f FILE` would follow a service of that name. */

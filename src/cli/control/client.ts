@@ -10,7 +10,7 @@ import type { Survey } from '../../reconcile/candidates/survey.js';
 import type { Action } from '../../reconcile/plan.js';
 import { errorOf } from '../failure.js';
 import { pidFileOf } from './address.js';
-import type { Entry } from './history.js';
+import { RECENT_HEADER, type Entry } from './history.js';
 import type { Flushed, Wiped } from './server.js';
 
 /** Longer than an agent needs to query its relays. A suspended agent (SIGSTOP) must not block this process. */
@@ -20,6 +20,13 @@ const PROVE_TIMEOUT_MS = 30_000;
 
 /** Longer than the 30 seconds that a service has to respond to a replayed request. */
 const REPLAY_TIMEOUT_MS = 40_000;
+
+export interface LogsOptions {
+  readonly follow: boolean;
+  readonly signal?: AbortSignal;
+  /** Called first, with the number of recent entries. 0 for an agent of an earlier version. */
+  readonly onRecent?: (entries: number) => void;
+}
 
 /** Talks to a running agent over its local socket. Every call throws `not_running` if no agent listens. */
 export class ControlClient {
@@ -75,13 +82,14 @@ export class ControlClient {
   }
 
   /** Recent entries; with `follow` also new ones, until the agent ends or `signal` aborts. */
-  async *logs(options: { follow: boolean; signal?: AbortSignal }): AsyncGenerator<Entry> {
+  async *logs(options: LogsOptions): AsyncGenerator<Entry> {
     const response = await this.#send(
       'GET',
       options.follow ? '/logs?follow=1' : '/logs',
       undefined,
       options.signal,
     );
+    options.onRecent?.(Number(response.headers[RECENT_HEADER] ?? 0));
     const lines = createInterface({ input: response, crlfDelay: Infinity });
     // A broken connection emits no 'end', and readline would wait forever.
     response.once('close', () => lines.close());

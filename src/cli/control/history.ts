@@ -12,7 +12,11 @@ export interface LogEntry {
 /** One line of `portal logs`. */
 export type Entry = TimedEvent | LogEntry;
 
-const CAPACITY = 1_000;
+/** Header of a response with the log: how many of its entries are recent ones. New entries follow. */
+export const RECENT_HEADER = 'portal-recent';
+
+/** The number of entries that an agent keeps. */
+export const MAX_LOG_ENTRIES = 1_000;
 
 /** The latest entries, up to a limit, and listeners for new ones. */
 export class History {
@@ -21,7 +25,7 @@ export class History {
 
   add(entry: Entry): void {
     this.#entries.push(entry);
-    if (this.#entries.length > CAPACITY) this.#entries.shift();
+    if (this.#entries.length > MAX_LOG_ENTRIES) this.#entries.shift();
     for (const listener of this.#listeners) listener(entry);
   }
 

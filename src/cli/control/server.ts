@@ -11,7 +11,7 @@ import type { Action } from '../../reconcile/plan.js';
 import { summarizeError } from '../failure.js';
 import { pidFileOf } from './address.js';
 import { claimSocket } from './claim.js';
-import type { History } from './history.js';
+import { RECENT_HEADER, type History } from './history.js';
 
 /** A configuration with thousands of services is far smaller. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -142,8 +142,9 @@ async function route(
 }
 
 function sendLogs(response: ServerResponse, history: History, followers?: Set<ServerResponse>): void {
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  for (const entry of history.recent()) response.write(`${JSON.stringify(entry)}\n`);
+  const recent = history.recent();
+  response.writeHead(200, { 'content-type': 'application/x-ndjson', [RECENT_HEADER]: recent.length });
+  for (const entry of recent) response.write(`${JSON.stringify(entry)}\n`);
   if (!followers) {
     response.end();
     return;

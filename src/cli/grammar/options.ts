@@ -116,11 +116,11 @@ export const since = (flags: string, description: string): Option =>
     return at;
   });
 
-export const count = (flags: string, description: string, max: number): Option =>
+export const count = (flags: string, description: string, max: number, min = 1): Option =>
   new Option(flags, description).argParser((text) => {
     const number = Number(text);
-    if (!Number.isInteger(number) || number < 1 || number > max)
-      throw new InvalidArgumentError(`Use a number from 1 to ${max}.`);
+    if (text.trim() === '' || !Number.isInteger(number) || number < min || number > max)
+      throw new InvalidArgumentError(`Use a number from ${min} to ${max}.`);
     return number;
   });
 

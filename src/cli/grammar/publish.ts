@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { Execute } from './execute.js';
-import { agentOf, duration, file, list, pidOf, port, repeated } from './options.js';
+import { MAX_LOG_ENTRIES } from '../control/history.js';
+import { agentOf, count, duration, file, list, pidOf, port, repeated, since } from './options.js';
 
 /** Commands that publish services, and commands for the running agent of a file. */
 
@@ -48,6 +49,7 @@ export function addRunning(program: Command, execute: Execute): void {
   program
     .command('status')
     .description('show services, URLs and relays of the running agent')
+    .argument('[services...]', 'show only these services and their relays')
     .addOption(agentOf())
     .addOption(pidOf())
     .option('--wait-ready', 'wait until every service is ready, then print only the addresses')
@@ -66,6 +68,8 @@ export function addRunning(program: Command, execute: Execute): void {
     .description('show the recent events of the running agent')
     .argument('[services...]', 'show only events of these services')
     .option('-f, --follow', 'keep running and show new events')
+    .addOption(count('-n, --tail <number>', 'show only this many of the recent events', MAX_LOG_ENTRIES, 0))
+    .addOption(since('--since <time>', 'show only events since then: 30m, 2h, or a date and time'))
     .addOption(agentOf('-F, --file <file>'))
     .addOption(pidOf())
     .action(execute(() => import('../commands/logs.js')));
