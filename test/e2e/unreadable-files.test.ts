@@ -30,3 +30,19 @@ test('validate says which file the user may not read', async (context) => {
     expect(stderr).toContain('Give your user permission to read the file');
   }
 });
+
+test('service install names the files that the service could not read, and installs nothing', async (context) => {
+  const within = await asOtherUser(context);
+  const person = await Person.create();
+  await chmod(person.folder, 0o755);
+  const service = 'web: { target: 3000, tls: { cert: ./web.pem, key: ./web.key.pem } }';
+  await writeFile(join(person.folder, 'portal.yaml'), `version: 1\nservices: { ${service} }\n`, {
+    mode: 0o644,
+  });
+  await writeFile(join(person.folder, 'web.key.pem'), 'a key', { mode: 0o600 });
+  const { code, stderr } = await person.run(['service', 'install'], { within, env: { PORTAL_ALLOW: '1' } });
+  expect(code).toBe(2);
+  expect(stderr).toContain('web.pem (tls of web) does not exist');
+  expect(stderr).toContain('web.key.pem (tls of web) cannot be read: permission denied (EACCES)');
+  expect(stderr).toContain('[config_unreadable]');
+});

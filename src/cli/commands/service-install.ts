@@ -9,6 +9,7 @@ import { agentKey, load, loadOptions } from '../load.js';
 import { printEvent } from '../print.js';
 import { configOf, installedUnit, type ServiceOptions } from '../service/find.js';
 import { serviceManager, type ServiceManager } from '../service/manager.js';
+import { checkReadable } from '../service/readable.js';
 import { environmentOf, serviceSpec, type ServiceSpec } from '../service/spec.js';
 
 interface Options extends ServiceOptions {
@@ -68,6 +69,7 @@ async function checkConfiguration(context: Context, spec: ServiceSpec, print = f
   const env = environmentOf(spec, context.env);
   try {
     const loaded = await load(loadOptions({ ...context, env }, spec.file));
+    if (!print) await checkReadable(loaded.desired);
     const missing = print ? [] : await missingOf(context, loaded);
     if (missing.length > 0)
       throw notAllowed(context, loaded, missing, 'Run `portal allow` first: the service cannot ask you.');
