@@ -15,8 +15,8 @@ import { isBlank, steadyText } from './steady-text.js';
 const POLL_MS = 1_000;
 
 interface FollowedList {
-  /** Reads the file now. An error is logged, and the current list stays. */
-  reload(): Promise<void>;
+  /** Reads the file now. After an error, which is logged, resolves with false, and the current list stays. */
+  reload(): Promise<boolean>;
   close(): void;
 }
 
@@ -35,24 +35,26 @@ async function followList<T>({ file, parse, onList, log }: FollowListOptions<T>)
   onList(await readFirst(file, parse));
   const stop = new AbortController();
   const { signal } = stop;
-  const readList = async (): Promise<void> => {
+  const readList = async (): Promise<boolean> => {
     try {
       const steady = steadyText({ read: () => readFile(file, 'utf8'), pause: (ms) => delay(ms, signal) });
       onList(parse(notBlank(await steady)));
       log.info({ file }, 'reloaded the list');
+      return true;
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       // One line for the operator: a stack would say nothing about the file.
       const { message: reason, hint } = asPortalError(error);
       log.error(
         { file, reason, ...(hint !== undefined && { hint }) },
         'the list is invalid; the relay keeps the previous one',
       );
+      return false;
     }
   };
   // One read at a time, so that the later of two saves wins.
   const turns = pLimit(1);
-  const reload = (): Promise<void> => turns(readList);
+  const reload = (): Promise<boolean> => turns(readList);
   const check = (): void => {
     if (turns.pendingCount === 0) void reload();
   };
@@ -79,7 +81,8 @@ export interface RelayLists {
   readonly first: Pick<RelayOptions, 'deny' | 'allow' | 'reservedLabels'>;
   /** Gives `relay` each change, including changes while it was starting. */
   follow(relay: ListedRelay): void;
-  reload(): Promise<void>;
+  /** Resolves with whether every list is valid. */
+  reload(): Promise<boolean>;
   close(): void;
 }
 
@@ -127,9 +130,7 @@ export async function followLists({ cwd }: Context, options: ListOptions, log: L
       if (allow) started.allow(allow);
       started.reserveLabels(reservedLabels);
     },
-    reload: async () => {
-      await Promise.all(followed.map((one) => one.reload()));
-    },
+    reload: async () => (await Promise.all(followed.map((one) => one.reload()))).every(Boolean),
     close,
   };
 }

@@ -186,6 +186,9 @@ describe('SIGHUP', () => {
     await running.line(/"signal":"SIGHUP"/);
     await running.line(/allowed".*reloaded the list/);
     await running.line(/reloaded lists and certificate/);
+    await writeFile(join(operator.folder, 'allowed'), 'nonsense\n');
+    running.kill('SIGHUP');
+    await running.line(/did not reload every list/);
     await tcp({ port: Number(new URL(url).port) });
     running.kill('SIGTERM');
     expect((await running.finished).code).toBe(0);

@@ -85,8 +85,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       return 0;
     }
     reload = async () => {
-      await Promise.all([parts.lists.reload(), parts.certificate.reload()]);
-      log.info({}, 'reloaded lists and certificate');
+      const [areValid] = await Promise.all([parts.lists.reload(), parts.certificate.reload()]);
+      if (areValid) log.info({}, 'reloaded lists and certificate');
+      else log.warn({}, 'did not reload every list; the errors are above');
     };
     return await serve(context, { options, parts, interrupts, log });
   } catch (error) {
