@@ -35,7 +35,7 @@ export async function reportFailure(
       ? new PortalError('usage', plain.message, { cause: plain.cause, hint: `See ${command} --help.` })
       : plain;
   if (error instanceof ConfigInvalid) await reportProblems(context, error.problems);
-  else if (context.json) context.stdout.line(jsonLine(failureEvent(error)));
+  else if (context.json) context.stdout.data(jsonLine(failureEvent(error)));
   else reportText(context, error);
   return error.exitCode;
 }
@@ -52,7 +52,7 @@ export async function reportWarnings(context: Context, warnings: readonly Proble
 async function reportProblems(context: Context, problems: readonly Problem[]): Promise<void> {
   if (context.json) {
     const errors = problems.map(summarizeProblem);
-    context.stdout.line(jsonLine({ time: new Date().toISOString(), event: 'rejected', errors }));
+    context.stdout.data(jsonLine({ time: new Date().toISOString(), event: 'rejected', errors }));
     return;
   }
   const { formatProblem } = await import('../config/frame.js');

@@ -32,6 +32,22 @@ test('limits memory for a slow reader, and reports the dropped lines', async () 
   expect(written.at(-1)).toBe('dropped 12\n');
 });
 
+test('breaks lines for a person between words on a terminal, and leaves data whole', () => {
+  const text = 'the relay does not respond';
+  const printed = (terminal: object): string[] => {
+    const { stream, written, read } = slowStream();
+    const output = new Output(Object.assign(stream, terminal), { env: {}, describeDropped });
+    for (const print of [() => output.line(text), () => output.note(text), () => output.data(text)]) {
+      print();
+      read();
+    }
+    return written;
+  };
+  const wrapped = 'the relay does\nnot respond\n';
+  expect(printed({ isTTY: true, columns: 16 })).toEqual([wrapped, wrapped, `${text}\n`]);
+  expect(printed({ columns: 16 })).toEqual(Array(3).fill(`${text}\n`));
+});
+
 test('reports a closed reader once, and does not throw', async () => {
   const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
   const output = new Output(stream, { env: {}, describeDropped });

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { systemCode } from '../lib/errors.js';
+import { wrapWords } from './wrap.js';
 
 /** The parts of a process stream that the CLI uses. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -70,7 +71,18 @@ export class Output {
     if (!this.isQuiet) this.line(text);
   }
 
+  /** The same for a line to copy, such as a command. */
+  noteData(text: string): void {
+    if (!this.isQuiet) this.data(text);
+  }
+
+  /** Prints text for a person. On a terminal, long lines break between words. */
   line(text = ''): void {
+    this.data(wrapWords(text, this.columns));
+  }
+
+  /** Prints a line exactly as it is: JSON, a path, a command. */
+  data(text: string): void {
     this.write(`${text}\n`);
   }
 
@@ -103,7 +115,7 @@ export class Output {
     if (this.#dropped === 0) return;
     const lines = this.#dropped;
     this.#dropped = 0;
-    this.line(this.#describeDropped(lines));
+    this.data(this.#describeDropped(lines));
   }
 }
 

@@ -10,5 +10,5 @@ export function jsonLine(value: object): string {
 
 /** Prints an event as one line of JSON, with `time` and `event` first. */
 export function printEvent(context: Context, event: string, fields: object): void {
-  context.stdout.line(jsonLine({ time: new Date().toISOString(), event, ...fields }));
+  context.stdout.data(jsonLine({ time: new Date().toISOString(), event, ...fields }));
 }

@@ -25,7 +25,7 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
     const more = { ...redirect, ...(ca !== undefined && { ca }), ...(metrics !== undefined && { metrics }) };
     return printEvent(context, 'listening', { url, domain, addresses, ...more });
   }
-  context.stdout.line(url);
+  context.stdout.data(url);
   const { stderr } = context;
   // Without a terminal, stderr is for the log, in JSON lines.
   if (!stderr.isTTY) return;

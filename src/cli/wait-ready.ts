@@ -32,7 +32,7 @@ export async function printWhenReady(context: Context, options: Options): Promis
         [...urls, ...tcp, ...udp].join(', '),
       ]),
     ))
-      context.stdout.line(line);
+      context.stdout.data(line);
   return 0;
 }
 

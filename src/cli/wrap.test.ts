@@ -14,6 +14,17 @@ it('keeps a URL and a command whole', () => {
   );
 });
 
+const dim = (text: string): string => `\u001B[2m${text}\u001B[22m`;
+
+it('keeps the indentation of a line with style', () => {
+  expect(wrapWords(dim('  two three four'), 11)).toBe(`  ${dim('two three')}\n  ${dim('four')}`);
+});
+
+it('keeps lines of a file whole', () => {
+  const frame = '  > 5 |   admin: 99999 99999\n      |          ^^^^^ ^^^^^';
+  expect(wrapWords(frame, 20)).toBe(frame);
+});
+
 it('changes nothing without a terminal', () => {
   expect(wrapWords('one two three', Infinity)).toBe('one two three');
 });

@@ -29,7 +29,7 @@ function person({
   json = false,
 }: { isTTY?: boolean; env?: NodeJS.ProcessEnv; json?: boolean } = {}) {
   const stdin = Object.assign(new PassThrough(), { isTTY });
-  const { output, text } = capturedOutput({ isTTY, columns: 50 });
+  const { output, text } = capturedOutput({ isTTY, columns: 1_000 });
   const context: Context = {
     argv: [],
     env,

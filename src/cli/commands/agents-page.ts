@@ -13,7 +13,7 @@ export async function run(context: Context, { options }: CommandInput<RelayOptio
   reportFailed(context, errorsOf(asked));
   for (const { relay, response } of responses) {
     if (context.json) printEvent(context, 'link', { relay, ...response });
-    else context.stdout.line(printable(response.url));
+    else context.stdout.data(printable(response.url));
   }
   if (!context.json && responses.length > 0)
     context.stderr.note('Open it in the browser to sign in. It works once, within a minute.');

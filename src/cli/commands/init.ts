@@ -26,7 +26,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     printEvent(context, 'created', { file, port: guess.port });
     return 0;
   }
-  context.stdout.line(file);
+  context.stdout.data(file);
   context.stderr.note(
     `service web leads to port ${guess.port} (${guess.because}). Start your server there, then publish it: portal up`,
   );
@@ -52,7 +52,7 @@ async function convertFile(context: Context, from: string, file: string): Promis
     printEvent(context, 'created', { file, from, services, notes: draft.notes });
     return 0;
   }
-  context.stdout.line(file);
+  context.stdout.data(file);
   for (const note of draft.notes) context.stderr.line(note);
   context.stderr.line(
     `${services.length === 1 ? '1 service' : `${services.length} services`}: ${services.join(', ')}`,

@@ -27,7 +27,9 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   const lines = new LogLines(createStyle(context.stdout.color), context.verbosity);
   const interrupts = listenForInterrupts();
   const signal = AbortSignal.any([interrupts.signal, context.stdout.closed]);
-  const tail = new Tail(options.tail, (text) => context.stdout.line(text));
+  const tail = new Tail(options.tail, (text) =>
+    context.json ? context.stdout.data(text) : context.stdout.line(text),
+  );
   const { since = -Infinity } = options;
   const onRecent = (entries: number): void => tail.expect(entries);
   try {

@@ -70,7 +70,7 @@ function printActions(
   actions: readonly Action[],
   { format }: Pick<Options, 'format'>,
 ): void {
-  if (format === 'markdown') return planMarkdown(actions).forEach((line) => stdout.line(line));
+  if (format === 'markdown') return planMarkdown(actions).forEach((line) => stdout.data(line));
   for (const line of planLines(actions, createStyle(stdout.color), stdout.columns)) stdout.line(line);
   stderr.note(summaryOf(actions));
 }

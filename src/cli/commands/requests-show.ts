@@ -41,7 +41,7 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   if (options.curl) {
     const command = asCurl(details, recording.requestBody.kept());
     if (context.json) printEvent(context, 'curl', { id: idText(id), command });
-    else context.stdout.line(command);
+    else context.stdout.data(command);
     return 0;
   }
   const [requestContent, responseContent] = await Promise.all([
@@ -52,7 +52,7 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     printEvent(context, 'request', plain(recording, details, requestContent, responseContent));
   else
     for (const line of describe(details, requestContent, responseContent, createStyle(context.stdout.color)))
-      context.stdout.line(line);
+      context.stdout.data(line);
   return 0;
 }
 

@@ -54,7 +54,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     return 0;
   }
   const { stdout, stderr } = context;
-  stdout.line(path);
+  stdout.data(path);
   stderr.note(`${action} and started: ${unit} runs ${file}`);
   if (Object.keys(env).length > 0)
     stderr.note(`Variables copied from this shell: ${Object.keys(env).join(', ')}`);

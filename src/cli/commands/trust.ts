@@ -3,7 +3,7 @@ import { shellQuote } from '../../lib/shell-quote.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { changeStore, inspectStore, type Change, type StoreReport } from '../trust/change.js';
-import { describeStore, summarizeStore } from '../trust/describe.js';
+import { commandLines, describeStore, summarizeStore } from '../trust/describe.js';
 import { thisMachine } from '../trust/machine.js';
 import type { StoreKind } from '../trust/store.js';
 import { trustedCertificate, trustNotes, trustStores } from '../trust/stores.js';
@@ -23,7 +23,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const { stdout, stderr } = context;
   const style = createStyle(stderr.color);
   if (!context.json) {
-    stdout.line(ca);
+    stdout.data(ca);
     stderr.note(`SHA-256 ${fingerprint}`);
     stderr.note(
       style.dim(
@@ -36,7 +36,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   for (const store of stores) {
     const report = await (change ? changeStore(store, change) : inspectStore(store));
     reports.push(report);
-    if (!context.json) for (const line of describeStore(report, change, style)) stderr.note(line);
+    if (context.json) continue;
+    for (const line of describeStore(report, style)) stderr.note(line);
+    for (const line of commandLines(report, change)) stderr.noteData(line);
   }
   const notes = trustNotes(machine, stores, ca, options.store);
   const node = { NODE_EXTRA_CA_CERTS: ca };
@@ -49,7 +51,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     if (reports.some(({ outcome }) => outcome === 'installed' || outcome === 'removed'))
       stderr.note('Restart running browsers.');
     for (const note of notes) stderr.note(style.dim(note));
-    stderr.note(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
+    stderr.noteData(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
   }
   return exitCode(reports, change);
 }

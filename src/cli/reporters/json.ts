@@ -10,7 +10,7 @@ import type { Reporter } from './reporter.js';
 export function jsonReporter({ stdout, stderr }: { stdout: Output; stderr: Output }): Reporter {
   return {
     begin: () => undefined,
-    event: ({ time, event, ...fields }) => stdout.line(jsonLine({ time, event, ...fields })),
+    event: ({ time, event, ...fields }) => stdout.data(jsonLine({ time, event, ...fields })),
     problems: () => undefined,
     warning: (message) => stderr.line(`warning: ${printable(message)}`),
     close: () => Promise.resolve(),

@@ -12,7 +12,7 @@ type Served = Extract<PortalEvent, { event: 'served' }>;
 /** Prints every address to stdout as `service address`, for people and for pipes. */
 export function writeAddresses(stdout: Output, ready: Ready): void {
   const { bold } = createStyle(stdout.color);
-  for (const { service, address } of addressRows(ready.services)) stdout.line(`${bold(service)} ${address}`);
+  for (const { service, address } of addressRows(ready.services)) stdout.data(`${bold(service)} ${address}`);
 }
 
 /** Where additional lines are printed. */

@@ -2,7 +2,6 @@ import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/problem.js';
 import { createStyle, printable } from '../style.js';
-import { wrapWords } from '../wrap.js';
 import { EventGroups } from './event-groups.js';
 import { News } from './news.js';
 import { writeProblems, type TextOutputs } from './plain.js';
@@ -104,7 +103,7 @@ class TerminalReporter implements Reporter {
   #print(text = ''): void {
     if (this.#waiting) this.#waiting.push(text);
     else if (this.#live) this.#live.print(text);
-    else this.#outputs.stderr.line(wrapWords(text, this.#outputs.stderr.columns));
+    else this.#outputs.stderr.line(text);
   }
 
   /** Replaces the progress by the view. */

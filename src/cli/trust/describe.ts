@@ -4,16 +4,20 @@ import type { Change, StoreReport } from './change.js';
 import { commandText } from '../programs.js';
 
 /** Formats the state of a store, and what the user has to do. */
-export function describeStore(report: StoreReport, change: Change | undefined, style: Style): string[] {
+export function describeStore(report: StoreReport, style: Style): string[] {
   const { store, message, hint } = report;
-  const isLeft = change === undefined ? report.state.trusted === false : needsHand(report);
-  const commands = isLeft ? store.commands[change ?? 'install'] : [];
   return [
     `${sign(report, style)} ${style.bold(printable(store.name))} ${style.dim(printable(store.path))}`,
     `    ${printable(stateOf(report))}${message === undefined ? '' : `: ${printable(message)}`}`,
     ...(hint === undefined ? [] : [`    ${printable(hint)}`]),
-    ...commands.map((command) => `      ${printable(commandText(command))}`),
   ];
+}
+
+/** The commands that are left for the user, one per line. */
+export function commandLines(report: StoreReport, change: Change | undefined): string[] {
+  const isLeft = change === undefined ? report.state.trusted === false : needsHand(report);
+  const commands = isLeft ? report.store.commands[change ?? 'install'] : [];
+  return commands.map((command) => `      ${printable(commandText(command))}`);
 }
 
 /** Summarizes a report for JSON. */
