@@ -1,7 +1,13 @@
+import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { RecordType } from 'dns-packet';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
+import { programFor } from '../support/debian.js';
+import { systemDns, type Said } from '../support/dns-server.js';
+import { hostsFile } from '../support/hosts.js';
 import { httpService, relay } from '../support/world.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 
@@ -164,4 +170,36 @@ it('expose reports the identity and the local CA that it created', async () => {
     { kind: 'identity_created', file: join(person.home, 'identity.json') },
     { kind: 'ca_created', file: join(person.home, 'ca', 'ca.pem') },
   ]);
+});
+
+it('a relay without a DNS record for the names of services: reports it once', async (context) => {
+  const openssl = await programFor(context, 'openssl');
+  const [domain, at] = ['relay.example.com', (name: string) => join(person.folder, name)];
+  const names = `subjectAltName=DNS:${domain},DNS:*.${domain}`;
+  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const files = ['-keyout', at('key.pem'), '-out', at('cert.pem')];
+  await promisify(execFile)(openssl, [...request, ...files, '-subj', `/CN=${domain}`, '-addext', names], {
+    timeout: 20_000,
+  });
+  const answer = (name: string, type: RecordType): Said =>
+    name === domain && type === 'A' ? [{ type, name, ttl: 1, data: '127.0.0.1' }] : [];
+  const { resolvConf } = await systemDns(context, answer);
+  const made = await hostsFile('127.0.0.1 localhost\n', resolvConf);
+  const within = 'skip' in made ? context.skip(made.skip) : made.within;
+  const tls = { cert: at('cert.pem'), key: at('key.pem') };
+  const args = ['--domain', domain, '--listen', '127.0.0.1:0', '--cert', tls.cert, '--key', tls.key];
+  const { url } = await person.start(['relay', '--json', '--log-level', 'error', ...args]).event('listening');
+  const { port: target } = await webService();
+  const web = { target, mode: 'http', tls };
+  await write({ relays: { urls: [{ url, ca: tls.cert }] }, services: { web, api: web } });
+  const up = person.start(['up', '--json'], { within });
+  const notice = await up.event('notice', ({ kind }) => kind === 'dns_missing');
+  expect(notice).toMatchObject({
+    domain,
+    name: `${String(notice['service'])}.${domain}`,
+    message: expect.stringContaining(`*.${domain} needs a DNS record that points to ${domain}`) as string,
+  });
+  await up.event('ready');
+  up.kill('SIGTERM');
+  expect(notices((await up.finished).stdout).filter(({ kind }) => kind === 'dns_missing')).toHaveLength(1);
 });
