@@ -178,6 +178,20 @@ function pemOf(certificate: Buffer): string {
   return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
 }
 
+/** A self-signed certificate that only carries the public key, PEM: its reader pins the key. */
+export function makeKeyCertificate(key: KeyObject, commonName: string, now: Date): string {
+  const name = sequence(attribute(OID_COMMON_NAME, commonName));
+  const notBefore = wholeSeconds(now.getTime() - BACKDATE_MS);
+  const notAfter = wholeSeconds(notBefore.getTime() + CA_LIFETIME_MS);
+  return signed(key, {
+    issuer: name,
+    validity: [notBefore, notAfter],
+    subject: name,
+    spki: spkiOf(key),
+    extensions: [],
+  });
+}
+
 /** A new P-256 key: the public key as DER, the private key as PKCS #8 PEM. */
 export async function newKey(): Promise<{ spki: Buffer; privatePem: string }> {
   const { publicKey, privateKey } = await generateP256('ec', {

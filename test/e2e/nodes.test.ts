@@ -18,9 +18,13 @@ async function published(at: TestCluster, over: Parameters<typeof service>[2] = 
 const getAt = (at: TestCluster, node: number, one: Awaited<ReturnType<typeof published>>) =>
   get({ port: at.nodes[node]!.port }, 'web.localhost', one.ca);
 
-describe.each<WireCarrier>(['raw', 'tls', 'ws'])('a relay of two nodes, over carrier %s', (carrier) => {
+const OVER = ['loopback', 'TLS'] as const;
+const CARRIERS: readonly WireCarrier[] = ['raw', 'tls', 'ws'];
+const EACH = OVER.flatMap((over) => CARRIERS.map((carrier) => ({ over, carrier })));
+
+describe.each(EACH)('a relay of two nodes over $over, with carrier $carrier', ({ over, carrier }) => {
   it('serves visitors at either node', async () => {
-    const at = await cluster(2);
+    const at = await cluster(2, { over });
     const one = await published(at, { carrier });
     expect(at.nodes.map((node) => node.counts().sessions).toSorted((a, b) => a - b)).toEqual([0, 1]);
     for (let round = 0; round < 6; round++)
@@ -28,7 +32,7 @@ describe.each<WireCarrier>(['raw', 'tls', 'ws'])('a relay of two nodes, over car
   });
 
   it('serves many visitors at once at both', async () => {
-    const at = await cluster(2);
+    const at = await cluster(2, { over });
     const one = await published(at, { carrier });
     const visits = Array.from({ length: 60 }, (_, index) => getAt(at, index % 2, one));
     for (const { text } of await Promise.all(visits)) expect(text).toContain('hello');
@@ -38,71 +42,82 @@ describe.each<WireCarrier>(['raw', 'tls', 'ws'])('a relay of two nodes, over car
 /** The node that has the session. */
 const homeOf = (at: TestCluster): number => at.nodes.findIndex((node) => node.counts().sessions > 0);
 
-it('lets visitors wait at every node while the agent is disconnected, and keeps those connected', async () => {
-  const at = await cluster(2);
-  const target = await handedOver();
-  const one = await agent();
-  await one.runner.apply(desired([at.spec], service('web', target.port, { alpn: [] as never })));
-  await one.event('lease', ({ phase }) => phase === 'ready');
-  const [home, other] = homeOf(at) === 0 ? [0, 1] : [1, 0];
-  const connected = await Promise.all(
-    [home, other].map((node) => visit({ port: at.nodes[node]!.port }, 'web.localhost', one.ca, NOT_HTTP)),
-  );
-  const served = [await target.next(), await target.next()];
-  // Its control channel is the first connection. Data connections arrive in turns.
-  let arrived = 0;
-  at.route(() => (arrived++ % 2 === 0 ? other : home));
-  at.path.connections[0]!.kill();
-  const waiting = [home, other].map((node) =>
-    visit({ port: at.nodes[node]!.port }, 'web.localhost', one.ca, NOT_HTTP),
-  );
-  for (const socket of await Promise.all(waiting)) expect(socket.authorized).toBe(true);
-  expect(homeOf(at)).toBe(other);
-  for (const socket of connected) socket.write('still here');
-  for (const socket of served) {
+it.each(OVER)(
+  'lets visitors wait at every node while the agent is disconnected, and keeps those connected, over %s',
+  async (over) => {
+    const at = await cluster(2, { over });
+    const target = await handedOver();
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('web', target.port, { alpn: [] as never })));
+    await one.event('lease', ({ phase }) => phase === 'ready');
+    const [home, other] = homeOf(at) === 0 ? [0, 1] : [1, 0];
+    const connected = await Promise.all(
+      [home, other].map((node) => visit({ port: at.nodes[node]!.port }, 'web.localhost', one.ca, NOT_HTTP)),
+    );
+    const served = [await target.next(), await target.next()];
+    // Its control channel is the first connection. Data connections arrive in turns.
+    let arrived = 0;
+    at.route(() => (arrived++ % 2 === 0 ? other : home));
+    at.path.connections[0]!.kill();
+    const waiting = [home, other].map((node) =>
+      visit({ port: at.nodes[node]!.port }, 'web.localhost', one.ca, NOT_HTTP),
+    );
+    for (const socket of await Promise.all(waiting)) expect(socket.authorized).toBe(true);
+    expect(homeOf(at)).toBe(other);
+    for (const socket of connected) socket.write('still here');
+    for (const socket of served) {
+      const text = await new Promise((resolve) =>
+        socket.once('data', (chunk: Buffer) => resolve(String(chunk))),
+      );
+      expect(text).toBe('still here');
+    }
+  },
+);
+
+it.each(OVER)(
+  'keeps the public port of a service whose agent returns at another node, over %s',
+  async (over) => {
+    const at = await cluster(2, { over, ports: { tcp: 'any' } });
+    const target = await handedOver();
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('db', target.port, { mode: 'tcp' })));
+    const { tcpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
+    const home = homeOf(at);
+    at.route(() => 1 - home);
+    const mark = one.events.length;
+    at.path.connections[0]!.kill();
+    const again = await one.event('lease', ({ phase }) => phase === 'ready', mark);
+    expect(again.tcpAddr).toBe(tcpAddr);
+    expect(homeOf(at)).toBe(1 - home);
+    const visitor = connect({ host: '127.0.0.1', port: Number(tcpAddr!.split(':')[1]) });
+    visitor.write('hello');
+    const socket = await target.next();
     const text = await new Promise((resolve) =>
       socket.once('data', (chunk: Buffer) => resolve(String(chunk))),
     );
-    expect(text).toBe('still here');
-  }
-});
+    visitor.destroy();
+    expect(text).toBe('hello');
+  },
+);
 
-it('keeps the public port of a service whose agent returns at another node', async () => {
-  const at = await cluster(2, { ports: { tcp: 'any' } });
-  const target = await handedOver();
-  const one = await agent();
-  await one.runner.apply(desired([at.spec], service('db', target.port, { mode: 'tcp' })));
-  const { tcpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
-  const home = homeOf(at);
-  at.route(() => 1 - home);
-  const mark = one.events.length;
-  at.path.connections[0]!.kill();
-  const again = await one.event('lease', ({ phase }) => phase === 'ready', mark);
-  expect(again.tcpAddr).toBe(tcpAddr);
-  expect(homeOf(at)).toBe(1 - home);
-  const visitor = connect({ host: '127.0.0.1', port: Number(tcpAddr!.split(':')[1]) });
-  visitor.write('hello');
-  const socket = await target.next();
-  const text = await new Promise((resolve) => socket.once('data', (chunk: Buffer) => resolve(String(chunk))));
-  visitor.destroy();
-  expect(text).toBe('hello');
-});
+it.each(OVER)(
+  'lets visitors of a crashed node wait at the others until its agents return, over %s',
+  async (over) => {
+    const at = await cluster(2, { over });
+    const one = await published(at);
+    const home = homeOf(at);
+    at.route(() => 1 - home);
+    const crashed = at.crash(home);
+    const { text } = await getAt(at, 1 - home, one);
+    expect(text).toContain('hello');
+    await crashed;
+  },
+);
 
-it('lets visitors of a crashed node wait at the others until its agents return', async () => {
-  const at = await cluster(2);
-  const one = await published(at);
-  const home = homeOf(at);
-  at.route(() => 1 - home);
-  const crashed = at.crash(home);
-  const { text } = await getAt(at, 1 - home, one);
-  expect(text).toContain('hello');
-  await crashed;
-});
-
-it.each<WireCarrier>(['raw', 'tls', 'ws'])(
-  'forwards a visitor whose data connections all arrive at the node of its service, over carrier %s',
-  async (carrier) => {
-    const at = await cluster(2);
+it.each(EACH)(
+  'forwards a visitor whose data connections all arrive at the node of its service, over $over and carrier $carrier',
+  async ({ over, carrier }) => {
+    const at = await cluster(2, { over });
     at.route(() => 0);
     const one = await published(at, { carrier });
     for (let round = 0; round < 4; round++) expect((await getAt(at, 1, one)).text).toContain('hello');
@@ -112,22 +127,25 @@ it.each<WireCarrier>(['raw', 'tls', 'ws'])(
   },
 );
 
-it('shows the address of a forwarded visitor to the service, and its end', async () => {
-  const at = await cluster(2);
-  at.route(() => 0);
-  const target = await handedOver();
-  const one = await agent();
-  const spec = service('web', target.port, { alpn: [] as never, proxyProtocol: true });
-  await one.runner.apply(desired([at.spec], spec));
-  await one.event('lease', ({ phase }) => phase === 'ready');
-  const visitor = connect({ host: '127.0.0.1', port: at.nodes[1]!.port });
-  await visit(at.nodes[1]!, 'web.localhost', one.ca, { ...NOT_HTTP, socket: visitor });
-  const { localPort } = visitor;
-  const socket = await target.next();
-  // PROXY protocol, version 2: the visitor's port follows both IPv4 addresses.
-  const header = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
-  expect(header.readUInt16BE(24)).toBe(localPort);
-  const ended = new Promise((resolve) => socket.once('end', resolve));
-  visitor.destroy();
-  await ended;
-});
+it.each(OVER)(
+  'shows the address of a forwarded visitor to the service, and its end, over %s',
+  async (over) => {
+    const at = await cluster(2, { over });
+    at.route(() => 0);
+    const target = await handedOver();
+    const one = await agent();
+    const spec = service('web', target.port, { alpn: [] as never, proxyProtocol: true });
+    await one.runner.apply(desired([at.spec], spec));
+    await one.event('lease', ({ phase }) => phase === 'ready');
+    const visitor = connect({ host: '127.0.0.1', port: at.nodes[1]!.port });
+    await visit(at.nodes[1]!, 'web.localhost', one.ca, { ...NOT_HTTP, socket: visitor });
+    const { localPort } = visitor;
+    const socket = await target.next();
+    // PROXY protocol, version 2: the visitor's port follows both IPv4 addresses.
+    const header = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
+    expect(header.readUInt16BE(24)).toBe(localPort);
+    const ended = new Promise((resolve) => socket.once('end', resolve));
+    visitor.destroy();
+    await ended;
+  },
+);

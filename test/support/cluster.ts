@@ -1,15 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { onTestFinished } from 'vitest';
 import type { UrlRelay } from '../../src/agent/spec.js';
+import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import type { LeaseDirectory } from '../../src/relay/directory/directory.js';
 import { MemoryDirectory } from '../../src/relay/directory/memory.js';
 import type { RelayOptions } from '../../src/relay/relay.js';
 import { nodeLeft, type NodeMethods, type Nodes } from '../../src/relay/nodes/nodes.js';
+import { TlsNodes } from '../../src/relay/nodes/tls-nodes.js';
 import { LocalLinks } from '../../src/relay/nodes/local-links.js';
 import { MemoryStore } from '../../src/relay/store/memory.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { caFolder } from './ca-pool.js';
+import { log } from './log.js';
 import { wire, type Wire } from './wire.js';
 import { relay, type TestRelay } from './world.js';
 
@@ -21,8 +24,8 @@ class MemoryNodes {
   readonly #left = new Map<string, ((node: string) => void)[]>();
 
   node(name: string): Nodes {
-    this.#methods.set(name, {});
-    this.#left.set(name, []);
+    this.#methods.set(name, this.#methods.get(name) ?? {});
+    this.#left.set(name, this.#left.get(name) ?? []);
     const all = this.#methods;
     const call = async (node: string, method: string, args: readonly unknown[]): Promise<unknown> => {
       const copies = structuredClone(args);
@@ -64,8 +67,14 @@ export interface TestCluster {
   crash(node: number): Promise<void>;
 }
 
+/** How nodes reach each other: as processes on one machine do, or as machines. */
+export type NodesOver = 'loopback' | 'TLS';
+
 /** A relay of several nodes behind one port. */
-export async function cluster(count: number, options: Partial<RelayOptions> = {}): Promise<TestCluster> {
+export async function cluster(
+  count: number,
+  { over = 'loopback', ...options }: Partial<RelayOptions> & { over?: NodesOver } = {},
+): Promise<TestCluster> {
   const [directory, memory, store] = [new MemoryDirectory(), new MemoryNodes(), new MemoryStore()];
   const identity = generateIdentity();
   const ca = await openLocalCa(await caFolder());
@@ -75,16 +84,19 @@ export async function cluster(count: number, options: Partial<RelayOptions> = {}
   let turn = 0;
   let choose = (): number => turn++ % nodes.length;
   const path = await wire(() => nodes[choose()]!.port);
-  for (let index = 0; index < count; index++) {
-    const name = `n${index}`;
+  const names = Array.from({ length: count }, (_, index) => `n${index}`);
+  const machines = over === 'TLS' ? await tlsNodes(names, identity, memory) : undefined;
+  for (const name of names) {
     const others = memory.node(name);
+    const machine = machines?.get(name);
     const shared = {
       directory: mortal(directory.node(name), dead),
-      nodes: others,
-      links: await LocalLinks.open(others, secret),
+      nodes: machine ?? others,
+      links: machine ?? (await LocalLinks.open(others, secret)),
       store: unclosed(store),
     };
     nodes.push(await relay({ ca, identity, publicPort: path.port, cluster: shared, ...options }));
+    machine?.started();
   }
   onTestFinished(() => store.close());
   return {
@@ -100,6 +112,30 @@ export async function cluster(count: number, options: Partial<RelayOptions> = {}
       await nodes[node]!.close();
     },
   };
+}
+
+/** Nodes that listen for each other. `memory` says which of them run. */
+async function tlsNodes(
+  names: readonly string[],
+  identity: Identity,
+  memory: MemoryNodes,
+): Promise<ReadonlyMap<string, TlsNodes>> {
+  const at = { identity, host: '127.0.0.1', port: 0, log };
+  const all = new Map(
+    await Promise.all(names.map(async (name) => [name, await TlsNodes.listen(at)] as const)),
+  );
+  onTestFinished(() => {
+    for (const node of all.values()) node.destroy();
+  });
+  for (const [name, node] of all) {
+    const running = memory.node(name);
+    node.join(name, {
+      names: () => running.others,
+      addressOf: (other) => `127.0.0.1:${all.get(other)!.port}`,
+      onLeft: (listener) => running.onLeft(listener),
+    });
+  }
+  return all;
 }
 
 /** The view of a node, which changes nothing once the node has crashed. */

@@ -1,5 +1,5 @@
 import { Caller, serveCalls, type Channel } from '../../lib/calls.js';
-import { deferred } from '../../lib/wait.js';
+import { ServedMethods } from './methods.js';
 import { nodeLeft, type NodeMethods, type Nodes } from './nodes.js';
 import type { FromMain, ToNode } from './switchboard.js';
 
@@ -7,9 +7,8 @@ import type { FromMain, ToNode } from './switchboard.js';
 export class ChannelNodes implements Nodes {
   readonly #main: Channel;
   readonly #others = new Map<string, Other>();
-  readonly #methods = new Map<string, NodeMethods[string]>();
+  readonly #methods = new ServedMethods();
   readonly #listeners = new Set<(node: string) => void>();
-  readonly #started = deferred<void>();
 
   constructor(main: Channel) {
     this.#main = main;
@@ -25,7 +24,7 @@ export class ChannelNodes implements Nodes {
 
   /** Call when everything is served: until then, calls of other methods wait. */
   started(): void {
-    this.#started.resolve();
+    this.#methods.started();
   }
 
   async call(node: string, method: string, ...args: readonly unknown[]): Promise<unknown> {
@@ -39,7 +38,7 @@ export class ChannelNodes implements Nodes {
   }
 
   serve(methods: NodeMethods): void {
-    for (const [name, method] of Object.entries(methods)) this.#methods.set(name, method);
+    this.#methods.serve(methods);
   }
 
   onLeft(listener: (node: string) => void): void {
@@ -54,7 +53,7 @@ export class ChannelNodes implements Nodes {
 
   #joined(node: string): void {
     const other = new Other(node, (message) => this.#main.send({ to: node, message } satisfies ToNode));
-    serveCalls(other, { run: (method: string, args: never[]) => this.#run(node, method, args) });
+    serveCalls(other, { run: (method: string, args: never[]) => this.#methods.run(node, method, args) });
     this.#others.set(node, other);
   }
 
@@ -64,18 +63,6 @@ export class ChannelNodes implements Nodes {
     this.#others.delete(node);
     other.close();
     for (const listener of this.#listeners) listener(node);
-  }
-
-  #run(from: string, name: string, args: never[]): unknown {
-    const method = this.#methods.get(name);
-    return method ? method(from, ...args) : this.#runLater(from, name, args);
-  }
-
-  async #runLater(from: string, name: string, args: never[]): Promise<unknown> {
-    await this.#started.promise;
-    const method = this.#methods.get(name);
-    if (!method) throw new Error(`no such method: ${name}`);
-    return method(from, ...args);
   }
 }
 

@@ -34,11 +34,11 @@ const TAKEN = 1;
 const REFUSED = 0;
 
 /** How long the other node may take for its part. */
-const LINK_MS = 2_000;
+export const LINK_MS = 2_000;
 
-/** Opens `socket` for a visitor. `proof` is what the other node checks before anything else. */
-export function openLink(socket: Socket, proof: string, visitor: Forwarded): Promise<Socket> {
-  const json = Buffer.from(JSON.stringify({ ...visitor, proof }));
+/** Tells the node at the other end what `socket` is for. Resolves once that node takes it. */
+export function openLink(socket: Socket, opening: object): Promise<Socket> {
+  const json = Buffer.from(JSON.stringify(opening));
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32BE(json.length);
   socket.write(Buffer.concat([length, json]));
@@ -68,8 +68,7 @@ export function openLink(socket: Socket, proof: string, visitor: Forwarded): Pro
 /** Reads the opening of a connection from another node, and gives the connection to what `take` returns. */
 export function acceptLink(
   socket: Socket,
-  isProof: (proof: unknown) => boolean,
-  take: (visitor: Forwarded) => TakeForwarded | undefined,
+  take: (opening: Record<string, unknown>) => TakeForwarded | undefined,
 ): void {
   let bytes: Buffer = Buffer.alloc(0);
   const late = deadline(LINK_MS, () => socket.destroy());
@@ -85,9 +84,8 @@ export function acceptLink(
     if (bytes.length < LENGTH_BYTES + length) return;
     leave();
     socket.pause();
-    const visitor = readOpening(bytes.subarray(LENGTH_BYTES), isProof);
-    if (!visitor) return void socket.destroy();
-    const taking = take(visitor);
+    const opening = readOpening(bytes.subarray(LENGTH_BYTES));
+    const taking = opening && take(opening);
     if (!taking) return void socket.end(Buffer.of(REFUSED));
     socket.write(Buffer.of(TAKEN));
     taking(socket);
@@ -97,10 +95,10 @@ export function acceptLink(
   socket.on('data', onData);
 }
 
-function readOpening(json: Buffer, isProof: (proof: unknown) => boolean): Forwarded | undefined {
+function readOpening(json: Buffer): Record<string, unknown> | undefined {
   try {
-    const { proof, ...visitor } = JSON.parse(json.toString()) as Forwarded & { proof: unknown };
-    return isProof(proof) ? visitor : undefined;
+    const opening: unknown = JSON.parse(json.toString());
+    return typeof opening === 'object' && opening !== null ? { ...opening } : undefined;
   } catch {
     return undefined;
   }

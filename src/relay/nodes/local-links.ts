@@ -46,7 +46,7 @@ export class LocalLinks implements Links {
     }
     const socket = await dialHop(HOST, port);
     socket.on('error', () => undefined);
-    return openLink(socket, this.#secret, visitor);
+    return openLink(socket, { proof: this.#secret, visitor });
   }
 
   accept(take: (visitor: Forwarded) => TakeForwarded | undefined): void {
@@ -58,10 +58,8 @@ export class LocalLinks implements Links {
   }
 
   #accept(socket: Socket): void {
-    acceptLink(
-      socket,
-      (proof) => this.#isSecret(proof),
-      (visitor) => this.#take?.(visitor),
+    acceptLink(socket, ({ proof, visitor }) =>
+      this.#isSecret(proof) ? this.#take?.(visitor as Forwarded) : undefined,
     );
   }
 
