@@ -50,6 +50,8 @@ describe('the live view', () => {
     expect(broken).toMatch(/1\.3\/s +503$/);
     const recovered = service('web', { lastStatus: 503, isLastOutdated: true });
     expect(render(view([recovered]), screen(120, 40))[1]).toMatch(/1\.3\/s *$/);
+    const down = { ...recovered, isReachable: false };
+    expect(render(view([down]), screen(120, 40))[1]).toMatch(/1\.3\/s +503$/);
     const before = service('web', { lastStatus: 200, isLastOutdated: true });
     expect(render(view([before]), screen(120, 40))[1]).toMatch(/1\.3\/s +200$/);
   });

@@ -100,10 +100,11 @@ const REQUESTS: Column = {
 const RATE: Column = { title: 'RATE', cell: ({ rate }) => rateText(rate) };
 const LAST: Column = {
   title: 'LAST',
-  cell: ({ lastStatus, isLastOutdated }, { style }) => {
+  cell: ({ lastStatus, isLastOutdated, isReachable }, { style }) => {
     if (lastStatus === undefined) return '';
     // An error from before the recovery would look like an error of now.
-    if (isLastOutdated) return lastStatus >= 500 ? '' : style.dim(String(lastStatus));
+    if (isLastOutdated && isReachable !== false && lastStatus >= 500) return '';
+    if (isLastOutdated) return style.dim(String(lastStatus));
     return lastStatus >= 500 ? style.red(String(lastStatus)) : String(lastStatus);
   },
 };
