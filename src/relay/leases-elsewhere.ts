@@ -3,6 +3,7 @@ import type { LeaseRecord } from './directory/record.js';
 import { newLease, type LeaseHolder, type LocalLease } from './lease.js';
 import type { SessionRef } from './nodes/remote-sessions.js';
 import type { Quotas } from './quotas.js';
+import type { LeaseTraffic } from './traffic.js';
 
 export interface LeasesElsewhereOptions {
   readonly directory: LeaseDirectory;
@@ -68,6 +69,12 @@ export class LeasesElsewhere {
   /** Disconnects the visitors of a lease. */
   cut(place: string): void {
     this.#leases.get(place)?.traffic.cut();
+  }
+
+  /** What visitors that arrived here have transferred, for these places. */
+  traffic(places: readonly string[]): Map<string, ReturnType<LeaseTraffic['read']>> {
+    const known = places.flatMap((place) => this.#leases.get(place) ?? []);
+    return new Map(known.map(({ record, traffic }) => [record.place, traffic.read()]));
   }
 
   clear(): void {

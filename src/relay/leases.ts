@@ -55,6 +55,11 @@ export class LeaseRegistry {
     return this.#table.at(hostname) ?? this.#elsewhere.at(hostname);
   }
 
+  /** The traffic of visitors here, of leases that other nodes serve, by place. */
+  trafficElsewhere(places: readonly string[]): ReturnType<LeasesElsewhere['traffic']> {
+    return this.#elsewhere.traffic(places);
+  }
+
   /** The lease at a place, if this node serves it. */
   own(place: string): LocalLease | undefined {
     return this.#table.at(place);

@@ -92,6 +92,7 @@ function createAgents(
     identity: options.identity,
     turns,
     healthy: () => !health.stopping,
+    cluster: options.cluster,
     log,
   });
 }

@@ -1,14 +1,17 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
 import type { UrlRelay } from '../../src/agent/spec.js';
+import type { LocalCa } from '../../src/certificates/local-ca.js';
+import { generateIdentity } from '../../src/identity/keys.js';
 import { freePorts } from '../support/ports.js';
+import { seen, signIn } from '../support/sign-in.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, handedOver, httpService, service, visit } from '../support/world.js';
 import { jsonLines, Person, type Running } from './cli-support.js';
-import { line, tcp } from './relay-peer.js';
+import { line, Peer, tcp } from './relay-peer.js';
 
 /** `portal relay --workers`: one relay of several processes. */
 
@@ -169,6 +172,22 @@ it('reports an address in use like a relay of one process, and leaves no process
   const patient = await operator.run([...listen, '--workers', '2', '--take-over', '1']);
   expect(patient.stderr).toContain('waiting until another relay releases the address');
   expect(errorOf(patient.stdout)).toMatchObject([{ code: 'address_in_use' }]);
+});
+
+it('signs an identity in at every worker, and shows its agents of all workers', async () => {
+  const operator = await Person.create();
+  const { spec, port } = await start(operator);
+  const ca = { certificatePem: await readFile(spec.caFile!, 'utf8') } as LocalCa;
+  const at = { url: spec.url, port, ca };
+  const identity = generateIdentity();
+  const peers = await Promise.all(Array.from({ length: 4 }, () => Peer.open(at, { identity })));
+  await Promise.all(peers.map((peer, index) => peer.request({ type: 'report', machine: `m${index}` })));
+  // Each request arrives at any worker.
+  for (let round = 0; round < 4; round++) {
+    const token = await signIn(at, identity);
+    for (const { agents } of await Promise.all(Array.from({ length: 4 }, () => seen(at, token))))
+      expect(agents.map(({ machine }) => String(machine)).toSorted()).toEqual(['m0', 'm1', 'm2', 'm3']);
+  }
 });
 
 it('reloads its lists in every worker at SIGHUP', async () => {

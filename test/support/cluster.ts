@@ -63,6 +63,8 @@ export interface TestCluster {
   readonly directory: MemoryDirectory;
   /** Sends each connection to the node that `choose` returns, from now on. Default: in turns. */
   route(choose: () => number): void;
+  /** Starts another node. */
+  join(): Promise<TestRelay>;
   /** Ends a node as if its process had crashed. */
   crash(node: number): Promise<void>;
 }
@@ -86,7 +88,7 @@ export async function cluster(
   const path = await wire(() => nodes[choose()]!.port);
   const names = Array.from({ length: count }, (_, index) => `n${index}`);
   const machines = over === 'TLS' ? await tlsNodes(names, identity, memory) : undefined;
-  for (const name of names) {
+  const join = async (name: string): Promise<TestRelay> => {
     const others = memory.node(name);
     const machine = machines?.get(name);
     const shared = {
@@ -95,9 +97,12 @@ export async function cluster(
       links: machine ?? (await LocalLinks.open(others, secret)),
       store: unclosed(store),
     };
-    nodes.push(await relay({ ca, identity, publicPort: path.port, cluster: shared, ...options }));
+    const node = await relay({ ca, identity, publicPort: path.port, cluster: shared, ...options });
     machine?.started();
-  }
+    nodes.push(node);
+    return node;
+  };
+  for (const name of names) await join(name);
   onTestFinished(() => store.close());
   return {
     nodes,
@@ -105,6 +110,7 @@ export async function cluster(
     directory,
     spec: { kind: 'url', url: `https://localhost:${path.port}`, caFile: ca.certificateFile },
     route: (by) => void (choose = by),
+    join: () => join(`n${nodes.length}`),
     crash: async (node) => {
       dead.add(`n${node}`);
       memory.leave(`n${node}`);

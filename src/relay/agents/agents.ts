@@ -133,27 +133,23 @@ export class Agents {
       if (machine !== undefined) this.#note(session, machine, now);
   }
 
-  /**
-   * Disconnects an agent of `identity`: ends its sessions, its leases without grace, and their visitors. Its process cannot
-   * reconnect. Throws `not_found`.
-   */
-  disconnect(identity: string, id: string, by: string | undefined): void {
-    const { leases, log } = this.#options;
-    const sessions = [...this.#live.keys()].filter(
-      ({ address, instance }) => address === identity && agentId(instance) === id,
-    );
-    const instances = new Set(sessions.map(({ instance }) => instance));
-    for (const { record } of leases.all()) {
-      const { owner, instance } = record;
-      if (owner === identity && instance !== undefined && agentId(instance) === id) instances.add(instance);
-    }
-    if (instances.size === 0)
-      throw new PortalError('not_found', 'your identity has no such agent on this relay');
-    const why = `your identity disconnected this agent, signed in from ${by ?? 'elsewhere'} at ${new Date().toISOString()}; restart the agent to reconnect`;
+  /** The agents that may not reconnect, with the reason of each. */
+  get disconnected(): readonly (readonly [agent: string, why: string])[] {
+    return [...this.#disconnected];
+  }
+
+  /** Adds what another node knows. */
+  remember(disconnected: Agents['disconnected']): void {
+    for (const [agent, why] of disconnected) this.#remember(agent, why);
+  }
+
+  /** Disconnects agent processes of `identity`: ends their sessions, their leases without grace, and their visitors. */
+  disconnect(identity: string, instances: readonly string[], why: string): void {
     for (const instance of instances) this.#remember(keyOf({ address: identity, instance }), why);
-    for (const session of sessions) session.refuse(new PortalError('disconnected', why));
-    for (const instance of instances) leases.endOf(identity, instance);
-    log.info({ identity, agent: id, address: by }, 'agent disconnected by its identity');
+    for (const session of this.#live.keys())
+      if (session.address === identity && instances.includes(session.instance))
+        session.refuse(new PortalError('disconnected', why));
+    for (const instance of instances) this.#options.leases.endOf(identity, instance);
   }
 
   #hasRoom({ address }: AgentSession): boolean {

@@ -12,11 +12,18 @@ import { networkOf } from '../../net/cidr.js';
 import type { Turns } from '../turns.js';
 import { plainAddress } from '../names.js';
 import { sendError, sendJson, HttpRefusal, readFields } from './http.js';
+import type { AgentsEverywhere } from './everywhere.js';
 import type { SignedIn, SignIns } from './sign-in.js';
+import type { SignInsEverywhere } from './sign-ins-everywhere.js';
+import type { LeaseRegistry } from '../leases.js';
 import { viewOf, type ViewParts, type ViewPlace } from './view.js';
 
 export interface AgentsApiOptions extends ViewParts {
   readonly signIns: SignIns;
+  /** Tokens and codes, which are valid at every node. */
+  readonly signedIn: SignInsEverywhere;
+  readonly everywhere: AgentsEverywhere;
+  readonly leases: LeaseRegistry;
   /** The relay's own key. */
   readonly identity: Identity;
   readonly place: ViewPlace;
@@ -31,7 +38,6 @@ export interface AgentsApiOptions extends ViewParts {
 const OWN_HEADERS = pageHeaders();
 /** Only for this host, over https, and not for scripts. `__Host-` (RFC 6265bis) keeps tenants' hostnames from setting it. */
 const COOKIE = '__Host-portal';
-const TOKEN = /^[\w-]{43}$/;
 const NONCE = /^[0-9a-f]{32}$/;
 
 interface Asked {
@@ -113,7 +119,7 @@ export class AgentsApi {
   }
 
   /** The identity of the request's token or cookie. */
-  #who({ request }: Asked): SignedIn & { readonly token: string } {
+  async #who({ request }: Asked): Promise<SignedIn & { readonly token: string }> {
     const { headers, method } = request;
     const bearer = /^Bearer (\S+)$/.exec(headers.authorization ?? '')?.[1];
     const token = bearer ?? cookieOf(headers.cookie);
@@ -125,8 +131,7 @@ export class AgentsApi {
       if (site !== undefined && site !== 'same-origin')
         throw new HttpRefusal(403, 'requests from other origins are rejected');
     }
-    const valid = token !== undefined && TOKEN.test(token) ? token : undefined;
-    return { ...this.#options.signIns.check(valid), token: valid! };
+    return { ...(await this.#options.signedIn.check(token)), token: token! };
   }
 
   #inTurn<T>({ socket }: IncomingMessage, work: () => T): Promise<T> {
@@ -148,29 +153,30 @@ export class AgentsApi {
 
   async #signIn({ request, response }: Asked): Promise<void> {
     const { nonce, signature } = await readFields(request, ['nonce', 'signature']);
-    const { signIns, log } = this.#options;
+    const { signIns, signedIn, log } = this.#options;
     const identity = await this.#inTurn(request, () =>
       signIns.prove(nonce, signature, channelOfRequest(request)),
     );
-    const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
+    const { token, until } = signedIn.issue(identity, request.socket.remoteAddress);
     log.info({ identity, address: request.socket.remoteAddress }, 'signed in');
     const result: SignInResponse = { identity, token, expiresAt: timeOf(until) };
     sendJson(response, 200, result);
   }
 
-  #signOut(asked: Asked): void {
-    this.#options.signIns.forget(this.#who(asked).token);
+  async #signOut(asked: Asked): Promise<void> {
+    const { token } = await this.#who(asked);
+    await this.#options.signedIn.forget(token);
     asked.response.setHeader('set-cookie', `${COOKIE}=; ${COOKIE_ATTRIBUTES}; Max-Age=0`);
     sendJson(asked.response, 200, {});
   }
 
   /** Requires a token: a page cannot sign other browsers in. */
-  #link(asked: Asked): void {
-    const { identity } = this.#who(asked);
+  async #link(asked: Asked): Promise<void> {
+    const { identity } = await this.#who(asked);
     if (asked.request.headers.authorization === undefined)
       throw new HttpRefusal(403, 'only a program with a token can create a link');
     if (!this.#options.page) throw new PortalError('not_found', 'this relay has no agents page');
-    const { code, until } = this.#options.signIns.code(identity);
+    const { code, until } = this.#options.signedIn.code(identity);
     const result: LinkResponse = {
       url: `${this.#origin}${PATHS.agentsPage}#${code}`,
       expiresAt: timeOf(until),
@@ -183,9 +189,9 @@ export class AgentsApi {
     const { code } = await readFields(request, ['code']);
     if (request.headers.origin === undefined)
       throw new HttpRefusal(403, 'the request needs an Origin header');
-    const { signIns, log } = this.#options;
-    const identity = signIns.redeem(code);
-    const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
+    const { signedIn, log } = this.#options;
+    const identity = await signedIn.redeem(code);
+    const { token, until } = signedIn.issue(identity, request.socket.remoteAddress);
     log.info({ identity, address: request.socket.remoteAddress }, 'signed in by a link');
     const seconds = Math.floor((until - performance.now()) / 1_000);
     response.setHeader('set-cookie', `${COOKIE}=${token}; ${COOKIE_ATTRIBUTES}; Max-Age=${seconds}`);
@@ -193,18 +199,19 @@ export class AgentsApi {
   }
 
   async #show(asked: Asked): Promise<void> {
-    const { identity } = this.#who(asked);
+    const { identity } = await this.#who(asked);
     sendJson(asked.response, 200, await viewOf(identity, this.#options, this.#options.place));
   }
 
-  #disconnect(asked: Asked, id: string): void {
-    const { identity } = this.#who(asked);
-    this.#options.agents.disconnect(identity, id, plainAddress(asked.request.socket.remoteAddress));
+  async #disconnect(asked: Asked, id: string): Promise<void> {
+    const { identity } = await this.#who(asked);
+    const by = plainAddress(asked.request.socket.remoteAddress);
+    await this.#options.everywhere.disconnect(identity, id, by);
     sendJson(asked.response, 200, {});
   }
 
   async #release(asked: Asked, name: string): Promise<void> {
-    const { identity } = this.#who(asked);
+    const { identity } = await this.#who(asked);
     await this.#options.leases.release(identity, name);
     this.#options.log.info({ identity, name }, 'name released');
     sendJson(asked.response, 200, {});

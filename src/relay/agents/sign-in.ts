@@ -203,10 +203,7 @@ export class SignIns {
     this.#codes.delete(hash);
     if (!one || one.until <= performance.now()) {
       this.refused.add('expired');
-      throw new PortalError(
-        'expired',
-        'this link was used or has expired: `portal agents page` creates another',
-      );
+      throw linkExpired();
     }
     this.#options.denied.check(one.identity);
     return one.identity;
@@ -246,6 +243,13 @@ function makeRoomOf(secrets: Map<string, SignedIn>, identity: string): void {
     secrets.delete(hash);
 }
 
-function notSignedIn(): PortalError {
+export function linkExpired(): PortalError {
+  return new PortalError(
+    'expired',
+    'this link was used or has expired: `portal agents page` creates another',
+  );
+}
+
+export function notSignedIn(): PortalError {
   return new PortalError('unauthorized', 'not signed in: `portal agents page` signs a browser in');
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../../lib/logger.js';
 import { readAssets, type Asset } from '../../lib/page-files.js';
 import type { AccessLists } from '../access-lists.js';
 import type { LeaseRegistry } from '../leases.js';
+import { ALONE, type Cluster } from '../nodes/nodes.js';
 import type { RelayLimits } from '../limits.js';
 import type { Quotas } from '../quotas.js';
 import type { Reservations } from '../reservations.js';
@@ -11,7 +12,9 @@ import type { Store } from '../store/store.js';
 import type { Turns } from '../turns.js';
 import { Agents } from './agents.js';
 import { AgentsApi } from './api.js';
+import { AgentsEverywhere } from './everywhere.js';
 import { SignIns } from './sign-in.js';
+import { SignInsEverywhere } from './sign-ins-everywhere.js';
 import type { ViewPlace } from './view.js';
 
 export interface AgentsSurfaceOptions {
@@ -27,6 +30,8 @@ export interface AgentsSurfaceOptions {
   readonly identity: Identity;
   readonly turns: Turns;
   readonly healthy: () => boolean;
+  /** Undefined: this is the only node of the relay. */
+  readonly cluster: Cluster | undefined;
   readonly log: Logger;
 }
 
@@ -35,14 +40,17 @@ export class AgentsSurface {
   readonly registry: Agents;
   readonly #options: AgentsSurfaceOptions;
   readonly #page: ReadonlyMap<string, Asset> | undefined;
+  readonly #everywhere: AgentsEverywhere;
   #signIns: SignIns | undefined;
   #api: AgentsApi | undefined;
 
   private constructor(options: AgentsSurfaceOptions, page: ReadonlyMap<string, Asset> | undefined) {
     this.#options = options;
     this.#page = page;
-    const { leases, store, limits, log } = options;
+    const { leases, store, limits, log, cluster } = options;
+    const { nodes } = cluster ?? { nodes: ALONE };
     this.registry = new Agents({ ...limits, leases, store, log });
+    this.#everywhere = new AgentsEverywhere({ agents: this.registry, leases, nodes, log });
   }
 
   static async open(options: AgentsSurfaceOptions): Promise<AgentsSurface> {
@@ -55,19 +63,23 @@ export class AgentsSurface {
             log.warn({ err: error, folder: webDir }, 'cannot load the agents page');
             return undefined;
           });
-    return new AgentsSurface(options, page);
+    const surface = new AgentsSurface(options, page);
+    await surface.#everywhere.start();
+    return surface;
   }
 
   /** Call when the relay listens: starts responding. */
   start({ authority, ...place }: ViewPlace & { readonly authority: string }): void {
     const { url } = place;
     this.#signIns = new SignIns({ ...this.#options, authority, url });
-    const { limits, ...parts } = this.#options;
+    const { limits, cluster, ...parts } = this.#options;
     this.#api = new AgentsApi({
       ...parts,
       reservationMs: limits.reservationMs,
-      agents: this.registry,
+      observed: (identity) => this.#everywhere.observe(identity),
+      everywhere: this.#everywhere,
       signIns: this.#signIns,
+      signedIn: new SignInsEverywhere(this.#signIns, cluster),
       place,
       page: this.#page,
     });

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { LIMITS } from '../../protocol/limits.js';
 import type { LiveAgent } from './agents.js';
+import { observe, type ObservedParts } from './observe.js';
 import { viewOf, type ViewParts, type ViewPlace } from './view.js';
 
 /** The agents and services of a response that cannot show all. */
@@ -27,9 +28,12 @@ function agent(address: string, number: number, services: number): LiveAgent {
 }
 
 function seenBy(live: readonly LiveAgent[]) {
-  const parts = {
+  const known = {
     agents: { live, away: () => undefined },
     leases: { all: () => [] },
+  } as unknown as ObservedParts;
+  const parts = {
+    observed: async (identity: string) => ({ ...observe(identity, known), isWhole: true }),
     reservations: { of: async () => [] },
     store: { seen: { of: async () => [] } },
     reservationMs: 1,

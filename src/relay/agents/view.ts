@@ -1,16 +1,15 @@
 import type { AgentsResponse, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { publicAddressOf, type PublicPlace } from '../addresses.js';
-import type { LocalLease } from '../lease.js';
-import type { LeaseRegistry } from '../leases.js';
 import { plainAddress } from '../names.js';
 import type { NamedUntil, Reservations } from '../reservations.js';
 import type { SeenAgent, Store } from '../store/store.js';
-import { agentId, type Agents, type LiveAgent, type ReportedService } from './agents.js';
+import { agentId, type ReportedService } from './agents.js';
+import type { Observation, Observed, ObservedLease } from './observe.js';
 
 export interface ViewParts {
-  readonly agents: Agents;
-  readonly leases: LeaseRegistry;
+  /** What all nodes know; `isWhole` unless a node did not respond. */
+  readonly observed: (identity: string) => Promise<Observation & { readonly isWhole: boolean }>;
   readonly reservations: Reservations;
   readonly store: Store;
   readonly reservationMs: number;
@@ -20,28 +19,19 @@ export interface ViewPlace extends PublicPlace {
   readonly url: string;
 }
 
-/** All sessions of one agent process, for example a direct one and one through a chain. */
-interface Process {
-  readonly identity: string;
-  readonly instance: string;
-  readonly sessions: LiveAgent[];
-  readonly leases: LocalLease[];
-}
-
 const ZERO = { visitors: 0, bytesIn: 0, bytesOut: 0 };
 
-/**
- * What `identity` may see: its own agents and names, and agents that list it in their team. Only this function decides it.
- */
+/** What `identity` sees: its own agents and names, and agents that list it in their team. */
 export async function viewOf(identity: string, parts: ViewParts, place: ViewPlace): Promise<AgentsResponse> {
   const { store, reservations, reservationMs } = parts;
-  const [seen, names] = await Promise.all([
+  const [observed, seen, names] = await Promise.all([
+    parts.observed(identity),
     store.seen.of(identity, Date.now() - reservationMs),
     reservations.of(identity),
   ]);
-  const processes = visibleTo(identity, parts);
+  const processes = inOrder(identity, observed.processes);
   const room = new Room(identity, processes);
-  let isWhole = processes.length <= LIMITS.maxAgentsShown;
+  let isWhole = observed.isWhole && processes.length <= LIMITS.maxAgentsShown;
   let metadataChars = 0;
   const present = processes.slice(0, LIMITS.maxAgentsShown).map((one) => {
     const services = servicesOf(one, place);
@@ -53,7 +43,7 @@ export async function viewOf(identity: string, parts: ViewParts, place: ViewPlac
       return rest;
     });
     if (shown.length < services.length) isWhole = false;
-    return agentView(one, identity, shown, parts.agents);
+    return agentView(one, identity, shown);
   });
   const machines = new Set(present.flatMap(({ own, machine }) => (own && machine ? [machine] : [])));
   return {
@@ -61,36 +51,16 @@ export async function viewOf(identity: string, parts: ViewParts, place: ViewPlac
     identity,
     now: new Date().toISOString(),
     agents: [...present, ...goneOf(identity, machines, seen)],
-    names: namesOf(identity, names, parts.leases),
+    names: namesOf(identity, names, observed),
     ...(!isWhole && { truncated: true as const }),
   };
 }
 
-/** The identity's own agents first. Of other identities only connected agents, since their team may have changed. */
-function visibleTo(identity: string, { agents, leases }: ViewParts): Process[] {
-  const processes = new Map<string, Process>();
-  const processOf = (owner: string, instance: string): Process => {
-    const key = `${owner} ${instance}`;
-    const known = processes.get(key);
-    if (known) return known;
-    const made = { identity: owner, instance, sessions: [], leases: [] };
-    processes.set(key, made);
-    return made;
-  };
-  for (const agent of agents.live) {
-    const { address, instance } = agent.session;
-    if (address === identity || agent.team.has(identity)) processOf(address, instance).sessions.push(agent);
-  }
-  for (const lease of leases.all()) {
-    const { owner, instance } = lease.record;
-    if (instance === undefined) continue;
-    if (owner === identity) processOf(owner, instance).leases.push(lease);
-    else if (lease.holder) processes.get(`${owner} ${instance}`)?.leases.push(lease);
-  }
-  const all = [...processes.values()];
+/** The identity's own agents first. */
+function inOrder(identity: string, processes: readonly Observed[]): Observed[] {
   return [
-    ...all.filter((one) => one.identity === identity),
-    ...inTurns(all.filter((one) => one.identity !== identity)),
+    ...processes.filter((one) => one.identity === identity),
+    ...inTurns(processes.filter((one) => one.identity !== identity)),
   ];
 }
 
@@ -98,7 +68,7 @@ function visibleTo(identity: string, { agents, leases }: ViewParts): Process[] {
  * The first agent of each identity, then the second of each, and so on. Anyone may list anyone in a team, so an identity with
  * many agents must not hide the others.
  */
-function inTurns(processes: readonly Process[]): Process[] {
+function inTurns(processes: readonly Observed[]): Observed[] {
   const counts = new Map<string, number>();
   const turns = processes.map((process) => {
     const turn = counts.get(process.identity) ?? 0;
@@ -115,7 +85,7 @@ class Room {
   #left: number = LIMITS.maxAgentServicesShown;
   readonly #shares = new Map<string, number>();
 
-  constructor(asks: string, processes: readonly Process[]) {
+  constructor(asks: string, processes: readonly Observed[]) {
     this.#asks = asks;
     const identities = new Set(processes.map(({ identity }) => identity));
     this.#others = [...identities].filter((identity) => identity !== asks).length;
@@ -135,44 +105,43 @@ class Room {
 }
 
 function agentView(
-  { identity, instance, sessions }: Process,
+  { identity, instance, sessions, away }: Observed,
   asks: string,
   services: readonly ServiceView[],
-  agents: Agents,
 ): AgentView {
   const own = identity === asks;
   const common = { id: agentId(instance), identity, own, services };
   // The newest session, with what only another session reported.
   const last = sessions.at(-1);
   if (!last) {
-    const { machine, version, at = new Date() } = agents.away(identity, instance) ?? {};
+    const { machine, version, at = Date.now() } = away ?? {};
     return {
       ...common,
       state: 'reconnecting',
       ...(machine !== undefined && { machine }),
       ...(version !== undefined && { version }),
-      lastSeen: at.toISOString(),
+      lastSeen: new Date(at).toISOString(),
     };
   }
   const machine = sessions.map((session) => session.machine).findLast((told) => told !== undefined);
-  const { version, remoteAddress, silentMs } = last.session;
+  const { version, remoteAddress, silentMs, since } = last;
   return {
     ...common,
     state: 'connected',
     ...(machine !== undefined && { machine }),
     version,
-    since: last.since.toISOString(),
+    since: new Date(since).toISOString(),
     lastSeen: new Date(Date.now() - silentMs).toISOString(),
     ...(own && { from: plainAddress(remoteAddress) }),
   };
 }
 
-function servicesOf({ sessions, leases }: Process, place: ViewPlace): ServiceView[] {
+function servicesOf({ sessions, leases }: Observed, place: ViewPlace): ServiceView[] {
   const byLease = new Map<string, ReportedService>();
   const without: ReportedService[] = [];
   const ids = new Set(leases.map(({ record }) => record.id));
   for (const { services } of sessions)
-    for (const told of services.values()) {
+    for (const told of services) {
       if (told.lease !== undefined && ids.has(told.lease)) byLease.set(told.lease, told);
       else without.push(told);
     }
@@ -182,7 +151,7 @@ function servicesOf({ sessions, leases }: Process, place: ViewPlace): ServiceVie
   ];
 }
 
-function leaseView(lease: LocalLease, told: ReportedService | undefined, place: ViewPlace): ServiceView {
+function leaseView(lease: ObservedLease, told: ReportedService | undefined, place: ViewPlace): ServiceView {
   const { record } = lease;
   return {
     ...(told && { service: told.service }),
@@ -190,9 +159,9 @@ function leaseView(lease: LocalLease, told: ReportedService | undefined, place: 
     kind: record.kind,
     address: Object.values(publicAddressOf(record, place))[0]!,
     ...(Object.keys(lease.metadata).length > 0 && { metadata: lease.metadata }),
-    phase: lease.holder ? (told?.phase ?? 'open') : 'reconnecting',
-    ...(lease.holder && codeOf(told?.code)),
-    ...lease.traffic.read(),
+    phase: lease.isServed ? (told?.phase ?? 'open') : 'reconnecting',
+    ...(lease.isServed && codeOf(told?.code)),
+    ...lease.traffic,
   };
 }
 
@@ -216,22 +185,27 @@ function goneOf(identity: string, present: ReadonlySet<string>, seen: readonly S
     }));
 }
 
-function namesOf(identity: string, names: readonly NamedUntil[], leases: LeaseRegistry): NameView[] {
-  const users = new Map<string, LocalLease>();
-  for (const lease of leases.all()) {
+function namesOf(
+  identity: string,
+  names: readonly NamedUntil[],
+  { processes, expected }: Observation,
+): NameView[] {
+  const users = new Map<string, ObservedLease>();
+  for (const lease of processes.flatMap(({ leases }) => leases)) {
     const { owner, name, isOwnDomain } = lease.record;
     if (owner !== identity || isOwnDomain) continue;
     // A served lease wins over a waiting one of another kind.
-    if (!users.get(name)?.holder) users.set(name, lease);
+    if (!users.get(name)?.isServed) users.set(name, lease);
   }
   return names.map(({ name, until, tcp, udp }) => {
     const lease = users.get(name);
     const instance = lease?.record.instance;
+    const isExpected = expected.includes(name);
     return {
       name,
       ports: { ...(tcp !== null && { tcp }), ...(udp !== null && { udp }) },
       reservedUntil: new Date(until).toISOString(),
-      use: lease ? (lease.holder ? 'served' : 'reconnecting') : 'free',
+      use: lease?.isServed ? 'served' : lease || isExpected ? 'reconnecting' : 'free',
       ...(instance !== undefined && { agent: agentId(instance) }),
     };
   });
