@@ -18,7 +18,7 @@ const { root, kind, count, sources, port, perSecond = 1_000 } = options;
 const { CONTROL_SUBPROTOCOL: subprotocol, PROTOCOL_VERSION } = await import(
   `${modulesOf(root)}/protocol/limits.js`
 );
-const { doWork, readWork } = await import(`${modulesOf(root)}/protocol/work.js`);
+const { solveWork, readWork } = await import(`${modulesOf(root)}/protocol/work.js`);
 const HOST = 'localhost';
 const TICK_MS = 50;
 const SLOW_MS = 1_500;
@@ -94,7 +94,7 @@ function control(socket, answer) {
     if (!isGreeted && said.includes('\r\n\r\n')) {
       isGreeted = true;
       const work = readWork(/^portal-work: (.*)$/im.exec(said)?.[1].trim());
-      socket.write(frame(hello(work && (await doWork(work, over)))));
+      socket.write(frame(hello(work && (await solveWork(work, over)))));
     } else if (answer && said.includes('"challenge"')) {
       said = '';
       socket.write(frame(answer));

@@ -9,7 +9,7 @@ import { STATEMENTS } from '../protocol/challenge.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
-import { doWork, readWork, WORK_HEADER, type Work } from '../protocol/work.js';
+import { solveWork, readWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import { signChallenge } from './sign-challenge.js';
 import { createConnectionTo, relayTls, destinationOf, type RelayEndpoint } from './relay-endpoint.js';
 import { connectError } from './connect-error.js';
@@ -95,7 +95,7 @@ async function handshake(
     agent: { instance, version },
     address: identity.address,
     nonce,
-    ...(work && { work: await doWork(work, signal) }),
+    ...(work && { work: await solveWork(work, signal) }),
     understands: ['lease.unserved'],
   });
   const challenge = await inbox.next('challenge');

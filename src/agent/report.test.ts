@@ -3,7 +3,7 @@ import { PortalError } from '../lib/errors.js';
 import { silent } from '../lib/logger.js';
 import { deferred } from '../lib/wait.js';
 import { LIMITS } from '../protocol/limits.js';
-import { mayReport, Reporter, type AboutAgent } from './report.js';
+import { mayReport, Reporter, type AgentInfo } from './report.js';
 
 /** The agent's reports about itself to a relay: changes only, at most once per second. */
 
@@ -25,7 +25,7 @@ const lease = (service: string, phase: string, over: object = {}) => ({
 
 let reports: Report[];
 let leases: object[];
-let about: AboutAgent;
+let about: AgentInfo;
 let answer: () => Promise<unknown>;
 let channel: { closed: boolean };
 

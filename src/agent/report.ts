@@ -7,7 +7,7 @@ import type { ControlChannel } from './control.js';
 import type { AgentLease } from './lease.js';
 
 /** The data about this agent that its identity's owner sees in addition to the relay's own. */
-export interface AboutAgent {
+export interface AgentInfo {
   /** Name of the machine. Undefined if relays get no name. */
   readonly machine: string | undefined;
   /** Identities that may see this agent, in addition to its own. */
@@ -31,10 +31,10 @@ export function mayReport({ welcome, via }: Pick<ControlChannel, 'welcome' | 'vi
 /** Reports changes to one channel's relay, at most once per second, and nothing twice. */
 export class Reporter {
   readonly #channel: Pick<ControlChannel, 'request' | 'closed'>;
-  readonly #about: () => AboutAgent;
+  readonly #about: () => AgentInfo;
   readonly #leases: () => Iterable<Lease>;
   readonly #log: Logger;
-  #reportedAbout: AboutAgent | undefined;
+  #reportedAbout: AgentInfo | undefined;
   readonly #reported = new Map<string, ServiceReport>();
   #timer: NodeJS.Timeout | undefined;
   #isSending = false;
@@ -44,7 +44,7 @@ export class Reporter {
 
   constructor(
     channel: Pick<ControlChannel, 'request' | 'closed'>,
-    about: () => AboutAgent,
+    about: () => AgentInfo,
     leases: () => Iterable<Lease>,
     log: Logger,
   ) {

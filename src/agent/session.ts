@@ -12,7 +12,7 @@ import type { ControlChannel } from './control.js';
 import { DataConnections } from './connections.js';
 import { AgentDatagrams } from './datagrams/datagrams.js';
 import { HopTunnel } from './hop-tunnel.js';
-import { mayReport, Reporter, type AboutAgent } from './report.js';
+import { mayReport, Reporter, type AgentInfo } from './report.js';
 import type { AgentLease } from './lease.js';
 import { NetworkWatch } from './network-watch.js';
 import type { Tunnel, RelayEndpoint } from './relay-endpoint.js';
@@ -44,7 +44,7 @@ export interface SessionOptions {
   readonly instance: string;
   readonly version: string;
   /** The data about this agent that its identity's owner sees, if the relay shows it. Default: no reports. */
-  readonly about?: () => AboutAgent;
+  readonly about?: () => AgentInfo;
   /** Called when the session connects, is lost, or an attempt fails. */
   readonly onState?: (state: 'connected' | 'lost' | 'refused', error?: PortalError) => void;
   /** Called when datagrams fall back to a WebSocket, because UDP does not get through. */

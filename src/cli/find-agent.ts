@@ -8,7 +8,7 @@ import { agentKey } from './load.js';
 import { choiceOf, runningAgents, type RunningAgent } from './running-agents.js';
 
 /** The options that choose an agent: at most one is set. */
-export interface WhichAgent {
+export interface AgentSelector {
   readonly file?: string | undefined;
   readonly pid?: number | undefined;
 }
@@ -20,7 +20,7 @@ export interface WhichAgent {
  */
 export async function findAgent(
   context: Context,
-  { file, pid }: WhichAgent,
+  { file, pid }: AgentSelector,
   { listsOthers = false } = {},
 ): Promise<ControlClient> {
   const place = controlPlace(context.paths.runDir);
@@ -50,7 +50,7 @@ export async function findAgent(
 /** All running agents if there are several and no file chooses one; else empty. */
 export async function severalAgents(
   context: Context,
-  { file }: Pick<WhichAgent, 'file'>,
+  { file }: Pick<AgentSelector, 'file'>,
 ): Promise<RunningAgent[]> {
   try {
     await findConfig({ file, cwd: context.cwd, env: context.env });

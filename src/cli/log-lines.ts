@@ -1,7 +1,7 @@
 import { timeText } from './amounts.js';
 import type { Entry, LogEntry } from './control/history.js';
 import { describeEvent } from './reporters/describe.js';
-import { News, STEPS } from './reporters/news.js';
+import { EventFilter, STEPS } from './reporters/event-filter.js';
 import { printable, type Style } from './style.js';
 import type { Verbosity } from './verbosity.js';
 
@@ -10,7 +10,7 @@ export class LogLines {
   readonly #style: Style;
   readonly #verbosity: Verbosity;
   /** Knows which events repeat what was printed before. */
-  readonly #news = new News();
+  readonly #filter = new EventFilter();
 
   constructor(style: Style, verbosity: Verbosity) {
     this.#style = style;
@@ -19,13 +19,13 @@ export class LogLines {
 
   /** Takes every entry, in order. Undefined for one that only --verbose shows. */
   describe(entry: Entry, now: number): string | undefined {
-    const isNews = this.#isNews(entry);
-    if (!isNews && this.#verbosity !== 'verbose') return undefined;
+    const isShown = this.#isShown(entry);
+    if (!isShown && this.#verbosity !== 'verbose') return undefined;
     const [first = '', ...more] = this.#lines(entry);
     return [`${this.#style.dim(timeText(Date.parse(entry.time), now))} ${first}`, ...more].join('\n');
   }
 
-  #isNews(entry: Entry): boolean {
+  #isShown(entry: Entry): boolean {
     switch (entry.event) {
       case 'log':
         return entry.level === 'warn' || entry.level === 'error';
@@ -34,7 +34,7 @@ export class LogLines {
       case 'target':
       case 'health':
       case 'served':
-        return this.#news.isNews(entry);
+        return this.#filter.isShown(entry);
       default:
         return true;
     }

@@ -8,7 +8,7 @@ import { shellQuote } from '../lib/shell-quote.js';
 /** A program and its arguments. */
 export type CommandLine = readonly [program: string, ...args: string[]];
 
-export interface Ran {
+export interface ProgramResult {
   readonly ok: boolean;
   readonly stdout: string;
   /** Why it failed, in one line. */
@@ -32,7 +32,7 @@ export function commandText(command: CommandLine): string {
 }
 
 /** Runs a program with empty standard input, so that it cannot prompt. Never rejects. */
-export function runProgram([program, ...args]: CommandLine): Promise<Ran> {
+export function runProgram([program, ...args]: CommandLine): Promise<ProgramResult> {
   return new Promise((resolve) => {
     const child = execFile(program, args, { timeout: RUN_MS }, (error, stdout, stderr) => {
       if (!error) return resolve({ ok: true, stdout, why: '' });

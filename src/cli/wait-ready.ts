@@ -2,7 +2,7 @@ import { PortalError } from '../lib/errors.js';
 import { delay } from '../lib/wait.js';
 import type { Readiness } from '../reconcile/events.js';
 import type { Context, ExitCode } from './context.js';
-import { findAgent, type WhichAgent } from './find-agent.js';
+import { findAgent, type AgentSelector } from './find-agent.js';
 import { columns } from './columns.js';
 import { printEvent } from './print.js';
 import { describeError } from './reporters/describe.js';
@@ -57,7 +57,7 @@ async function waitReady(context: Context, { file, pid, timeout, targets }: Opti
 }
 
 /** The services whose target is unreachable, and why. The agent checks them now. */
-async function targetsDown(context: Context, which: WhichAgent): Promise<string[]> {
+async function targetsDown(context: Context, which: AgentSelector): Promise<string[]> {
   const { leases } = await (await findAgent(context, which)).status();
   const down = leases.flatMap(({ service, targetError }) =>
     targetError === undefined ? [] : [`${service} (${targetError})`],
@@ -68,7 +68,7 @@ async function targetsDown(context: Context, which: WhichAgent): Promise<string[
 /** Returns `not_running` as a value, because the agent may still start. */
 async function poll(
   context: Context,
-  which: WhichAgent,
+  which: AgentSelector,
   timeoutMs: number,
 ): Promise<Readiness | PortalError> {
   try {

@@ -66,8 +66,8 @@ class Reader {
     return {
       values: this.#values,
       references: this.#references,
-      findings: someOf(this.#findings, 'malformed lines follow'),
-      warnings: someOf(this.#warnings, 'names without a value follow'),
+      findings: firstFew(this.#findings, 'malformed lines follow'),
+      warnings: firstFew(this.#warnings, 'names without a value follow'),
       secrets: this.#secrets,
     };
   }
@@ -207,7 +207,7 @@ class Reader {
 }
 
 /** The first few findings, and the number of the others. */
-function someOf(findings: readonly Finding[], others: string): Finding[] {
+function firstFew(findings: readonly Finding[], others: string): Finding[] {
   const next = findings[MAX_REPORTED];
   if (!next) return [...findings];
   const more = findings.length - MAX_REPORTED;

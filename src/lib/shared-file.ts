@@ -13,7 +13,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { asPortalError, PortalError, systemCode } from './errors.js';
-import { attendedNow } from './stalls.js';
+import { activeNow } from './stalls.js';
 import { delay } from './wait.js';
 
 /** A file next to the user's own files, which several processes may change. */
@@ -40,14 +40,14 @@ export async function updateFile(
   const target = await behindLinks(file);
   const copy = `${target}.new`;
   // Does not count time in which this process was suspended: the other writer may have been suspended too.
-  const latest = attendedNow() + MAX_WAIT_MS;
-  let until = attendedNow() + waitMs;
+  const latest = activeNow() + MAX_WAIT_MS;
+  let until = activeNow() + waitMs;
   let writer: string | undefined;
   while (!(await attempt(target, copy, change))) {
     const present = await writerOf(copy);
-    if (present === undefined || present !== writer) until = attendedNow() + waitMs;
+    if (present === undefined || present !== writer) until = activeNow() + waitMs;
     writer = present;
-    if (attendedNow() > Math.min(until, latest))
+    if (activeNow() > Math.min(until, latest))
       throw unwritable(file, `another process is writing it, or left ${copy} behind`);
     await delay(RETRY_MS);
   }

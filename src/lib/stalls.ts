@@ -48,7 +48,7 @@ export function stalledMs(): number {
 }
 
 /** A clock that stops while this process does not run, in milliseconds. Measure a peer's silence with it. */
-export function attendedNow(): number {
+export function activeNow(): number {
   return performance.now() - stalledMs();
 }
 

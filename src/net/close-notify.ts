@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { isTaking, readerOf } from './read-handle.js';
+import { takesInput, readerOf } from './read-handle.js';
 import { socketBelow } from './reset.js';
 
 /**
@@ -20,7 +20,7 @@ export function watchEnd(socket: Socket): void {
   const push = socket.push.bind(socket);
   socket.push = (chunk: unknown, encoding?: BufferEncoding) => {
     // Data that waits for its reader pauses the reading below, so only close_notify can follow it.
-    if (chunk === null && isTaking(socket) && !isReading()) unannounced.add(socket);
+    if (chunk === null && takesInput(socket) && !isReading()) unannounced.add(socket);
     return push(chunk, encoding);
   };
 }

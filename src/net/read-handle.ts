@@ -19,7 +19,7 @@ export function readerOf(socket: Socket | undefined): (() => boolean) | undefine
 }
 
 /** Whether the stream of `socket` takes what arrives: it does not while earlier data waits for a reader. */
-export function isTaking(socket: Socket): boolean {
+export function takesInput(socket: Socket): boolean {
   return handleOf(socket)?.reading === true;
 }
 

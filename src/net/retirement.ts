@@ -1,4 +1,4 @@
-import { attendedNow } from '../lib/stalls.js';
+import { activeNow } from '../lib/stalls.js';
 import type { Conversation } from './conversation/conversation.js';
 
 /** A connection to a former target. It ends as soon as the end breaks nothing. */
@@ -49,7 +49,7 @@ export class Retirement {
   }
 
   add(connections: Iterable<Retirable>): void {
-    const now = attendedNow();
+    const now = activeNow();
     for (const each of connections) if (!this.#since.has(each)) this.#since.set(each, now);
     if (this.#since.size > 0) this.#timer ??= setInterval(() => this.#check(), CHECK_EVERY_MS).unref();
   }
@@ -63,7 +63,7 @@ export class Retirement {
   }
 
   #check(): void {
-    const now = attendedNow();
+    const now = activeNow();
     for (const [connection, since] of this.#since) {
       connection.check(now);
       this.#judge(connection, now - since, now);

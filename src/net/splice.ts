@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { attendedNow } from '../lib/stalls.js';
+import { activeNow } from '../lib/stalls.js';
 import { Tally } from '../lib/tally.js';
 import { Retirement } from './retirement.js';
 import { Splice, type Spliced, type SpliceEnd, type SpliceOptions } from './spliced.js';
@@ -58,7 +58,7 @@ export class SpliceSet {
 
   /** Joins `a` and `b` and takes ownership of both. Create both with `allowHalfOpen`. */
   add(a: Socket, b: Socket, options: SpliceOptions = {}): Spliced {
-    const splice = new Splice(a, b, options, attendedNow(), (result) => {
+    const splice = new Splice(a, b, options, activeNow(), (result) => {
       this.#splices.delete(splice);
       this.#retirement.delete(splice);
       this.ends.add(result.end);
@@ -127,7 +127,7 @@ export class SpliceSet {
   }
 
   #closeQuiet(quietMs: number, onCut: Drain['onCut']): void {
-    const now = attendedNow();
+    const now = activeNow();
     for (const splice of this.#splices) {
       splice.check(now);
       const quiet = now - splice.movedAt;
@@ -169,7 +169,7 @@ export class SpliceSet {
   }
 
   #sweep(): void {
-    const now = attendedNow();
+    const now = activeNow();
     const { idleMs, halfClosedMs, lifetimeMs, firstResponseMs } = this.#limits;
     for (const splice of this.#splices) {
       splice.check(now);

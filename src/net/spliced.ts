@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { attendedNow } from '../lib/stalls.js';
+import { activeNow } from '../lib/stalls.js';
 import type { Conversation } from './conversation/conversation.js';
 import { pour, type Pouring } from './pour.js';
 import { pourAt, type ByteRate } from './rate.js';
@@ -126,7 +126,7 @@ export class Splice implements Spliced, Retirable {
   /** Ends both directions in order. Later input is dropped, and the sockets close when their peers do. */
   end(): void {
     if (this.endedAt !== undefined) return;
-    this.endedAt = attendedNow();
+    this.endedAt = activeNow();
     for (const pouring of this.#pourings) pouring.finish();
     this.#a.end();
     this.#b.end();

@@ -44,7 +44,7 @@ export function isDone({ bits, salt }: Work, solution: string): boolean {
 }
 
 /** Finds a solution. */
-export async function doWork(work: Work, signal: AbortSignal): Promise<string> {
+export async function solveWork(work: Work, signal: AbortSignal): Promise<string> {
   for (let tried = 0; ; tried++) {
     const solution = tried.toString(36);
     if (isDone(work, solution)) return solution;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { RelaySpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
-import { atRealPort, EmbeddedRelays } from './embedded.js';
+import { withActualPort, EmbeddedRelays } from './embedded.js';
 
 const wanted = (...specs: RelaySpec[]): Desired => ({
   file: undefined,
@@ -78,9 +78,9 @@ it('starts again after a close, and an unused one closes with the agent', async 
 it('is named in a configuration as in the running agent', () => {
   const desired = wanted(DEFAULT, ELSEWHERE);
   const state = { state: 'connected', since: '' } as const;
-  expect(atRealPort(desired, [{ relay: 'embedded:45877', ...state }]).relays[0]).toEqual({
+  expect(withActualPort(desired, [{ relay: 'embedded:45877', ...state }]).relays[0]).toEqual({
     kind: 'embedded',
     port: 45_877,
   });
-  expect(atRealPort(desired, [])).toBe(desired);
+  expect(withActualPort(desired, [])).toBe(desired);
 });

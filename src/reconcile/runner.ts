@@ -8,7 +8,7 @@ import { checkHealth } from '../agent/health-check.js';
 import { KnownTargets } from '../agent/known-targets.js';
 import { AgentLease } from '../agent/lease.js';
 import { ProbePace } from '../agent/probe-pace.js';
-import type { AboutAgent } from '../agent/report.js';
+import type { AgentInfo } from '../agent/report.js';
 import { relayKey } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 import type { Problem } from '../config/problem.js';
@@ -377,7 +377,7 @@ export class Runner {
   }
 
   /** What the identity's owner sees of this agent. */
-  #about(): AboutAgent {
+  #about(): AgentInfo {
     const { machine = this.#options.machine, team = [] } = this.#desired ?? {};
     return { machine: machine === false ? undefined : machine, team };
   }

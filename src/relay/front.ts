@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { attendedNow } from '../lib/stalls.js';
+import { activeNow } from '../lib/stalls.js';
 import { readClientHello } from '../net/client-hello.js';
 import { networkOf } from '../net/cidr.js';
 import type { Shown } from '../protocol/ticket.js';
@@ -49,7 +49,7 @@ export interface FrontOptions extends ListenAt {
 /** A connection that has not sent enough bytes to be routed. */
 class Arrival {
   readonly socket: Socket;
-  readonly since = attendedNow();
+  readonly since = activeNow();
   /** Grows by doubling, so that a client that sends single bytes does not make the relay keep an object for each. */
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
@@ -251,7 +251,7 @@ export class Front {
   }
 
   #expire(): void {
-    const before = attendedNow() - this.#options.firstBytesMs;
+    const before = activeNow() - this.#options.firstBytesMs;
     for (const arrival of this.#arrivals) {
       if (arrival.since > before) break;
       this.#evict(arrival);

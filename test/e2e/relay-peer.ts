@@ -10,7 +10,7 @@ import { deferred } from '../../src/lib/wait.js';
 import { channelOf } from '../../src/protocol/channel.js';
 import { CONTROL_SUBPROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/limits.js';
 import { showTicket } from '../../src/protocol/ticket.js';
-import { doWork, readWork, WORK_HEADER, type Work } from '../../src/protocol/work.js';
+import { solveWork, readWork, WORK_HEADER, type Work } from '../../src/protocol/work.js';
 import type { FromRelay, WireCarrier } from '../../src/protocol/messages.js';
 import { buildClientHello, intoRecords } from '../support/client-hello.js';
 import type { TestRelay } from '../support/world.js';
@@ -217,7 +217,7 @@ export class Peer {
       agent: { instance: this.instance, version: 'test' },
       address: this.identity.address,
       nonce: 'ab'.repeat(16),
-      ...(this.#work && { work: await doWork(this.#work, new AbortController().signal) }),
+      ...(this.#work && { work: await solveWork(this.#work, new AbortController().signal) }),
       ...over,
     });
     return (await this.next('challenge')).message;

@@ -6,7 +6,7 @@ import {
   type Exchange,
   type Follows,
   type Headers,
-  type Switched,
+  type SwitchedStream,
 } from '../modes/http/exchange.js';
 import { FrameReader, MessageLog } from './messages.js';
 import { CapturedBody, fieldOf, type Recording } from './recording.js';
@@ -135,7 +135,7 @@ class InspectedExchange implements Exchange {
     this.#inner.onDisconnect(gone);
   }
 
-  switchProtocols(headers: Headers, protocol: string): Switched | undefined {
+  switchProtocols(headers: Headers, protocol: string): SwitchedStream | undefined {
     const switched = this.#inner.switchProtocols?.(headers, protocol);
     if (!switched) return undefined;
     this.#recording.outcome = 'switched';

@@ -13,7 +13,7 @@ const MAX_SERVICES = 20;
 const MAX_NAMES = 10;
 
 /** The permissions that a configuration requires, and those that the user has allowed before. */
-export interface Asked {
+export interface PermissionRequest {
   readonly desired: Desired;
   readonly permissions: readonly Permission[];
   /** The permissions that are not allowed yet. */
@@ -26,7 +26,7 @@ export interface Asked {
  * Describes what a configuration publishes and where, and what else it asks for. Each line has one item, for narrow
  * terminals. Marks items that the user has not allowed yet, and cuts long values.
  */
-export function describeAsked(asked: Asked, style: Style): string[] {
+export function describeRequest(asked: PermissionRequest, style: Style): string[] {
   const { desired, permissions, missing } = asked;
   const mark = (text: string): string => style.yellow(text);
   const lines: string[] = [];
@@ -52,7 +52,7 @@ export function describeAsked(asked: Asked, style: Style): string[] {
 }
 
 /** How a relay differs from what the user allowed before. */
-function stateOf({ key, what }: Permission, { known }: Asked): string {
+function stateOf({ key, what }: Permission, { known }: PermissionRequest): string {
   const before = known.filter((other) => other.kind === 'relay' && other.what === what);
   if (before.length === 0) return 'new';
   return before.some((other) => other.key === key) ? 'new for this file' : 'with another CA than before';

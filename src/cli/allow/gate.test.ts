@@ -10,7 +10,7 @@ import { portalPaths } from '../../lib/paths.js';
 import type { Context } from '../context.js';
 import { load, type Loaded } from '../load.js';
 import { createStyle } from '../style.js';
-import { describeAsked } from './describe.js';
+import { describeRequest } from './describe.js';
 import { createGate } from './gate.js';
 
 let folder: string;
@@ -217,7 +217,10 @@ it('shows who may visit a service', async () => {
     `web: { target: 3000, access: { pin: "2580-1379", allowIps: ${ranges} } }`,
   );
   const { desired, permissions } = await loaded(config);
-  const lines = describeAsked({ desired, permissions, missing: permissions, known: [] }, createStyle(false));
+  const lines = describeRequest(
+    { desired, permissions, missing: permissions, known: [] },
+    createStyle(false),
+  );
   expect(lines).toContain(
     '  web: localhost:3000, only from 85.99.254.169, 10.0.0.0/8, 2001:db8::/32 and 1 more, with a PIN',
   );

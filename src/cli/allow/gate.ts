@@ -7,7 +7,12 @@ import { confirm } from '../confirm.js';
 import type { Context, ExitCode } from '../context.js';
 import type { Loaded } from '../load.js';
 import { createStyle, printable } from '../style.js';
-import { describeAsked, describePermissions, shortPermissions, type Asked } from './describe.js';
+import {
+  describeRequest,
+  describePermissions,
+  shortPermissions,
+  type PermissionRequest,
+} from './describe.js';
 import { shortText } from './short.js';
 import { AllowStore } from './store.js';
 
@@ -113,11 +118,11 @@ export function shownFile({ cwd }: Pick<Context, 'cwd'>, { file }: { readonly fi
 }
 
 /** The content of a question. */
-export async function askedOf(
+export async function permissionRequest(
   store: AllowStore,
   { desired, permissions }: Loaded,
   missing: readonly Permission[],
-): Promise<Asked> {
+): Promise<PermissionRequest> {
   const known = (await store.list()).flatMap((record) => record.permissions);
   return { desired, permissions, missing, known };
 }
@@ -132,7 +137,8 @@ async function askUser(
   const { stderr } = context;
   const style = createStyle(stderr.color);
   stderr.line(`${style.bold(shortText(shownFile(context, loaded)))} asks to`);
-  for (const line of describeAsked(await askedOf(store, loaded, missing), style)) stderr.line(`  ${line}`);
+  for (const line of describeRequest(await permissionRequest(store, loaded, missing), style))
+    stderr.line(`  ${line}`);
   const answer = await confirm(context, 'Allow this? [y/N] ');
   if (answer === 'yes') {
     await store.add(loaded.file, missing);

@@ -1,7 +1,7 @@
 import { findConfig } from '../../config/find.js';
 import { PortalError } from '../../lib/errors.js';
-import { describeAsked, describePermissions, shortPermissions } from '../allow/describe.js';
-import { askedOf, shownFile } from '../allow/gate.js';
+import { describeRequest, describePermissions, shortPermissions } from '../allow/describe.js';
+import { permissionRequest, shownFile } from '../allow/gate.js';
 import { AllowStore, type Allowed } from '../allow/store.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { load, loadOptions } from '../load.js';
@@ -24,7 +24,7 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
   const loaded = await load(loadOptions(context, file));
   const { desired, permissions } = loaded;
   if (desired.file === undefined) throw needsFile();
-  const asked = await askedOf(store, loaded, await store.missing(desired.file, permissions));
+  const asked = await permissionRequest(store, loaded, await store.missing(desired.file, permissions));
   if (permissions.length > 0) await store.add(desired.file, permissions);
   if (context.json) {
     printEvent(context, 'allowed', { file: desired.file, permissions: described(permissions) });
@@ -36,7 +36,7 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
   if (permissions.length === 0) stderr.note(`${name} needs no permission`);
   else {
     stderr.note(`${name} may`);
-    for (const line of describeAsked(asked, style)) stderr.note(`  ${line}`);
+    for (const line of describeRequest(asked, style)) stderr.note(`  ${line}`);
     const before = permissions.filter((each) => !asked.missing.includes(each) && each.kind !== 'relay');
     for (const line of shortPermissions(before)) stderr.note(`  ${line}`);
     stderr.note('To withdraw this, run: portal allow --revoke');

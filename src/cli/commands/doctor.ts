@@ -5,7 +5,7 @@ import type { Desired } from '../../config/desired.js';
 import type { LockEntries } from '../../config/lock-file.js';
 import { lockFileOf, RelayLock } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
-import { atRealPort } from '../../reconcile/embedded.js';
+import { withActualPort } from '../../reconcile/embedded.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { checkAgent, type AgentFindings } from '../doctor/agent.js';
 import { checkConfiguration } from '../doctor/configuration.js';
@@ -72,7 +72,7 @@ async function checkNetwork(
   wanted: Desired,
   { report, names, agent, locked, address }: Checked,
 ): Promise<void> {
-  const desired = atRealPort(wanted, agent?.status?.relays ?? []);
+  const desired = withActualPort(wanted, agent?.status?.relays ?? []);
   const limit = pLimit(AT_A_TIME);
   const relays = relaysOf(desired).map((spec) => {
     const services = desired.services.filter((service) =>

@@ -24,7 +24,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const { desired } = loaded;
   const lock = await loadLockState(desired);
   const { relays, registry } =
-    (await askAgent(context, desired)) ?? (await surveyWithoutAgent(context, loaded, lock));
+    (await askAgent(context, desired)) ?? (await surveyAllowed(context, loaded, lock));
   const rows = relays.map((relay) => withLock(relay, lock));
   if (context.json) {
     for (const row of rows) printEvent(context, 'relay', row);
@@ -43,14 +43,10 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   return 0;
 }
 
-async function surveyWithoutAgent(
-  context: Context,
-  loaded: Loaded,
-  lock: LockState | undefined,
-): Promise<Survey> {
+async function surveyAllowed(context: Context, loaded: Loaded, lock: LockState | undefined): Promise<Survey> {
   await needAllowed(context, loaded, 'Check the file, then run `portal allow`.');
-  const { surveyAlone } = await import('../../reconcile/candidates/survey.js');
-  return surveyAlone(loaded.desired, {
+  const { surveyWithoutAgent } = await import('../../reconcile/candidates/survey.js');
+  return surveyWithoutAgent(loaded.desired, {
     proxyFor,
     ...(lock && { trust: new RelayLock({ file: lock.file }) }),
     registryDir: context.paths.registryDir,

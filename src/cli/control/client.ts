@@ -11,7 +11,7 @@ import type { Action } from '../../reconcile/plan.js';
 import { errorOf } from '../failure.js';
 import { pidFileOf } from './address.js';
 import { RECENT_HEADER, type Entry } from './history.js';
-import type { Flushed, Wiped } from './server.js';
+import type { FlushResult, WipeResult } from './server.js';
 
 /** Longer than an agent needs to query its relays. A suspended agent (SIGSTOP) must not block this process. */
 const RESPONSE_TIMEOUT_MS = 10_000;
@@ -67,13 +67,13 @@ export class ControlClient {
   }
 
   /** Makes the agent store finished requests, if it has this identity. */
-  flush(identity: string): Promise<Flushed> {
-    return this.#call<Flushed>('POST', '/flush', { identity });
+  flush(identity: string): Promise<FlushResult> {
+    return this.#call<FlushResult>('POST', '/flush', { identity });
   }
 
   /** Deletes the recorded requests of the agent, if it has this identity. */
-  wipe(identity: string): Promise<Wiped> {
-    return this.#call<Wiped>('POST', '/wipe', { identity });
+  wipe(identity: string): Promise<WipeResult> {
+    return this.#call<WipeResult>('POST', '/wipe', { identity });
   }
 
   /** Starts the shutdown; `logs` ends when it is complete. */

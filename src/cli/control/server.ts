@@ -33,20 +33,20 @@ export interface ControlHandlers {
   /** Sends a recorded request to its service again. */
   replay(id: number): Promise<RequestRow>;
   /** Stores finished requests now, if the agent has this identity. */
-  flush(identity: string): Promise<Flushed>;
+  flush(identity: string): Promise<FlushResult>;
   /** Deletes recorded requests, if the agent has this identity. */
-  wipe(identity: string): Promise<Wiped>;
+  wipe(identity: string): Promise<WipeResult>;
   /** Starts the shutdown; the process ends soon after. */
   stop(): void;
   readonly history: History;
 }
 
-export interface Flushed {
+export interface FlushResult {
   /** Whether the agent has this identity and records the requests of a service. */
   readonly isRecording: boolean;
 }
 
-export interface Wiped {
+export interface WipeResult {
   readonly isWiped: boolean;
   /** The history file that the agent continues to write. */
   readonly kept?: string;

@@ -1,5 +1,5 @@
 import type { Desired } from '../../config/desired.js';
-import { surveyAlone, type SurveyOptions } from '../../reconcile/candidates/survey.js';
+import { surveyWithoutAgent, type SurveyOptions } from '../../reconcile/candidates/survey.js';
 import { silent } from '../../lib/logger.js';
 import { Subject } from './report.js';
 
@@ -9,7 +9,7 @@ export async function checkCandidates(
   options: SurveyOptions & { readonly registryDir: string },
 ): Promise<Subject> {
   const subject = new Subject('more relays');
-  const { relays, registry } = await surveyAlone(desired, { ...options, log: silent });
+  const { relays, registry } = await surveyWithoutAgent(desired, { ...options, log: silent });
   if (registry) {
     const { source, relays: count, error } = registry;
     const what = `${source}: ${count === 1 ? '1 relay' : `${count} relays`}`;

@@ -111,8 +111,8 @@ export function describeUnserved(counts: Readonly<Record<string, number>>): stri
 function describeReady({ unproven = [], unreachable = [] }: Ready, style: Style): string {
   return [
     style.green('all services are ready'),
-    unproven.length > 0 && style.yellow(`unproven: ${someOf(unproven)}`),
-    unreachable.length > 0 && style.yellow(`targets unreachable: ${someOf(unreachable)}`),
+    unproven.length > 0 && style.yellow(`unproven: ${firstNames(unproven)}`),
+    unreachable.length > 0 && style.yellow(`targets unreachable: ${firstNames(unreachable)}`),
   ]
     .filter(Boolean)
     .join(', ');
@@ -180,7 +180,7 @@ function describeApplied(event: Applied): string {
   const { opened, updated, replaced, closed, failed, retiring = {} } = event;
   const changes = Object.entries({ opened, updated, replaced, closed, failed })
     .filter(([, names]) => names.length > 0)
-    .map(([what, names]) => `${what} ${someOf(names)}`);
+    .map(([what, names]) => `${what} ${firstNames(names)}`);
   const still = Object.entries(retiring).map(([service, count]) => `${service}: ${describeRetiring(count)}`);
   const what = [changes.join('; ') || 'no change', ...still].join('; ');
   return `applied revision ${event.revision}: ${what} (${Math.round(event.durationMs)} ms)`;
@@ -191,7 +191,7 @@ const MAX_NAMES = 5;
 const SHOWN_NAMES = 3;
 
 /** All names, or the first ones and how many more there are. */
-export function someOf(names: readonly string[]): string {
+export function firstNames(names: readonly string[]): string {
   if (names.length <= MAX_NAMES) return names.join(', ');
   return `${names.slice(0, SHOWN_NAMES).join(', ')} and ${names.length - SHOWN_NAMES} more`;
 }

@@ -1,6 +1,6 @@
 import type { PortalEvent } from '../../reconcile/events.js';
 import { printable, type Style } from '../style.js';
-import { describeEvent, errorLines, relayName, someOf } from './describe.js';
+import { describeEvent, errorLines, relayName, firstNames } from './describe.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
 type Target = Extract<PortalEvent, { event: 'target' }>;
@@ -131,7 +131,7 @@ export class EventGroups {
     const [{ service, reachable, error }] = targets as [Target];
     const { green, yellow } = this.#style;
     const state = reachable ? green('reachable again') : yellow('unreachable');
-    const names = someOf([...new Set(targets.map((each) => each.service))]);
+    const names = firstNames([...new Set(targets.map((each) => each.service))]);
     const example = error === undefined ? '' : `\n  ${service}: ${printable(error)}`;
     return [`${targets.length} targets ${state}: ${names}${example}`];
   }

@@ -7,9 +7,9 @@ import { createStyle, printable } from '../style.js';
 import type { Verbosity } from '../verbosity.js';
 import { EventGroups } from './event-groups.js';
 import { describeEvent } from './describe.js';
-import { News } from './news.js';
+import { EventFilter } from './event-filter.js';
 import type { Reporter } from './reporter.js';
-import { HowToReach, writeAddresses, type Lines } from './summary.js';
+import { AccessHints, writeAddresses, type Lines } from './summary.js';
 
 export interface TextOutputs {
   readonly stdout: Output;
@@ -22,22 +22,22 @@ export interface TextOutputs {
 export function plainReporter(outputs: TextOutputs): Reporter {
   const { stdout, stderr, verbosity } = outputs;
   const style = createStyle(stderr.color);
-  const news = new News(verbosity);
+  const filter = new EventFilter(verbosity);
   const start = new Start();
-  const howToReach = new HowToReach(stderr);
+  const accessHints = new AccessHints(stderr);
   const groups = new EventGroups(style, (line) => stderr.line(line));
   return {
     begin: (expected) => {
       start.begin(new LeaseBoard(expected));
-      howToReach.begin(expected);
+      accessHints.begin(expected);
     },
     event: (event) => {
       const open = start.note(event);
       if (verbosity === 'normal') for (const lease of open) stderr.line(describeEvent(lease, style));
       if (event.event === 'ready') writeAddresses(stdout, event);
-      if (news.isNews(event)) groups.print(event);
+      if (filter.isShown(event)) groups.print(event);
       groups.note(event);
-      if (verbosity !== 'quiet') howToReach.note(event);
+      if (verbosity !== 'quiet') accessHints.note(event);
     },
     problems: (problems, severity) => {
       if (severity !== 'warning' || verbosity !== 'quiet') writeProblems(outputs, problems);

@@ -22,7 +22,7 @@ export type Lines = Pick<Output, 'line' | 'color'>;
  * Prints once how to reach services without a certificate of a public CA. Uses HTTP if a service speaks it, which for
  * some services is known only after they are ready.
  */
-export class HowToReach {
+export class AccessHints {
   readonly #stderr: Lines;
   #caFile: string | undefined;
   /** A notice has announced the CA. */

@@ -3,11 +3,11 @@ import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/problem.js';
 import { createStyle, printable } from '../style.js';
 import { EventGroups } from './event-groups.js';
-import { News } from './news.js';
+import { EventFilter } from './event-filter.js';
 import { writeProblems, type TextOutputs } from './plain.js';
 import { Progress } from './progress.js';
 import type { Expected, Reporter, TimedEvent } from './reporter.js';
-import { HowToReach, writeAddresses, type Lines } from './summary.js';
+import { AccessHints, writeAddresses, type Lines } from './summary.js';
 
 export interface TerminalOutputs extends TextOutputs {
   readonly stdin: NodeJS.ReadableStream;
@@ -22,8 +22,8 @@ export function terminalReporter(outputs: TerminalOutputs): Reporter {
 class TerminalReporter implements Reporter {
   readonly #outputs: TerminalOutputs;
   readonly #style;
-  readonly #news: News;
-  readonly #howToReach: HowToReach;
+  readonly #filter: EventFilter;
+  readonly #accessHints: AccessHints;
   readonly #groups: EventGroups;
   #progress: Progress | undefined;
   #snapshot: (() => Snapshot) | undefined;
@@ -42,14 +42,14 @@ class TerminalReporter implements Reporter {
     const { stderr, verbosity } = outputs;
     this.#outputs = outputs;
     this.#style = createStyle(stderr.color);
-    this.#news = new News(verbosity);
+    this.#filter = new EventFilter(verbosity);
     this.#lines = { color: stderr.color, line: (text) => this.#print(text) };
-    this.#howToReach = new HowToReach(this.#lines);
+    this.#accessHints = new AccessHints(this.#lines);
     this.#groups = new EventGroups(this.#style, (line) => this.#lines.line(line));
   }
 
   begin(expected: readonly Expected[]): void {
-    this.#howToReach.begin(expected);
+    this.#accessHints.begin(expected);
     this.#progress = new Progress(this.#outputs.stderr, expected);
   }
 
@@ -65,9 +65,9 @@ class TerminalReporter implements Reporter {
     if (event.event === 'served') this.#progress?.noteServed(event);
     // The view shows the addresses, if there is one.
     if (event.event === 'ready' && !(stdout.isTTY && this.#snapshot)) writeAddresses(stdout, event);
-    if (this.#news.isNews(event) && !this.#isInView(event)) this.#groups.print(event);
+    if (this.#filter.isShown(event) && !this.#isInView(event)) this.#groups.print(event);
     this.#groups.note(event);
-    this.#howToReach.note(event);
+    this.#accessHints.note(event);
     if (event.event === 'applied' || event.event === 'ready') void this.#settle();
     if (event.event === 'stopped') void this.close();
   }

@@ -1,7 +1,7 @@
 import { isAbsolute, join } from 'node:path';
 import { PortalError } from '../../lib/errors.js';
 import { homeFolder } from '../../lib/paths.js';
-import { programFinder, runProgram, type CommandLine, type Ran } from '../programs.js';
+import { programFinder, runProgram, type CommandLine, type ProgramResult } from '../programs.js';
 import { fileOfPlist, plistText, programsOfPlist } from './plist.js';
 import type { ServiceSpec } from './spec.js';
 import { fileOfUnit, programsOfUnit, unitText } from './unit.js';
@@ -44,7 +44,7 @@ function systemd(env: NodeJS.ProcessEnv): ServiceManager {
   const { XDG_CONFIG_HOME: xdg = '' } = env;
   const config = isAbsolute(xdg) ? xdg : join(homeFolder(env), '.config');
   const run = runner(env);
-  const systemctl = (...args: string[]): Promise<Ran> => run(['systemctl', '--user', ...args]);
+  const systemctl = (...args: string[]): Promise<ProgramResult> => run(['systemctl', '--user', ...args]);
   const must = async (...args: string[]): Promise<void> => {
     const ran = await systemctl(...args);
     if (!ran.ok) throw failed(`systemctl --user ${args.join(' ')}`, ran);
@@ -117,7 +117,7 @@ function launchd(env: NodeJS.ProcessEnv): ServiceManager {
   };
 }
 
-function runner(env: NodeJS.ProcessEnv): (command: CommandLine) => Promise<Ran> {
+function runner(env: NodeJS.ProcessEnv): (command: CommandLine) => Promise<ProgramResult> {
   const find = programFinder(env);
   return async ([program, ...args]) => {
     const path = find(program);
@@ -126,6 +126,6 @@ function runner(env: NodeJS.ProcessEnv): (command: CommandLine) => Promise<Ran> 
   };
 }
 
-function failed(command: string, { why }: Ran): PortalError {
+function failed(command: string, { why }: ProgramResult): PortalError {
   return new PortalError('service_manager_failed', `"${command}" failed: ${why}`);
 }

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { homeFolder } from '../../lib/paths.js';
-import { programFinder, runProgram, type CommandLine, type Ran } from '../programs.js';
+import { programFinder, runProgram, type CommandLine, type ProgramResult } from '../programs.js';
 
 /** The parts of a machine that its stores depend on. */
 export interface Machine {
@@ -15,7 +15,7 @@ export interface Machine {
   readonly root: string;
   /** The absolute path of a program on the PATH. */
   which(program: string): string | undefined;
-  run(command: CommandLine): Promise<Ran>;
+  run(command: CommandLine): Promise<ProgramResult>;
 }
 
 export function thisMachine(env: NodeJS.ProcessEnv): Machine {

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { makePrivateFolder } from '../../lib/private-file.js';
 import { distributions, isFolder, type Machine } from './machine.js';
-import type { CommandLine, Ran } from '../programs.js';
+import type { CommandLine, ProgramResult } from '../programs.js';
 import { holds, type StoreState, type Obstacle, type TrustedCertificate, type TrustStore } from './store.js';
 
 /** NSS databases (cert9.db) of Chromium and Firefox on Linux, changed with NSS's `certutil`. */
@@ -97,7 +97,7 @@ async function entries(
   return { trusted, present: rows.length > 0, nicknames: rows.map(({ nickname }) => nickname) };
 }
 
-function describe({ why }: Ran, path: string): string {
+function describe({ why }: ProgramResult, path: string): string {
   if (!why.includes('SEC_ERROR_BAD_PASSWORD')) return why;
   return `${path} has a primary password, which certutil asks for`;
 }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { changeStore, inspectStore, type Change } from './change.js';
 import type { Machine } from './machine.js';
-import { commandText, type CommandLine, type Ran } from '../programs.js';
+import { commandText, type CommandLine, type ProgramResult } from '../programs.js';
 import { certutilPackage } from './nss.js';
 import type { TrustStore } from './store.js';
 import { trustStores } from './stores.js';
@@ -29,7 +29,7 @@ async function write(path: string, text = ''): Promise<void> {
   await writeFile(at(path), text);
 }
 
-type Answer = (command: CommandLine) => Partial<Ran> | undefined | Promise<undefined>;
+type Answer = (command: CommandLine) => Partial<ProgramResult> | undefined | Promise<undefined>;
 
 /** A machine whose files are all in `folder`. `answer` replaces its programs. */
 function machine(

@@ -45,7 +45,7 @@ export function healthOf({ healthyAt, strikes }: Candidate, now: number): Health
 }
 
 /** Records a successful probe. */
-export function noteHealthy(candidate: Candidate, now: number): void {
+export function markHealthy(candidate: Candidate, now: number): void {
   candidate.healthyAt ??= now;
   delete candidate.downAt;
   delete candidate.error;
@@ -55,7 +55,7 @@ export function noteHealthy(candidate: Candidate, now: number): void {
 }
 
 /** Records a failure. Only the first one after a healthy time counts as a strike. */
-export function noteDown(candidate: Candidate, error: PortalError, now: number): void {
+export function markDown(candidate: Candidate, error: PortalError, now: number): void {
   if (candidate.healthyAt !== undefined) candidate.strikes += 1;
   delete candidate.healthyAt;
   candidate.downAt ??= now;

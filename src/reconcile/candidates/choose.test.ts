@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PortalError } from '../../lib/errors.js';
-import { healthOf, newCandidate, noteDown, noteHealthy } from './candidate.js';
+import { healthOf, newCandidate, markDown, markHealthy } from './candidate.js';
 import {
   BETTER_FOR_MS,
   choose,
@@ -237,8 +237,8 @@ describe('after any history', () => {
       const now = second * 1_000;
       // One is up while the other is down.
       for (const [index, each] of [a!, b!].entries()) {
-        if ((second + index) % 2 === 0) noteHealthy(each, now);
-        else noteDown(each, failure, now);
+        if ((second + index) % 2 === 0) markHealthy(each, now);
+        else markDown(each, failure, now);
       }
       const contenders = [a!, b!].map((each) =>
         one(each.relay.url, {
@@ -261,19 +261,19 @@ describe('a candidate', () => {
   it('is stable from its first response, and after each failure only after a longer time', () => {
     const candidate = newCandidate({ kind: 'url', url: 'https://a.example' }, 'registry');
     expect(healthOf(candidate, 0)).toBe('down');
-    noteHealthy(candidate, 0);
+    markHealthy(candidate, 0);
     expect(healthOf(candidate, 0)).toBe('stable');
-    noteDown(candidate, failure, 1_000);
-    noteDown(candidate, failure, 2_000);
-    noteHealthy(candidate, 3_000);
+    markDown(candidate, failure, 1_000);
+    markDown(candidate, failure, 2_000);
+    markHealthy(candidate, 3_000);
     expect([32_999, 33_000].map((now) => healthOf(candidate, now))).toEqual(['unstable', 'stable']);
-    noteDown(candidate, failure, 40_000);
-    noteHealthy(candidate, 41_000);
+    markDown(candidate, failure, 40_000);
+    markHealthy(candidate, 41_000);
     expect([100_999, 101_000].map((now) => healthOf(candidate, now))).toEqual(['unstable', 'stable']);
     // A long healthy time clears the failures.
-    noteHealthy(candidate, 1_000_000);
-    noteDown(candidate, failure, 1_000_001);
-    noteHealthy(candidate, 1_000_002);
+    markHealthy(candidate, 1_000_000);
+    markDown(candidate, failure, 1_000_001);
+    markHealthy(candidate, 1_000_002);
     expect(healthOf(candidate, 1_030_002)).toBe('stable');
   });
 });

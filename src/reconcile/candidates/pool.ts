@@ -10,7 +10,7 @@ import { deferred, within } from '../../lib/wait.js';
 import type { ProxyFor } from '../endpoint.js';
 import type { ActiveLease } from '../plan.js';
 import type { RelayTrust, SessionState } from '../relays.js';
-import { healthOf, newCandidate, noteDown, noteHealthy, type Candidate } from './candidate.js';
+import { healthOf, newCandidate, markDown, markHealthy, type Candidate } from './candidate.js';
 import { choose, NOTHING_CHOSEN, type Choice } from './choose.js';
 import { withCurrentRelays, withChosen } from './extend.js';
 import { Prober } from './prober.js';
@@ -234,7 +234,7 @@ export class CandidatePool {
       const isSame = known && isDeepStrictEqual(known.relay, relay);
       const candidate = isSame ? { ...known, source } : newCandidate(relay, source);
       delete candidate.unlistedAt;
-      if (this.isChosen(url) && this.#watch.isConnected(url)) noteHealthy(candidate, performance.now());
+      if (this.isChosen(url) && this.#watch.isConnected(url)) markHealthy(candidate, performance.now());
       found.set(url, candidate);
     }
     for (const [key, known] of this.#candidates) {
@@ -276,8 +276,8 @@ export class CandidatePool {
   #note(key: string, error: PortalError | undefined, at = performance.now()): void {
     const candidate = this.#candidates.get(key);
     if (!candidate) return;
-    if (error) noteDown(candidate, error, at);
-    else noteHealthy(candidate, at);
+    if (error) markDown(candidate, error, at);
+    else markHealthy(candidate, at);
   }
 
   #decide(): void {

@@ -149,7 +149,7 @@ function ofCandidate(
 }
 
 /** The same without an agent: queries everything once. */
-export async function surveyAlone(
+export async function surveyWithoutAgent(
   desired: Desired,
   options: SurveyOptions & { readonly registryDir: string; readonly log: Logger },
 ): Promise<Survey> {

@@ -9,7 +9,7 @@ export class UpstreamError extends Error {}
 export type Dialled = [error: null, socket: Socket] | [error: Error, socket: null];
 
 /** The same with a callback. */
-export function dialBack(dial: Dial, callback: (...dialled: Dialled) => void): void {
+export function dialWithCallback(dial: Dial, callback: (...dialled: Dialled) => void): void {
   void (async () => {
     let dialled: Dialled;
     try {

@@ -65,7 +65,7 @@ export interface Exchange {
    * Switches the connection to another protocol. Sends the response and returns the stream for that protocol, or
    * undefined if the visitor has disconnected. Throws like `begin`.
    */
-  switchProtocols?(headers: Headers, protocol: string): Switched | undefined;
+  switchProtocols?(headers: Headers, protocol: string): SwitchedStream | undefined;
   /** Called with the target's side of a switched connection, before both sides are joined. */
   onJoined?(upstream: Socket): void;
   /** Called before the response begins, if Portal itself responds and no target does. */
@@ -79,7 +79,7 @@ export interface Exchange {
 }
 
 /** A stream of bytes from and to a visitor. */
-export type Switched =
+export type SwitchedStream =
   | { readonly kind: 'socket'; readonly socket: Socket; readonly head: Buffer }
   | { readonly kind: 'stream'; readonly stream: Duplex };
 

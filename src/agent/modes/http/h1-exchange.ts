@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
 import { cut } from './cut.js';
-import { withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
+import { withoutField, type Client, type Exchange, type Headers, type SwitchedStream } from './exchange.js';
 
 /** Bodies up to this size are copied, to be sent with their head. */
 const SHORT_BYTES = 4 * 1024;
@@ -186,7 +186,7 @@ export class H1Exchange implements Exchange {
     });
   }
 
-  switchProtocols(headers: Headers, protocol: string): Switched | undefined {
+  switchProtocols(headers: Headers, protocol: string): SwitchedStream | undefined {
     const { socket } = this.#request;
     if (socket.destroyed || !this.#head) return undefined;
     this.begun = true;

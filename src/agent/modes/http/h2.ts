@@ -17,7 +17,7 @@ import {
   type Exchange,
   type Follows,
   type Headers,
-  type Switched,
+  type SwitchedStream,
 } from './exchange.js';
 import { breakStream, watchStreamEnd } from './h2-ends.js';
 import { Budget, endIdleFrames, Liveness } from './h2-cost.js';
@@ -250,7 +250,7 @@ class H2Exchange implements Exchange {
     });
   }
 
-  switchProtocols(headers: Headers): Switched | undefined {
+  switchProtocols(headers: Headers): SwitchedStream | undefined {
     if (this.#stream.destroyed) return undefined;
     this.#stream.respond({ ...asObject(withoutField(headers, 'sec-websocket-accept')), ':status': 200 });
     this.begun = true;

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { resetSocket } from '../../../net/reset.js';
 import type { SpliceSet } from '../../../net/splice.js';
 import type { HttpLimits } from './limits.js';
-import { withoutField, type Switched } from './exchange.js';
+import { withoutField, type SwitchedStream } from './exchange.js';
 import type { Forwarding } from './forward.js';
 import { breakStream } from './h2-ends.js';
 import { hasContentLength, upstreamHeaders, upstreamTarget } from './request.js';
@@ -53,7 +53,7 @@ export async function upgrade(
   listen(request, forwarding, limits);
   request.once('upgrade', (response: IncomingMessage, upstream: Socket, head: Buffer) => {
     if (forwarding.isOver) return void upstream.destroy();
-    let switched: Switched | undefined;
+    let switched: SwitchedStream | undefined;
     try {
       switched = exchange.switchProtocols?.(forwarding.fields(response.rawHeaders), protocol);
     } catch (error) {
@@ -83,7 +83,7 @@ function headersFor({ exchange, route }: Forwarding, protocol: string): string[]
 }
 
 function join(
-  visitor: Switched,
+  visitor: SwitchedStream,
   upstream: Socket,
   splices: SpliceSet,
   { exchange, route }: Forwarding,

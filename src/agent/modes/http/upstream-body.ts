@@ -2,7 +2,7 @@ import { Agent, request as httpRequest, type ClientRequest, type IncomingMessage
 import type { Duplex } from 'node:stream';
 import { endedUnannounced } from '../../../net/close-notify.js';
 import type { HttpLimits } from './limits.js';
-import { dialBack, UpstreamError, type Dial } from './dial.js';
+import { dialWithCallback, UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { hasContentLength, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
 import { followingH1, lastsUntilClose } from './response.js';
@@ -168,7 +168,7 @@ class TargetAgent extends Agent {
     _options: object,
     callback?: (error: Error | null, socket: Duplex) => void,
   ): undefined {
-    dialBack(this.#dial, (error, socket) => callback?.(error, socket as Duplex));
+    dialWithCallback(this.#dial, (error, socket) => callback?.(error, socket as Duplex));
     return undefined;
   }
 }

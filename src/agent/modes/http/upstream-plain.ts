@@ -6,7 +6,7 @@ import Pool from 'undici/lib/dispatcher/pool.js';
 import { systemCode } from '../../../lib/errors.js';
 import { endedUnannounced } from '../../../net/close-notify.js';
 import type { HttpLimits } from './limits.js';
-import { dialBack, type Dial } from './dial.js';
+import { dialWithCallback, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { upstreamHeaders, upstreamTarget } from './request.js';
 import { followingH1, lastsUntilClose } from './response.js';
@@ -30,7 +30,7 @@ export class PlainRequests {
       maxHeaderSize: limits.maxHeadBytes,
       keepAliveMaxTimeout: limits.keepAliveMs,
       connect: (_options, callback) => {
-        dialBack(dial, (...dialled) => {
+        dialWithCallback(dial, (...dialled) => {
           const [, socket] = dialled;
           if (socket) {
             noteFailure(socket);
@@ -140,13 +140,13 @@ const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
 
 /** The response is not HTTP/1.1, or the connection closed without one: typical of an HTTP/2-only server. */
 function isNotH1(error: Error): boolean {
-  if (isGarbage(error) || isFromH2(error)) return true;
+  if (isNotHttp1(error) || isFromH2(error)) return true;
   const code = systemCode(error);
   return code === 'UND_ERR_SOCKET' || code === RESET;
 }
 
 /** The response is not HTTP/1.1. */
-export function isGarbage(error: unknown): boolean {
+export function isNotHttp1(error: unknown): boolean {
   // Its code is not always set.
   return error instanceof errors.HTTPParserError;
 }

@@ -11,10 +11,10 @@ import type { Exchange } from './exchange.js';
 import { BusyError, type Forwarding } from './forward.js';
 import { isGrpc } from './request.js';
 import { BodyRequests } from './upstream-body.js';
-import { Lasting } from './lasting.js';
+import { LongLivedExchanges } from './long-lived.js';
 import { isFromH2 } from './sent-body.js';
 import { H2Requests } from './upstream-h2.js';
-import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
+import { isNotHttp1, isIdempotent, PlainRequests } from './upstream-plain.js';
 
 /** The facts about targets that a handler uses. `TargetProtocols` detects them. */
 export type Protocols = Pick<
@@ -35,7 +35,7 @@ export class Upstream {
   readonly #body: BodyRequests;
   readonly #h2: H2Requests;
   readonly #places: FairPlaces<Forwarding>;
-  readonly lasting = new Lasting();
+  readonly lasting = new LongLivedExchanges();
   readonly #rechecked = new WeakSet<Forwarding>();
   #closing = false;
 
@@ -163,7 +163,7 @@ export class Upstream {
     // The target may be restarting as another program: the next request detects its protocol again.
     if (known) this.#protocols.forget(this.#target);
     const mayAskAgain = !known && isRepeatable(forwarding.exchange);
-    if (mayAskAgain || isGarbage(error) || isFromH2(error)) await this.#asH2(forwarding, error);
+    if (mayAskAgain || isNotHttp1(error) || isFromH2(error)) await this.#asH2(forwarding, error);
     else forwarding.fail(error);
   }
 

@@ -1,5 +1,5 @@
 /** Exchanges of a target without an end: upgraded connections and event streams. They continue while the target is in use. */
-export class Lasting {
+export class LongLivedExchanges {
   readonly #upgraded = new Set<() => void>();
   readonly #eventStreams = new Set<() => void>();
   #retired: { readonly at: number; ms: number } | undefined;

@@ -7,7 +7,7 @@ type Of<Type extends PortalEvent['event']> = Extract<PortalEvent, { event: Type 
 export const STEPS: ReadonlySet<string> = new Set(['connecting', 'opening', 'draining', 'closed']);
 
 /** Decides which events get a line. */
-export class News {
+export class EventFilter {
   readonly #verbosity: Verbosity;
   /** Targets that do not respond. */
   readonly #unreachable = new Set<string>();
@@ -24,7 +24,7 @@ export class News {
     this.#verbosity = verbosity;
   }
 
-  isNews(event: PortalEvent): boolean {
+  isShown(event: PortalEvent): boolean {
     const isNew = this.#isNew(event);
     if (this.#verbosity === 'verbose') return event.event !== 'target' || isNew;
     return isNew && (this.#verbosity === 'normal' || isError(event));
