@@ -19,8 +19,6 @@ export async function postgresNode(
     log,
     ...over,
   });
-  onTestFinished(async () => {
-    await Promise.all([node.directory.close(), node.store.close()]);
-  });
+  onTestFinished(() => node.close());
   return node;
 }

@@ -41,7 +41,9 @@ export interface PostgresCluster {
   /** Calls `listener` once, when this node must end its sessions, because other nodes may take over its leases. */
   onExpired(listener: () => void): void;
   /** Why leases cannot be opened now; undefined if they can. */
-  problem(): string | undefined;
+  degraded(): string | undefined;
+  /** Closes the directory and the store. */
+  close(): Promise<void>;
 }
 
 /**
@@ -92,14 +94,16 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
     throw unavailable(error);
   }
   lifetime.onExpired(() => log.error({ node }, `${EXPIRED}: it gives up its leases`));
+  const store = new PostgresStore(database, () => closed('store'));
   return {
     node,
     directory,
-    store: new PostgresStore(database, () => closed('store')),
+    store,
     others,
     isCurrent: () => lifetime.isCurrent(),
     onExpired: (listener) => lifetime.onExpired(listener),
-    problem: () => (lifetime.isCurrent() ? database.problem() : EXPIRED),
+    close: async () => void (await Promise.all([directory.close(), store.close()])),
+    degraded: () => (lifetime.isCurrent() ? database.problem() : EXPIRED),
   };
 }
 
