@@ -48,7 +48,13 @@ export async function startRelayProcesses(
   if (!metricsAt || !metrics) return { ...started, metricsServer: undefined };
   const { serveMetrics } = await import('../relay/metrics/server.js');
   try {
-    const server = await serveMetrics({ ...metricsAt, metrics, problem: () => relay.problem(), log });
+    const server = await serveMetrics({
+      ...metricsAt,
+      metrics,
+      problem: () => relay.problem(),
+      degraded: () => relay.degraded(),
+      log,
+    });
     return { ...started, metricsServer: server };
   } catch (error) {
     await relay.close();

@@ -122,6 +122,8 @@ export interface Relay {
   counts(): RelayCounts;
   /** What is wrong with it, as /healthz reports it; undefined while it is healthy. */
   problem(): string | undefined;
+  /** What does not work while it serves visitors, as /healthz reports it; undefined if everything works. */
+  degraded(): string | undefined;
   /** Current values of all metrics. */
   stats(): RelayStats;
   /** Replaces the deny list. Disconnects agents on it, with their leases, and visitors on it. */

@@ -28,6 +28,7 @@ export function runningRelay({ options, log }: Settings, parts: Parts, place: Pl
     },
     counts: () => countsOf(parts),
     problem: () => health.problem(),
+    degraded: () => health.degraded(),
     stats: () => ({
       ...countsOf(parts),
       certificateEndsAt: health.certificateEndsAt,

@@ -6,7 +6,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import type { LeaseDirectory } from '../../src/relay/directory/directory.js';
 import { MemoryDirectory } from '../../src/relay/directory/memory.js';
 import type { RelayOptions } from '../../src/relay/relay.js';
-import { nodeLeft, type NodeMethods, type Nodes } from '../../src/relay/nodes/nodes.js';
+import { nodeLeft, type Cluster, type NodeMethods, type Nodes } from '../../src/relay/nodes/nodes.js';
 import { TlsNodes } from '../../src/relay/nodes/tls-nodes.js';
 import { LocalLinks } from '../../src/relay/nodes/local-links.js';
 import { MemoryStore } from '../../src/relay/store/memory.js';
@@ -60,7 +60,6 @@ export interface TestCluster {
   readonly path: Wire;
   /** As agents know it. */
   readonly spec: UrlRelay;
-  readonly directory: MemoryDirectory;
   /** Sends each connection to the node that `choose` returns, from now on. Default: in turns. */
   route(choose: () => number): void;
   /** Starts another node. */
@@ -72,17 +71,38 @@ export interface TestCluster {
 /** How nodes reach each other: as processes on one machine do, or as machines. */
 export type NodesOver = 'loopback' | 'TLS';
 
+/** What the nodes share beside their calls. */
+export interface Engine {
+  open(node: string): Promise<Pick<Cluster, 'directory' | 'store' | 'isCurrent' | 'degraded'>>;
+  /** Call when a node ended as if its process had crashed. */
+  crashed(node: string): void;
+}
+
+/** A directory and a store in memory. */
+function memoryEngine(graceMs: number): Engine {
+  const [directory, store] = [new MemoryDirectory(), new MemoryStore()];
+  const dead = new Set<string>();
+  onTestFinished(() => store.close());
+  return {
+    open: async (node) => ({ directory: mortal(directory.node(node), dead), store: unclosed(store) }),
+    crashed: (node) => {
+      dead.add(node);
+      directory.lost(node, graceMs);
+    },
+  };
+}
+
 /** A relay of several nodes behind one port. */
 export async function cluster(
   count: number,
   { over = 'loopback', ...options }: Partial<RelayOptions> & { over?: NodesOver } = {},
+  engine = memoryEngine(options.limits?.graceMs ?? 60_000),
 ): Promise<TestCluster> {
-  const [directory, memory, store] = [new MemoryDirectory(), new MemoryNodes(), new MemoryStore()];
+  const memory = new MemoryNodes();
   const identity = generateIdentity();
   const ca = await openLocalCa(await caFolder());
   const nodes: TestRelay[] = [];
   const secret = randomUUID();
-  const dead = new Set<string>();
   let turn = 0;
   let choose = (): number => turn++ % nodes.length;
   const path = await wire(() => nodes[choose()]!.port);
@@ -92,10 +112,9 @@ export async function cluster(
     const others = memory.node(name);
     const machine = machines?.get(name);
     const shared = {
-      directory: mortal(directory.node(name), dead),
+      ...(await engine.open(name)),
       nodes: machine ?? others,
       links: machine ?? (await LocalLinks.open(others, secret)),
-      store: unclosed(store),
     };
     const node = await relay({ ca, identity, publicPort: path.port, cluster: shared, ...options });
     machine?.started();
@@ -103,18 +122,15 @@ export async function cluster(
     return node;
   };
   for (const name of names) await join(name);
-  onTestFinished(() => store.close());
   return {
     nodes,
     path,
-    directory,
     spec: { kind: 'url', url: `https://localhost:${path.port}`, caFile: ca.certificateFile },
     route: (by) => void (choose = by),
     join: () => join(`n${nodes.length}`),
     crash: async (node) => {
-      dead.add(`n${node}`);
       memory.leave(`n${node}`);
-      directory.lost(`n${node}`, options.limits?.graceMs ?? 60_000);
+      engine.crashed(`n${node}`);
       await nodes[node]!.close();
     },
   };

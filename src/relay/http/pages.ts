@@ -12,6 +12,8 @@ export interface PageParts {
   readonly relays: () => readonly object[];
   /** What is wrong with the relay, as /healthz reports it; undefined while it is healthy. */
   readonly problem: () => string | undefined;
+  /** What does not work while the relay serves visitors. */
+  readonly degraded: () => string | undefined;
 }
 
 const ABOUT = `This is a Portal relay. It forwards TLS connections to agents and cannot read them.
@@ -35,7 +37,8 @@ export function serve(request: IncomingMessage, response: ServerResponse, option
       return send(response, 200, 'application/json', `${JSON.stringify({ relays: options.relays() })}\n`);
     case PATHS.health: {
       const problem = options.problem();
-      return send(response, problem === undefined ? 200 : 503, 'text/plain', `${problem ?? 'ok'}\n`);
+      const text = problem ?? options.degraded() ?? 'ok';
+      return send(response, problem === undefined ? 200 : 503, 'text/plain', `${text}\n`);
     }
     case PATHS.control:
     case PATHS.datagrams:

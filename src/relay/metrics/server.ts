@@ -19,6 +19,8 @@ export interface MetricsServerOptions {
   readonly metrics: Pick<RelayMetrics, 'text' | 'contentType'>;
   /** What is wrong with the relay; undefined while it is healthy. */
   readonly problem?: () => string | undefined;
+  /** What does not work while the relay serves visitors. */
+  readonly degraded?: () => string | undefined;
   readonly log: Logger;
 }
 
@@ -29,6 +31,7 @@ export async function serveMetrics({
   port,
   metrics,
   problem = () => undefined,
+  degraded = () => undefined,
   log,
 }: MetricsServerOptions): Promise<MetricsServer> {
   const serve = async (path: string, response: ServerResponse): Promise<void> => {
@@ -39,7 +42,7 @@ export async function serveMetrics({
         response,
         wrong === undefined ? 200 : 503,
         'text/plain; charset=utf-8',
-        `${wrong ?? 'ok'}\n`,
+        `${wrong ?? degraded() ?? 'ok'}\n`,
       );
     }
     return send(response, 404, 'text/plain; charset=utf-8', 'metrics are at /metrics\n');

@@ -5,8 +5,11 @@ import type { KeyPair } from '../http.js';
 export class Health {
   #stopping = false;
   #certificateEndsAt: number | undefined;
+  readonly #degraded: (() => string | undefined) | undefined;
 
-  constructor(certificate: KeyPair | undefined) {
+  /** `degraded` says what this node cannot do without other nodes. */
+  constructor(certificate: KeyPair | undefined, degraded?: () => string | undefined) {
+    this.#degraded = degraded;
     if (certificate) this.serves(certificate);
   }
 
@@ -34,5 +37,10 @@ export class Health {
     const endsAt = this.#certificateEndsAt;
     if (endsAt === undefined || endsAt > Date.now()) return undefined;
     return `the certificate expired at ${new Date(endsAt).toISOString()}`;
+  }
+
+  /** What does not work while visitors are served. A balancer must not leave the node for it. */
+  degraded(): string | undefined {
+    return this.#degraded?.();
   }
 }

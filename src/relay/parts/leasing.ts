@@ -77,6 +77,11 @@ export class Leasing {
     });
   }
 
+  /** Whether this node may serve its leases: no other node can have taken them without its knowledge. */
+  isCurrent(): boolean {
+    return this.#settings.options.cluster?.isCurrent?.() ?? true;
+  }
+
   /** Call when the relay listens, at `hosts`: from then on visitors wait for agents that return. */
   async start(hosts: readonly ListenHost[]): Promise<void> {
     this.#hosts = hosts;
@@ -104,7 +109,7 @@ export class Leasing {
   #listenTcp(lease: LocalLease, at: number): Promise<OpenPort> {
     const { access, visiting } = this.#parts;
     return listenTcp(this.#hosts, at, (socket) => {
-      if (access.admits(socket) && access.descriptors.admits(socket))
+      if (this.isCurrent() && access.admits(socket) && access.descriptors.admits(socket))
         visiting.gate.admitToPort(lease, socket);
       else resetSocket(socket);
     });

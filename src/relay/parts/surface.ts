@@ -117,6 +117,7 @@ export class Surface {
     return {
       visitor: (hello, socket, head) => {
         const { leases } = leasing;
+        if (!leasing.isCurrent()) return false;
         const lease = leases.find(hello.serverName) ?? leases.expect(hello.serverName);
         if (lease) visiting.gate.admit(lease, socket, hello, head);
         else visiting.tallies.visitorsUnserved.add('unknown_name');
@@ -147,6 +148,7 @@ export class Surface {
       onHop: (socket: Socket) => this.front.take(socket),
       agents: (...asked) => agents.serve(...asked),
       problem: () => health.problem(),
+      degraded: () => health.degraded(),
       refuseControl: (socket) => control.reject(socket),
       demandWork: (socket) => control.demandWork(socket),
       onControl: (ws, socket, begins) => control.begin(ws, socket, begins),

@@ -135,6 +135,11 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
     return isNone ? 'no worker is running' : this.#health.problem();
   }
 
+  /** Workers share nothing with other machines. */
+  degraded(): undefined {
+    return undefined;
+  }
+
   deny(list: DenyList): void {
     const deny = plainList(list);
     this.#options = { ...this.#options, deny };
