@@ -1,0 +1,82 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { silent } from '../lib/logger.js';
+import { temporaryFolder } from '../../test/support/folder.js';
+import { clusterPlace, type ClusterOptions } from './relay-cluster.js';
+
+const SECRET = 'hunter2';
+const URL_WITH_SECRET = `postgres://portal:${SECRET}@db.example.com/portal`;
+const AT = { nodeAddress: '10.0.0.5:7443' };
+
+const parse = (options: ClusterOptions, env: NodeJS.ProcessEnv = {}, log = silent, cwd = '/') =>
+  clusterPlace({ env, cwd }, options, log);
+
+/** The error without its cause, as people and logs see it. */
+async function failure(...args: Parameters<typeof parse>) {
+  const error = (await parse(...args).catch((thrown: unknown) => thrown)) as Error & { hint?: string };
+  expect(JSON.stringify(error) + error.message + String(error.hint) + String(error.stack)).not.toContain(
+    SECRET,
+  );
+  return error;
+}
+
+describe('the options of a node', () => {
+  it('are absent for a relay of one node', async () => {
+    expect(await parse({})).toBeUndefined();
+    expect(await parse({}, { PORTAL_CLUSTER: '' })).toBeUndefined();
+  });
+
+  it('give the URL on the command line, in the environment or in a file', async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, 'database-url'), `${URL_WITH_SECRET}\n`);
+    const place = { url: URL_WITH_SECRET, ...AT, listen: { host: '10.0.0.5', port: 7443 } };
+    expect(await parse({ ...AT, cluster: URL_WITH_SECRET })).toEqual(place);
+    expect(await parse(AT, { PORTAL_CLUSTER: URL_WITH_SECRET })).toEqual(place);
+    expect(await parse({ ...AT, cluster: 'database-url' }, {}, silent, folder)).toEqual(place);
+    expect(await parse({ ...AT, cluster: URL_WITH_SECRET }, { PORTAL_CLUSTER: 'x' })).toEqual(place);
+  });
+
+  it('warn of a password on the command line only', async () => {
+    const warn = vi.fn<(fields: object, message: string) => void>();
+    const log = { ...silent, warn };
+    await parse(AT, { PORTAL_CLUSTER: URL_WITH_SECRET }, log);
+    await parse({ ...AT, cluster: 'postgres://portal@db.example.com/portal' }, {}, log);
+    expect(warn).not.toHaveBeenCalled();
+    await parse({ ...AT, cluster: URL_WITH_SECRET }, {}, log);
+    expect(warn).toHaveBeenCalledOnce();
+    expect(JSON.stringify(warn.mock.calls)).not.toContain(SECRET);
+  });
+
+  it.each([
+    [{ cluster: `mysql://portal:${SECRET}@db/portal` }, '--cluster has no URL of a PostgreSQL database'],
+    [{ cluster: `postgres://portal:${SECRET}@db:port/x` }, '--cluster has no URL of a PostgreSQL database'],
+    [{ cluster: 'missing-file' }, '--cluster: /missing-file does not exist'],
+  ])('reject %o', async (options, message) => {
+    expect(await failure({ ...AT, ...options })).toMatchObject({ code: 'usage', message });
+  });
+
+  it('must be used together', async () => {
+    expect(await failure({ cluster: URL_WITH_SECRET })).toMatchObject({
+      code: 'usage',
+      hint: expect.stringContaining('--node-address'),
+    });
+    expect(await failure(AT)).toMatchObject({ code: 'usage', message: expect.stringContaining('--cluster') });
+  });
+
+  it.each(['7443', ':7443', '0.0.0.0:7443', '[::]:7443', 'node:0', 'node:70000', 'node', '10.0.0.5:x'])(
+    'reject the node address %s',
+    async (nodeAddress) => {
+      expect(await failure({ cluster: URL_WITH_SECRET, nodeAddress })).toMatchObject({ code: 'usage' });
+    },
+  );
+
+  it.each([
+    ['[2001:db8::5]:7443', '2001:db8::5'],
+    ['node-5.internal:7443', 'node-5.internal'],
+  ])('accept the node address %s', async (nodeAddress, host) => {
+    expect(await parse({ cluster: URL_WITH_SECRET, nodeAddress })).toMatchObject({
+      listen: { host, port: 7443 },
+    });
+  });
+});

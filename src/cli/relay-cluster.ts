@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { cannotRead, PortalError } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import type { Context } from './context.js';
+import { usage } from './expose-services.js';
+
+/** The options of a relay that is one of several nodes. */
+export interface ClusterOptions {
+  /** As typed: a URL, or a file with one. */
+  readonly cluster?: string;
+  /** As typed. */
+  readonly nodeAddress?: string;
+}
+
+/** Where the nodes of a relay meet. */
+export interface ClusterPlace {
+  /** `postgres://…`. May contain a password: it must not reach a log. */
+  readonly url: string;
+  /** Where other nodes reach this one: HOST:PORT. */
+  readonly nodeAddress: string;
+  /** Where to listen for other nodes. */
+  readonly listen: { readonly host: string; readonly port: number };
+}
+
+/** So that the password of the database is not in the list of processes. */
+const CLUSTER_ENV = 'PORTAL_CLUSTER';
+const PROTOCOLS = ['postgres:', 'postgresql:'];
+
+/** Parses and checks the options. Undefined for a relay of one node. Throws `usage`, never with the password. */
+export async function clusterPlace(
+  { env, cwd }: Pick<Context, 'env' | 'cwd'>,
+  { cluster, nodeAddress }: ClusterOptions,
+  log: Logger,
+): Promise<ClusterPlace | undefined> {
+  const given = cluster ?? (env[CLUSTER_ENV] || undefined);
+  if (given === undefined) {
+    if (nodeAddress === undefined) return undefined;
+    throw usage(`--node-address needs --cluster or ${CLUSTER_ENV}`);
+  }
+  if (nodeAddress === undefined)
+    throw new PortalError('usage', 'a node of a relay needs an address for the other nodes', {
+      hint: 'Add --node-address HOST:PORT, for example --node-address 10.0.0.5:7443.',
+    });
+  const from = cluster === undefined ? CLUSTER_ENV : '--cluster';
+  const isUrl = given.includes('://');
+  const url = isUrl ? given : await readUrl(resolve(cwd, given), from);
+  const { password } = databaseUrl(url, isUrl ? from : given);
+  if (cluster !== undefined && isUrl && password !== '')
+    log.warn(
+      {},
+      `--cluster shows the password of the database to all users of this machine: use ${CLUSTER_ENV}, or --cluster FILE`,
+    );
+  const listen = parseNodeAddress(nodeAddress);
+  return { url, nodeAddress, listen };
+}
+
+async function readUrl(file: string, from: string): Promise<string> {
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    throw new PortalError('usage', `${from}: ${cannotRead(file, error)}`, {
+      hint: 'Use postgres://USER:PASSWORD@HOST/DATABASE, or a file with such a URL.',
+    });
+  }
+}
+
+/** `from` names where the URL is from, since the URL itself may contain a password. */
+function databaseUrl(text: string, from: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && PROTOCOLS.includes(url.protocol)) return url;
+  throw new PortalError('usage', `${from} has no URL of a PostgreSQL database`, {
+    hint: 'Use postgres://USER:PASSWORD@HOST/DATABASE. Write special characters of the password as %XX.',
+  });
+}
+
+/** Addresses that mean every address of this machine. */
+const ANY = ['', '0.0.0.0', '::', '*'];
+
+function parseNodeAddress(text: string): ClusterPlace['listen'] {
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[^\s:[\]]*)):(?<port>\d{1,5})$/.exec(text);
+  const host = match?.groups?.['v6'] ?? match?.groups?.['host'] ?? '';
+  const port = Number(match?.groups?.['port'] ?? 0);
+  if (!ANY.includes(host) && port >= 1 && port <= 65_535) return { host, port };
+  throw new PortalError(
+    'usage',
+    `--node-address: "${text}" is not an address that other nodes can connect to`,
+    {
+      hint: "Use this machine's own address and a port, for example --node-address 10.0.0.5:7443.",
+    },
+  );
+}
