@@ -93,6 +93,10 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
     lifetime.close();
     throw unavailable(error);
   }
+  others.onJoined((other) =>
+    log.info({ other, address: others.addressOf(other) }, 'a node joined this relay'),
+  );
+  others.onLeft((other) => log.info({ other }, 'a node left this relay'));
   lifetime.onExpired(() => log.error({ node }, `${EXPIRED}: it gives up its leases`));
   const store = new PostgresStore(database, () => closed('store'));
   return {

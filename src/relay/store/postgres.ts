@@ -1,10 +1,12 @@
-import { busy, type Database } from '../postgres/database.js';
+import type { Database } from '../postgres/database.js';
 import { lock } from '../postgres/schema.js';
 import { PostgresSeenAgents } from './postgres-seen.js';
+import { PostgresWrites } from './postgres-writes.js';
 import type { Origin, Reservation, ReservedBy, ReservedName, SeenAgents, Store } from './store.js';
 
-/** How long a write may wait for the writes before it. */
+/** How long a write may wait for the writes before it. Agents are stored all together, once an hour. */
 const WAIT_MS = 10_000;
+const AGENTS_WAIT_MS = 300_000;
 
 /** Later than every time: JSON and SQL have no infinity for integers. */
 const NEVER = Number.MAX_SAFE_INTEGER;
@@ -12,26 +14,24 @@ const NEVER = Number.MAX_SAFE_INTEGER;
 /** Counts and times, which `pg` returns as text, because they may exceed a number of JavaScript. */
 type Big = string;
 
-/**
- * A store in PostgreSQL, which all nodes of a relay use. The writes of one node execute one after another; a read waits for
- * the writes that were requested before it. `onClosed` is called when no more queries follow.
- */
+/** A store in PostgreSQL, which all nodes of a relay use. `onClosed` is called when no more queries follow. */
 export class PostgresStore implements Store {
-  failures = 0;
   readonly seen: SeenAgents;
   readonly #database: Database;
   readonly #onClosed: () => Promise<void>;
-  /** Settles with the last write. Never rejects. */
-  #written: Promise<unknown> = Promise.resolve();
+  readonly #writes = new PostgresWrites(WAIT_MS);
+  /** Names do not wait for agents. */
+  readonly #agentWrites = new PostgresWrites(AGENTS_WAIT_MS);
 
   /** The database has its tables already. */
   constructor(database: Database, onClosed: () => Promise<void>) {
     this.#database = database;
     this.#onClosed = onClosed;
-    this.seen = new PostgresSeenAgents({
-      read: (text, values) => this.#read(text, values),
-      write: (run) => this.#write(() => this.#database.transaction(run)),
-    });
+    this.seen = new PostgresSeenAgents(database, this.#agentWrites);
+  }
+
+  get failures(): number {
+    return this.#writes.failures + this.#agentWrites.failures;
   }
 
   async newestUse(): Promise<number | undefined> {
@@ -70,7 +70,7 @@ export class PostgresStore implements Store {
     usedAt: number,
     { firstAt = usedAt, network = '', expiredAt = NEVER }: Origin = {},
   ): Promise<boolean> {
-    const rows = await this.#write(() =>
+    const rows = await this.#writes.run(() =>
       this.#database.query(
         `INSERT INTO portal.reservations AS present (name, address, used_at, first_at, network)
          VALUES ($1, $2, $3, $4, $5)
@@ -104,7 +104,7 @@ export class PostgresStore implements Store {
   }
 
   async rememberPort(kind: string, name: string, port: number): Promise<void> {
-    await this.#write(() =>
+    await this.#writes.run(() =>
       this.#database.transaction(async (query) => {
         // Two nodes could otherwise wait for each other, or both insert the port.
         await lock(query, 'ports');
@@ -126,7 +126,7 @@ export class PostgresStore implements Store {
   }
 
   async rememberPeer(url: string, address: string): Promise<void> {
-    await this.#write(() =>
+    await this.#writes.run(() =>
       this.#database.query(
         `INSERT INTO portal.peers (url, address) VALUES ($1, $2)
          ON CONFLICT (url) DO UPDATE SET address = excluded.address`,
@@ -147,7 +147,7 @@ export class PostgresStore implements Store {
   }
 
   release(name: string, address: string): Promise<boolean> {
-    return this.#write(() =>
+    return this.#writes.run(() =>
       this.#database.transaction(async (query) => {
         const released = await query(
           'DELETE FROM portal.reservations WHERE name = $1 AND address = $2 RETURNING name',
@@ -160,7 +160,7 @@ export class PostgresStore implements Store {
   }
 
   async forget(before: number): Promise<void> {
-    const names = this.#write(() =>
+    const names = this.#writes.run(() =>
       this.#database.transaction(async (query) => {
         await query('DELETE FROM portal.reservations WHERE used_at < $1', [before]);
         await query(
@@ -173,23 +173,13 @@ export class PostgresStore implements Store {
   }
 
   async close(): Promise<void> {
-    await this.#written;
+    await Promise.all([this.#writes.settled(), this.#agentWrites.settled()]);
     await this.#onClosed();
   }
 
   async #read<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-    await this.#written;
+    await this.#writes.settled();
     return this.#database.query<Row>(text, values);
-  }
-
-  async #write<T>(run: () => Promise<T>): Promise<T> {
-    const giveUpAt = performance.now() + WAIT_MS;
-    const write = this.#written.then(() => {
-      if (performance.now() > giveUpAt) throw busy(new Error('the writes before it took too long'));
-      return run();
-    });
-    this.#written = write.catch(() => this.failures++);
-    return write;
   }
 }
 
