@@ -62,9 +62,9 @@ export class Database {
     );
   }
 
-  /** Why it cannot be used now; undefined while it responds. */
+  /** Whether it cannot be used now, for everyone to read: the log has the reason, which names hosts. */
   problem(): string | undefined {
-    return this.#outage && `${BUSY}: ${this.#outage.reason}`;
+    return this.#outage && BUSY;
   }
 
   readonly query: Query = async <Row extends QueryResultRow>(
@@ -153,10 +153,9 @@ export class Database {
   }
 
   #config(): PoolConfig {
-    const { url } = this.#options;
     const { connectMs, statementMs, responseMs } = this.settings;
     return {
-      connectionString: url,
+      connectionString: withVerifiedTls(this.#options.url),
       application_name: 'portal relay',
       connectionTimeoutMillis: connectMs,
       statement_timeout: statementMs,
@@ -166,6 +165,14 @@ export class Database {
       keepAlive: true,
     };
   }
+}
+
+/**
+ * `pg` verifies the server's certificate in every mode with TLS, and warns on stderr that a later version may not. The explicit
+ * mode says the same.
+ */
+function withVerifiedTls(url: string): string {
+  return url.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/, '$1verify-full');
 }
 
 /** The statements of `run` in one transaction of `client`. */
