@@ -1,11 +1,33 @@
 import { describe, expect, it } from 'vitest';
 import { claimOf, directoryContract } from '../../src/relay/directory/contract.js';
 import type { LeaseChange, LeaseDirectory } from '../../src/relay/directory/directory.js';
+import { delay } from '../../src/lib/wait.js';
+import type { LeaseRecord } from '../../src/relay/directory/record.js';
+import { PostgresPath } from '../support/postgres-path.js';
 import { usePostgres } from '../support/postgres.js';
 import { postgresNode } from '../support/postgres-node.js';
 import { testTwoNodes } from '../support/two-nodes.js';
 
 const [ALICE, BOB] = ['0xA', '0xB'];
+const LONG = {
+  renewMs: 50,
+  ttlMs: 120_000,
+  renewalMs: 300,
+  connectMs: 1_000,
+  responseMs: 500,
+  statementMs: 400,
+};
+
+/** Repeatable random integers below a limit (mulberry32). */
+function randomOf(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
 
 /** Records of a place, as a node heard of them. */
 function heard(directory: LeaseDirectory): LeaseChange[] {
@@ -97,6 +119,67 @@ describe('the directory in PostgreSQL', () => {
     await expect
       .poll(() => a.directory.claim(claimOf('web', BOB)).catch(() => undefined))
       .toMatchObject({ owner: BOB });
+  });
+
+  it('keeps one owner for each place while connections fail at random', async () => {
+    const url = await server.database();
+    const watcher = await postgresNode(url, { settings: LONG });
+    const changes = heard(watcher.directory);
+    const working = await Promise.all(
+      [0, 1, 2].map(async () => {
+        const path = await PostgresPath.open(server);
+        const node = await postgresNode(server.url(new URL(url).pathname.slice(1), path.folder), {
+          settings: LONG,
+        });
+        return { path, node };
+      }),
+    );
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const random = randomOf(seed);
+    const acknowledged: LeaseRecord[] = [];
+    let ended = 0;
+    const work = working.map(async ({ node: { directory } }) => {
+      for (let claimed = 0; claimed < 20;) {
+        const claim = claimOf(`n${random(4)}`, random(3) === 0 ? BOB : ALICE);
+        const record = await directory.claim(claim).catch(() => undefined);
+        if (record) {
+          claimed++;
+          acknowledged.push(record);
+          await directory.update({ ...record, carrier: 'ws' });
+          if (random(2) === 0) await directory.release(record.place, record.epoch);
+        }
+        // Faults come at any moment of its work.
+        await delay(random(20));
+      }
+      ended++;
+    });
+    while (ended < working.length) {
+      const { path } = working[random(working.length)]!;
+      path.freeze();
+      await delay(random(150));
+      path.restore();
+      await delay(random(300));
+    }
+    await Promise.all(work);
+    const end = await watcher.directory.claim(claimOf('end', ALICE));
+    for (const { node } of working)
+      await expect.poll(() => node.directory.lookup(end.place), { message: `seed ${seed}` }).toEqual(end);
+    // All nodes know the same in the end, and it is what the database has.
+    for (const place of new Set(changes.map((change) => change.place)))
+      for (const { node } of working)
+        await expect
+          .poll(() => node.directory.lookup(place), { message: `${place}, seed ${seed}` })
+          .toEqual(watcher.directory.lookup(place));
+    for (const { place, epoch } of acknowledged)
+      expect(changes.map((change) => `${change.place} ${change.epoch}`)).toContain(`${place} ${epoch}`);
+    const holders = new Map<string, LeaseChange>();
+    for (const change of changes) {
+      const before = holders.get(change.place);
+      expect(change.epoch, `seed ${seed}`).toBeGreaterThanOrEqual(before?.epoch ?? 0);
+      const owners = [before?.record?.owner, change.record?.owner].filter((owner) => owner !== undefined);
+      expect(new Set(owners).size, `seed ${seed}`).toBeLessThanOrEqual(1);
+      holders.set(change.place, change);
+    }
   });
 
   it('ignores what other programs send on its channel', async () => {
