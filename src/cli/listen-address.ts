@@ -1,4 +1,5 @@
 import { PortalError } from '../lib/errors.js';
+import { rangeProblem } from '../net/cidr.js';
 
 export interface ListenAddress {
   readonly host: string;
@@ -32,4 +33,17 @@ export function parseListenAddresses(texts: readonly string[]): { hosts: readonl
     });
   }
   return { hosts: all.map(({ host }) => host), port };
+}
+
+/** Parses the addresses and ranges of proxies. Each text may have several, separated by commas. Throws `usage`. */
+export function proxiesOf(texts: readonly string[] = []): string[] {
+  const ranges = texts.flatMap((text) => text.split(',')).map((text) => text.trim());
+  for (const range of ranges) {
+    const problem = rangeProblem(range);
+    if (problem !== undefined)
+      throw new PortalError('usage', `--accept-proxy-protocol: "${range}" ${problem}`, {
+        hint: 'Use the addresses of your load balancers, for example 10.0.0.5 or 10.0.0.0/24.',
+      });
+  }
+  return ranges;
 }

@@ -1,3 +1,4 @@
+import { clientOf } from '../net/client-address.js';
 import type { Socket } from 'node:net';
 import { checksumAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
@@ -103,7 +104,7 @@ export class AccessLists {
 
   /** Notes a connection to a public port while it is open; false if its address is denied. */
   connection(socket: Socket): boolean {
-    if (!this.admits(socket.remoteAddress)) return false;
+    if (!this.admits(clientOf(socket).address)) return false;
     this.#connections.add(socket);
     socket.once('close', () => this.#connections.delete(socket));
     return true;
@@ -111,7 +112,7 @@ export class AccessLists {
 
   /** Open connections from addresses that are denied now. */
   *unwanted(): Iterable<Socket> {
-    for (const socket of this.#connections) if (this.hasAddress(socket.remoteAddress)) yield socket;
+    for (const socket of this.#connections) if (this.hasAddress(clientOf(socket).address)) yield socket;
   }
 
   /** Whether `address` may connect or send datagrams. */

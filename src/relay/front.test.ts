@@ -23,6 +23,7 @@ function front(over: Partial<FrontOptions> = {}) {
     hosts: [],
     port: 0,
     ...LIMITS,
+    isProxy: () => false,
     admits: () => true,
     arrived: () => undefined,
     hasDescriptors: () => true,

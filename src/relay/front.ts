@@ -1,3 +1,4 @@
+import { clientOf } from '../net/client-address.js';
 import { createServer, type Server, type Socket } from 'node:net';
 import { activeNow } from '../lib/stalls.js';
 import { readClientHello } from '../net/client-hello.js';
@@ -5,6 +6,7 @@ import { networkOf } from '../net/cidr.js';
 import type { Shown } from '../protocol/ticket.js';
 import { readTicketLine, TICKET_LINE } from '../protocol/ticket-line.js';
 import { NetworkTable } from './network-table.js';
+import { acceptProxied } from '../net/proxy-protocol-reader.js';
 import { resetSocket } from '../net/reset.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { listen, type ListenAt, type Listening, type TakeOver } from './listen.js';
@@ -33,6 +35,8 @@ export interface FrontOptions extends ListenAt {
   readonly maxUnroutedBytes: number;
   /** Called for each connection. */
   readonly arrived: () => void;
+  /** Whether this connection comes from a proxy that names the client in a header. */
+  readonly isProxy: (socket: Socket) => boolean;
   /** Whether the client's address may have another connection. */
   readonly admits: (socket: Socket) => boolean;
   /** Whether an accepted connection leaves the reserved file descriptors free. */
@@ -162,7 +166,7 @@ export class Front {
     const { maxUnroutedConnections, maxUnroutedBytes, routes } = this.#options;
     this.#sockets.add(socket);
     const arrival = new Arrival(socket);
-    this.#arrivals.add(arrival, networkOf(plainAddress(socket.remoteAddress)));
+    this.#arrivals.add(arrival, networkOf(plainAddress(clientOf(socket).address)));
     if (this.#arrivals.size > maxUnroutedConnections)
       this.#evictAtLimit(this.#arrivals.crowded(), 'maxUnroutedConnections');
     const onData = (chunk: Buffer): void => {
@@ -210,6 +214,11 @@ export class Front {
 
   #arrive(socket: Socket, take: (socket: Socket) => void): void {
     this.#options.arrived();
+    if (!this.#options.isProxy(socket)) return this.#admit(socket, take);
+    acceptProxied(socket, this.#options.firstBytesMs, () => this.#admit(socket, take));
+  }
+
+  #admit(socket: Socket, take: (socket: Socket) => void): void {
     if (this.#options.admits(socket) && this.#makeRoom(socket)) return take(socket);
     socket.on('error', () => undefined);
     resetSocket(socket);

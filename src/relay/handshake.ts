@@ -1,3 +1,4 @@
+import { clientOf } from '../net/client-address.js';
 import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../identity/identity.js';
@@ -146,7 +147,7 @@ export class Handshake {
   /** Signatures take milliseconds. Runs `work` when it is the turn of the client's network. */
   #inTurn(work: () => void): void {
     this.#state = { name: 'signature' };
-    this.#context.turns.take('signature', networkOf(plainAddress(this.#socket.remoteAddress)), () => {
+    this.#context.turns.take('signature', networkOf(plainAddress(clientOf(this.#socket).address)), () => {
       if (this.#state.name === 'closed') return;
       try {
         work();

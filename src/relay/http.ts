@@ -1,3 +1,4 @@
+import { clientOf } from '../net/client-address.js';
 import { createServer as createHttp, type IncomingMessage, type Server as HttpServer } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import type { Socket } from 'node:net';
@@ -221,14 +222,14 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
 
   return {
     tls: (socket) => {
-      const network = networkOf(plainAddress(socket.remoteAddress));
+      const network = networkOf(plainAddress(clientOf(socket).address));
       ask(socket, network);
       options.turns.take('tls', network, () => {
         if (!socket.destroyed) secure.emit('connection', socket);
       });
     },
     plain: (socket) => {
-      ask(socket, networkOf(plainAddress(socket.remoteAddress)));
+      ask(socket, networkOf(plainAddress(clientOf(socket).address)));
       clear.emit('connection', socket);
       // The front paused the socket to read its first bytes, and a paused socket emits no data.
       socket.resume();

@@ -29,6 +29,8 @@ export interface RelayOptions {
   readonly takeOver?: TakeOver;
   /** Where plain HTTP is redirected to https, in addition to the public port. Default: nowhere. */
   readonly httpRedirect?: RedirectSpec | undefined;
+  /** Addresses and ranges of proxies whose connections begin with a header of the PROXY protocol. Default: none. */
+  readonly proxies?: readonly string[];
   /** Port that visitors use, if it differs from the listening port, for example behind a NAT. */
   readonly publicPort?: number;
   /** UDP port that agents use, if it differs from the port that the relay listens on. */

@@ -1,3 +1,4 @@
+import { clientOf } from '../net/client-address.js';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PortalError } from '../lib/errors.js';
@@ -181,7 +182,7 @@ export class Quotas {
    */
   visitor(identity: string, socket: Socket): boolean {
     const places = this.#visitors.get(identity) ?? this.#newPlaces();
-    const place = places.enter(socket, networkOf(plainAddress(socket.remoteAddress)));
+    const place = places.enter(socket, networkOf(plainAddress(clientOf(socket).address)));
     if (!place) return this.#refuse('maxVisitorsPerIdentity');
     this.#visitors.set(identity, places);
     socket.once('close', () => {

@@ -1,3 +1,4 @@
+import { clientOf } from '../net/client-address.js';
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -98,7 +99,7 @@ export class Session implements OwnHolder {
     this.#ws = ws;
     this.#socket = socket;
     this.#context = context;
-    this.remoteAddress = socket.remoteAddress;
+    this.remoteAddress = clientOf(socket).address;
     this.#log = context.log.child({ session: this.id, address: this.remoteAddress ?? '' });
     this.pool = new DataPool({
       session: { node: context.node, session: this.id },

@@ -1,3 +1,4 @@
+import { clientOf } from '../net/client-address.js';
 import type { Socket } from 'node:net';
 import { deadline } from '../lib/wait.js';
 import type { Place } from '../lib/fair-places.js';
@@ -61,7 +62,8 @@ export class Visitor {
   ) {
     this.lease = lease;
     this.carrier = carrier;
-    this.remote = remote ?? { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    const { address, port = 0 } = clientOf(socket);
+    this.remote = remote ?? { address: plainAddress(address), port };
     this.network = networkOf(this.remote.address);
     this.#socket = socket;
     this.#said = head ? [head] : [];

@@ -17,7 +17,7 @@ import { dnsServers } from '../dns-servers.js';
 import { inheritedFds, sharedSocket } from '../inherited-socket.js';
 import { explainMissingSqlite } from '../install-libsql.js';
 import { type Interrupts, listenForInterrupts } from '../interrupts.js';
-import { parseListenAddress, parseListenAddresses } from '../listen-address.js';
+import { parseListenAddress, parseListenAddresses, proxiesOf } from '../listen-address.js';
 import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
 import { followLists } from '../relay-lists.js';
 import { checkPlaces, explainListen } from '../relay-listen.js';
@@ -31,6 +31,8 @@ interface Options extends CertificateOptions {
   /** As typed. */
   readonly listen?: readonly string[];
   readonly publicPort?: number;
+  /** As typed. */
+  readonly acceptProxyProtocol?: readonly string[];
   /** True: port 80, because no port was given. */
   readonly httpRedirect?: number | boolean;
   readonly tcpPorts?: PortRange;
@@ -137,6 +139,7 @@ async function prepare(context: Context, options: Options, log: Logger) {
     ...(fds && { socket: sharedSocket(fds.public, join(dataDir, 'serving.sock')) }),
     httpRedirect: redirectOf(options.httpRedirect, fds?.http ?? []),
     ...(options.publicPort !== undefined && { publicPort: options.publicPort }),
+    proxies: proxiesOf(options.acceptProxyProtocol),
     ...certificate.options,
     ...(servers && { dnsServers: servers }),
     ports: {

@@ -24,6 +24,12 @@ function addListening(relay: Command): void {
         'listen here for visitors and agents, host:port (repeatable, or separated by commas; default: 127.0.0.1:8443); systemd sockets replace it',
       ),
     )
+    .addOption(
+      list(
+        '--accept-proxy-protocol <range>',
+        'expect a header of the PROXY protocol, version 1 or 2, from load balancers at these IP addresses and ranges, and use the client address in it (repeatable, or separated by commas; default: none)',
+      ),
+    )
     .addOption(port('--public-port <port>', 'set the port that visitors use, if a NAT or a proxy changes it'))
     .addOption(
       port(

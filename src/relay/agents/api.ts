@@ -1,3 +1,4 @@
+import { clientOf } from '../../net/client-address.js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../../identity/identity.js';
@@ -135,7 +136,7 @@ export class AgentsApi {
   }
 
   #inTurn<T>({ socket }: IncomingMessage, work: () => T): Promise<T> {
-    return this.#options.turns.run(networkOf(plainAddress(socket.remoteAddress)), work);
+    return this.#options.turns.run(networkOf(plainAddress(clientOf(socket).address)), work);
   }
 
   /** Proves the relay's key first: a program signs only for a relay that it trusts, in this TLS session. */
@@ -145,7 +146,7 @@ export class AgentsApi {
     const { signIns, identity, place } = this.#options;
     const result = await this.#inTurn(request, (): SignInChallenge => {
       const channel = channelOfRequest(request);
-      const challenge = signIns.challenge(address, { remote: request.socket.remoteAddress, channel });
+      const challenge = signIns.challenge(address, { remote: clientOf(request.socket).address, channel });
       return { ...challenge, relay: proveRelay(identity, { url: place.url, nonce, channel }) };
     });
     sendJson(response, 200, result);
@@ -157,8 +158,8 @@ export class AgentsApi {
     const identity = await this.#inTurn(request, () =>
       signIns.prove(nonce, signature, channelOfRequest(request)),
     );
-    const { token, until } = signedIn.issue(identity, request.socket.remoteAddress);
-    log.info({ identity, address: request.socket.remoteAddress }, 'signed in');
+    const { token, until } = signedIn.issue(identity, clientOf(request.socket).address);
+    log.info({ identity, address: clientOf(request.socket).address }, 'signed in');
     const result: SignInResponse = { identity, token, expiresAt: timeOf(until) };
     sendJson(response, 200, result);
   }
@@ -191,8 +192,8 @@ export class AgentsApi {
       throw new HttpRefusal(403, 'the request needs an Origin header');
     const { signedIn, log } = this.#options;
     const identity = await signedIn.redeem(code);
-    const { token, until } = signedIn.issue(identity, request.socket.remoteAddress);
-    log.info({ identity, address: request.socket.remoteAddress }, 'signed in by a link');
+    const { token, until } = signedIn.issue(identity, clientOf(request.socket).address);
+    log.info({ identity, address: clientOf(request.socket).address }, 'signed in by a link');
     const seconds = Math.floor((until - performance.now()) / 1_000);
     response.setHeader('set-cookie', `${COOKIE}=${token}; ${COOKIE_ATTRIBUTES}; Max-Age=${seconds}`);
     sendJson(response, 200, { identity, expiresAt: timeOf(until) });
@@ -205,7 +206,7 @@ export class AgentsApi {
 
   async #disconnect(asked: Asked, id: string): Promise<void> {
     const { identity } = await this.#who(asked);
-    const by = plainAddress(asked.request.socket.remoteAddress);
+    const by = plainAddress(clientOf(asked.request.socket).address);
     await this.#options.everywhere.disconnect(identity, id, by);
     sendJson(asked.response, 200, {});
   }

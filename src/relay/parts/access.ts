@@ -1,5 +1,8 @@
+import { AddressSet } from '../../net/cidr.js';
+import { clientOf } from '../../net/client-address.js';
 import type { Socket } from 'node:net';
 import { AccessLists, EMPTY_LIST } from '../access-lists.js';
+import { plainAddress } from '../names.js';
 import { Descriptors } from '../descriptors.js';
 import { Quotas } from '../quotas.js';
 import type { Settings } from './settings.js';
@@ -10,7 +13,10 @@ export class Access {
   readonly quotas: Quotas;
   readonly descriptors: Descriptors;
 
+  readonly #proxies: AddressSet;
+
   constructor({ options, limits, log }: Settings) {
+    this.#proxies = new AddressSet(options.proxies ?? []);
     this.quotas = new Quotas(limits);
     this.descriptors = new Descriptors(options.descriptorLimit, log);
     this.denied = new AccessLists({ owner: options.owner, log });
@@ -18,8 +24,13 @@ export class Access {
     this.denied.set(options.deny ?? EMPTY_LIST);
   }
 
+  /** Whether a connection comes from a proxy that names the client in a header. */
+  isProxy(socket: Socket): boolean {
+    return this.#proxies.has(plainAddress(socket.remoteAddress));
+  }
+
   /** Counts a connection to a public port; false if its address may not have another one. */
   admits(socket: Socket): boolean {
-    return this.denied.connection(socket) && this.quotas.connection(socket, socket.remoteAddress);
+    return this.denied.connection(socket) && this.quotas.connection(socket, clientOf(socket).address);
   }
 }

@@ -1,3 +1,4 @@
+import { clientOf } from '../../net/client-address.js';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
@@ -48,12 +49,12 @@ export class Control {
 
   /** Why this socket cannot open a control channel now; undefined if it can. */
   reject(socket: Duplex): Rejection | undefined {
-    return this.#rejection ?? this.sessions.reject(socket, (socket as TLSSocket).remoteAddress);
+    return this.#rejection ?? this.sessions.reject(socket, clientOf(socket as TLSSocket).address);
   }
 
   /** The proof of work that the client of a control channel must do first. */
   demandWork(socket: TLSSocket): Work | undefined {
-    return this.sessions.demandWork(socket.remoteAddress);
+    return this.sessions.demandWork(clientOf(socket).address);
   }
 
   /** Takes an accepted control channel. */

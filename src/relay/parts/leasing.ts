@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+import { acceptProxied } from '../../net/proxy-protocol-reader.js';
 import { resetSocket } from '../../net/reset.js';
 import type { LeaseDirectory } from '../directory/directory.js';
 import { MemoryDirectory } from '../directory/memory.js';
@@ -108,10 +110,15 @@ export class Leasing {
 
   #listenTcp(lease: LocalLease, at: number): Promise<OpenPort> {
     const { access, visiting } = this.#parts;
-    return listenTcp(this.#hosts, at, (socket) => {
+    const admit = (socket: Socket): void => {
       if (this.isCurrent() && access.admits(socket) && access.descriptors.admits(socket))
         visiting.gate.admitToPort(lease, socket);
       else resetSocket(socket);
+    };
+    const { firstBytesMs } = this.#settings.limits;
+    return listenTcp(this.#hosts, at, (socket) => {
+      if (access.isProxy(socket)) acceptProxied(socket, firstBytesMs, () => admit(socket));
+      else admit(socket);
     });
   }
 }

@@ -100,6 +100,7 @@ export class Surface {
       firstBytesMs: limits.firstBytesMs,
       maxUnroutedConnections: limits.maxUnroutedConnections,
       maxUnroutedBytes: limits.maxUnroutedBytes,
+      isProxy: (socket) => access.isProxy(socket),
       admits: (socket) => access.admits(socket),
       arrived: () => turns.arrived(),
       hasDescriptors: (socket) => descriptors.admits(socket),

@@ -25,6 +25,7 @@ const COPIED = [
   'host',
   'port',
   'publicPort',
+  'proxies',
   'datagramPort',
   'httpRedirect',
   'dnsServers',
