@@ -8,10 +8,10 @@ export interface PublicPlace {
 
 /** The public address of a lease, as in `lease.opened`. */
 export function publicAddressOf(
-  { kind, hostname, port }: Pick<LeaseRecord, 'kind' | 'hostname' | 'port'>,
+  { kind, hostname, portHost, port }: Pick<LeaseRecord, 'kind' | 'hostname' | 'portHost' | 'port'>,
   { domain, publicPort }: PublicPlace,
 ): { url: string } | { tcpAddr: string } | { udpAddr: string } {
   if (kind === 'tls') return { url: `https://${hostname}${publicPort === 443 ? '' : `:${publicPort}`}` };
-  const address = `${domain}:${port ?? 0}`;
+  const address = `${portHost ?? domain}:${port ?? 0}`;
   return kind === 'tcp' ? { tcpAddr: address } : { udpAddr: address };
 }

@@ -35,6 +35,7 @@ export interface HopsOptions {
   readonly descriptors: Descriptors;
   readonly limits: RelayLimits;
   readonly domain: string;
+  readonly nodeHost?: string | undefined;
   readonly nodes: Nodes;
   /** Begins the names of this node's tickets. */
   readonly tag?: string | undefined;
@@ -188,7 +189,10 @@ export class Hops {
     const { address, remoteAddress } = session;
     const { host, port } = readTarget(target);
     const ownPort =
-      host === this.#options.domain && this.#options.leases.listensFor(session, port) ? port : undefined;
+      (host === this.#options.domain || host === this.#options.nodeHost) &&
+      this.#options.leases.listensFor(session, port)
+        ? port
+        : undefined;
     return { address, remoteAddress, ownPort };
   }
 

@@ -30,6 +30,8 @@ export interface LeaseOpeningOptions {
   readonly labels: ReservedLabels;
   readonly quotas: Quotas;
   readonly domain: string;
+  /** The name of this node's machine, for public ports. Default: the domain. */
+  readonly nodeHost?: string | undefined;
   readonly maxLeasesPerSession: number;
 }
 
@@ -53,7 +55,7 @@ export class LeaseOpening {
 
   /** What `request` asks for. Throws if this relay cannot offer it to the identity. */
   async #claimOf(holder: OwnHolder, { name, hostname: asked, mode, carrier }: Request): Promise<LeaseClaim> {
-    const { ports, labels, domains, domain } = this.#options;
+    const { ports, labels, domains, domain, nodeHost } = this.#options;
     const kind = kindOf(mode);
     if (kind !== 'tls' && !ports.offers(kind))
       throw new PortalError('capability_missing', `this relay offers no ${kind} ports`);
@@ -72,6 +74,7 @@ export class LeaseOpening {
       kind,
       owner: holder.address,
       instance: holder.instance,
+      portHost: kind === 'tls' ? undefined : nodeHost,
       session: holder.id,
       port: undefined,
       carrier,

@@ -93,6 +93,7 @@ export class LeaseRegistry {
         kind: 'tls',
         owner,
         instance: undefined,
+        portHost: undefined,
         node: directory.node,
         session: undefined,
         // Claimed when the agent returns, which may be at another node.

@@ -31,6 +31,8 @@ export interface RelayOptions {
   readonly httpRedirect?: RedirectSpec | undefined;
   /** Addresses and ranges of proxies whose connections begin with a header of the PROXY protocol. Default: none. */
   readonly proxies?: readonly string[];
+  /** A name or address that leads to this node alone, for its ports of mode tcp and udp. Default: the domain. */
+  readonly nodeHost?: string | undefined;
   /** Port that visitors use, if it differs from the listening port, for example behind a NAT. */
   readonly publicPort?: number;
   /** UDP port that agents use, if it differs from the port that the relay listens on. */

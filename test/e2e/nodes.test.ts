@@ -149,3 +149,12 @@ it.each(OVER)(
     await ended;
   },
 );
+
+it('gives a public port at the host of the node that serves the lease', async () => {
+  const at = await cluster(2, { hostOf: (node) => `${node}.localhost`, ports: { tcp: 'any' } });
+  const { port } = await httpService((_request, response) => response.end('hello'));
+  const one = await agent();
+  await one.runner.apply(desired([at.spec], service('web', port, { mode: 'tcp' })));
+  const { tcpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
+  expect(tcpAddr).toMatch(new RegExp(`^n${homeOf(at)}\\.localhost:\\d+$`));
+});

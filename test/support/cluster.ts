@@ -95,7 +95,11 @@ function memoryEngine(graceMs: number): Engine {
 /** A relay of several nodes behind one port. */
 export async function cluster(
   count: number,
-  { over = 'loopback', ...options }: Partial<RelayOptions> & { over?: NodesOver } = {},
+  {
+    over = 'loopback',
+    hostOf,
+    ...options
+  }: Partial<RelayOptions> & { over?: NodesOver; hostOf?: (node: string) => string } = {},
   engine = memoryEngine(options.limits?.graceMs ?? 60_000),
 ): Promise<TestCluster> {
   const memory = new MemoryNodes();
@@ -116,7 +120,14 @@ export async function cluster(
       nodes: machine ?? others,
       links: machine ?? (await LocalLinks.open(others, secret)),
     };
-    const node = await relay({ ca, identity, publicPort: path.port, cluster: shared, ...options });
+    const node = await relay({
+      ca,
+      identity,
+      publicPort: path.port,
+      cluster: shared,
+      nodeHost: hostOf?.(name),
+      ...options,
+    });
     machine?.started();
     nodes.push(node);
     return node;

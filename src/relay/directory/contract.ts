@@ -16,6 +16,7 @@ export const claimOf = (name: string, owner: string, over: Partial<LeaseClaim> =
   owner,
   instance: 'i1',
   session: 's1',
+  portHost: undefined,
   port: undefined,
   carrier: 'tls',
   ...over,

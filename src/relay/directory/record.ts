@@ -23,6 +23,8 @@ export interface LeaseRecord {
   readonly session: string | undefined;
   /** Rises with each claim of its place. 0: the node has not claimed it. */
   readonly epoch: number;
+  /** The host of its public port, for tcp and udp; undefined: the relay's domain. */
+  readonly portHost: string | undefined;
   /** Its public port, for tcp and udp; undefined while the port opens. */
   readonly port: number | undefined;
   /** The carrier that its agent wants for data connections. */

@@ -35,6 +35,7 @@ export class Chains {
       descriptors,
       limits,
       domain: options.domain,
+      nodeHost: options.nodeHost,
       nodes: leasing.nodes,
       tag: leasing.tag,
       takeVisitor,

@@ -74,6 +74,7 @@ export class Leasing {
       domains: this.#domains,
       quotas: parts.access.quotas,
       domain: options.domain,
+      nodeHost: options.nodeHost,
       log,
       ...limits,
     });
