@@ -64,6 +64,8 @@ export interface ControlBegins {
 export interface HttpSurfaceOptions extends PageParts, RedirectParts {
   /** The relay's own certificate. Without one, every TLS handshake fails. */
   readonly tls: KeyPair | undefined;
+  /** Keys of TLS session tickets. Default: random. */
+  readonly ticketKeys: Uint8Array | undefined;
   /** Timeout of a request head, and of a TLS handshake with the relay itself. */
   readonly requestHeadMs: number;
   readonly maxRequestConnections: number;
@@ -119,10 +121,12 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   const datagrams = upgrades(DATAGRAMS_SUBPROTOCOL, { maxPayload: LIMITS.maxFramesBytes });
   const data = upgrades(DATA_SUBPROTOCOL, { maxPayload: LIMITS.maxDataMessageBytes, autoPong: false });
 
+  const tickets = options.ticketKeys && { ticketKeys: Buffer.from(options.ticketKeys) };
   const secure = createHttps(
     {
       ...timeouts,
       ...options.tls,
+      ...tickets,
       handshakeTimeout: options.requestHeadMs,
       ALPNProtocols: ['http/1.1'],
       minVersion: MIN_VERSION,
@@ -236,7 +240,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     },
     closeCrowded,
     serveCertificate: ({ cert, key }) =>
-      secure.setSecureContext({ cert, key, minVersion: MIN_VERSION, ciphers: CIPHERS }),
+      secure.setSecureContext({ cert, key, ...tickets, minVersion: MIN_VERSION, ciphers: CIPHERS }),
     close: () => {
       for (const server of [secure, clear]) {
         server.close();

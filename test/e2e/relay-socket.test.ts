@@ -60,13 +60,13 @@ function descriptorOf(server: Server): number {
 }
 
 /** A listening socket, and a function that starts relays with it. Only they accept connections on it. */
-async function shared(operator: Person) {
+async function shared(operator: Person, workers: readonly string[]) {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const start = (...args: string[]): Running =>
-    operator.start(['relay', '--json', '--log-level', 'info', ...args], {
+    operator.start(['relay', '--json', '--log-level', 'info', ...workers, ...args], {
       within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', 'sh'],
       fds: [descriptorOf(server)],
     });
@@ -79,10 +79,10 @@ async function specOf(running: Running): Promise<RelaySpec> {
   return { kind: 'url', url, caFile: ca };
 }
 
-describe('portal relay with an inherited socket', () => {
+describe.each([[], ['--workers', '2']])('portal relay %s %s with an inherited socket', (...workers) => {
   it('serves on it; a second relay waits for its turn, and visitors in between wait in the socket', async () => {
     const operator = await Person.create();
-    const { port, start, closeListener } = await shared(operator);
+    const { port, start, closeListener } = await shared(operator, workers);
     const first = start('--drain', '60s', '--listen', '127.0.0.1:1');
     const spec = await specOf(first);
     expect(spec).toMatchObject({ url: `https://localhost:${port}` });
@@ -118,7 +118,7 @@ describe('portal relay with an inherited socket', () => {
 
   it('leaves no lock behind when it is killed', async () => {
     const operator = await Person.create();
-    const { port, start, closeListener } = await shared(operator);
+    const { port, start, closeListener } = await shared(operator, workers);
     const first = start();
     const spec = await specOf(first);
     const second = start('--take-over', '60s');
@@ -146,7 +146,7 @@ describe('portal relay with an inherited socket', () => {
     const { port } = four.address() as AddressInfo;
     await once(six.listen(port, '::1'), 'listening');
     const fds = [four, six].map(descriptorOf);
-    const running = operator.start(['relay', '--json', '--log-level', 'error'], {
+    const running = operator.start(['relay', '--json', '--log-level', 'error', ...workers], {
       within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=public:public exec "$@"', 'sh'],
       fds,
     });
@@ -164,7 +164,7 @@ describe('portal relay with an inherited socket', () => {
 
   it('reports a descriptor that is not a socket', async () => {
     const operator = await Person.create();
-    const { code, stdout } = await operator.start(['relay', '--json'], {
+    const { code, stdout } = await operator.start(['relay', '--json', ...workers], {
       within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3</dev/null', 'sh'],
     }).finished;
     expect({ code, stdout }).toMatchObject({

@@ -138,6 +138,7 @@ export class Surface {
     const { access, visiting, leasing, chains, control, agents, health, turns } = this.#parts;
     return createHttpSurface({
       tls: options.tls,
+      ticketKeys: options.ticketKeys,
       url: () => this.#url,
       serves: (hostname) => leasing.leases.find(hostname) !== undefined,
       requestHeadMs: limits.requestHeadMs,

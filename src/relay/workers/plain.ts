@@ -27,6 +27,7 @@ const COPIED = [
   'publicPort',
   'proxies',
   'datagramPort',
+  'ticketKeys',
   'httpRedirect',
   'dnsServers',
   'ports',

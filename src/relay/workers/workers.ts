@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { deferred } from '../../lib/wait.js';
 import type { DenyList } from '../access-lists.js';
 import { MemoryDirectory } from '../directory/memory.js';
@@ -19,6 +20,8 @@ import { Supervisor } from './supervisor.js';
 import type { Serving } from './worker.js';
 
 /** A relay of several worker processes, for the main process. Each worker is a node of the relay. */
+
+const TICKET_KEY_BYTES = 48;
 
 export interface WorkersOptions extends RelayOptions {
   readonly count: number;
@@ -69,7 +72,9 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
     this.#settings = settings;
     this.#store = store;
     this.#health = new Health(options.tls);
-    this.#options = plainOptions({ ...options, limits }, metrics);
+    // A data connection resumes the TLS session of another one, at any worker.
+    const ticketKeys = randomBytes(TICKET_KEY_BYTES);
+    this.#options = plainOptions({ ...options, limits, ticketKeys }, metrics);
     const shared = {
       directory: new MemoryDirectory(),
       store,

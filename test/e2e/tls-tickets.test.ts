@@ -1,0 +1,46 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type TLSSocket } from 'node:tls';
+import { expect, it } from 'vitest';
+import { relay, type TestRelay } from '../support/world.js';
+
+/** A TLS session of one node of a relay resumes at another. */
+
+function open({ port, ca }: TestRelay, session?: Buffer): TLSSocket {
+  return connect({
+    host: '127.0.0.1',
+    port,
+    servername: 'localhost',
+    ca: ca.certificatePem,
+    ALPNProtocols: ['http/1.1'],
+    ...(session && { session }),
+  }).resume();
+}
+
+/** A session that the relay issued. */
+async function issuedBy(at: TestRelay): Promise<Buffer> {
+  const socket = open(at);
+  const [session] = (await once(socket, 'session')) as [Buffer];
+  expect(socket.isSessionReused()).toBe(false);
+  socket.destroy();
+  return session;
+}
+
+async function resumes(at: TestRelay, session: Buffer): Promise<boolean> {
+  const socket = open(at, session);
+  await once(socket, 'secureConnect');
+  const resumed = socket.isSessionReused();
+  socket.destroy();
+  return resumed;
+}
+
+it('resumes at every node with the same keys, also after a new certificate, and at no other relay', async () => {
+  const ticketKeys = randomBytes(48);
+  const one = await relay({ ticketKeys });
+  const [same, other] = [await relay({ ticketKeys, ca: one.ca }), await relay({ ca: one.ca })];
+  const session = await issuedBy(one);
+  expect(await resumes(same, session)).toBe(true);
+  expect(await resumes(other, session)).toBe(false);
+  for (const node of [one, same]) node.serveCertificate(await one.ca.issue(['localhost']));
+  expect(await resumes(same, await issuedBy(one))).toBe(true);
+});
