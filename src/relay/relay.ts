@@ -31,7 +31,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     serve(settings, parts, place);
     return runningRelay(settings, parts, place);
   } catch (error) {
-    await (parts ? shutDown(parts, settings.log, 0) : durable.close());
+    await (parts ? shutDown(parts, settings.log, { drainMs: 0 }) : durable.close());
     throw error;
   }
 }
@@ -110,8 +110,13 @@ function capabilitiesOf({ agents }: RelayOptions, { ports }: Leasing, { peers }:
 
 /** Opens the ports. Visitors of reserved names wait for their agents from the first moment on. */
 async function listen({ options }: Settings, { surface, leasing, visiting }: Parts): Promise<Place> {
+  // A store in another process responds after the first visitors. One in this process does not, and until this process has
+  // the address, a relay that drains may still write names.
+  const loadsFirst = options.cluster !== undefined && options.takeOver === undefined;
+  if (loadsFirst) await leasing.expectAgents();
   const place = await surface.start();
-  await leasing.start(place.hosts);
+  if (!loadsFirst) await leasing.expectAgents();
+  leasing.start(place.hosts);
   await surface.startRedirect(place);
   if (options.cluster) visiting.datagrams.shareWith(options.cluster);
   if (leasing.ports.offers('udp')) await visiting.start(place.hosts, place.port, options.port === 0);

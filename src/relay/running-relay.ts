@@ -12,7 +12,7 @@ export function runningRelay({ options, log }: Settings, parts: Parts, place: Pl
   const { url, domain, port, publicPort, hosts } = place;
   let closing: Promise<void> | undefined;
   const close = async (drainMs: number): Promise<void> => {
-    await shutDown(parts, log, drainMs);
+    await shutDown(parts, log, { drainMs, beforeRelease: options.beforeRelease });
     log.info({ url }, 'relay closed');
   };
   return {

@@ -7,7 +7,17 @@ import type { Parts } from './parts/parts.js';
 /** How long to serve visitors in the queue. There are two reasons to wait, so twice this at most. */
 const SETTLE_MS = 500;
 
-export async function shutDown(parts: Parts, log: Logger, drainMs: number): Promise<void> {
+export interface ShutDownOptions {
+  readonly drainMs: number;
+  /** Called when this node accepts nothing more. It keeps its leases until the result resolves. */
+  readonly beforeRelease?: (() => Promise<void>) | undefined;
+}
+
+export async function shutDown(
+  parts: Parts,
+  log: Logger,
+  { drainMs, beforeRelease }: ShutDownOptions,
+): Promise<void> {
   const { durable, visiting, leasing, chains, control, surface, health } = parts;
   const { gate } = visiting;
   const { hops } = chains;
@@ -22,6 +32,8 @@ export async function shutDown(parts: Parts, log: Logger, drainMs: number): Prom
   // Visitors just routed can still use the idle pool.
   if (drainMs > 0) await until(() => surface.front.unrouted === 0 && gate.waiting === 0, SETTLE_MS);
   surface.stop();
+  // Visitors of these leases may still arrive at other nodes.
+  await beforeRelease?.();
   control.announceShutdown();
   const released = leasing.close();
   visiting.close();

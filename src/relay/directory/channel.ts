@@ -75,6 +75,8 @@ class ChannelDirectory implements LeaseDirectory {
 
   async close(): Promise<void> {
     this.#view.close();
+    // Releases that were requested still take effect.
+    await this.#caller.settled();
     this.#caller.close();
   }
 

@@ -85,10 +85,14 @@ export class Leasing {
     return this.#settings.options.cluster?.isCurrent?.() ?? true;
   }
 
-  /** Call when the relay listens, at `hosts`: from then on visitors wait for agents that return. */
-  async start(hosts: readonly ListenHost[]): Promise<void> {
-    this.#hosts = hosts;
+  /** From then on visitors of reserved names wait for agents that return. */
+  async expectAgents(): Promise<void> {
     await this.leases.start();
+  }
+
+  /** Call when the relay listens, at `hosts`. */
+  start(hosts: readonly ListenHost[]): void {
+    this.#hosts = hosts;
     const { limits, log } = this.#settings;
     this.#domainWatch = new DomainWatch({ proofs: this.#domains, leases: this.leases, log, ...limits });
   }

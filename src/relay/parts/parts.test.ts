@@ -85,7 +85,7 @@ it('visitors of reserved names wait once the relay listens', async () => {
   const { leasing: made, durable } = await leasing();
   await durable.store.reserve('web', '0xA', Date.now());
   expect(made.leases.expect('web.relay.test')).toBeUndefined();
-  await made.start([{ host: '127.0.0.1' }]);
+  await made.expectAgents();
   expect(made.leases.expect('web.relay.test')).toBeDefined();
   await made.close();
   expect([made.leases.size, made.leases.expect('web.relay.test')]).toEqual([0, undefined]);

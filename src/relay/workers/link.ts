@@ -34,8 +34,7 @@ export interface Shared {
   readonly options: () => PlainOptions;
   /** Called when a worker has started, before others hear that. */
   readonly onServing: (worker: WorkerLink) => void;
-  /** Called when a worker has stopped listening on claimed sockets. */
-  readonly onReleased: (worker: WorkerLink) => void;
+  readonly onEvent: (worker: WorkerLink, event: WorkerEvent) => void;
 }
 
 const METRICS_MS = 5_000;
@@ -56,7 +55,7 @@ export class WorkerLink implements Supervised {
     this.#shared = shared;
     this.#commands = new Caller(
       channels.commands,
-      (event) => (event as WorkerEvent) === 'released' && shared.onReleased(this),
+      (event) => shared.onEvent(this, event as WorkerEvent),
       `worker ${name} of this relay has ended`,
     );
     serveDirectory(shared.directory, { name, graceMs: shared.graceMs }, channels.directory);
@@ -89,6 +88,11 @@ export class WorkerLink implements Supervised {
 
   async ping(): Promise<void> {
     await this.#commands.call('ping');
+  }
+
+  /** Lets a worker that shuts down release its leases. */
+  release(): void {
+    this.#commands.tell('release');
   }
 
   deny(list: PlainList): void {

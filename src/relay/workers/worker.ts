@@ -1,6 +1,7 @@
 import { AcmeChallenges } from '../../certificates/acme/challenges.js';
 import { serveCalls, type Channel } from '../../lib/calls.js';
 import type { Logger } from '../../lib/logger.js';
+import { deferred, within } from '../../lib/wait.js';
 import { multiplex } from '../../lib/multiplexer.js';
 import { openChannelDirectory } from '../directory/channel.js';
 import type { KeyPair } from '../http.js';
@@ -29,7 +30,12 @@ export type Serving = Pick<
 
 export type WorkerEvent =
   /** The worker has stopped listening on the sockets that the main process has claimed. */
-  'released';
+  | 'released'
+  /** The worker shuts down and accepts nothing more. It waits for `release` before it releases its leases. */
+  | 'stopped';
+
+/** How long a worker waits for the other ones. */
+const RELEASE_MS = 2_000;
 
 export interface WorkerProcessOptions {
   /** The channel to the main process. */
@@ -42,7 +48,7 @@ export interface WorkerProcessOptions {
 /** Executes what the main process asks of this worker, which is one node of the relay. */
 export function serveMainProcess({ channel, log, flush }: WorkerProcessOptions): void {
   const channels = multiplex(channel, WORKER_CHANNELS);
-  const worker = new Worker(channels, log, () => tell('released' satisfies WorkerEvent));
+  const worker = new Worker(channels, log, (event: WorkerEvent) => tell(event));
   const tell = serveCalls(channels.commands, {
     start: (options: PlainOptions) => worker.start(options),
     ping: () => undefined,
@@ -52,6 +58,7 @@ export function serveMainProcess({ channel, log, flush }: WorkerProcessOptions):
     serveCertificate: (pair: KeyPair) => worker.relay.serveCertificate(pair),
     challenge: (hostname: string, pair: KeyPair | undefined) => worker.challenge(hostname, pair),
     metrics: () => worker.metrics?.values(),
+    release: () => worker.mayRelease.resolve(),
     close: async (drainMs: number) => {
       await worker.relay.close({ drainMs });
       await flush();
@@ -63,15 +70,16 @@ class Worker {
   metrics: RelayMetrics | undefined;
   readonly #channels: Channels;
   readonly #log: Logger;
-  readonly #released: () => void;
+  readonly #tell: (event: WorkerEvent) => void;
+  readonly mayRelease = deferred<void>();
   readonly #challenges = new AcmeChallenges();
   readonly #withdraw = new Map<string, () => void>();
   #relay: Relay | undefined;
 
-  constructor(channels: Channels, log: Logger, released: () => void) {
+  constructor(channels: Channels, log: Logger, tell: (event: WorkerEvent) => void) {
     this.#channels = channels;
     this.#log = log;
-    this.#released = released;
+    this.#tell = tell;
   }
 
   /** Throws before `start`. */
@@ -86,7 +94,7 @@ class Worker {
     const given = optionsOf(plain);
     const options: RelayOptions = {
       ...given,
-      socket: plain.fds && claimedSockets(plain.fds, this.#released),
+      socket: plain.fds && claimedSockets(plain.fds, () => this.#tell('released')),
       challenges: this.#challenges,
       // The main process has the store.
       store: 'memory',
@@ -97,6 +105,7 @@ class Worker {
         links: await LocalLinks.open(nodes, given.identity.derive(LINKS).toString('base64url')),
       },
       ...(this.metrics && { onVisitorWaited: this.metrics.onVisitorWaited }),
+      beforeRelease: () => this.#untilRelease(),
       log: this.#log,
     };
     this.#relay = await startRelay(options);
@@ -104,6 +113,12 @@ class Worker {
     nodes.started();
     const { url, domain, port, publicPort, addresses, httpRedirect, address, descriptor } = this.#relay;
     return { url, domain, port, publicPort, addresses, httpRedirect, address, descriptor };
+  }
+
+  /** Until all workers have stopped: a visitor of a released lease that arrives at another one would be rejected. */
+  async #untilRelease(): Promise<void> {
+    this.#tell('stopped');
+    await within(this.mayRelease.promise, RELEASE_MS, 'the end of the other workers').catch(() => undefined);
   }
 
   /** `pair` undefined: the challenge ended. */

@@ -17,7 +17,7 @@ import { findAddress } from './find-address.js';
 import { WorkerLink, type WorkerProcess } from './link.js';
 import { plainList, plainOptions, type PlainOptions } from './plain.js';
 import { Supervisor } from './supervisor.js';
-import type { Serving } from './worker.js';
+import type { Serving, WorkerEvent } from './worker.js';
 
 /** A relay of several worker processes, for the main process. Each worker is a node of the relay. */
 
@@ -57,7 +57,7 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
   /** For workers that start later. */
   #options: PlainOptions;
   readonly #challenges = new Map<string, KeyPair>();
-  readonly #released = new Set<WorkerLink>();
+  readonly #reported = { released: new Set<WorkerLink>(), stopped: new Set<WorkerLink>() };
   readonly #lost = deferred<never>();
   #serving: Serving | undefined;
   #closing: Promise<void> | undefined;
@@ -82,7 +82,7 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
       graceMs: limits.graceMs,
       options: () => this.#options,
       onServing: (worker: WorkerLink) => this.#onServing(worker),
-      onReleased: (worker: WorkerLink) => this.#onReleased(worker),
+      onEvent: (worker: WorkerLink, event: WorkerEvent) => this.#onEvent(worker, event),
     };
     this.#supervisor = new Supervisor({
       count,
@@ -218,11 +218,13 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
     for (const [hostname, pair] of this.#challenges) void this.#give(worker, hostname, pair);
   }
 
-  /** Once all workers have stopped listening, the next relay may use the sockets. */
-  #onReleased(worker: WorkerLink): void {
-    this.#released.add(worker);
-    if (this.#supervisor.running.every((one) => this.#released.has(one)))
-      this.#settings.options.socket?.release();
+  #onEvent(worker: WorkerLink, event: WorkerEvent): void {
+    const { running } = this.#supervisor;
+    const reported = this.#reported[event].add(worker);
+    if (!running.every((one) => reported.has(one))) return;
+    // All workers have stopped listening: the next relay may use the sockets.
+    if (event === 'released') this.#settings.options.socket?.release();
+    else for (const one of running) one.release();
   }
 
   async #share(hostname: string, pair: KeyPair | undefined): Promise<void> {
