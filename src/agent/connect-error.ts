@@ -1,20 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { isLoopback } from '../net/target.js';
+import { UNTRUSTED } from '../net/untrusted.js';
 import { relayYaml } from '../lib/relay-yaml.js';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { RelayEndpoint } from './relay-endpoint.js';
-
-/** Node's codes for certificates that it rejects. */
-export const UNTRUSTED: ReadonlySet<string> = new Set([
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'CERT_HAS_EXPIRED',
-  'CERT_SIGNATURE_FAILURE',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-]);
 
 /** TLS alerts of a server (RFC 8446 §6) that a user can act on. */
 const ALERT = { handshakeFailure: 40, unrecognizedName: 112 };

@@ -14,7 +14,7 @@ import { LOCAL_HEADER } from '../net/proxy-protocol.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { dialTarget } from '../net/target-dial.js';
 import { formatTarget, isLoopback, type Target } from '../net/target.js';
-import { UNTRUSTED } from './connect-error.js';
+import { UNTRUSTED } from '../net/untrusted.js';
 import type { ServiceSpec, TargetTls } from './spec.js';
 
 /** Shorter than the two seconds after which a visitor is rejected because the service is down. */

@@ -37,26 +37,15 @@ export interface RelayCertificate {
 }
 
 export async function openRelayCertificate(
-  { paths, cwd }: Context,
-  options: CertificateOptions,
+  { paths }: Context,
+  { domain, tls }: { readonly domain: string; readonly tls: TlsSpec },
   log: Logger,
 ): Promise<RelayCertificate> {
-  const { domain } = options;
-  const tls = sourceOf(options, cwd);
   const openCa = () => openLocalCa(paths.caDir, { log });
-  if (tls.source === 'local' && !covers(domain)) {
-    throw new PortalError(
-      'usage',
-      `a relay for ${domain} needs a certificate from a public CA or from files`,
-      {
-        hint: 'Use --acme, or --cert and --key. The local CA issues certificates only for names such as localhost or *.test.',
-      },
-    );
-  }
   const local = new LocalCertificates(openCa, (hostname) =>
     hostname === 'localhost' ? LOOPBACK_NAMES : [hostname, ...LOOPBACK_NAMES],
   );
-  const acme = new AcmeCertificates({ folder: paths.acmeDir, log, proxyFor });
+  const acme = new AcmeCertificates({ folder: paths.acmeDir, log, proxyFor, owner: 'relay' });
   const stop = new AbortController();
   let relay: Pick<Relay, 'serveCertificate'> | undefined;
   let latest: ServingCertificate | undefined;
@@ -90,6 +79,31 @@ export async function openRelayCertificate(
     reload: () => live.reread(),
     close,
   };
+}
+
+/** The source of the certificate that the options choose. Throws `usage` if it cannot certify the domain. */
+export function certificateSource(options: CertificateOptions, cwd: string): TlsSpec {
+  const tls = sourceOf(options, cwd);
+  const { domain } = options;
+  if (tls.source === 'local' && !covers(domain)) {
+    throw new PortalError(
+      'usage',
+      `a relay for ${domain} needs a certificate from a public CA or from files`,
+      {
+        hint: 'Use --acme, or --cert and --key. The local CA issues certificates only for names such as localhost or *.test.',
+      },
+    );
+  }
+  if (tls.source !== 'acme') return tls;
+  if (domain === 'localhost')
+    throw new PortalError('usage', '--acme needs --domain, because no CA certifies localhost', {
+      hint: 'Add the domain of the relay, for example --domain tunnel.example.com.',
+    });
+  if (covers(domain) && tls.directory === LETS_ENCRYPT)
+    throw new PortalError('usage', `Let's Encrypt does not certify ${domain}, a name for local use`, {
+      hint: 'Use a public domain, or name your own CA with --acme-directory. Without --acme, the local CA issues the certificate.',
+    });
+  return tls;
 }
 
 function sourceOf(options: CertificateOptions, cwd: string): TlsSpec {

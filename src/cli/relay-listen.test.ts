@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { listenError } from '../relay/listen.js';
-import { explainListen } from './relay-listen.js';
+import { explainListen, unreachableFromOutside } from './relay-listen.js';
 
 const refused = (code: string, port: number) =>
   explainListen(
@@ -29,4 +29,29 @@ it('says that the machine lacks the address', async () => {
     'cannot listen on 192.0.2.1:8443: this machine does not have the address (EADDRNOTAVAIL)',
   );
   expect(hint).toContain('--listen :PORT');
+});
+
+it.each([
+  ['a bare port with --acme', { acme: true }, /visitors and the CA cannot reach it/],
+  ['certificate files', {}, /so visitors cannot reach it/],
+])('warns of a public relay on loopback only: %s', (_case, options, message) => {
+  const warning = unreachableFromOutside({
+    hosts: ['127.0.0.1'],
+    port: 443,
+    domain: 'a.example',
+    ...options,
+  });
+  expect(warning?.message).toMatch(message);
+  expect(warning?.hint).toContain('--listen :443');
+});
+
+it.each([
+  ['other addresses', { hosts: ['127.0.0.1', '192.0.2.1'] }],
+  ['all addresses', { hosts: [''] }],
+  ['a domain for local use', { domain: 'localhost' }],
+  ['a proxy that forwards the port', { publicPort: 443 }],
+  ['a load balancer', { acceptProxyProtocol: ['127.0.0.1'] }],
+])('does not warn of a relay with %s', (_case, options) => {
+  const on = { hosts: ['127.0.0.1'], port: 443, domain: 'a.example', ...options };
+  expect(unreachableFromOutside(on)).toBeUndefined();
 });

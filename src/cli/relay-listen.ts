@@ -1,9 +1,14 @@
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { covers } from '../certificates/local-names.js';
+import { isLoopback } from '../net/target.js';
 import { checkListen, listenHosts } from '../relay/listen.js';
 
 /** The addresses of `portal relay`: whether it may listen there, and what to do if not. */
 
 const FIRST_UNPRIVILEGED_PORT = 1_024;
+const HTTPS_PORT = 443;
+/** The port of a relay without `--listen`. */
+const DEFAULT_PORT = 8_443;
 
 /** Addresses with one port, and the option that sets them. */
 export interface Place {
@@ -52,4 +57,32 @@ async function holderOf(port: number): Promise<string> {
   const { portHolder } = await import('./doctor/port-holder.js');
   const holder = await portHolder(port);
   return holder ?? `the program that uses port ${port} (ss -ltnp 'sport = :${port}' shows it)`;
+}
+
+interface Public {
+  readonly hosts: readonly string[];
+  readonly port: number;
+  readonly domain: string;
+  readonly acme?: boolean;
+  /** Set if a NAT or proxy is in front of the relay. */
+  readonly publicPort?: number;
+  readonly acceptProxyProtocol?: readonly string[];
+}
+
+/** A warning if a relay with a public domain listens only on loopback addresses, without a proxy in front of it. */
+export function unreachableFromOutside({
+  hosts,
+  port,
+  domain,
+  acme = false,
+  publicPort,
+  acceptProxyProtocol,
+}: Public): { message: string; hint: string } | undefined {
+  const isProxied = publicPort !== undefined || acceptProxyProtocol !== undefined;
+  if (isProxied || !hosts.every(isLoopback) || (covers(domain) && !acme)) return undefined;
+  const others = acme ? 'visitors and the CA' : 'visitors';
+  return {
+    message: `the relay listens on ${hosts.join(' and ')} only, so ${others} cannot reach it`,
+    hint: `Listen on all addresses: --listen :${port === DEFAULT_PORT ? HTTPS_PORT : port}. If a proxy on this machine forwards port 443, add --public-port 443.`,
+  };
 }

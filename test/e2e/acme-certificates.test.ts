@@ -223,7 +223,7 @@ it('a CA that cannot reach the port gets a clear error', async (ctx) => {
   await expect(held.certificate.first(neverAborted)).rejects.toMatchObject({
     code: 'acme_rejected',
     message: expect.stringContaining('received a wrong response during validation') as string,
-    hint: expect.stringContaining('use 443 as its public port') as string,
+    hint: expect.stringContaining('open 443/tcp in its firewall') as string,
   });
 });
 

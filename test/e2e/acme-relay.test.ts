@@ -103,6 +103,8 @@ it.each([
   [['--acme', '--cert', 'a.pem', '--key', 'b.pem']],
   [['--acme-email', 'me@example.com']],
   [['--acme', '--acme-directory', 'http://ca.example.com/dir']],
+  [['--acme']],
+  [['--acme', '--domain', 'relay.test']],
   [['--dns', 'dns.example.com']],
 ])('portal relay %j is a usage error', async (args) => {
   const person = await Person.create();

@@ -10,7 +10,7 @@ import type { ProxyFor } from '../../net/proxy/server.js';
 import type { AcmeOptions } from './certificates.js';
 import type { AcmeChallenges } from './challenges.js';
 import { AcmeClient, type Order } from './client.js';
-import { AcmeProblem, explainProblem } from './problem.js';
+import { AcmeProblem, explainProblem, type CertificateOwner } from './problem.js';
 import type { AcmeStore, DatedCertificate } from './store.js';
 import { fetchRenewalTime, type Suggestion } from './renewal-info.js';
 import type { Wire } from './transport.js';
@@ -30,6 +30,7 @@ export class AcmeAuthority {
   readonly #challenges: AcmeChallenges;
   readonly #log: Logger;
   readonly #proxyFor: ProxyFor | undefined;
+  readonly #owner: CertificateOwner;
   readonly #ordering = pLimit(ORDERS_AT_A_TIME);
   readonly #stop = new AbortController();
   /** The account's URL, once per process. */
@@ -39,8 +40,9 @@ export class AcmeAuthority {
     spec: AcmeSpec,
     store: AcmeStore,
     challenges: AcmeChallenges,
-    { log, proxyFor }: Pick<AcmeOptions, 'log' | 'proxyFor'>,
+    { log, proxyFor, owner = 'service' }: Pick<AcmeOptions, 'log' | 'proxyFor' | 'owner'>,
   ) {
+    this.#owner = owner;
     this.#log = log;
     this.#proxyFor = proxyFor;
     this.#spec = spec;
@@ -62,7 +64,8 @@ export class AcmeAuthority {
         const { key, chain } = await this.#obtain(hostname, wire);
         return await this.#store.write(hostname, key, chain);
       } catch (error) {
-        if (error instanceof AcmeProblem) throw explainProblem(error, hostname, this.name);
+        if (error instanceof AcmeProblem)
+          throw explainProblem(error, { hostname, owner: this.#owner, ca: this.name });
         if (bound.aborted && !signal.aborted) {
           const message = `${this.name} did not issue a certificate for ${hostname} within ${ORDER_MS / 1_000} s`;
           throw new PortalError('acme_unreachable', message, { cause: error });

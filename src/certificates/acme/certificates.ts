@@ -5,11 +5,14 @@ import { AcmeChallenges } from './challenges.js';
 import { HeldCertificate, type HoldListener, type Schedule } from './held.js';
 import { AcmeStore } from './store.js';
 import type { AcmeSpec } from '../spec.js';
+import type { CertificateOwner } from './problem.js';
 
 export interface AcmeOptions {
   /** The folder of accounts and certificates (lib/paths). */
   readonly folder: string;
   readonly log: Logger;
+  /** Default: `service`. */
+  readonly owner?: CertificateOwner;
   readonly schedule?: Partial<Schedule>;
   readonly proxyFor?: ProxyFor | undefined;
 }

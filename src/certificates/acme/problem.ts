@@ -42,10 +42,31 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 /** The CA's own trouble: the same order may work a moment later. */
 const TEMPORARY: ReadonlySet<string> = new Set(['badNonce', 'serverInternal']);
 
+/** What the certificate is for: a service of an agent, or the relay's own domain. */
+export type CertificateOwner = 'service' | 'relay';
+
 interface Explanation {
   /** Completes "no certificate for HOST: the CA …". */
   readonly what: string;
-  readonly hint: (hostname: string) => string;
+  readonly hint: (hostname: string, owner: CertificateOwner) => string;
+}
+
+/** How the CA gets to the public port. */
+function reach(hostname: string, owner: CertificateOwner): string {
+  const [server, target] =
+    owner === 'relay' ? ['this server', 'this server'] : ["the relay's server", 'the relay'];
+  return `Let the CA reach port 443 of ${server}: open 443/tcp in its firewall and at its hosting provider, and use 443 as the public port. Every A and AAAA record of ${hostname} must point to ${target}.`;
+}
+
+/** A relay's server usually has no portal.yaml to check. */
+const checkedByDoctor = (owner: CertificateOwner): string =>
+  owner === 'relay' ? '' : ' `portal doctor` checks this.';
+
+function missingRecord(hostname: string, owner: CertificateOwner): string {
+  if (owner === 'relay')
+    return `Create an A record for ${hostname} with this server's IPv4 address, and an AAAA record if it has an IPv6 address.`;
+  const parent = hostname.slice(hostname.indexOf('.') + 1);
+  return `Create a record (A, AAAA or CNAME) that points ${hostname} to the relay. If ${parent} is the relay's domain, the record *.${parent} does so for all services.`;
 }
 
 const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
@@ -56,13 +77,12 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
   connection: {
     what: 'could not connect for validation',
-    hint: (hostname) =>
-      `The CA connects to port 443 of ${hostname}. The hostname must resolve to the relay. The relay's public port must be 443, and open in every firewall. \`portal doctor\` checks the hostname.`,
+    hint: (hostname, owner) => `${reach(hostname, owner)}${checkedByDoctor(owner)}`,
   },
   dns: {
     what: 'found no address for the hostname',
-    hint: (hostname) =>
-      `Add an A, AAAA or CNAME record that points ${hostname} to the relay. New records can take some minutes to propagate.`,
+    hint: (hostname, owner) =>
+      `${missingRecord(hostname, owner)} New records can take some minutes to propagate.${checkedByDoctor(owner)}`,
   },
   incorrectResponse: {
     what: 'received a wrong response during validation',
@@ -70,8 +90,8 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
   unauthorized: {
     what: 'received a wrong response during validation',
-    hint: (hostname) =>
-      `Point every A and AAAA record of ${hostname} to the relay, and use 443 as its public port. Nothing in between may end TLS. \`portal doctor\` checks this.`,
+    hint: (hostname, owner) =>
+      `${reach(hostname, owner)} Nothing in between may end TLS.${checkedByDoctor(owner)}`,
   },
   tls: {
     what: 'could not complete a TLS handshake for validation',
@@ -113,12 +133,23 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
 };
 
+/** Some CAs report a hostname without an address by another type, and only say so. */
+const NOT_RESOLVED = /could not resolve|no such host|NXDOMAIN/i;
+
+export interface Ordered {
+  readonly hostname: string;
+  readonly owner: CertificateOwner;
+  /** The CA's name in messages. */
+  readonly ca: string;
+}
+
 /** Turns a CA's error into a PortalError. */
-export function explainProblem(problem: AcmeProblem, hostname: string, ca: string): PortalError {
-  const { type, detail } = problem;
-  if (type === 'rateLimited') return rateLimited(problem, hostname, ca);
+export function explainProblem(problem: AcmeProblem, { hostname, owner, ca }: Ordered): PortalError {
+  const { detail } = problem;
+  if (problem.type === 'rateLimited') return rateLimited(problem, hostname, ca);
+  const type = NOT_RESOLVED.test(detail) ? 'dns' : problem.type;
   const { what, hint } = EXPLANATIONS[type] ?? { what: 'refused', hint: () => '' };
-  const help = hint(hostname);
+  const help = hint(hostname, owner);
   const code = TEMPORARY.has(type) ? 'acme_unreachable' : 'acme_rejected';
   return new PortalError(code, `no certificate for ${hostname}: ${ca} ${what} (${detail})`, {
     cause: problem,

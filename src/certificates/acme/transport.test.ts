@@ -47,3 +47,20 @@ it('names a CA on port 443 without its port, so the URLs that the CA builds from
   expect(proxy.requested).toEqual(['localhost:443']);
   expect(hosts).toEqual(['localhost']);
 });
+
+it.each([
+  ['no CA file', undefined, /acme: \{ ca \}.*--acme-ca/],
+  ['the file of another CA', 'other', /Replace the file/],
+])('says that the CA is not trusted, with %s', async (_case, trust, hint) => {
+  const { spec } = await rejectingCa(() => ({ status: 400, type: 'malformed', detail: '' }));
+  const other = await rejectingCa(() => ({ status: 400, type: 'malformed', detail: '' }));
+  const wire = {
+    signal: new AbortController().signal,
+    ...(trust !== undefined && { trust: await readFile(other.spec.caFile!, 'utf8') }),
+  };
+  await expect(exchange(wire, { url: spec.directory, method: 'GET' })).rejects.toMatchObject({
+    code: 'acme_unreachable',
+    message: expect.stringMatching(/^the certificate of the CA at localhost:\d+ is not trusted: /) as string,
+    hint: expect.stringMatching(hint) as string,
+  });
+});

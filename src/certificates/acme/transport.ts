@@ -5,6 +5,7 @@ import { createConnection } from '../../net/create-connection.js';
 import { dial, secure, tlsNameOf } from '../../net/dial.js';
 import { openThrough } from '../../net/proxy/open.js';
 import { isProxyError, type ProxyFor } from '../../net/proxy/server.js';
+import { UNTRUSTED } from '../../net/untrusted.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
 /**
@@ -79,6 +80,7 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
   } catch (error) {
     if (wire.signal.aborted) throw new PortalError('aborted', 'the order was cancelled', { cause: error });
     if (error instanceof PortalError && isProxyError(error)) throw error;
+    if (UNTRUSTED.has(systemCode(error) ?? '')) throw untrusted(url, wire.trust, error);
     throw unreachable(url, signal.aborted ? `no response within ${REQUEST_MS} ms` : reasonOf(error), error);
   }
 }
@@ -99,6 +101,27 @@ function unreachable(url: string, reason: string, cause?: unknown): PortalError 
   return new PortalError('acme_unreachable', `the CA at ${hostOf(url)} does not respond: ${reason}`, {
     cause,
   });
+}
+
+/** The CA responds, but its own HTTPS certificate is from a CA that this machine does not trust. */
+function untrusted(url: string, trust: string | undefined, cause: unknown): PortalError {
+  return new PortalError(
+    'acme_unreachable',
+    `the certificate of the CA at ${hostOf(url)} is not trusted: ${reasonOf(cause)}`,
+    {
+      cause,
+      hint: untrustedHint(systemCode(cause), trust),
+    },
+  );
+}
+
+function untrustedHint(code: string | undefined, trust: string | undefined): string {
+  if (code === 'CERT_HAS_EXPIRED')
+    return "Check this machine's clock. If it is right, tell the operator of the CA.";
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return "Correct the host in the URL of the CA's directory.";
+  if (trust !== undefined)
+    return "Replace the file of `acme: { ca }` or --acme-ca with the CA's present root certificate. If the CA now has a publicly trusted certificate, remove the setting.";
+  return "Name the file of the CA's root certificate: `acme: { ca }` in portal.yaml, --acme-ca for `portal relay`. If a proxy on your network intercepts TLS, have the CA's host exempted.";
 }
 
 const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host : url);

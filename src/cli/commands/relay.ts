@@ -18,9 +18,9 @@ import { inheritedFds, sharedSocket } from '../inherited-socket.js';
 import { explainMissingSqlite } from '../install-libsql.js';
 import { type Interrupts, listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress, parseListenAddresses, proxiesOf } from '../listen-address.js';
-import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
+import { certificateSource, openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
 import { followLists } from '../relay-lists.js';
-import { checkPlaces, explainListen } from '../relay-listen.js';
+import { checkPlaces, explainListen, unreachableFromOutside } from '../relay-listen.js';
 import { parseLimits } from '../relay-limits.js';
 import { logListening, reportListening } from '../relay-report.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
@@ -105,6 +105,7 @@ type Prepared = Awaited<ReturnType<typeof prepare>>;
 async function prepare(context: Context, options: Options, log: Logger) {
   const listen = options.listen ?? [DEFAULT_LISTEN];
   const { hosts, port } = parseListenAddresses(listen);
+  const tls = certificateSource(options, context.cwd);
   const limits = parseLimits(options.limit ?? []);
   // Everything that can fail comes before the first file: SQLite, lists, addresses.
   await findSqlite().catch((error: unknown) => {
@@ -129,9 +130,11 @@ async function prepare(context: Context, options: Options, log: Logger) {
         ? [{ hosts: [metricsAt.host], port: metricsAt.port, option: '--metrics HOST:PORT' }]
         : []),
     ]);
+  const unreachable = fds ? undefined : unreachableFromOutside({ ...options, hosts, port });
+  if (unreachable) log.warn({ listen, hint: unreachable.hint }, unreachable.message);
   // The first files that a new relay creates.
   const peers = await peersOf(context, options);
-  const certificate = await openRelayCertificate(context, options, log);
+  const certificate = await openRelayCertificate(context, { domain: options.domain, tls }, log);
   const relay = {
     domain: options.domain,
     host: hosts,
@@ -189,8 +192,11 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
     certificate.follow(relay);
     if (options.acme && relay.publicPort !== 443)
       log.warn(
-        { port: relay.publicPort },
-        'public CAs validate on port 443 only; this relay uses another port',
+        {
+          port: relay.publicPort,
+          hint: 'Listen on port 443, or let a NAT or proxy forward it and add --public-port 443.',
+        },
+        'public CAs validate on port 443 only, and this relay uses another port',
       );
     const listening = { relay, ca: certificate.caFile, metrics: metricsServer?.url };
     logListening(log, listening);
