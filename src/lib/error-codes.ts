@@ -39,7 +39,7 @@ export const ERRORS = {
   config_not_allowed: {
     title: 'The configuration asks for more than you allowed',
     remedy:
-      'Check what it asks for, then run `portal allow`. In CI and in containers set PORTAL_ALLOW=1, or add --yes.',
+      'Check what it asks for, then run `portal allow`. In CI and in containers set PORTAL_ALLOW=1, or run `portal up --yes`.',
     exit: 2,
   },
   config_invalid: {
@@ -280,13 +280,14 @@ export const ERRORS = {
   // --- errors that a relay sends on the control channel
   name_taken: {
     title: 'Another identity or agent uses this name now',
-    remedy: 'Choose another `name` for the service, or use the identity that has the name.',
+    remedy: 'Choose another `name` for the service, or run the agent with the identity that has the name.',
     exit: 1,
     wire: true,
   },
   name_reserved: {
-    title: 'The name is reserved for another identity',
-    remedy: 'Choose another `name`, or use the identity it is reserved for.',
+    title: 'The name is reserved',
+    remedy:
+      'Choose another `name`. Relays reserve names such as www, mail, admin and dns by default (docs/guides/operate-a-relay.md lists them), and names that another identity used recently.',
     exit: 1,
     wire: true,
   },

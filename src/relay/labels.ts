@@ -1,4 +1,4 @@
-import { otherName } from './other-name.js';
+import { exampleName } from './other-name.js';
 import { checksumAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 
@@ -6,11 +6,13 @@ import { PortalError } from '../lib/errors.js';
  * Labels that programs or people take for the relay's own, so agents cannot use them as names: hosts that programs look up
  * automatically, hosts of a domain's infrastructure (RFC 2142 and common names), and names that speak for an operator.
  */
-const ALWAYS: readonly string[] = [
-  'autoconfig autodiscover broadcasthost isatap localdomain localhost mta-sts openpgpkey wpad',
-  'dns ftp imap mail mx ns ns1 ns2 ns3 ns4 pop pop3 smtp webmail www',
-  'abuse admin administrator hostmaster postmaster root security ssladmin webmaster',
-].flatMap((labels) => labels.split(' '));
+const ALWAYS: ReadonlySet<string> = new Set(
+  [
+    'autoconfig autodiscover broadcasthost isatap localdomain localhost mta-sts openpgpkey wpad',
+    'dns ftp imap mail mx ns ns1 ns2 ns3 ns4 pop pop3 smtp webmail www',
+    'abuse admin administrator hostmaster postmaster root security ssladmin webmaster',
+  ].flatMap((labels) => labels.split(' ')),
+);
 
 /** Labels, each with the identities that may use it anyway. */
 export type LabelList = ReadonlyMap<string, ReadonlySet<string>>;
@@ -62,14 +64,21 @@ export class ReservedLabels {
   check(name: string, identity: string): void {
     const may = this.#list.get(name);
     if (!may || may.has(identity)) return;
+    const why =
+      may.size === 0 && isReservedByDefault(name)
+        ? `this relay reserves "${name}" by default, because visitors or programs may take it for the relay's own`
+        : `the operator of this relay reserves "${name}"`;
     throw new PortalError(
       'name_reserved',
-      `the operator of this relay reserves "${name}". ${otherName(name)}`,
+      `${why}. ${exampleName(name)} The relay's operator can allow your identity with --reserved-labels.`,
     );
   }
 }
 
+/** Whether every `portal relay` reserves the name, unless its operator allows an identity to use it. */
+export const isReservedByDefault = (name: string): boolean => ALWAYS.has(name);
+
 /** The labels that every `portal relay` reserves, and those of the operator's list. */
 export function withDefaultLabels(list: LabelList = new Map()): LabelList {
-  return new Map([...ALWAYS.map((label) => [label, new Set<string>()] as const), ...list]);
+  return new Map([...[...ALWAYS].map((label) => [label, new Set<string>()] as const), ...list]);
 }

@@ -1,7 +1,12 @@
 /** The remedy if another identity has the name. */
 export function otherName(name: string): string {
+  const identity = `the identity that has "${name}"`;
   // For a hostname, a different name makes no sense.
-  return name.includes('.')
-    ? 'Use the identity that has it.'
-    : `Use another name, for example \`name: ${name}-\${user}\`, or the identity that has it.`;
+  if (name.includes('.')) return `Use ${identity}.`;
+  return `${exampleName(name)} Or run the agent with ${identity}.`;
+}
+
+/** The remedy if nobody can have the name. */
+export function exampleName(name: string): string {
+  return `Use another name, for example \`name: ${name}-\${user}\`.`;
 }

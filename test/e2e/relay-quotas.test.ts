@@ -108,7 +108,7 @@ describe('a name', () => {
       const peer = await Peer.open(at);
       expect(await refusal(peer.lease(name))).toMatchObject({
         code: 'name_reserved',
-        message: expect.stringContaining('the operator of this relay reserves'),
+        message: `this relay reserves "${name}" by default, because visitors or programs may take it for the relay's own. Use another name, for example \`name: ${name}-\${user}\`. The relay's operator can allow your identity with --reserved-labels.`,
       });
       await peer.lease('app');
     },
@@ -119,7 +119,10 @@ describe('a name', () => {
     const [friend, other] = [await Peer.open(at), await Peer.open(at)];
     await other.lease('shop');
     at.reserveLabels(readLabelList(`status ${friend.identity.address.toLowerCase()} # our own page\nShop\n`));
-    expect(await refusal(other.lease('status'))).toMatchObject({ code: 'name_reserved' });
+    expect(await refusal(other.lease('status'))).toMatchObject({
+      code: 'name_reserved',
+      message: expect.stringMatching(/^the operator of this relay reserves "status"\. Use another name/),
+    });
     await friend.lease('status');
     expect(await refusal(other.lease('shop'))).toMatchObject({ code: 'name_reserved' });
   });

@@ -45,7 +45,7 @@ tunnels:
     },
     notes: [
       'api: for api.example.com, write `hostname: api.example.com`. `portal doctor` prints the DNS records to create.',
-      'api: not converted, although visitors had to pass it: `auth`. Set `access`, or everyone can visit.',
+      'api: `auth` was dropped: everyone can visit until you set `access`.',
       'ssh: the relay chooses the public port, in place of 1.tcp.ngrok.io:20001.',
       'odd: the target "file:///srv" was not converted: "file:///srv" is not a port, host:port, unix:/path or http(s)://host:port.',
       'The authtoken is not needed: Portal has no accounts.',
@@ -64,7 +64,7 @@ endpoints:
   expect(await converted('ngrok.yml', text)).toEqual({
     services: { web: { target: 3000, name: 'calm-cat' }, 'service-2': { mode: 'tcp', target: 22 } },
     notes: [
-      'service-2: not converted, although visitors had to pass it: `traffic_policy`. Set `access`, or everyone can visit.',
+      'service-2: `traffic_policy` was dropped: everyone can visit until you set `access`.',
       'The authtoken is not needed: Portal has no accounts.',
     ],
   });
@@ -109,6 +109,7 @@ ingress:
       target: 'https://localhost:8443',
       targetTls: { insecureSkipVerify: true },
       host: 'admin.internal',
+      name: 'admin-app',
     },
     ssh: { mode: 'tcp', target: 22 },
   });
@@ -156,7 +157,7 @@ customDomains = ["a.example.com", "b.example.com"]
 `;
   expect((await converted('frpc.toml', text)).notes).toEqual([
     'web: a service has one hostname. For a.example.com, b.example.com, write a service for each, with its own `hostname`. `portal doctor` prints the DNS records to create.',
-    'web: not converted, although visitors had to pass it: `httpUser`, `httpPassword`. Set `access`, or everyone can visit.',
+    'web: `httpUser`, `httpPassword` were dropped: everyone can visit until you set `access`.',
   ]);
 });
 
@@ -290,6 +291,14 @@ it('rejects a directory and a missing file by name', async () => {
   });
 });
 
+it('gives a service another name if relays reserve its own', async () => {
+  const text = 'services: { dns: { image: a, ports: ["53:53/udp"] }, web: { image: b, ports: ["8080:80"] } }';
+  expect(await converted('compose.yaml', text)).toEqual({
+    services: { dns: { mode: 'udp', target: 53, name: 'dns-app' }, web: { target: 8080 } },
+    notes: ['dns: relays reserve the name dns, so the service is named dns-app.'],
+  });
+});
+
 it('gives each service a unique name', async () => {
   const text = 'proxies: [{ name: My App, localPort: 80 }, { name: my-app, localPort: 81 }]';
   expect(Object.keys((await converted('frpc.yaml', text)).services)).toEqual(['my-app', 'my-app-2']);
@@ -316,8 +325,8 @@ tunnels:
 endpoints: [{ name: inner, url: "https://api.internal", upstream: { url: 3003, proxy_protocol: 2 } }]
 `,
       [
-        'web: not converted, although visitors had to pass it: `deny_cidrs`. Set `access`, or everyone can visit.',
-        'web: not converted, although visitors had to pass it: `basic_auth`, `oauth`, `verify_webhook`. Set `access`, or everyone can visit.',
+        'web: `deny_cidrs` was dropped: everyone can visit until you set `access`.',
+        'web: `basic_auth`, `oauth`, `verify_webhook` were dropped: everyone can visit until you set `access`.',
         'web: `request_header` was not converted: write `routes` with `headers`.',
         'wild: *.example.com is a wildcard. Write a service with its own `hostname` for each name below it.',
         'inner: api.internal is not a public name, so it was not converted.',
@@ -339,7 +348,7 @@ ingress:
   - { service: "http://localhost:8080" }
 `,
       [
-        'app: not converted, although visitors had to pass it: `access`. Set `access`, or everyone can visit.',
+        'app: `access` was dropped: everyone can visit until you set `access`.',
         'app: `http2Origin` has no counterpart and was not converted.',
         'old.example.com: `service: http_status:410` has no counterpart and was not converted.',
         'web: it served every other hostname. Here it has a name of its own.',

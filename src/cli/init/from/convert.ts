@@ -3,6 +3,7 @@ import { loadConfig } from '../../../config/load.js';
 import { fromPointer } from '../../../config/tree.js';
 import { FOREIGN_NAMES, type ForeignProgram } from '../../../config/foreign.js';
 import { DEFAULT_EMBEDDED_PORT } from '../../../config/normalise.js';
+import { isReservedByDefault } from '../../../relay/labels.js';
 import { fromCloudflared } from './cloudflared.js';
 import { fromCompose } from './compose.js';
 import { Draft, type DraftService, type Fields } from './draft.js';
@@ -20,7 +21,16 @@ const CONVERTERS: Readonly<Record<ForeignProgram, (file: Fields, draft: Draft) =
 export function convert(program: ForeignProgram, file: Fields): Draft {
   const draft = new Draft();
   CONVERTERS[program](file, draft);
+  for (const [key, service] of draft.services) avoidReserved(key, service, draft);
   return draft;
+}
+
+/** Gives a service another name if relays reserve its own, such as www. */
+function avoidReserved(key: string, service: DraftService, draft: Draft): void {
+  const name = service.name ?? key;
+  if (!isReservedByDefault(name)) return;
+  service.name = `${name}-app`;
+  draft.note(`${key}: relays reserve the name ${name}, so the service is named ${service.name}.`);
 }
 
 /** Settings that change the meaning of a service. */

@@ -61,7 +61,7 @@ export class Draft {
     }
     if (guards.length > 0)
       this.note(
-        `${about.service}: not converted, although visitors had to pass it: ${listed(guards)}. Set \`access\`, or everyone can visit.`,
+        `${about.service}: ${listed(guards)} ${guards.length === 1 ? 'was' : 'were'} dropped: everyone can visit until you set \`access\`.`,
       );
     for (const key of others.filter((each) => each in BY_HAND))
       this.note(`${about.service}: \`${key}\` was not converted: ${BY_HAND[key]}.`);
