@@ -1,3 +1,4 @@
+import { covers } from '../certificates/local-names.js';
 import { listOf } from '../config/suggest.js';
 import type { Logger } from '../lib/logger.js';
 import { relayYaml } from '../lib/relay-yaml.js';
@@ -39,6 +40,8 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
   );
   stderr.note();
   stderr.note(ca === undefined ? `relays: { urls: [${url}] }` : relayYaml(url, ca));
+  // The local CA of an agent issues no certificates for public names.
+  if (!covers(domain)) stderr.note('services: { web: { target: 3000, tls: acme } }');
   stderr.note();
   if (ca !== undefined)
     stderr.note(

@@ -14,16 +14,22 @@ export function advice(
   type: string | undefined,
 ): string | undefined {
   const tree = treeAt(root, path);
-  if (!tree || (tree.kind === 'scalar' && (tree.interpolated || tree.secret))) return undefined;
-  if (path.length === 1 && path[0] === 'relays') return forRelays(tree);
+  if (!tree || isPrivate(tree)) return undefined;
+  if (path.length === 1 && path[0] === 'relays') return relaysAdvice(tree);
   if (path.length === 1 && path[0] === 'services') return forServices(tree);
   if (path.length === 2 && path[0] === 'services' && tree.kind === 'list')
     return 'A service has one target. Write a service for each port, or one service with `routes`.';
   if (path.at(-1) === 'target' && tree.kind === 'map') return forTargetMapping(tree);
+  if (path.at(-1) === 'tls' && tree.kind === 'scalar' && tree.value === true)
+    return 'Write `tls: acme` for a relay with a public domain. For a relay on this machine, omit `tls`.';
   const text = textOf(tree);
   if (text === undefined) return undefined;
   return type === 'array' ? forList(text, path.at(-1)) : forText(text, path, definition);
 }
+
+/** The value comes from a variable or a secret. */
+const isPrivate = (tree: Tree): boolean =>
+  tree.kind === 'scalar' && (tree.interpolated || tree.secret === true);
 
 /** For `headers` as a list, the way of nginx and curl. Shows names only, because values may be secrets. */
 export function headersAdvice(root: Tree, path: Path): string | undefined {
@@ -61,7 +67,9 @@ export function targetAdvice(text: string): string | undefined {
   return /^[A-Za-z][\w.-]*$/.test(text) ? `Add the port, as in ${text}:3000.` : undefined;
 }
 
-function forRelays(tree: Tree): string | undefined {
+/** For URLs of relays without `urls`. */
+export function relaysAdvice(tree: Tree | undefined): string | undefined {
+  if (!tree || isPrivate(tree)) return undefined;
   const urls = tree.kind === 'list' ? tree.items.map(textOf) : [textOf(tree)];
   const isWritten = urls.length > 0 && urls.every((url) => url !== undefined && /^[\w.:/-]+$/.test(url));
   return isWritten ? `Write \`relays: { urls: [${urls.join(', ')}] }\`.` : undefined;

@@ -72,7 +72,9 @@ function checkFitsMode(path: Path, service: Tree, mode: Mode, why: string, repor
     const used = rule.key.reduce<Tree | undefined>((tree, key) => child(tree, key), service);
     if (!used || rule.modes.includes(mode)) continue;
     const message = `\`${rule.key.join('.')}\` needs mode ${listOf(rule.modes)}; this service runs mode ${mode}${why}`;
-    report([...path, ...rule.key], { message, hint: rule.why });
+    const isTarget = rule.key[0] === 'port' && !child(service, 'target') && !child(service, 'routes');
+    const hint = isTarget ? `Did you mean \`target: ${textOf(used) ?? '3000'}\`?` : rule.why;
+    report([...path, ...rule.key], { message, hint });
   }
   if (mode === 'udp') checkUdp(path, service, report);
   if (mode === 'tcp' && textOf(child(service, 'carrier')) === 'raw') {

@@ -7,6 +7,7 @@ import { readBounded } from '../lib/read-bounded.js';
 import { checkOwner, type Owner } from './check-owner.js';
 import { tooManyLeases } from './check-leases.js';
 import { check } from './check.js';
+import { uncertified } from './check-certificates.js';
 import type { Desired } from './desired.js';
 import { parseDotenv } from './dotenv.js';
 import { explain } from './explain.js';
@@ -279,7 +280,7 @@ function evaluate(
     ok: true,
     desired,
     effective: maskSecrets(verdict.config, tree),
-    warnings: toProblems([...warnings, ...dotenv.warnings], secrets),
+    warnings: toProblems([...warnings, ...dotenv.warnings, ...uncertified(desired, tree)], secrets),
     tree,
     secrets,
   };

@@ -68,7 +68,15 @@ it.each([
   ],
   [
     '  a: { target: 1, port: 25565 }',
-    "`port` needs mode tcp or udp; this service runs mode auto, the default | Other modes use the relay's own port, under the service's name.",
+    '`port` needs mode tcp or udp; this service runs mode auto, the default | Omit it, and visitors use the URL of the service. For a public port, add `mode: tcp`.',
+  ],
+  [
+    '  a: { port: 3000 }',
+    '`port` needs mode tcp or udp; this service runs mode auto, the default | Did you mean `target: 3000`?',
+  ],
+  [
+    '  a: { target: 1, tls: true }',
+    '`tls` must be `local`, `acme`, or a mapping with `source`, or with `cert` and `key` | Write `tls: acme` for a relay with a public domain. For a relay on this machine, omit `tls`.',
   ],
   [
     '  a: { mode: stream, target: 1, routes: { /: 1 } }',
@@ -373,6 +381,10 @@ it.each([
   ['acme: { directory: http://ca.example.com/dir }', '"http://ca.example.com/dir" is not an https:// URL'],
   ['acme: { email: nobody }', '"nobody" is not an e-mail address'],
   ['web: 3000', 'unknown key "web" | Indent it below `services:`.'],
+  [
+    'relay: https://a.example.com',
+    'unknown key "relay" | Write `relays: { urls: [https://a.example.com] }`.',
+  ],
   ['tunnels: {}', 'unknown key "tunnels" | Portal calls it `services`.'],
   ['mode: http', 'unknown key "mode" | `mode` belongs in a service.'],
 ])('%s', async (rest, message) => {

@@ -27,7 +27,7 @@ export const MODE_RULES: readonly ModeRule[] = [
   {
     key: ['port'],
     modes: ['tcp', 'udp'],
-    why: "Other modes use the relay's own port, under the service's name.",
+    why: 'Omit it, and visitors use the URL of the service. For a public port, add `mode: tcp`.',
   },
   {
     key: ['access', 'pin'],

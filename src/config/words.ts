@@ -1,4 +1,5 @@
 import type { Schema } from './schema.js';
+import { relaysAdvice } from './advice.js';
 import { portalSchema } from './schema.js';
 import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
 
@@ -104,6 +105,10 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
     Object.hasOwn(schema.$defs?.[definition]?.properties ?? {}, name);
   if (path[0] === 'services' && path.length === 2 && COMPOSE_KEYS.has(key))
     return 'Docker Compose has this key, and Portal does not. Remove it.';
+  if (key === 'relay' && path.length === 0) {
+    const advised = relaysAdvice(value);
+    if (advised !== undefined) return advised;
+  }
   const synonym = synonymOf(key, path, schema);
   if (synonym !== undefined) return `Portal calls it \`${synonym}\`.`;
   if (path.length === 0 && !Object.hasOwn(schema.properties ?? {}, key) && isLikelyService(value)) {
