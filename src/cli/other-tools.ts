@@ -7,10 +7,42 @@ const NO_ACCOUNT = 'Portal has no accounts. Your identity is a key on this machi
 
 type Command = string | ((args: readonly string[]) => string);
 
+const CONVERT = 'To convert the configuration of another program: portal init --from FILE';
+const NO_TUNNELS =
+  'Portal has no tunnels to create or delete: portal.yaml names the services. Use: portal up';
+
 const expose =
-  (options = ''): Command =>
-  (args) =>
-    `Use: portal expose ${args.find(isTarget) ?? ANY_PORT}${options}`;
+  (options = '') =>
+  (args: readonly string[]): string => {
+    const name = nameIn(args);
+    const named = name === undefined ? '' : ` --name ${name}`;
+    return `Use: portal expose ${args.find(isTarget) ?? ANY_PORT}${options}${named}. ${PUBLIC_URL}`;
+  };
+
+const PUBLIC_URL = 'For a public URL, add --relay URL with the address of your relay.';
+
+/** The name in an option such as `--url=foo.ngrok.app`: its first label. */
+function nameIn(args: readonly string[]): string | undefined {
+  const joined = args.join(' ');
+  const label = /--(?:url|domain|hostname|subdomain)[= ](?:[a-z]+:\/\/)?([a-z][a-z0-9-]*)/i.exec(joined)?.[1];
+  return label === 'localhost' ? undefined : label;
+}
+
+/** The commands of `cloudflared tunnel`. */
+const TUNNEL: Readonly<Record<string, string>> = {
+  run: 'Use: portal up',
+  list: 'Use: portal status, or portal agents for all machines',
+  info: 'Use: portal status',
+  create: NO_TUNNELS,
+  delete: NO_TUNNELS,
+  route: NO_TUNNELS,
+  login: NO_ACCOUNT,
+};
+
+const tunnel: Command = (args) => {
+  const word = args[0] ?? '';
+  return Object.hasOwn(TUNNEL, word) ? TUNNEL[word]! : expose()(args);
+};
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   http: expose(),
@@ -21,11 +53,16 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   share: expose(),
   serve: expose(),
   funnel: expose(),
-  tunnel: expose(),
+  tunnel,
   open: expose(),
   start: 'Use: portal up',
   run: 'Use: portal up',
   connect: 'Use: portal up',
+  client: 'Use: portal up',
+  compose: `Use: portal up. ${CONVERT}`,
+  frpc: `Use: portal up. ${CONVERT}`,
+  access:
+    'Visitors need no client. To restrict them, set `access` in portal.yaml, or use --pin and --allow-ip.',
   stop: 'Use: portal down',
   kill: 'Use: portal down',
   restart: 'The agent applies each save of portal.yaml. To restart it: portal down && portal up',
@@ -35,6 +72,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   top: 'Use: portal status',
   diagnose: 'Use: portal doctor',
   check: 'Use: portal validate',
+  verify: `Use: portal validate. ${CONVERT}`,
   wait: 'Use: portal status --wait-ready, or portal up --wait to start the agent as well',
   config: 'The configuration is portal.yaml. Use: portal validate, portal plan or portal init',
   server: 'Use: portal relay',
@@ -44,8 +82,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   authtoken: NO_ACCOUNT,
   'add-authtoken': NO_ACCOUNT,
   signup: NO_ACCOUNT,
-  update: 'Use: npm install --global portal-up@latest',
-  upgrade: 'Use: npm install --global portal-up@latest',
+  update: 'Update Portal the way you installed it, for example: npm install --global portal-up@latest',
+  upgrade: 'Update Portal the way you installed it, for example: npm install --global portal-up@latest',
   version: 'Use: portal --version',
 };
 
@@ -63,7 +101,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
   '--cidr-allow': 'Use: --allow-ip ADDRESS',
   '--server': 'Use: --relay URL',
   '--host': 'To send another Host header, use --host-header NAME. For another relay, use --relay URL.',
-  '--config': 'Use: -f FILE',
+  '--config': `Use: -f FILE. ${CONVERT}`,
+  '-c': `Use: -f FILE. ${CONVERT}`,
   '-F': 'Use: -f FILE',
   '--file': 'Use: -f FILE',
   '--region': 'Portal has no regions. Name a relay near you: --relay URL',
@@ -78,7 +117,7 @@ export function otherToolHint(
   const word = /'(-{0,2}[^' =]+)/.exec(message)?.[1] ?? '';
   if (code === 'commander.unknownOption') return Object.hasOwn(OPTIONS, word) ? OPTIONS[word] : undefined;
   if (code !== 'commander.unknownCommand') return undefined;
-  if (isTarget(word)) return `Use: portal expose ${word}`;
+  if (isTarget(word)) return `Use: portal expose ${word}. ${PUBLIC_URL}`;
   const meant = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
   return typeof meant === 'function' ? meant(argv.slice(argv.indexOf(word) + 1)) : meant;
 }
