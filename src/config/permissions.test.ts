@@ -228,7 +228,7 @@ services:
     expect(await asked(text, options)).toEqual([
       'publish at https://relay.example.com',
       'send $HOSTTYPE to https://relay.example.com',
-      'send $user to https://relay.example.com',
+      'send $user (your user name) to https://relay.example.com',
       'send $MADE to https://relay.example.com',
       'send $HOME to https://relay.example.com',
       'send $LANG to https://relay.example.com',

@@ -77,6 +77,10 @@ export async function permissionsOf(
 }
 
 /** A permission as one line. */
+/** A variable as people know it. */
+export const variableText = (name: string): string =>
+  name === 'user' ? '$user (your user name)' : `$${name}`;
+
 export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 'path'>): string {
   switch (kind) {
     case 'relay':
@@ -88,7 +92,7 @@ export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 
     case 'file':
       return `use ${what} (${of})`;
     default:
-      return `send $${what} to ${of}`;
+      return `send ${variableText(what)} to ${of}`;
   }
 }
 

@@ -182,7 +182,7 @@ it('checks a relay’s certificate and capabilities', async () => {
   expect(of('relay.clock')[0]).toMatch(/^ok: /);
   expect(of('relay.descriptor')[0]).toContain(at.address);
   expect(of('relay.capabilities')).toEqual([
-    'problem: it lacks capabilities that service game needs: mode tcp',
+    'problem: the relay does not offer mode tcp, which service game needs',
   ]);
 });
 

@@ -1,6 +1,6 @@
 import { relayKey, targetsOf, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
-import { describePermission, type Permission } from '../../config/permissions.js';
+import { describePermission, variableText, type Permission } from '../../config/permissions.js';
 import { formatTarget } from '../../net/target.js';
 import { relayName } from '../reporters/describe.js';
 import { printable, type Style } from '../style.js';
@@ -64,7 +64,7 @@ export function describePermissions(permissions: readonly Allowed[]): string[] {
   const sent = new Map<string, string[]>();
   for (const permission of permissions) {
     const { kind, what, of } = permission;
-    if (kind === 'send') sent.set(of, [...(sent.get(of) ?? []), `$${what}`]);
+    if (kind === 'send') sent.set(of, [...(sent.get(of) ?? []), variableText(what)]);
     else lines.push(describePermission(permission));
   }
   for (const [reader, names] of sent)

@@ -86,8 +86,8 @@ services:
     '    web: localhost:3000',
     '    db: db.internal:5432',
     '  reach db.internal:5432 (db)',
-    '  send $user to https://relay.example.com',
-    '  send $user to https://two.example.com',
+    '  send $user (your user name) to https://relay.example.com',
+    '  send $user (your user name) to https://two.example.com',
   ]);
   expect(await createGate(person({ isTTY: false }).context, {}).ask(await loaded(text))).toBeUndefined();
 });

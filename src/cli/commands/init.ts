@@ -30,7 +30,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   context.stderr.note(
     `service web leads to port ${guess.port} (${guess.because}). Start your server there, then publish it: portal up`,
   );
-  context.stderr.note(`Do not commit: ${PRIVATE_FILES.join(', ')}`);
+  context.stderr.note(
+    `If you use git, add to .gitignore: ${PRIVATE_FILES.join(' ')} (Portal or you may create them later)`,
+  );
   return 0;
 }
 

@@ -208,7 +208,8 @@ function describeLeases(
         visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
         retiring !== undefined && describeRetiring(retiring),
-        askedPort !== undefined && `port ${askedPort} is unavailable on this relay; it gave another port`,
+        askedPort !== undefined &&
+          `the relay assigned another port: port ${askedPort} is in use, or the relay does not offer it`,
         healthError && !targetError && `${printable(healthError)}; visitors still reach it`,
         // Without a lease, there are no visitors.
         targetError && `${printable(targetError)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,

@@ -49,7 +49,7 @@ export class StartWatch {
     const { code, message, hint } = this.#errors.get(service) ?? new PortalError('internal', 'failed');
     return new PortalError(
       code,
-      `${service}: ${message}; Portal stopped the agent`,
+      `${service}: ${message}${message.endsWith('.') ? ' ' : '. '}Portal stopped the agent`,
       hint === undefined ? {} : { hint },
     );
   }

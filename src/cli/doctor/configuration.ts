@@ -89,7 +89,7 @@ async function checkLock(desired: Desired, subject: Subject): Promise<LockEntrie
   const file = lockFileOf(desired.file);
   try {
     const entries = await loadLock(file);
-    const relays = entries.size === 0 ? 'no relay yet' : count(entries.size, 'relay');
+    const relays = entries.size === 0 ? 'it has no relay yet' : count(entries.size, 'relay');
     subject.ok('configuration.lock', `${file}: ${relays}`);
     return entries;
   } catch (error) {

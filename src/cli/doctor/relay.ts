@@ -277,7 +277,7 @@ export function checkOffer(
     if (missing.length > 0)
       subject.problem(
         'relay.capabilities',
-        `it lacks capabilities that service ${service.service} needs: ${missing.join(', ')}`,
+        `the relay does not offer ${missing.join(', ')}, which service ${service.service} needs`,
         hintFor(missing),
       );
   }

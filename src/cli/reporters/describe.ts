@@ -138,7 +138,9 @@ function describeHealth({ service, error }: Health, style: Style): string {
 }
 
 function otherPort({ askedPort }: Lease): string {
-  return askedPort === undefined ? '' : ` (port ${askedPort} is unavailable)`;
+  return askedPort === undefined
+    ? ''
+    : ` (not port ${askedPort}: it is in use, or the relay does not offer it)`;
 }
 
 /** The readable form of a relay's key. A chain starts with the visitors' side. */
