@@ -7,6 +7,7 @@ import type { LabelList } from '../labels.js';
 import type { BuildInfo, MetricValues } from '../metrics/metrics.js';
 import type { WorkerCounts } from '../metrics/table.js';
 import type { MeasuredWorkers } from '../metrics/workers.js';
+import { isTaken } from '../listen.js';
 import { Switchboard } from '../nodes/switchboard.js';
 import type { Relay, RelayOptions } from '../options.js';
 import { Health } from '../parts/health.js';
@@ -22,6 +23,7 @@ import type { Serving, WorkerEvent } from './worker.js';
 /** A relay of several worker processes, for the main process. Each worker is a node of the relay. */
 
 const TICKET_KEY_BYTES = 48;
+const MAX_ANY_PORT_TRIES = 5;
 
 export interface WorkersOptions extends RelayOptions {
   readonly count: number;
@@ -36,14 +38,25 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
   const settings = settingsOf(options);
   const store = await openStore(options.store);
   try {
-    const address = await findAddress(options);
-    const workers = new Workers(settings, options, { ...options, ...address }, store);
-    await workers.start();
-    return workers;
+    return await startAtAddress(settings, options, store);
   } catch (error) {
     options.socket?.release();
     await store.close();
     throw error;
+  }
+}
+
+/** Another process may take a port that was free a moment ago. If any port is allowed, tries another one. */
+async function startAtAddress(settings: Settings, options: WorkersOptions, store: Store): Promise<Workers> {
+  for (let tries = 1; ; tries++) {
+    const address = await findAddress(options);
+    const workers = new Workers(settings, options, { ...options, ...address }, store);
+    try {
+      await workers.start();
+      return workers;
+    } catch (error) {
+      if (options.port !== 0 || !isTaken(error) || tries === MAX_ANY_PORT_TRIES) throw error;
+    }
   }
 }
 
