@@ -56,6 +56,18 @@ describe('the options of a node', () => {
     expect(await failure({ ...AT, ...options })).toMatchObject({ code: 'usage', message });
   });
 
+  it.each([{ workers: 2 }, { acme: true }, { tcpPorts: 'any' }, { udpPorts: 'any' }, { takeOver: 1_000 }])(
+    'reject %o, which nodes cannot do yet',
+    async (options) => {
+      const error = await failure({ ...AT, cluster: URL_WITH_SECRET, ...options });
+      expect(error).toMatchObject({ code: 'usage', message: expect.stringContaining('--cluster yet') });
+    },
+  );
+
+  it('accept one worker, which is the default', async () => {
+    expect(await parse({ ...AT, cluster: URL_WITH_SECRET, workers: 1 })).toBeDefined();
+  });
+
   it('must be used together', async () => {
     expect(await failure({ cluster: URL_WITH_SECRET })).toMatchObject({
       code: 'usage',

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { cannotRead, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import type { MeetingPlace } from '../relay/nodes/join-machines.js';
 import type { Context } from './context.js';
 import { usage } from './expose-services.js';
 
@@ -11,17 +12,25 @@ export interface ClusterOptions {
   readonly cluster?: string;
   /** As typed. */
   readonly nodeAddress?: string;
+  readonly workers?: number;
+  readonly acme?: boolean;
+  readonly tcpPorts?: unknown;
+  readonly udpPorts?: unknown;
+  readonly takeOver?: number;
 }
 
-/** Where the nodes of a relay meet. */
-export interface ClusterPlace {
-  /** `postgres://…`. May contain a password: it must not reach a log. */
-  readonly url: string;
-  /** Where other nodes reach this one: HOST:PORT. */
-  readonly nodeAddress: string;
-  /** Where to listen for other nodes. */
-  readonly listen: { readonly host: string; readonly port: number };
-}
+/** What a relay of several nodes cannot do yet, and what to do instead. */
+const UNSUPPORTED: readonly (readonly [keyof ClusterOptions, string, string])[] = [
+  ['workers', '--workers', 'Start one node for each core.'],
+  [
+    'acme',
+    '--acme',
+    'Get a certificate with another ACME client, and give it to each node with --cert and --key.',
+  ],
+  ['tcpPorts', '--tcp-ports', 'Use a relay of one node for services of mode tcp.'],
+  ['udpPorts', '--udp-ports', 'Use a relay of one node for services of mode udp.'],
+  ['takeOver', '--take-over', 'Restart one node after the other.'],
+];
 
 /** So that the password of the database is not in the list of processes. */
 const CLUSTER_ENV = 'PORTAL_CLUSTER';
@@ -30,9 +39,10 @@ const PROTOCOLS = ['postgres:', 'postgresql:'];
 /** Parses and checks the options. Undefined for a relay of one node. Throws `usage`, never with the password. */
 export async function clusterPlace(
   { env, cwd }: Pick<Context, 'env' | 'cwd'>,
-  { cluster, nodeAddress }: ClusterOptions,
+  options: ClusterOptions,
   log: Logger,
-): Promise<ClusterPlace | undefined> {
+): Promise<MeetingPlace | undefined> {
+  const { cluster, nodeAddress } = options;
   const given = cluster ?? (env[CLUSTER_ENV] || undefined);
   if (given === undefined) {
     if (nodeAddress === undefined) return undefined;
@@ -42,6 +52,9 @@ export async function clusterPlace(
     throw new PortalError('usage', 'a node of a relay needs an address for the other nodes', {
       hint: 'Add --node-address HOST:PORT, for example --node-address 10.0.0.5:7443.',
     });
+  for (const [name, flag, hint] of UNSUPPORTED)
+    if (options[name] !== undefined && options[name] !== 1)
+      throw new PortalError('usage', `${flag} does not work with --cluster yet`, { hint });
   const from = cluster === undefined ? CLUSTER_ENV : '--cluster';
   const isUrl = given.includes('://');
   const url = isUrl ? given : await readUrl(resolve(cwd, given), from);
@@ -77,7 +90,7 @@ function databaseUrl(text: string, from: string): URL {
 /** Addresses that mean every address of this machine. */
 const ANY = ['', '0.0.0.0', '::', '*'];
 
-function parseNodeAddress(text: string): ClusterPlace['listen'] {
+function parseNodeAddress(text: string): MeetingPlace['listen'] {
   const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[^\s:[\]]*)):(?<port>\d{1,5})$/.exec(text);
   const host = match?.groups?.['v6'] ?? match?.groups?.['host'] ?? '';
   const port = Number(match?.groups?.['port'] ?? 0);

@@ -2,6 +2,7 @@ import type { Logger } from '../lib/logger.js';
 import type { RelayMetrics } from '../relay/metrics/metrics.js';
 import type { MetricsServer } from '../relay/metrics/server.js';
 import { startRelay, type Relay, type RelayOptions } from '../relay/relay.js';
+import type { MeetingPlace } from '../relay/nodes/join-machines.js';
 import type { Context } from './context.js';
 import type { ListenAddress } from './listen-address.js';
 import { packageVersion } from './program.js';
@@ -26,6 +27,8 @@ export interface Started {
 
 export interface StartOptions {
   readonly workers: number;
+  /** Where this relay meets its other nodes; undefined for a relay of one node. */
+  readonly cluster: MeetingPlace | undefined;
   /** Where to serve metrics. */
   readonly metricsAt: ListenAddress | undefined;
   readonly log: Logger;
@@ -34,12 +37,12 @@ export interface StartOptions {
 export async function startRelayProcesses(
   context: Context,
   options: RelayOptions,
-  { workers, metricsAt, log }: StartOptions,
+  { workers, cluster, metricsAt, log }: StartOptions,
 ): Promise<Started & { readonly metricsServer: MetricsServer | undefined }> {
   const build = metricsAt && { version: packageVersion(), node: process.version };
   const start =
     workers === 1
-      ? startHere(options, build)
+      ? startHere(options, build, cluster)
       : import('./relay-workers.js').then((own) =>
           own.startWithWorkers(context, options, { workers, build }),
         );
@@ -65,11 +68,21 @@ export async function startRelayProcesses(
 async function startHere(
   options: RelayOptions,
   build: { readonly version: string; readonly node: string } | undefined,
+  cluster: MeetingPlace | undefined,
 ): Promise<Started> {
-  if (!build) return { relay: await startRelay(options), metrics: undefined };
+  if (!build) return { relay: await startNode(options, cluster), metrics: undefined };
   const { createMetrics } = await import('../relay/metrics/metrics.js');
   const metrics = await createMetrics(build);
-  const relay = await startRelay({ ...options, onVisitorWaited: metrics.onVisitorWaited });
+  const relay = await startNode({ ...options, onVisitorWaited: metrics.onVisitorWaited }, cluster);
   metrics.watch(relay);
   return { relay, metrics };
+}
+
+async function startNode(options: RelayOptions, cluster: MeetingPlace | undefined): Promise<Relay> {
+  if (!cluster) return startRelay(options);
+  const [{ joinMachines }, { startRejoiningRelay }] = await Promise.all([
+    import('../relay/nodes/join-machines.js'),
+    import('../relay/nodes/rejoining-relay.js'),
+  ]);
+  return startRejoiningRelay(options, (own) => joinMachines(own, cluster));
 }

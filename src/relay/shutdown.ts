@@ -33,7 +33,8 @@ export async function shutDown(
   if (drainMs > 0) await until(() => surface.front.unrouted === 0 && gate.waiting === 0, SETTLE_MS);
   surface.stop();
   // Visitors of these leases may still arrive at other nodes.
-  await beforeRelease?.();
+  // Without it, nothing waits: a node that expired ends its leases before another visitor arrives.
+  if (beforeRelease) await beforeRelease();
   control.announceShutdown();
   const released = leasing.close();
   visiting.close();

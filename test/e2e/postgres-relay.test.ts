@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { ALONE } from '../../src/relay/nodes/nodes.js';
-import { startRejoiningRelay, type Membership } from '../../src/relay/nodes/rejoining-relay.js';
+import { startRejoiningRelay, type JoinedNode } from '../../src/relay/nodes/rejoining-relay.js';
 import { caFolder } from '../support/ca-pool.js';
 import { log } from '../support/log.js';
 import type { PostgresCluster } from '../../src/relay/postgres/cluster.js';
@@ -36,7 +36,7 @@ function postgresEngine(server: PostgresServer) {
         node: name,
         settings: SETTINGS,
         // On a busy machine, a node must not expire before its test cuts it off.
-        isOutageOfAll: () => !isFrozen,
+        outageAt: () => (isFrozen ? undefined : performance.now()),
       });
       const cutOff = (): void => {
         isFrozen = true;
@@ -121,13 +121,13 @@ describe('a relay of two nodes with PostgreSQL', () => {
     const path = await PostgresPath.open(server);
     const names: string[] = [];
     let isFrozen = false;
-    const join = async (): Promise<Membership> => {
+    const join = async (): Promise<JoinedNode> => {
       const node = await postgresNode(server.url(url.pathname.slice(1), path.folder), {
         settings: SETTINGS,
-        isOutageOfAll: () => !isFrozen,
+        outageAt: () => (isFrozen ? undefined : performance.now()),
       });
       names.push(node.node);
-      return { ...node, cluster: { ...node, nodes: ALONE } };
+      return { ...node, started: () => undefined, cluster: { ...node, nodes: ALONE } };
     };
     const ca = await openLocalCa(await caFolder());
     const relay = await startRejoiningRelay(

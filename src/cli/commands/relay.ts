@@ -19,6 +19,7 @@ import { explainMissingSqlite } from '../install-libsql.js';
 import { type Interrupts, listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress, parseListenAddresses, proxiesOf } from '../listen-address.js';
 import { certificateSource, openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
+import { clusterPlace, type ClusterOptions } from '../relay-cluster.js';
 import { followLists } from '../relay-lists.js';
 import { checkPlaces, explainListen, unreachableFromOutside } from '../relay-listen.js';
 import { parseLimits } from '../relay-limits.js';
@@ -27,7 +28,7 @@ import { relayLogger, type LogLevel } from '../relay-log.js';
 import { startRelayProcesses, workerName } from '../relay-start.js';
 import { explainUnwritable } from '../unwritable.js';
 
-interface Options extends CertificateOptions {
+interface Options extends CertificateOptions, ClusterOptions {
   /** As typed. */
   readonly listen?: readonly string[];
   readonly publicPort?: number;
@@ -108,9 +109,11 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const tls = certificateSource(options, context.cwd);
   const limits = parseLimits(options.limit ?? []);
   // Everything that can fail comes before the first file: SQLite, lists, addresses.
-  await findSqlite().catch((error: unknown) => {
-    throw explainMissingSqlite(asPortalError(error), context.cwd);
-  });
+  const cluster = await clusterPlace(context, options, log);
+  if (!cluster)
+    await findSqlite().catch((error: unknown) => {
+      throw explainMissingSqlite(asPortalError(error), context.cwd);
+    });
   const servers = options.dns && dnsServers(options.dns);
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
@@ -125,6 +128,9 @@ async function prepare(context: Context, options: Options, log: Logger) {
       ...(fds ? [] : [{ hosts, port, option: '--listen HOST:PORT' }]),
       ...(typeof options.httpRedirect === 'number'
         ? [{ hosts, port: options.httpRedirect, option: '--http-redirect PORT' }]
+        : []),
+      ...(cluster
+        ? [{ hosts: [cluster.listen.host], port: cluster.listen.port, option: '--node-address HOST:PORT' }]
         : []),
       ...(metricsAt
         ? [{ hosts: [metricsAt.host], port: metricsAt.port, option: '--metrics HOST:PORT' }]
@@ -156,7 +162,15 @@ async function prepare(context: Context, options: Options, log: Logger) {
     ...lists.first,
     store: { file: join(dataDir, 'relay.db') },
   } satisfies Partial<RelayOptions>;
-  return { relay, at: fds ? 'shared socket' : listen.join(','), certificate, lists, dataDir, metricsAt };
+  return {
+    relay,
+    at: fds ? 'shared socket' : listen.join(','),
+    certificate,
+    lists,
+    dataDir,
+    metricsAt,
+    cluster,
+  };
 }
 
 interface Serving {
@@ -168,7 +182,7 @@ interface Serving {
 
 /** Serves until a signal stops it. */
 async function serve(context: Context, { options, parts, interrupts, log }: Serving): Promise<ExitCode> {
-  const { certificate, lists, dataDir, metricsAt } = parts;
+  const { certificate, lists, dataDir, metricsAt, cluster } = parts;
   try {
     const relayOptions = {
       ...parts.relay,
@@ -185,7 +199,7 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
       log,
     };
     const { workers } = options;
-    const started = await startRelayProcesses(context, relayOptions, { workers, metricsAt, log });
+    const started = await startRelayProcesses(context, relayOptions, { workers, cluster, metricsAt, log });
     const { relay, metricsServer, lost } = started;
     // The files may have changed while the relay was starting.
     lists.follow(relay);

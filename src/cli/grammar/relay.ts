@@ -116,6 +116,11 @@ function addOperation(relay: Command): void {
       count('--workers <n>', 'serve with this many processes, to use several cores', MAX_WORKERS).default(1),
     )
     .option(
+      '--cluster <url>',
+      'share this PostgreSQL database with the other nodes of the relay: a URL, or a file with one (default: PORTAL_CLUSTER)',
+    )
+    .option('--node-address <address>', 'listen for the other nodes here, which connect to it, host:port')
+    .option(
       '--metrics <address>',
       'serve Prometheus metrics here, over plain HTTP; a bare port is on loopback',
     )

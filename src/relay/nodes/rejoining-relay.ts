@@ -8,44 +8,52 @@ import { startRelay, type Relay, type RelayOptions } from '../relay.js';
 import type { Cluster } from './nodes.js';
 
 /** A node of a relay, as long as the others count it as running. */
-export interface Membership {
+export interface JoinedNode {
   readonly cluster: Cluster;
   /** Calls `listener` once, when this node must end its sessions. */
   onExpired(listener: () => void): void;
-  /** Ends it, also if no relay has used it. */
+  /** Call when a relay serves it. */
+  started(): void;
+  /** Ends it, after its relay or without one. */
   close(): Promise<void>;
 }
+
+export type Join = (options: RelayOptions) => Promise<JoinedNode>;
 
 /** The first and the longest pause before another attempt to join. */
 const RETRY_MS = 500;
 const MAX_RETRY_MS = 5_000;
 
 /** Starts a relay as a node. If the node expires, it ends all sessions at once, joins again under a new name, and starts again. */
-export async function startRejoiningRelay(
-  options: RelayOptions,
-  join: () => Promise<Membership>,
-): Promise<Relay> {
+export async function startRejoiningRelay(options: RelayOptions, join: Join): Promise<Relay> {
   const first = await startNode(options, join);
   return new RejoiningRelay(options, join, first);
 }
 
 interface Node {
   readonly relay: Relay;
-  readonly membership: Membership;
+  readonly joined: JoinedNode;
 }
 
-async function startNode(options: RelayOptions, join: () => Promise<Membership>): Promise<Node> {
-  const membership = await join();
+async function startNode(options: RelayOptions, join: Join): Promise<Node> {
+  const joined = await join(options);
   try {
-    return { membership, relay: await startRelay({ ...options, cluster: membership.cluster }) };
+    const relay = await startRelay({ ...options, cluster: joined.cluster });
+    joined.started();
+    return { joined, relay };
   } catch (error) {
-    await membership.close();
+    await joined.close();
     throw error;
   }
 }
 
+async function closeNode({ relay, joined }: Node, options?: { drainMs?: number }): Promise<void> {
+  await relay.close(options);
+  await joined.close();
+}
+
 class RejoiningRelay implements Relay {
-  readonly #join: () => Promise<Membership>;
+  readonly #join: Join;
   readonly #log: Logger;
   readonly #closing = new AbortController();
   /** With the latest lists and certificate. */
@@ -54,7 +62,7 @@ class RejoiningRelay implements Relay {
   /** Runs while this process is no node. */
   #rejoining: Promise<void> | undefined;
 
-  constructor(options: RelayOptions, join: () => Promise<Membership>, first: Node) {
+  constructor(options: RelayOptions, join: Join, first: Node) {
     this.#join = join;
     this.#log = options.log ?? silent;
     // The same port again, if any was allowed.
@@ -134,18 +142,18 @@ class RejoiningRelay implements Relay {
   async close(options?: { drainMs?: number }): Promise<void> {
     this.#closing.abort();
     await this.#rejoining;
-    await this.#relay.close(options);
+    await closeNode(this.#node, options);
   }
 
   get #relay(): Relay {
     return this.#node.relay;
   }
 
-  #watch({ membership, relay }: Node): void {
-    membership.onExpired(() => {
+  #watch({ joined, relay }: Node): void {
+    joined.onExpired(() => {
       if (this.#closing.signal.aborted) return;
       // Ends every session before another visitor can arrive.
-      const closed = relay.close();
+      const closed = closeNode({ relay, joined });
       this.#rejoining = this.#rejoin(closed).finally(() => (this.#rejoining = undefined));
     });
   }
@@ -160,7 +168,7 @@ class RejoiningRelay implements Relay {
       try {
         const node = await startNode(this.#options, this.#join);
         this.#node = node;
-        this.#log.info({ node: node.membership.cluster.directory.node }, 'joined the relay again');
+        this.#log.info({ node: node.joined.cluster.directory.node }, 'joined the relay again');
         // It may have expired while it was starting: then this starts again.
         setImmediate(() => this.#watch(node));
         return;

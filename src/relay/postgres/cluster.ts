@@ -22,8 +22,8 @@ export interface PostgresClusterOptions {
   /** Default: a random name. A node that expired must not use its name again. */
   readonly node?: string;
   readonly settings?: Partial<LinkSettings & DatabaseSettings>;
-  /** Whether no other node can use the database now. Default: nobody knows, so this node gives up when its time ends. */
-  readonly isOutageOfAll?: () => boolean;
+  /** When no other node could use the database, as far as known. Default: nobody knows, so this node gives up when its time ends. */
+  readonly outageAt?: () => number | undefined;
   readonly log: Logger;
 }
 
@@ -36,12 +36,14 @@ export interface PostgresCluster {
   readonly store: Store;
   /** The other nodes that run now. */
   readonly others: Pick<OtherNodes, 'names' | 'addressOf' | 'onJoined' | 'onLeft'>;
+  /** Whether this node hears of changes now. */
+  readonly isConnected: () => boolean;
   /** Whether this node may still serve its leases. Ask before taking a visitor. */
-  isCurrent(): boolean;
+  readonly isCurrent: () => boolean;
   /** Calls `listener` once, when this node must end its sessions, because other nodes may take over its leases. */
   onExpired(listener: () => void): void;
   /** Why leases cannot be opened now; undefined if they can. */
-  degraded(): string | undefined;
+  readonly degraded: () => string | undefined;
   /** Closes the directory and the store. */
   close(): Promise<void>;
 }
@@ -62,10 +64,10 @@ export async function joinCluster(options: PostgresClusterOptions): Promise<Post
 }
 
 async function startNode(database: Database, options: PostgresClusterOptions): Promise<PostgresCluster> {
-  const { log, graceMs, nodeAddress: address, isOutageOfAll } = options;
+  const { log, graceMs, nodeAddress: address, outageAt } = options;
   const node = options.node ?? randomBytes(9).toString('base64url');
   const settings = { ...LINK, ...options.settings };
-  const lifetime = new Lifetime({ ttlMs: settings.ttlMs, retryMs: settings.renewMs, isOutageOfAll });
+  const lifetime = new Lifetime({ ttlMs: settings.ttlMs, outageAt });
   const others = new OtherNodes({ node, ttlMs: settings.ttlMs, graceMs });
   const isOpen = { directory: true, store: true };
   const closed = async (what: keyof typeof isOpen): Promise<void> => {
@@ -104,6 +106,7 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
     directory,
     store,
     others,
+    isConnected: () => link.live,
     isCurrent: () => lifetime.isCurrent(),
     onExpired: (listener) => lifetime.onExpired(listener),
     close: async () => void (await Promise.all([directory.close(), store.close()])),

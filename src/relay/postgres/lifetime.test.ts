@@ -13,9 +13,9 @@ describe('the lifetime of a node', () => {
   const pass = (ms: number): void => {
     now += ms;
   };
-  const open = (isOutageOfAll?: () => boolean) => {
+  const open = (outageAt?: () => number | undefined) => {
     const expired = vi.fn<() => void>();
-    const lifetime = new Lifetime({ ttlMs: 8_000, retryMs: 2_000, isOutageOfAll, now: () => now });
+    const lifetime = new Lifetime({ ttlMs: 8_000, outageAt, now: () => now });
     lifetime.onExpired(expired);
     return { lifetime, expired };
   };
@@ -72,15 +72,15 @@ describe('the lifetime of a node', () => {
     expect(late).toHaveBeenCalledOnce();
   });
 
-  it('goes on while no node can use the database', () => {
-    let isOutageOfAll = true;
-    const { lifetime, expired } = open(() => isOutageOfAll);
-    pass(20_000);
+  it('goes on while no node can use the database, and as long after as after a renewal', () => {
+    let outageAt: number | undefined;
+    const { lifetime, expired } = open(() => outageAt);
+    pass(7_000);
+    outageAt = now;
+    pass(7_999);
     expect(lifetime.isCurrent()).toBe(true);
-    pass(2_000);
-    expect(lifetime.isCurrent()).toBe(true);
-    isOutageOfAll = false;
-    pass(1_999);
+    outageAt = now;
+    pass(7_999);
     expect(lifetime.isCurrent()).toBe(true);
     pass(1);
     expect(lifetime.isCurrent()).toBe(false);

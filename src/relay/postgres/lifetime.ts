@@ -2,11 +2,10 @@
 export interface LifetimeOptions {
   readonly ttlMs: number;
   /**
-   * Whether no other node can use the database either. Then none can take over what this node has, and it lives on. Asked
-   * when its time ends, and again after `retryMs`.
+   * When no other node could use the database either, as far as known. They count the time to live of this node from then on
+   * again, so that is as good as a renewal. Asked when its time ends.
    */
-  readonly isOutageOfAll?: (() => boolean) | undefined;
-  readonly retryMs: number;
+  readonly outageAt?: (() => number | undefined) | undefined;
   /** A monotonic clock that also counts while this process is stopped. */
   readonly now?: () => number;
 }
@@ -72,9 +71,10 @@ export class Lifetime {
   }
 
   #timeIsUp(): void {
-    const { isOutageOfAll, retryMs } = this.#options;
-    if (!isOutageOfAll?.()) return this.expire();
-    this.#until = this.#now() + retryMs;
+    const { outageAt, ttlMs } = this.#options;
+    const until = (outageAt?.() ?? -Infinity) + ttlMs;
+    if (until <= this.#now()) return this.expire();
+    this.#until = until;
     this.#arm();
   }
 

@@ -135,25 +135,26 @@ export class Link {
 
   /** Renews this node until the connection is lost. */
   async #serve(connection: Connection): Promise<void> {
-    const { lifetime, settings } = this.#options;
+    const { lifetime, others, settings } = this.#options;
     const signal = AbortSignal.any([connection.lost, this.#closing.signal]);
     while (lifetime.isCurrent()) {
       await delay(settings.renewMs, signal).catch(() => undefined);
       if (this.#closing.signal.aborted) return;
       if (connection.lost.aborted) throw asPortalError(connection.lost.reason);
-      await this.#renew(connection);
+      const nodes = await this.#renew(connection);
+      void this.#bury(others.observe(nodes), others.overdue());
     }
   }
 
-  /** Renews this node, and looks after those that did not renew themselves. */
-  async #renew({ client, lost }: Connection): Promise<void> {
-    const { lifetime, others, node, settings } = this.#options;
+  /** Renews this node, and reads all nodes. */
+  async #renew({ client, lost }: Connection): Promise<readonly NodeRow[]> {
+    const { lifetime, node, settings } = this.#options;
     const requestedAt = performance.now();
     const query = queryOf(client);
     const { isRegistered, nodes } = await within(renew(query, node), settings.renewalMs, 'the renewal', lost);
-    if (!isRegistered) return lifetime.expire();
-    lifetime.renewed(requestedAt);
-    void this.#bury(others.observe(nodes), others.overdue());
+    if (isRegistered) lifetime.renewed(requestedAt);
+    else lifetime.expire();
+    return nodes;
   }
 
   /** Counts nodes as lost, and releases what nodes lost earlier had. Another node may do the same. */

@@ -48,6 +48,12 @@ describe('the other nodes', () => {
     expect(read([1, 1, 1, 1, 1])).toEqual([[], [], [], [], ['b']]);
   });
 
+  it('have their whole time again after this node lost its connection', () => {
+    read([1, 1, 1, 1]);
+    others.load([row('b', 1)], []);
+    expect(read([1, 1, 1, 1, 1])).toEqual([[], [], [], [], ['b']]);
+  });
+
   it('are overdue after the grace period, once', () => {
     others.left('b');
     now += 59_999;

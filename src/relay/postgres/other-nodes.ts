@@ -61,6 +61,8 @@ export class OtherNodes {
   /** Replaces what is known, after a time in which this node heard of no change. */
   load(nodes: readonly NodeRow[], lost: readonly string[]): void {
     for (const { node, address } of nodes) this.joined(node, address);
+    // While this node could not read, the others may have been unable to renew, too.
+    this.#observedAt = undefined;
     const running = new Set(nodes.map(({ node }) => node));
     for (const node of this.#others.keys()) if (!running.has(node)) this.#leave(node);
     for (const node of this.#lost.keys()) if (!lost.includes(node)) this.#lost.delete(node);
@@ -94,7 +96,7 @@ export class OtherNodes {
   observe(rows: readonly NodeRow[]): NodeRow[] {
     const { ttlMs, node: self } = this.#options;
     const now = this.#now();
-    // Without a reading for long, the others may have been unable to renew, too: count from now on.
+    // Counts from now on.
     const isFirst = this.#observedAt === undefined || now - this.#observedAt > ttlMs / 2;
     this.#observedAt = now;
     return rows.filter((row) => {

@@ -1,0 +1,56 @@
+import { LIMITS } from '../../protocol/limits.js';
+import { listenError } from '../listen.js';
+import type { RelayOptions } from '../options.js';
+import { joinCluster, type PostgresCluster } from '../postgres/cluster.js';
+import { LINK } from '../postgres/link.js';
+import { silent } from '../../lib/logger.js';
+import { Outage } from './outage.js';
+import type { JoinedNode } from './rejoining-relay.js';
+import { TlsNodes } from './tls-nodes.js';
+
+/** Where nodes on several machines meet. */
+export interface MeetingPlace {
+  /** `postgres://…`. May contain a password: it must not reach a log. */
+  readonly url: string;
+  /** Where other nodes reach this one: HOST:PORT. */
+  readonly nodeAddress: string;
+  readonly listen: { readonly host: string; readonly port: number };
+}
+
+/** Joins the other nodes: they share a database, and connect to each other. */
+export async function joinMachines(options: RelayOptions, place: MeetingPlace): Promise<JoinedNode> {
+  const { identity, domain, limits, log = silent } = options;
+  const { host, port } = place.listen;
+  const nodes = await TlsNodes.listen({ identity, host, port, log }).catch((error: unknown) => {
+    throw listenError(error, host, port);
+  });
+  let outage: Outage | undefined;
+  let cluster: PostgresCluster;
+  try {
+    cluster = await joinCluster({
+      url: place.url,
+      relay: { identity: identity.address, domain },
+      nodeAddress: place.nodeAddress,
+      graceMs: limits?.graceMs ?? LIMITS.graceMs,
+      outageAt: () => outage?.at,
+      log,
+    });
+  } catch (error) {
+    nodes.destroy();
+    throw error;
+  }
+  const { node, directory, store, others, isConnected, isCurrent, degraded } = cluster;
+  nodes.join(node, others);
+  outage = new Outage({ nodes, isConnected, everyMs: LINK.renewMs });
+  log.info({ node, address: place.nodeAddress }, 'joined the nodes of this relay');
+  return {
+    cluster: { directory, store, nodes, links: nodes, isCurrent, degraded },
+    onExpired: (listener) => cluster.onExpired(listener),
+    started: () => nodes.started(),
+    close: async () => {
+      outage.close();
+      nodes.destroy();
+      await cluster.close();
+    },
+  };
+}
