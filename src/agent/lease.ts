@@ -280,6 +280,11 @@ export class AgentLease {
     return this.#phase.error;
   }
 
+  /** Time until the next attempt. Undefined if it is not known. */
+  get nextInMs(): number | undefined {
+    return this.#phase.nextInMs;
+  }
+
   #certificateStatus(): Pick<LeaseStatus, 'certificate'> {
     const { notAfter, nextAt, error } = this.#served?.renewal?.() ?? {};
     if (notAfter === undefined && error === undefined) return {};
@@ -398,7 +403,7 @@ export class AgentLease {
     // For example, a visit in progress may have met the certificate of the lease that took over.
     if (signal.aborted || this.#takenOverBy?.id !== undefined) return;
     if (!isFinal(failure)) {
-      this.#phase.set('retrying', failure);
+      this.#phase.set('retrying', failure, failure.retryAfterMs);
       if (failure.retryAfterMs !== undefined) await delay(failure.retryAfterMs, signal);
       return;
     }

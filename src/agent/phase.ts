@@ -8,6 +8,8 @@ export class PhaseRecord {
   #since = new Date();
   #error: PortalError | undefined;
   #retries = 0;
+  /** When the next attempt is due, by the monotonic clock. */
+  #nextAt: number | undefined;
 
   constructor(onChange: () => void) {
     this.#onChange = onChange;
@@ -21,11 +23,17 @@ export class PhaseRecord {
     return this.#error && summaryOf(this.#error);
   }
 
+  /** Time until the next attempt. Undefined if it is not known. */
+  get nextInMs(): number | undefined {
+    return this.#nextAt && Math.max(0, Math.round(this.#nextAt - performance.now()));
+  }
+
   /** The same phase with the same kind of error is not a change and is not reported. */
-  set(phase: Phase, error?: PortalError): void {
+  set(phase: Phase, error?: PortalError, nextInMs?: number): void {
     const same = this.#phase === phase && this.#error?.code === error?.code;
     this.#phase = phase;
     this.#error = error;
+    this.#nextAt = nextInMs && performance.now() + nextInMs;
     if (same) return;
     this.#since = new Date();
     this.#onChange();
@@ -36,12 +44,14 @@ export class PhaseRecord {
     this.#retries++;
   }
 
-  status(): Pick<LeaseStatus, 'phase' | 'since' | 'retries' | 'error'> {
+  status(): Pick<LeaseStatus, 'phase' | 'since' | 'retries' | 'error' | 'nextInMs'> {
+    const { nextInMs } = this;
     return {
       phase: this.#phase,
       since: this.#since.toISOString(),
       retries: this.#retries,
       ...(this.#error && { error: summaryOf(this.#error) }),
+      ...(nextInMs !== undefined && { nextInMs }),
     };
   }
 }

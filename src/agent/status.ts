@@ -51,6 +51,8 @@ export interface LeaseStatus extends PublicAddress {
   /** ISO time at which the service expires. */
   expiresAt?: string;
   error?: ErrorSummary;
+  /** Time until the next attempt, if the failure requires a pause. */
+  nextInMs?: number;
   /** Visitors connected now. */
   visitors: number;
   /** Visitors who still use a previous target or configuration; absent if 0. */

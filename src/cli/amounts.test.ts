@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatAge, formatAgo, formatEnd } from './amounts.js';
+import { formatAge, formatAgo, formatEnd, formatWait } from './amounts.js';
 
 it.each([
   [0, '0s', 'just now'],
@@ -18,4 +18,15 @@ it('shows the day on which something ends, and how long that is from now', () =>
   expect(formatEnd(end, Date.parse('2026-11-30T21:00:00Z'))).toBe('2 March 2027 (in 92 days)');
   expect(formatEnd(end, Date.parse('2027-03-02T22:30:00Z'))).toBe('2 March 2027 (in 1 hour)');
   expect(formatEnd(end, Date.parse('2027-03-03T00:00:00Z'))).toBe('2 March 2027');
+});
+
+it.each([
+  [0, '1 s'],
+  [47_200, '48 s'],
+  [121_000, '3 min'],
+  [7_200_000, '120 min'],
+  [7_201_000, '3 h'],
+  [7 * 86_400_000, '7 days'],
+])('a wait of %i ms is %s', (ms, text) => {
+  expect(formatWait(ms)).toBe(text);
 });

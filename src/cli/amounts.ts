@@ -28,6 +28,14 @@ export function formatAgo(ms: number): string {
   return unit === 'second' && amount === 0 ? 'just now' : `${counted(amount, unit)} ago`;
 }
 
+/** `48 s`, `12 min`, `3 h`, `4 days`: a time until something, rounded up. */
+export function formatWait(ms: number): string {
+  const seconds = Math.max(1, Math.ceil(ms / 1_000));
+  if (seconds <= 120) return `${seconds} s`;
+  if (seconds <= 7_200) return `${Math.ceil(seconds / 60)} min`;
+  return seconds <= 172_800 ? `${Math.ceil(seconds / 3_600)} h` : `${Math.ceil(seconds / 86_400)} days`;
+}
+
 /** `2 March 2027 (in 92 days)`, in UTC; a time in the past has only its date. */
 export function formatEnd(end: Date, now: number = Date.now()): string {
   const day = end.toLocaleDateString('en-GB', {

@@ -153,13 +153,13 @@ export const ERRORS = {
   acme_rejected: {
     title: 'The certificate authority rejected the order',
     remedy:
-      'Fix the reason in the message. Portal retries with increasing delays. `portal doctor` checks what the CA needs.',
+      'Fix the reason in the message. Portal retries with increasing delays, and `portal status` shows when. `portal doctor` checks what the CA needs.',
     exit: 1,
   },
   acme_rate_limited: {
     title: 'The order exceeds a rate limit of the certificate authority',
     remedy:
-      "Wait until the time of the next attempt in the message. Do not restart: each new order counts. For tests, use the CA's staging directory.",
+      "Wait: Portal retries at the time in the message, also after a restart. For tests, use the CA's staging directory.",
     exit: 1,
   },
   all_failed: {

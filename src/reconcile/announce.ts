@@ -14,7 +14,7 @@ export class Announcer {
     this.#emit = emit;
   }
 
-  lease({ id, address, askedPort, error, phase, unproven, spec, relay }: AgentLease): void {
+  lease({ id, address, askedPort, error, phase, unproven, spec, relay, nextInMs }: AgentLease): void {
     this.#emit({
       event: 'lease',
       service: spec.service,
@@ -26,6 +26,7 @@ export class Announcer {
       ...(phase === 'ready' && { proven: unproven === undefined }),
       ...(unproven === undefined ? {} : { unproven }),
       ...(error === undefined ? {} : { error }),
+      ...(nextInMs === undefined ? {} : { nextInMs }),
     });
   }
 

@@ -37,6 +37,8 @@ export type PortalEvent =
       /** Why the lease is unproven. */
       unproven?: Unproven;
       error?: ErrorSummary;
+      /** In phase `retrying`: time until the next attempt, if the failure requires a pause. */
+      nextInMs?: number;
     } & PublicAddress)
   /** A service has no relay and therefore no lease. A later lease event of the service ends that state. */
   | { event: 'unplaced'; service: string; error: ErrorSummary }

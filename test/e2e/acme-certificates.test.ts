@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTls, connect } from 'node:tls';
@@ -10,6 +10,7 @@ import { AcmeStore } from '../../src/certificates/acme/store.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { ServingCertificate } from '../../src/certificates/source.js';
 import type { AcmeSpec } from '../../src/certificates/spec.js';
+import type { PortalError } from '../../src/lib/errors.js';
 import { dnsServer, everythingHere } from '../support/dns-server.js';
 import { log } from '../support/log.js';
 import { rejectingCa } from '../support/fake-ca.js';
@@ -122,6 +123,13 @@ it('shows the challenge only to a CA', async () => {
   expect(await visitor(ACME_ALPN)).toBeUndefined();
 });
 
+const REJECTION = {
+  code: 'acme_rejected',
+  message: 'no',
+  count: 1,
+  nextAt: new Date(Date.now() + 600_000).toISOString(),
+};
+
 const soon = { first: 200, factor: 1, max: 200 };
 
 it('renews early, and keeps the old certificate while the CA is down', async (ctx) => {
@@ -190,6 +198,42 @@ it('reports a rate limit, and waits for it', async () => {
   const requested = ca.requested.length;
   await expect(held.certificate.first(neverAborted)).rejects.toMatchObject({ code: 'acme_rate_limited' });
   expect(ca.requested).toHaveLength(requested);
+});
+
+it('keeps the wait after a rejection across a restart', async () => {
+  const ca = await rejectingCa(() => ({ status: 403, type: 'caa', detail: 'CAA prevents issuance' }));
+  const folder = await temporaryFolder();
+  const first = certificates(folder);
+  const before = hold(first, 'shop.test', ca.spec).certificate;
+  const { code, message, hint } = (await before
+    .first(neverAborted)
+    .catch((error: unknown) => error)) as PortalError;
+  expect(code).toBe('acme_rejected');
+  const { nextAt } = before.status();
+  first.close();
+  const requested = ca.requested.length;
+
+  const second = hold(certificates(folder), 'shop.test', ca.spec).certificate;
+  await expect(second.first(neverAborted)).rejects.toMatchObject({ code, message, hint });
+  expect(second.status().nextAt).toBe(nextAt);
+  expect(ca.requested).toHaveLength(requested);
+});
+
+it.each([
+  ['is damaged', '{"code":"acme_rejected"'],
+  ['is from a wrong clock', JSON.stringify({ ...REJECTION, nextAt: '2999-01-01T00:00:00.000Z' })],
+  ['has another code', JSON.stringify({ ...REJECTION, code: 'acme_unreachable' })],
+  ['has no time', JSON.stringify({ ...REJECTION, nextAt: undefined })],
+])('orders immediately if the file with the time of the next order %s', async (_case, text) => {
+  const ca = await rejectingCa(() => ({ status: 403, type: 'caa', detail: 'CAA prevents issuance' }));
+  const folder = await temporaryFolder();
+  const store = new AcmeStore(folder, ca.spec.directory);
+  await mkdir(store.folder);
+  await writeFile(store.rejectionFileOf('shop.test'), text);
+  await hold(certificates(folder), 'shop.test', ca.spec)
+    .certificate.first(neverAborted)
+    .catch(() => undefined);
+  expect(ca.requested).toContain('/order');
 });
 
 it('explains a rejection, and backs off between attempts', async () => {

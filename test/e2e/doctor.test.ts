@@ -368,7 +368,7 @@ it('checks the sources of certificates', async () => {
     'problem: the CAA records of acme.test do not allow this CA, only another-ca.test',
   ]);
   expect(hints('service.caa')).toBe('Add the record: acme.test. CAA 0 issue "ca.test"');
-  expect(of('service.certificate')[0]).toContain('ok: no certificate for shop.acme.test yet');
+  expect(of('service.certificate')[0]).toContain('warning: no certificate for shop.acme.test yet');
   expect(of('service.certificate')[1]).toMatch(/^problem: .*not for own\.localhost/);
 
   allowed = 'ca.test';

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { PortalError } from '../../lib/errors.js';
 import { silent } from '../../lib/logger.js';
 import { HeldCertificate, type HeldOptions } from './held.js';
-import type { DatedCertificate } from './store.js';
+import type { DatedCertificate, RejectedOrder } from './store.js';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -11,12 +12,17 @@ afterEach(() => {
 });
 
 const HOUR_MS = 3_600_000;
-const STORE = { read: () => Promise.resolve(undefined) };
+const STORE = {
+  read: () => Promise.resolve(undefined),
+  rejection: (): Promise<RejectedOrder | undefined> => Promise.resolve(undefined),
+  writeRejection: () => Promise.resolve(),
+  removeRejection: () => Promise.resolve(),
+};
 
 const inHours = (hours: number): Date => new Date(Date.now() + hours * HOUR_MS);
 
 /** A certificate that a CA issues repeatedly, valid for these hours from now on. */
-function held(fromHours: number, toHours: number) {
+function held(fromHours: number, toHours: number, store: Partial<typeof STORE> = {}) {
   let orders = 0;
   const order = async (): Promise<DatedCertificate> => {
     orders += 1;
@@ -25,7 +31,7 @@ function held(fromHours: number, toHours: number) {
   const authority = { name: 'ca.test', order, suggestion: () => Promise.resolve(undefined) };
   const certificate = new HeldCertificate('shop.test', {
     authority,
-    store: STORE,
+    store: { ...STORE, ...store },
     log: silent,
   } as unknown as HeldOptions);
   return { certificate, orders: () => orders };
@@ -50,5 +56,27 @@ it('renews a certificate that was issued late after half of its remaining lifeti
   expect(orders()).toBe(1);
   await vi.advanceTimersByTimeAsync(2 * HOUR_MS);
   expect(orders()).toBe(2);
+  certificate.close();
+});
+
+it('orders only when the wait of the previous run is over, and then forgets the rejection', async () => {
+  const error = new PortalError('acme_rejected', 'no address', { hint: 'Create a record.' });
+  const rejection = { error, count: 3, nextAt: Date.now() + 60_000 };
+  const removeRejection = vi.fn<() => Promise<void>>(() => Promise.resolve());
+  const { certificate, orders } = held(0, 100, {
+    rejection: () => Promise.resolve(rejection),
+    removeRejection,
+  });
+  const { signal } = new AbortController();
+  await expect(certificate.first(signal)).rejects.toMatchObject({
+    code: 'acme_rejected',
+    hint: 'Create a record.',
+    retryAfterMs: 60_000,
+  });
+  expect(certificate.status().nextAt).toBe(new Date(rejection.nextAt).toISOString());
+  expect([orders(), removeRejection.mock.calls.length]).toEqual([0, 0]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect([orders(), removeRejection.mock.calls.length]).toEqual([1, 1]);
+  expect(certificate.status().error).toBeUndefined();
   certificate.close();
 });

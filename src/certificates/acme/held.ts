@@ -3,7 +3,7 @@ import type { Logger } from '../../lib/logger.js';
 import { within } from '../../lib/wait.js';
 import type { ServingCertificate } from '../source.js';
 import type { AcmeAuthority } from './authority.js';
-import type { AcmeStore, DatedCertificate } from './store.js';
+import type { AcmeStore, DatedCertificate, RejectedOrder } from './store.js';
 
 /** Pauses after failures, in milliseconds. */
 export interface Schedule {
@@ -67,7 +67,7 @@ export class HeldCertificate {
   #renewAt: number | undefined;
   #order: Promise<DatedCertificate> | undefined;
   #read: Promise<void> | undefined;
-  #failure: { error: PortalError; count: number; nextAt: number } | undefined;
+  #failure: RejectedOrder | undefined;
   #timer: NodeJS.Timeout | undefined;
   #asking: NodeJS.Timeout | undefined;
 
@@ -120,16 +120,30 @@ export class HeldCertificate {
   }
 
   async #readStored(): Promise<void> {
-    const stored = await this.#options.store.read(this.hostname);
-    if (!stored || this.#stop.signal.aborted) return;
-    if (!isValid(stored)) {
+    const { store } = this.#options;
+    const [stored, rejection] = await Promise.all([
+      store.read(this.hostname),
+      store.rejection(this.hostname),
+    ]);
+    if (this.#stop.signal.aborted) return;
+    if (stored && isValid(stored)) this.#take(stored);
+    else if (stored)
       this.#log.warn(
         { notAfter: stored.notAfter.toISOString() },
         'the stored certificate has expired; ordering a new one',
       );
-      return;
-    }
-    this.#take(stored);
+    if (rejection) this.#waitAfter(rejection);
+  }
+
+  /** A restart does not shorten the wait, because CAs count rejected orders. */
+  #waitAfter(rejection: RejectedOrder): void {
+    this.#failure = rejection;
+    this.#wait();
+    const { error, count, nextAt } = rejection;
+    this.#log.info(
+      { code: error.code, reason: error.message, attempt: count, nextAt: new Date(nextAt).toISOString() },
+      'the CA rejected the last order; Portal retries',
+    );
   }
 
   #take(certificate: DatedCertificate, { isNew = false } = {}): void {
@@ -182,29 +196,39 @@ export class HeldCertificate {
       // An expired certificate would be renewed immediately, in an endless loop.
       if (!isValid(certificate)) throw expired(certificate, authority.name);
       this.#take(certificate, { isNew: true });
+      await this.#keep(() => this.#options.store.removeRejection(this.hostname));
       this.#log.info({ notAfter: certificate.notAfter.toISOString() }, 'a new certificate is available');
       for (const listener of this.#listeners) listener.onNew(certificate);
       return certificate;
     } catch (error) {
-      throw this.#failed(asPortalError(error));
+      throw await this.#failed(asPortalError(error));
     }
   }
 
-  #failed(error: PortalError): PortalError {
+  async #failed(error: PortalError): Promise<PortalError> {
     if (this.#stop.signal.aborted) return error;
     const count = (this.#failure?.count ?? 0) + 1;
     const pauseMs = Math.max(this.#pauseMs(error, count), error.retryAfterMs ?? 0);
-    this.#failure = { error, count, nextAt: Date.now() + pauseMs };
+    const failure = { error, count, nextAt: Date.now() + pauseMs };
+    this.#failure = failure;
     this.#wait();
+    await this.#keep(() => this.#options.store.writeRejection(this.hostname, failure));
     const { code, message, hint } = error;
     const served = this.#certificate
       ? `, the old certificate is served until ${this.#certificate.notAfter.toISOString()}`
       : '';
     this.#log.warn(
-      { code, reason: message, hint, attempt: count, nextAt: new Date(this.#failure.nextAt).toISOString() },
+      { code, reason: message, hint, attempt: count, nextAt: new Date(failure.nextAt).toISOString() },
       `no new certificate${served}; Portal retries`,
     );
     return withPause(error, pauseMs);
+  }
+
+  /** Without the file, only a restart forgets the wait. */
+  async #keep(change: () => Promise<void>): Promise<void> {
+    await change().catch((error: unknown) =>
+      this.#log.warn({ reason: asPortalError(error).message }, 'cannot store when the next order is due'),
+    );
   }
 
   #pauseMs(error: PortalError, count: number): number {

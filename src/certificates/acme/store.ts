@@ -1,4 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { asPortalError, PortalError } from '../../lib/errors.js';
@@ -10,9 +11,24 @@ export interface DatedCertificate extends ServingCertificate {
   readonly notBefore: Date;
 }
 
+/** An order that the CA rejected. */
+export interface RejectedOrder {
+  readonly error: PortalError;
+  /** Consecutive rejections. */
+  readonly count: number;
+  /** When the next order may be sent, in milliseconds since 1970. */
+  readonly nextAt: number;
+}
+
+/** CAs count these orders. */
+const COUNTED = ['acme_rejected', 'acme_rate_limited'] as const;
+/** The longest wait that a CA may request. A later time comes from a wrong clock. */
+const MAX_WAIT_MS = 7 * 24 * 3_600_000;
+
 /**
  * Stores one CA's data in a folder of its own: the account key, and one file per hostname with the private key and
- * the chain, so that they always match. Only the owner can read the files.
+ * the chain, so that they always match. After a rejected order, a third file keeps when the next one is due, so that a
+ * restart does not send it sooner. Only the owner can read the files.
  */
 export class AcmeStore {
   readonly folder: string;
@@ -53,11 +69,52 @@ export class AcmeStore {
     return certificate;
   }
 
+  /** The last order for `hostname`, if the CA rejected it. */
+  async rejection(hostname: string): Promise<RejectedOrder | undefined> {
+    const text = await readFile(this.rejectionFileOf(hostname), 'utf8').catch(() => '');
+    return parseRejection(text);
+  }
+
+  /** Only rejections that CAs count are stored. */
+  async writeRejection(hostname: string, { error, count, nextAt }: RejectedOrder): Promise<void> {
+    if (!isCounted(error.code)) return;
+    const { code, message, hint } = error;
+    const text = JSON.stringify({ code, message, hint, count, nextAt: new Date(nextAt).toISOString() });
+    await replaceFile(this.rejectionFileOf(hostname), `${text}\n`, PRIVATE_MODE);
+  }
+
+  async removeRejection(hostname: string): Promise<void> {
+    await rm(this.rejectionFileOf(hostname), { force: true });
+  }
+
+  rejectionFileOf(hostname: string): string {
+    return this.fileOf(hostname).replace(/\.pem$/, '.retry.json');
+  }
+
   fileOf(hostname: string): string {
     if (!/^[a-z0-9][a-z0-9._-]*$/i.test(hostname))
       throw new PortalError('certificate_unavailable', `${JSON.stringify(hostname)} is not a hostname`);
     return join(this.folder, `${hostname.toLowerCase()}.pem`);
   }
+}
+
+const isCounted = (code: unknown): code is (typeof COUNTED)[number] =>
+  COUNTED.some((counted) => counted === code);
+
+function parseRejection(text: string): RejectedOrder | undefined {
+  let stored: Record<string, unknown>;
+  try {
+    stored = { ...(JSON.parse(text) as object) };
+  } catch {
+    // There is no file, or it is damaged.
+    return undefined;
+  }
+  const { code, message, hint, count } = stored;
+  const nextAt = Date.parse(String(stored['nextAt']));
+  if (!isCounted(code) || typeof message !== 'string' || !Number.isSafeInteger(count)) return undefined;
+  if (!(nextAt <= Date.now() + MAX_WAIT_MS)) return undefined;
+  const error = new PortalError(code, message, typeof hint === 'string' ? { hint } : {});
+  return { error, count: Number(count), nextAt };
 }
 
 const PEM = /-----BEGIN ([A-Z ]+)-----[^-]+-----END \1-----\r?\n?/g;

@@ -104,3 +104,12 @@ it('shows how many relays of a registry the pool does not use', () => {
     'registry list.json: 3 relays; the pool does not use 2 of them, which are part of a chain',
   );
 });
+
+it('says when a lease or a renewal is tried again', () => {
+  const error = { code: 'acme_rejected', message: 'no address', hint: 'Create a record.' };
+  const waiting = { ...lease('web', 'https://a.example'), phase: 'retrying', error, nextInMs: 47_200 };
+  expect(shown([waiting as LeaseStatus])).toContain('    Create a record.\n  next try in 48 s');
+  const nextAt = new Date(NOW + 3_600_000).toISOString();
+  const renewing = { ...lease('web', 'https://a.example'), certificate: { error, nextAt } };
+  expect(shown([renewing as LeaseStatus])).toMatch(/Create a record\.\n {2}next try in 60 min/);
+});

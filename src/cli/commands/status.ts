@@ -12,6 +12,7 @@ import {
   describeUnproven,
   describeUnserved,
   errorLines,
+  nextTry,
   publicAddress,
   relayName,
   UNPROVEN,
@@ -189,6 +190,7 @@ function describeLeases(
     ...lines.slice(0, rows.length).flatMap((line, index) => {
       const {
         error,
+        nextInMs,
         phase,
         unproven,
         visitorsUnserved,
@@ -204,6 +206,7 @@ function describeLeases(
       const notes = [
         !header!.includes('ADDRESS') && publicAddress(leases[index]!),
         ...(error ? errorLines(error) : []),
+        nextInMs !== undefined && nextTry(nextInMs),
         unproven && describeUnproven(unproven),
         visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
@@ -215,6 +218,7 @@ function describeLeases(
         targetError && `${printable(targetError)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,
         servedAs === 'undecided' && !targetError && UNDECIDED,
         ...(certificate?.error && !error ? errorLines(certificateFailure(certificate.error)) : []),
+        certificate?.error && !error && certificate.nextAt && nextTry(Date.parse(certificate.nextAt) - now),
         certificate?.error &&
           certificate.notAfter &&
           `the current certificate is valid until ${certificate.notAfter}`,

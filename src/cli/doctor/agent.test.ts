@@ -39,3 +39,12 @@ it('reports services separately if they fail for different reasons', async () =>
     `ok on ${RELAY}: https://ok.relay.example.com is ready`,
   ]);
 });
+
+it('says when a rejected order is tried again', async () => {
+  const error = { code: 'acme_rejected', message: 'no address' } as const;
+  const web = { service: 'web', relay: RELAY, phase: 'retrying', error, nextInMs: 47_200 } as const;
+  const certificate = { error, nextAt: new Date().toISOString() };
+  expect(await leaseFindings([{ ...web, certificate }])).toEqual([
+    `web on ${RELAY} is retrying, next try in 48 s: no address`,
+  ]);
+});

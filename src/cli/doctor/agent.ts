@@ -4,7 +4,7 @@ import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';
 import { formatAgo } from '../amounts.js';
-import { describeUnproven, relayName } from '../reporters/describe.js';
+import { describeUnproven, nextTry, relayName } from '../reporters/describe.js';
 import { Subject } from './report.js';
 
 /** Asks the running agent to visit every service again, and reports its status. */
@@ -82,12 +82,19 @@ function checkLease(
     subject.warning('agent.lease', `${name} is not published: ${error.message}`, error.hint);
   else {
     const state = phase === 'failed' ? 'failed' : `is ${phase}`;
-    subject.problem('agent.lease', `${name} ${state}${error ? `: ${error.message}` : ''}`, error?.hint);
+    const next = lease.nextInMs === undefined ? '' : `, ${nextTry(lease.nextInMs)}`;
+    subject.problem(
+      'agent.lease',
+      `${name} ${state}${next}${error ? `: ${error.message}` : ''}`,
+      error?.hint,
+    );
   }
-  if (certificate?.error)
+  const renewal =
+    certificate?.nextAt === undefined ? '' : `, ${nextTry(Date.parse(certificate.nextAt) - Date.now())}`;
+  if (certificate?.error && !error)
     subject.warning(
       'agent.certificate',
-      `${name}: the new certificate failed: ${certificate.error.message}`,
-      [certificate.error.hint, `The agent retries at ${certificate.nextAt}.`].filter(Boolean).join(' '),
+      `${name}: the new certificate failed${renewal}: ${certificate.error.message}`,
+      certificate.error.hint,
     );
 }

@@ -1,11 +1,12 @@
 import { readCertificateFiles } from '../../certificates/files.js';
 import { covers } from '../../certificates/local-names.js';
-import { AcmeStore } from '../../certificates/acme/store.js';
+import { AcmeStore, type RejectedOrder } from '../../certificates/acme/store.js';
 import { exchange } from '../../certificates/acme/transport.js';
 import { LETS_ENCRYPT, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
 import { readConfined } from '../../lib/confined.js';
 import { cannotRead, PortalError } from '../../lib/errors.js';
 import { formatEnd } from '../amounts.js';
+import { nextTry } from '../reporters/describe.js';
 import { proxyFor } from '../proxy.js';
 import type { Subject } from './report.js';
 import type { ServiceContext } from './service.js';
@@ -61,19 +62,18 @@ async function checkAcme(
   subject: Subject,
 ): Promise<void> {
   try {
-    const stored = await new AcmeStore(acmeDir, spec.directory).read(hostname);
-    if (!stored)
-      subject.ok(
-        'service.certificate',
-        `no certificate for ${hostname} yet; the agent orders one on first use`,
-      );
-    else if (stored.notAfter.getTime() > Date.now())
+    const store = new AcmeStore(acmeDir, spec.directory);
+    const stored = await store.read(hostname);
+    const rejection = await store.rejection(hostname);
+    if (rejection) reportRejection(rejection, store.rejectionFileOf(hostname), subject);
+    else if (!stored) reportNoCertificate(hostname, subject);
+    if (stored && stored.notAfter.getTime() > Date.now())
       subject.ok(
         'service.certificate',
         `the stored certificate for ${hostname} is valid until ${formatEnd(stored.notAfter)}`,
         { expiresAt: stored.notAfter.toISOString() },
       );
-    else
+    else if (stored)
       subject.warning(
         'service.certificate',
         `the stored certificate for ${hostname} expired on ${formatEnd(stored.notAfter)}`,
@@ -112,6 +112,35 @@ async function checkAcme(
       'service.caa',
       `the CAA records of ${found.domain} do not allow this CA, only ${allowed.filter(Boolean).join(', ') || 'none'}`,
       `Add the record: ${found.domain}. CAA 0 issue "${identities[0]}"`,
+    );
+}
+
+function reportRejection({ error, nextAt }: RejectedOrder, file: string, subject: Subject): void {
+  const waitMs = nextAt - Date.now();
+  const next = waitMs > 0 ? `; ${nextTry(waitMs)}` : '';
+  const sooner = `To try at once after a fix, stop the agent, delete ${file}, and start it again.`;
+  subject.problem(
+    'service.certificate',
+    `${error.message}${next}`,
+    [error.hint, waitMs > 0 && error.code === 'acme_rejected' && sooner].filter(Boolean).join(' ') ||
+      undefined,
+  );
+}
+
+/** The order needs what the checks before found missing. */
+function reportNoCertificate(hostname: string, subject: Subject): void {
+  const isInDns = !subject.findings.some(
+    ({ check, level, message }) => check === 'service.dns' && level !== 'ok' && message.includes(hostname),
+  );
+  if (isInDns)
+    subject.ok(
+      'service.certificate',
+      `no certificate for ${hostname} yet; the agent orders one on first use`,
+    );
+  else
+    subject.warning(
+      'service.certificate',
+      `no certificate for ${hostname} yet; the CA issues none while its DNS record is missing or wrong`,
     );
 }
 

@@ -1,15 +1,30 @@
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../test/support/folder.js';
 import { service, tcpService } from '../../../test/support/world.js';
+import { AcmeStore } from '../../certificates/acme/store.js';
+import type { TlsSpec } from '../../certificates/spec.js';
+import { PortalError } from '../../lib/errors.js';
 import type { Names } from './names.js';
 import { checkService } from './service.js';
 
 async function dnsFinding(addresses: string[], here: string[] = []) {
+  return (await findingsOf({ addresses, here })).find(({ check }) => check === 'service.dns');
+}
+
+interface Case {
+  readonly addresses: string[];
+  readonly here?: string[];
+  readonly tls?: TlsSpec;
+  readonly acmeDir?: string;
+}
+
+async function findingsOf({ addresses, here = [], tls, acmeDir = 'none' }: Case) {
   const port = await tcpService(() => undefined);
-  const { findings } = await checkService(service('web', port, { mode: 'stream' }), {
+  const { findings } = await checkService(service('web', port, { mode: 'stream', ...(tls && { tls }) }), {
     names: {
       addresses: () => Promise.resolve(addresses),
       onlyHere: () => Promise.resolve(here),
+      caa: () => Promise.resolve(undefined),
     } as unknown as Names,
     relays: [
       {
@@ -21,10 +36,10 @@ async function dnsFinding(addresses: string[], here: string[] = []) {
       },
     ],
     address: undefined,
-    acmeDir: await temporaryFolder(),
+    acmeDir,
     sessions: undefined,
   });
-  return findings.find(({ check }) => check === 'service.dns');
+  return findings;
 }
 
 it('accepts a name that resolves to an address of the relay', async () => {
@@ -54,5 +69,37 @@ it('warns about a name that resolves to another server than the relay', async ()
     message:
       'web.relay.example.com resolves to 192.0.2.77, and the relay relay.example.com to 192.0.2.1, 2001:db8::1',
     hint: expect.stringContaining('*.relay.example.com. CNAME relay.example.com.') as string,
+  });
+});
+
+const ACME = { source: 'acme', directory: 'https://127.0.0.1:1/dir' } as const;
+
+const certificateFinding = async (addresses: string[], acmeDir: string) =>
+  (await findingsOf({ addresses, tls: ACME, acmeDir })).find(({ check }) => check === 'service.certificate');
+
+it('does not promise a certificate for a name without a DNS record', async () => {
+  const folder = await temporaryFolder();
+  expect(await certificateFinding([], folder)).toMatchObject({
+    level: 'warning',
+    message: expect.stringContaining('the CA issues none while its DNS record is missing') as string,
+  });
+  expect(await certificateFinding(['192.0.2.1'], folder)).toMatchObject({
+    level: 'ok',
+    message: expect.stringContaining('the agent orders one on first use') as string,
+  });
+});
+
+it('reports the last order that the CA rejected, and how to order again at once', async () => {
+  const folder = await temporaryFolder();
+  const store = new AcmeStore(folder, ACME.directory);
+  const error = new PortalError('acme_rejected', 'no certificate', { hint: 'Create a record.' });
+  const hostname = 'web.relay.example.com';
+  await store.writeRejection(hostname, { error, count: 2, nextAt: Date.now() + 86_400_000 });
+  expect(await certificateFinding(['192.0.2.1'], folder)).toMatchObject({
+    level: 'problem',
+    message: 'no certificate; next try in 24 h',
+    hint: expect.stringMatching(
+      /^Create a record\. To try at once after a fix, stop the agent, delete .*\.retry\.json/,
+    ) as string,
   });
 });

@@ -98,6 +98,14 @@ describe('the model of the live view', () => {
     expect(view()).toMatchObject({ relays: [{ nextTryS: undefined }] });
   });
 
+  it('shows when a lease is tried again', () => {
+    const waiting = lease({ phase: 'retrying', error: { code: 'x', message: 'y' }, nextInMs: 47_200 });
+    expect(new LiveModel().view(snapshot([waiting]), 0).services[0]!.problems).toEqual([
+      'y [x]',
+      'next try in 48 s',
+    ]);
+  });
+
   it('shows requests per second if known, else bytes per second', () => {
     const model = new LiveModel();
     const rate = (over: Partial<LeaseStatus>, at: number): unknown =>

@@ -1,7 +1,7 @@
 import type { RequestRow } from '../../agent/inspect/wire.js';
 import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { UnplacedStatus } from '../../reconcile/events.js';
-import { describeError, describeUnproven, publicAddress, relayName } from '../reporters/describe.js';
+import { describeError, describeUnproven, nextTry, publicAddress, relayName } from '../reporters/describe.js';
 import type { TimedEvent } from '../reporters/reporter.js';
 import { printable } from '../style.js';
 
@@ -189,11 +189,12 @@ function stateOf({ phase, unproven }: LeaseStatus): State {
   return phase === 'retrying' || phase === 'failed' ? phase : 'starting';
 }
 
-function problemsOf({ error, unproven, targetError, healthError }: LeaseStatus): string[] {
+function problemsOf({ error, nextInMs, unproven, targetError, healthError }: LeaseStatus): string[] {
   return [
     targetError && printable(targetError),
     healthError && !targetError && printable(healthError),
     error && describeError(error),
+    nextInMs !== undefined && nextTry(nextInMs),
     unproven && describeUnproven(unproven),
   ].filter((problem) => typeof problem === 'string');
 }

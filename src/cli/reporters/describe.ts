@@ -1,5 +1,6 @@
 import type { ErrorSummary, LeaseStatus, Unproven } from '../../agent/status.js';
 import type { PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
+import { formatWait } from '../amounts.js';
 import { printable, type Style } from '../style.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
@@ -70,7 +71,7 @@ function describeLease(event: Lease, style: Style): string {
     case 'failed':
       return `${service}: ${style.red('failed')}${via}${why}`;
     case 'retrying':
-      return `${service}: ${style.yellow('retrying')}${via}${why}`;
+      return `${service}: ${style.yellow('retrying')}${via}${event.nextInMs === undefined ? '' : `, ${nextTry(event.nextInMs)}`}${why}`;
     default:
       return `${service}: ${event.phase}${via}${why}`;
   }
@@ -172,6 +173,9 @@ export function describeError(error: ErrorSummary): string {
     .map((line) => line.trim())
     .join(' ');
 }
+
+/** When the next attempt is due. */
+export const nextTry = (ms: number): string => `next try in ${formatWait(ms)}`;
 
 /** An error, and its hint on an indented line of its own. */
 export function errorLines({ code, message, hint }: ErrorSummary): string[] {

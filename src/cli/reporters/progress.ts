@@ -11,7 +11,7 @@ import { deferred, type Deferred } from '../../lib/wait.js';
 import { LeaseBoard } from '../lease-board.js';
 import type { Output } from '../output.js';
 import { createStyle } from '../style.js';
-import { describeError, publicAddress, relayName } from './describe.js';
+import { describeError, nextTry, publicAddress, relayName } from './describe.js';
 import type { Expected } from './reporter.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
@@ -106,7 +106,8 @@ export class Progress {
     if (lease.phase === 'ready' && address !== undefined) addresses.add(address);
     const { bold, dim, cyan, yellow } = this.#style;
     const unproven = lease.unproven ? yellow('  (unproven)') : '';
-    const why = lease.phase === 'retrying' && lease.error ? `: ${describeError(lease.error)}` : '';
+    const next = lease.nextInMs === undefined ? '' : `, ${nextTry(lease.nextInMs)}`;
+    const why = lease.phase === 'retrying' && lease.error ? `${next}: ${describeError(lease.error)}` : '';
     const state =
       addresses.size > 0
         ? cyan([...addresses].join('  '))
