@@ -8,7 +8,7 @@ import { AddressGate } from '../access/addresses.js';
 import type { Rejections } from '../access/rejections.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { TcpHandler } from '../modes/tcp.js';
-import { notThrough, PROBE_MS } from '../not-through.js';
+import { notThrough, openPortHint, PROBE_MS } from '../not-through.js';
 import { openTcp } from '../relay-endpoint.js';
 import type { ServiceSpec } from '../spec.js';
 import type { ProveOptions, Serving, ServingOptions } from './serving.js';
@@ -68,7 +68,12 @@ class TcpServing implements Serving {
       if (signal.aborted) throw error;
       // Proxies allow few ports besides 443, and visitors do not use the proxy.
       if (asPortalError(error).code === 'proxy_refused') return 'unproven';
-      throw notThrough(`port ${port}`, error, performance.now() - startedAt);
+      throw notThrough(
+        `port ${port}`,
+        error,
+        performance.now() - startedAt,
+        openPortHint(address, `${port}/tcp`),
+      );
     } finally {
       this.#probes.delete(key);
       socket?.destroy();

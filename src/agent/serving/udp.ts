@@ -6,7 +6,7 @@ import type { Drain } from '../../net/splice.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Traffic } from '../modes/mode.js';
 import { PROBE_BYTES, UdpHandler } from '../modes/udp.js';
-import { notThrough, PROBE_MS } from '../not-through.js';
+import { notThrough, openPortHint, PROBE_MS } from '../not-through.js';
 import type { ServiceSpec } from '../spec.js';
 import type { ProveOptions, Serving, ServingOptions } from './serving.js';
 
@@ -57,7 +57,7 @@ class UdpServing implements Serving {
     } catch (error) {
       if (signal.aborted) throw error;
       if (datagrams.status().carrier === 'ws') return 'unproven';
-      throw notThrough(`port ${port}`, error);
+      throw notThrough(`port ${port}`, error, 0, openPortHint(address, `${port}/udp`));
     }
   }
 

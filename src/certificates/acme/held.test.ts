@@ -59,7 +59,7 @@ it('renews a certificate that was issued late after half of its remaining lifeti
   certificate.close();
 });
 
-it('orders only when the wait of the previous run is over, and then forgets the rejection', async () => {
+it('orders only when the wait of the previous run has ended, and then forgets the rejection', async () => {
   const error = new PortalError('acme_rejected', 'no address', { hint: 'Create a record.' });
   const rejection = { error, count: 3, nextAt: Date.now() + 60_000 };
   const removeRejection = vi.fn<() => Promise<void>>(() => Promise.resolve());

@@ -106,7 +106,7 @@ function parseRejection(text: string): RejectedOrder | undefined {
   try {
     stored = { ...(JSON.parse(text) as object) };
   } catch {
-    // There is no file, or it is damaged.
+    // The file is missing or damaged.
     return undefined;
   }
   const { code, message, hint, count } = stored;

@@ -207,7 +207,7 @@ function describeLeases(
         !header!.includes('ADDRESS') && publicAddress(leases[index]!),
         ...(error ? errorLines(error) : []),
         nextInMs !== undefined && nextTry(nextInMs),
-        unproven && describeUnproven(unproven),
+        unproven && describeUnproven(unproven, leases[index]!),
         visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
         retiring !== undefined && describeRetiring(retiring),

@@ -6,10 +6,13 @@ import { checkAgent } from './agent.js';
 const RELAY = 'https://relay.example.com';
 const changed = { code: 'relay_key_changed', message: 'its key is not the one in portal.lock' } as const;
 
-async function leaseFindings(leases: readonly Partial<LeaseStatus>[]): Promise<string[]> {
+const leaseFindings = async (leases: readonly Partial<LeaseStatus>[]): Promise<string[]> =>
+  (await findingsOf(leases)).map(({ message }) => message);
+
+async function findingsOf(leases: readonly Partial<LeaseStatus>[]) {
   const status = { pid: 1, revision: 1, rejected: [], leases };
   const { subject } = await checkAgent({ prove: () => Promise.resolve(status) } as unknown as ControlClient);
-  return subject.findings.filter(({ check }) => check === 'agent.lease').map(({ message }) => message);
+  return subject.findings.filter(({ check }) => check === 'agent.lease');
 }
 
 it('reports an error of a relay once for all its services', async () => {
@@ -46,5 +49,25 @@ it('says when a rejected order is tried again', async () => {
   const certificate = { error, nextAt: new Date().toISOString() };
   expect(await leaseFindings([{ ...web, certificate }])).toEqual([
     `web on ${RELAY} is retrying, next try in 48 s: no address`,
+  ]);
+});
+
+it.each([
+  ['tcpAddr', '20005/tcp'],
+  ['udpAddr', '20005/udp'],
+])('names the port to open at the relay for a visit to %s that timed out', async (key, port) => {
+  const unproven = { since: '', failures: 3, reason: 'visitors do not reach port 20005: timeout' };
+  const pg = { service: 'pg', relay: RELAY, phase: 'ready', unproven } as const;
+  const [finding] = await findingsOf([{ ...pg, [key]: 'relay.example.com:20005' }]);
+  expect(finding?.hint).toContain(`Open ${port} in the firewall of the relay's server`);
+  const [local] = await findingsOf([{ ...pg, [key]: 'localhost:20005' }]);
+  expect(local?.hint).toMatch(/^Visit the address from another network/);
+});
+
+it('names the port of a service that the agent cannot visit', async () => {
+  const unproven = { since: '', failures: 0, reason: 'no visit' };
+  const udp = { service: 'dns', relay: RELAY, phase: 'ready', unproven, udpAddr: 'r.example:20005' } as const;
+  expect(await leaseFindings([udp])).toEqual([
+    `dns on ${RELAY}: r.example:20005 is ready but unproven: no visit; if visitors cannot connect either, open 20005/udp in the firewall of the relay's server`,
   ]);
 });

@@ -4,7 +4,7 @@ import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';
 import { formatAgo } from '../amounts.js';
-import { describeUnproven, nextTry, relayName } from '../reporters/describe.js';
+import { describeUnproven, describeVisits, nextTry, portToOpen, relayName } from '../reporters/describe.js';
 import { Subject } from './report.js';
 
 /** Asks the running agent to visit every service again, and reports its status. */
@@ -43,8 +43,13 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
   return { subject, runs: true, status };
 }
 
-const HINT_UNPROVEN =
-  'Visit the address from another network. If that works, this machine or its relay is overloaded. If not, use another relay.';
+const OVERLOADED = 'If that works, this machine or its relay is overloaded.';
+
+/** @param port the service's own port at the relay, such as `20005/tcp` */
+const unprovenHint = (port: string | undefined): string =>
+  port === undefined
+    ? `Visit the address from another network. ${OVERLOADED} If not, use another relay.`
+    : `Open ${port} in the firewall of the relay's server and at its hosting provider. Then connect from another network. ${OVERLOADED}`;
 
 /** The agent proves most modes with its own visit. Undefined for other modes. */
 const visited = (at: string | undefined): string =>
@@ -74,9 +79,10 @@ function checkLease(
   const name = `${listOf(services, 'and')} on ${relayName(relay)}`;
   const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr ?? '';
   if (unproven) {
-    const what = `${name}: ${address} is ready but unproven: ${describeUnproven(unproven)}`;
-    if (unproven.failures === 0) subject.ok('agent.lease', what);
-    else subject.warning('agent.lease', what, HINT_UNPROVEN);
+    const what = `${name}: ${address} is ready but unproven`;
+    if (unproven.failures === 0) subject.ok('agent.lease', `${what}: ${describeUnproven(unproven, lease)}`);
+    else
+      subject.warning('agent.lease', `${what}: ${describeVisits(unproven)}`, unprovenHint(portToOpen(lease)));
   } else if (phase === 'ready') subject.ok('agent.lease', `${name}: ${address} is ready${visited(provenAt)}`);
   else if (error?.code === 'capability_missing' && isReady)
     subject.warning('agent.lease', `${name} is not published: ${error.message}`, error.hint);

@@ -37,7 +37,7 @@ export function checkDatagrams(
       subject.warning(
         'service.datagrams',
         `UDP does not get through to ${domain}, so datagrams travel in a WebSocket: slower, and a lost packet delays the others`,
-        `Allow outgoing UDP to ${domain}, port ${port}, or the port that its operator names. \`carrier: ws\` stops the attempts.`,
+        `Allow outgoing UDP to ${domain}, port ${port}, or the port that its operator names. If the relay is yours, also open ${port}/udp in the firewall of its server and at its hosting provider. \`carrier: ws\` stops the attempts.`,
       );
   }
 }

@@ -30,14 +30,17 @@ export class Names {
     return orNone(() => allAddresses(host));
   }
 
-  /** Looks up a host in DNS, and follows aliases. */
+  /** Looks up a host in DNS, and follows aliases. Some servers answer for one family only, and refuse the other. */
   async addresses(host: string): Promise<string[]> {
     if (this.#isSystem && isLocalhost(host)) return this.ofMachine(host);
-    const [four, six] = await Promise.all([
+    const families = await Promise.allSettled([
       orNone(() => this.#resolver.resolve4(host)),
       orNone(() => this.#resolver.resolve6(host)),
     ]);
-    return [...four, ...six];
+    const found = families.flatMap((family) => (family.status === 'fulfilled' ? family.value : []));
+    const failed = families.find(({ status }) => status === 'rejected');
+    if (found.length === 0 && failed?.status === 'rejected') throw failed.reason;
+    return found;
   }
 
   /** Addresses that only this machine has for a host without DNS records: its hosts file, or a local resolver. */

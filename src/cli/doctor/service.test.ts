@@ -7,12 +7,13 @@ import { PortalError } from '../../lib/errors.js';
 import type { Names } from './names.js';
 import { checkService } from './service.js';
 
-async function dnsFinding(addresses: string[], here: string[] = []) {
+async function dnsFinding(addresses: string[] | undefined, here: string[] = []) {
   return (await findingsOf({ addresses, here })).find(({ check }) => check === 'service.dns');
 }
 
 interface Case {
-  readonly addresses: string[];
+  /** Undefined: DNS fails. */
+  readonly addresses: string[] | undefined;
   readonly here?: string[];
   readonly tls?: TlsSpec;
   readonly acmeDir?: string;
@@ -22,7 +23,7 @@ async function findingsOf({ addresses, here = [], tls, acmeDir = 'none' }: Case)
   const port = await tcpService(() => undefined);
   const { findings } = await checkService(service('web', port, { mode: 'stream', ...(tls && { tls }) }), {
     names: {
-      addresses: () => Promise.resolve(addresses),
+      addresses: () => (addresses ? Promise.resolve(addresses) : Promise.reject(new Error('refused'))),
       onlyHere: () => Promise.resolve(here),
       caa: () => Promise.resolve(undefined),
     } as unknown as Names,
@@ -60,6 +61,13 @@ it('says that only this machine can reach a name of its hosts file', async () =>
     message:
       'web.relay.example.com resolves to 10.0.0.5 only on this machine (hosts file); DNS has no address for other visitors',
     hint: expect.stringContaining('*.relay.example.com. CNAME relay.example.com.') as string,
+  });
+});
+
+it('does not blame the hosts file if DNS does not answer', async () => {
+  expect(await dnsFinding(undefined, ['10.0.0.5'])).toMatchObject({
+    level: 'warning',
+    message: 'DNS does not answer for web.relay.example.com',
   });
 });
 

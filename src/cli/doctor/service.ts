@@ -193,6 +193,7 @@ async function reportMissing(
   names: Names,
   subject: Subject,
 ): Promise<void> {
+  if (addresses === undefined) return subject.warning('service.dns', `DNS does not answer for ${hostname}`);
   const here = await names.onlyHere(hostname);
   if (here.length > 0)
     subject.warning(
@@ -200,7 +201,6 @@ async function reportMissing(
       `${hostname} resolves to ${here.join(', ')} only on this machine (hosts file); DNS has no address for other visitors`,
       hint,
     );
-  else if (addresses === undefined) subject.warning('service.dns', `DNS does not answer for ${hostname}`);
   else subject.problem('service.dns', message, hint);
 }
 

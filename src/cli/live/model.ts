@@ -189,13 +189,14 @@ function stateOf({ phase, unproven }: LeaseStatus): State {
   return phase === 'retrying' || phase === 'failed' ? phase : 'starting';
 }
 
-function problemsOf({ error, nextInMs, unproven, targetError, healthError }: LeaseStatus): string[] {
+function problemsOf(lease: LeaseStatus): string[] {
+  const { error, nextInMs, unproven, targetError, healthError } = lease;
   return [
     targetError && printable(targetError),
     healthError && !targetError && printable(healthError),
     error && describeError(error),
     nextInMs !== undefined && nextTry(nextInMs),
-    unproven && describeUnproven(unproven),
+    unproven && describeUnproven(unproven, lease),
   ].filter((problem) => typeof problem === 'string');
 }
 

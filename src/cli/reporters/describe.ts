@@ -1,4 +1,5 @@
-import type { ErrorSummary, LeaseStatus, Unproven } from '../../agent/status.js';
+import type { ErrorSummary, LeaseStatus, PublicAddress, Unproven } from '../../agent/status.js';
+import { isLoopback } from '../../net/target.js';
 import type { PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import { formatWait } from '../amounts.js';
 import { printable, type Style } from '../style.js';
@@ -83,12 +84,29 @@ const readiness = ({ unproven }: Pick<Lease, 'unproven'>, style: Style): string 
 /** The relay opened the lease, but no visitor is known to have reached it. */
 export const UNPROVEN = 'ready (unproven)';
 
-function unprovenWhy({ unproven }: Lease): string {
-  return unproven ? `: ${describeUnproven(unproven)}` : '';
+function unprovenWhy({ unproven, ...address }: Lease): string {
+  return unproven ? `: ${describeUnproven(unproven, address)}` : '';
 }
 
-/** Why a ready lease is unproven, as the end of a sentence. */
-export function describeUnproven({ failures, reason }: Unproven): string {
+/** Why a ready lease is unproven, and what to do about a port of its own. The end of a sentence. */
+export function describeUnproven(unproven: Unproven, address: PublicAddress): string {
+  const port = portToOpen(address);
+  const advice =
+    port === undefined
+      ? ''
+      : `; if visitors cannot connect either, open ${port} in the firewall of the relay's server`;
+  return `${describeVisits(unproven)}${advice}`;
+}
+
+/** The service's own port at the relay, as `20005/tcp`. Undefined if it has none, or if the relay is on this machine. */
+export function portToOpen({ tcpAddr, udpAddr }: PublicAddress): string | undefined {
+  const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(tcpAddr ?? udpAddr ?? '') ?? [];
+  if (host === undefined || isLoopback(host)) return undefined;
+  return `${port}/${tcpAddr === undefined ? 'udp' : 'tcp'}`;
+}
+
+/** The agent's own visits to a lease that is unproven. */
+export function describeVisits({ failures, reason }: Unproven): string {
   if (failures === 0) return printable(reason);
   const visits = failures === 1 ? "the agent's own visit" : `the agent's last ${failures} visits`;
   return `${visits} timed out (${printable(reason)}); it keeps trying`;
