@@ -58,6 +58,8 @@ function addRule(
   const isHttps = to.startsWith('https:');
   const key = hostname ?? label;
   const known = services.get(key);
+  notePattern(label, textOf(rule['path']), path, draft);
+  if (!isHttps) noteUnusedTls(label, fieldsOf(rule['originRequest']), draft);
   const shared = known && draft.services.get(known.name);
   if (known && shared && (path !== undefined || shared.routes)) {
     if (isHttps && known.tls) noteOwnTls(known.name, known.tls, { path: path ?? '/', origin }, draft);
@@ -91,6 +93,26 @@ function setTargetTls(service: DraftService, origin: Fields): void {
     ...(origin['noTLSVerify'] === true && { insecureSkipVerify: true }),
   };
   if (Object.keys(targetTls).length > 0) service.targetTls = targetTls;
+}
+
+/** TLS settings of a rule whose target has no TLS. */
+function noteUnusedTls(label: string, origin: Fields, draft: Draft): void {
+  const unused = TLS_KEYS.filter((key) => key in origin).map((key) => `\`${key}\``);
+  if (unused.length > 0)
+    draft.note(
+      `${label}: ${unused.join(', ')} ${unused.length === 1 ? 'was' : 'were'} dropped, because the target has no https.`,
+    );
+}
+
+/** A pattern that became a prefix may match other paths than before. */
+function notePattern(
+  label: string,
+  pattern: string | undefined,
+  path: string | undefined,
+  draft: Draft,
+): void {
+  if (pattern !== undefined && /[$*^]/.test(pattern))
+    draft.note(`${label}: the pattern ${JSON.stringify(pattern)} became the prefix ${path}.`);
 }
 
 /** Names the TLS settings in which a rule differs from its service. */

@@ -1,3 +1,4 @@
+import { dnsLabel } from '../../../config/variables.js';
 import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } from './draft.js';
 
 /** Container ports whose protocol is not HTTP and does not start with TLS. */
@@ -82,7 +83,11 @@ function addPort(name: string, written: unknown, isOneOfSeveral: boolean, draft:
       ? 'a database, cache, queue or debugger listens there'
       : undefined;
   if (why !== undefined) {
-    draft.note(`${name}: the port ${port.published} was not converted: ${why}.`);
+    const asService =
+      service.mode === undefined ? service.target : `{ mode: ${service.mode}, target: ${service.target} }`;
+    draft.note(
+      `${name}: the port ${port.published} was not converted: ${why}. To publish it anyway, write \`${dnsLabel(name)}: ${asService}\`.`,
+    );
     return;
   }
   draft.add(isOneOfSeveral ? `${name}-${port.container}` : name, service);

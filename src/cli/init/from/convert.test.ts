@@ -47,6 +47,7 @@ tunnels:
       'api: for api.example.com, write `hostname: api.example.com`. `portal doctor` prints the DNS records to create.',
       'api: `auth` was dropped: everyone can visit until you set `access`.',
       'ssh: the relay chooses the public port, in place of 1.tcp.ngrok.io:20001.',
+      'app: calm-cat.ngrok-free.app became the name calm-cat on your relay.',
       'odd: the target "file:///srv" was not converted: "file:///srv" is not a port, host:port, unix:/path or http(s)://host:port.',
       'The authtoken is not needed: Portal has no accounts.',
     ],
@@ -64,6 +65,7 @@ endpoints:
   expect(await converted('ngrok.yml', text)).toEqual({
     services: { web: { target: 3000, name: 'calm-cat' }, 'service-2': { mode: 'tcp', target: 22 } },
     notes: [
+      'web: calm-cat.ngrok.app became the name calm-cat on your relay.',
       'service-2: `traffic_policy` was dropped: everyone can visit until you set `access`.',
       'The authtoken is not needed: Portal has no accounts.',
     ],
@@ -140,8 +142,21 @@ ingress:
     },
   });
   expect(notes.slice(1)).toEqual([
+    'app: the pattern "^/api/.*" became the prefix /api.',
     'app: not converted for the route /ws: `noTLSVerify`, `caPool`. All routes of a service share `targetTls`.',
     'app: `http2Origin` has no counterpart and was not converted.',
+  ]);
+});
+
+it('names TLS settings of cloudflared that have no effect', async () => {
+  const text = `
+ingress:
+  - { hostname: app.example.com, path: /v1/.*, service: "http://localhost:3001", originRequest: { noTLSVerify: true } }
+  - { service: "http_status:404" }
+`;
+  expect((await converted('config.yml', text)).notes.slice(0, 2)).toEqual([
+    'app: the pattern "/v1/.*" became the prefix /v1.',
+    'app: `noTLSVerify` was dropped, because the target has no https.',
   ]);
 });
 
@@ -189,9 +204,9 @@ services:
       long: { target: 8081 },
     },
     notes: [
-      'db: the port 5433 was not converted: a database, cache, queue or debugger listens there.',
-      'debugged: the port 8000 was not converted: Compose publishes it on this machine only.',
-      'debugged: the port 81 was not converted: Compose publishes it on this machine only.',
+      'db: the port 5433 was not converted: a database, cache, queue or debugger listens there. To publish it anyway, write `db: { mode: tcp, target: 5433 }`.',
+      'debugged: the port 8000 was not converted: Compose publishes it on this machine only. To publish it anyway, write `debugged: 8000`.',
+      'debugged: the port 81 was not converted: Compose publishes it on this machine only. To publish it anyway, write `debugged: 81`.',
       'game: the port 9000-9020:9000-9020 was not converted: it is a range of more than 20 ports, or of ports that Docker chooses. Write a service for each port.',
       'game: the port 3000 was not converted: Docker chooses its port on this machine. Publish a fixed one, such as "8080:80".',
       'worker: it publishes no port on this machine, so it has no service here.',

@@ -83,6 +83,7 @@ function setHost(service: DraftService, header: string | undefined): void {
  */
 function noteDomain(added: string, service: DraftService, domain: string | undefined, draft: Draft): void {
   if (domain === undefined) return;
-  if (NGROK_DOMAIN.test(domain)) service.name ??= domain.split('.')[0]!;
-  else draft.noteHostnames(added, [domain]);
+  if (!NGROK_DOMAIN.test(domain)) return draft.noteHostnames(added, [domain]);
+  service.name ??= domain.split('.')[0]!;
+  draft.note(`${added}: ${domain} became the name ${service.name} on your relay.`);
 }
