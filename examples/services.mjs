@@ -55,7 +55,7 @@ function start(name, server, port, listen) {
   server.once('error', (error) => {
     const taken = error.code === 'EADDRINUSE';
     const why = taken
-      ? `port ${port} is in use: stop the program that listens there and try again`
+      ? `port ${port} is in use. Stop the program that listens there. To find it: ${finder(port, server === echo)}`
       : error.message;
     process.stderr.write(`sample service ${name}: ${why}\n`);
     process.exit(1);
@@ -65,6 +65,13 @@ function start(name, server, port, listen) {
     process.stderr.write(`sample service ${name}: ${scheme}://${HOST}:${port}\n`);
     process.send?.({ listening: name });
   });
+}
+
+/** The command that shows which program uses a port. */
+function finder(port, isUdp) {
+  if (process.platform === 'win32') return `netstat -ano | findstr :${port}`;
+  if (process.platform === 'darwin') return `lsof -nP -i${isUdp ? 'UDP' : 'TCP'}:${port}`;
+  return `ss -${isUdp ? 'u' : 't'}lnp 'sport = :${port}'`;
 }
 
 // scripts/demo.mjs waits for this message. The channel's end stops this process.

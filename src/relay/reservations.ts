@@ -180,7 +180,8 @@ export class Reservations {
 }
 
 function nameReserved(name: string, until?: number): PortalError {
-  const when = until === undefined ? '' : ` until ${new Date(until).toISOString()}`;
+  const when =
+    until === undefined ? '' : ` until ${new Date(until).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
   return new PortalError(
     'name_reserved',
     `"${name}" is reserved for another identity${when}. ${otherName(name)}`,

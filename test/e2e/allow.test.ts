@@ -106,7 +106,7 @@ describe('a portal.yaml that was never allowed', () => {
     expect(listed.code).toBe(2);
     expect(listed.stderr).toContain(`not allowed yet to\n  publish at https://localhost:${port}`);
     const checked = await person.run(['doctor'], { env: ASKED });
-    expect(checked.stdout).toContain('relays and services are not checked until then');
+    expect(checked.stdout).toContain('relays and services are not checked until you allow this');
     expect(connections).toBe(0);
     await person.run(['allow'], { env: ASKED });
     await person.run(['doctor'], { env: ASKED });

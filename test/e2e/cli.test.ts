@@ -62,6 +62,12 @@ test.each([
   expect(stderr).toContain(hint);
 });
 
+test('agents without a file names the option that replaces it', async () => {
+  const { code, stderr } = await person.run(['agents']);
+  expect(code).toBe(2);
+  expect(stderr).toContain('Name a relay with --relay URL');
+});
+
 test.each([
   [['help', 'requests'], 'Usage: portal requests '],
   [['help', 'requests', 'show'], 'Usage: portal requests show '],

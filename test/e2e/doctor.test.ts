@@ -115,7 +115,7 @@ it('reports an invalid configuration as failed checks, goes on, and exits 2', as
   expect(of('configuration.valid')).toEqual([
     expect.stringMatching(/^problem: portal\.yaml:\d+:\d+: /),
     expect.stringMatching(/^problem: portal\.yaml:\d+:\d+: /),
-    'warning: relays and services are not checked until then',
+    'warning: relays and services are not checked until you fix this',
   ]);
   expect(of('identity.file')).toHaveLength(1);
   expect(of('agent.running')[0]).toContain('no agent is running');
@@ -134,7 +134,7 @@ it('checks relays and the other services while a variable of one service is not 
   expect(code).toBe(2);
   expect(of('configuration.valid')).toEqual([
     expect.stringMatching(/^problem: portal\.yaml:5:\d+: .*NO_SUCH_PIN/),
-    'warning: not checked until then: app',
+    'warning: not checked until you fix this: app',
   ]);
   expect(of('relay.tls')[0]).toMatch(/^ok: /);
   expect(of('relay.clock')[0]).toMatch(/^ok: /);

@@ -42,7 +42,7 @@ export async function relaysToQuery(context: Context, options: RelayOptions): Pr
       'Name the relay that uses the CA, for example --relay https://relay.example.com.',
     );
   if (options.relay) return typed(context, options.relay, options);
-  const loaded = await load(loadOptions(context, options.file));
+  const loaded = await load(loadOptions(context, options.file)).catch(orNameRelay);
   await needAllowed(
     context,
     loaded,
@@ -82,6 +82,18 @@ export async function relaysToQuery(context: Context, options: RelayOptions): Pr
     ],
   };
 }
+
+/** Without a file, these commands still work for relays given as options. */
+function orNameRelay(error: unknown): never {
+  if (!isWithoutFile(error)) throw error;
+  throw new PortalError(error.code, error.message, {
+    cause: error,
+    hint: 'Name a relay with --relay URL, or run this in the folder of a portal.yaml.',
+  });
+}
+
+const isWithoutFile = (error: unknown): error is PortalError =>
+  error instanceof PortalError && error.code === 'config_not_found';
 
 async function typed(
   context: Context,
@@ -123,8 +135,7 @@ async function fileHere(
     );
     return { ...(lock && { lock: new RelayLock({ file: lock.file }) }), caFiles: new Map(caFiles) };
   } catch (error) {
-    if (file === undefined && error instanceof PortalError && error.code === 'config_not_found')
-      return { caFiles: new Map() };
+    if (file === undefined && isWithoutFile(error)) return { caFiles: new Map() };
     throw error;
   }
 }

@@ -25,7 +25,7 @@ export interface ConfigurationFindings {
   readonly locked: LockEntries | undefined;
 }
 
-const UNTIL_THEN = 'relays and services are not checked until then';
+const uncheckedUntil = (then: string): string => `relays and services are not checked until you ${then}`;
 
 export async function checkConfiguration(
   context: Context,
@@ -36,19 +36,19 @@ export async function checkConfiguration(
   for (const { message, hint, ...at } of problems)
     subject.problem('configuration.valid', `${at.file}:${at.line}:${at.column}: ${message}`, hint);
   if (!loaded) {
-    subject.warning('configuration.valid', UNTIL_THEN);
+    subject.warning('configuration.valid', uncheckedUntil('fix this'));
     return { subject, problems, desired: undefined, isAllowed: false, locked: undefined };
   }
   const { desired, warnings } = loaded;
   if (problems.length === 0)
     subject.ok('configuration.valid', `${loaded.file}: ${count(desired.services.length, 'service')}`);
-  else subject.warning('configuration.valid', `not checked until then: ${listOf(broken, 'and')}`);
+  else subject.warning('configuration.valid', `not checked until you fix this: ${listOf(broken, 'and')}`);
   for (const { message, hint } of warnings) subject.warning('configuration.valid', message, hint);
   const { fields } = await notAllowedYet(context, loaded);
   const notAllowed = fields.notAllowed ?? [];
   for (const asked of notAllowed)
     subject.warning('configuration.allowed', `not allowed yet: ${asked}`, 'Run `portal allow`.');
-  if (notAllowed.length > 0) subject.warning('configuration.allowed', UNTIL_THEN);
+  if (notAllowed.length > 0) subject.warning('configuration.allowed', uncheckedUntil('allow this'));
   const locked = await checkLock(desired, subject);
   return { subject, problems, desired, isAllowed: notAllowed.length === 0, locked };
 }

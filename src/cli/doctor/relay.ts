@@ -253,7 +253,10 @@ function checkDescriptor(
     subject.problem('relay.descriptor', descriptor.message, ERRORS.descriptor_invalid.remedy);
     return undefined;
   }
-  subject.ok('relay.descriptor', `relay ${descriptor.address}, ${descriptor.capabilities.join(', ')}`);
+  subject.ok(
+    'relay.descriptor',
+    `the relay with key ${descriptor.address} offers ${descriptor.capabilities.join(', ')}`,
+  );
   if (!descriptor.protocols.includes(PROTOCOL_VERSION)) {
     const spoken = descriptor.protocols.join(', ');
     subject.problem(

@@ -7,7 +7,7 @@ const HELP = [
   '  o     open its URL in the browser',
   '  c     copy its address, through the terminal (OSC 52) or tmux',
   '  q     show its URL as a QR code',
-  '  i     open the inspector',
+  '  i     open the inspector, if a service has `inspect: true`',
   '  ?     show or hide this help',
   '',
   '  SERVICE: ✔ healthy, ▲ degraded or retrying, ✘ failed, … starting.',

@@ -146,6 +146,11 @@ describe('the live view', () => {
     expect(stringWidth(keys('http://localhost:4040'))).toBeLessThan(columns);
   });
 
+  it.each([80, 60, 50, 45, 40])('says what each shown key does, at %i columns', (columns) => {
+    const keys = render(view([], { inspector: 'http://localhost:4040' }), screen(columns, 24)).at(-1)!;
+    for (const key of keys.trim().split(' · ')) expect(key).toMatch(/^\S+ \w/);
+  });
+
   it.each([120, 80, 50, 40])('shows how to stop and where help is, at %i columns', (columns) => {
     for (const inspector of [undefined, 'http://localhost:4040'])
       expect(render(view([], { inspector }), screen(columns, 24)).at(-1)).toMatch(/\? help · Ctrl-C stop$/);

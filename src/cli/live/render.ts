@@ -246,8 +246,8 @@ function footerOf(view: View, screen: Screen): string[] {
   const keys = [
     [...named, 'q QR code', ...inspector, ...last],
     [...named, 'q QR', ...inspector, ...last],
-    ['o', 'c', 'q', ...inspector, ...last],
-    ['o', 'c', 'q', ...inspector.map(() => 'i'), ...last],
+    ['o open', ...inspector, ...last],
+    [...inspector, ...last],
     [...inspector.map(() => 'i'), 'Ctrl-C stop'],
   ].map((each) => `  ${each.join(' · ')}`);
   return [dim(keys.find((line) => stringWidth(line) < screen.columns) ?? cut(keys.at(-1)!, screen))];

@@ -35,6 +35,11 @@ describe('the filter', () => {
     expect(told(new EventFilter(), [...start, applied(1)])).toEqual([false, false, false, false]);
   });
 
+  it('report another port than requested, also in the first pass', () => {
+    const other = { ...lease('ready'), askedPort: 25565 } as PortalEvent;
+    expect(told(new EventFilter(), [other, applied(1)])).toEqual([true, false]);
+  });
+
   it('report a lost lease, each reason once, and its return', () => {
     const filter = new EventFilter();
     told(filter, [lease('ready'), applied(1)]);

@@ -49,14 +49,15 @@ export class EventFilter {
     }
   }
 
-  /** `ready` reports leases at the start. Later changes get a line each. */
-  #isNewPhase({ service, relay, phase, error, unproven, url }: Of<'lease'>): boolean {
+  /** `ready` reports leases at the start, except another port than requested. Later changes get a line each. */
+  #isNewPhase({ service, relay, phase, error, unproven, url, askedPort }: Of<'lease'>): boolean {
     if (STEPS.has(phase)) return false;
     const key = `${service} ${relay}`;
     const state = [phase, error?.code, unproven === undefined, url].join(' ');
     const before = this.#leases.get(key);
     this.#leases.set(key, state);
-    return state !== before && (phase !== 'ready' || this.#hasBegun || before !== undefined);
+    if (state === before) return false;
+    return phase !== 'ready' || this.#hasBegun || before !== undefined || askedPort !== undefined;
   }
 
   #isLaterPass(): boolean {
