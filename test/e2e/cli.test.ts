@@ -43,7 +43,7 @@ test('help is grouped, has examples, and lists every command', async () => {
 test.each([
   ['an unknown command', ['staus'], 'Did you mean status?'],
   ['an unknown option', ['up', '--detahc'], 'Did you mean --detach?'],
-  ['an argument too many', ['status', 'web'], ''],
+  ['an argument too many', ['down', 'web'], ''],
   ['an invalid value', ['up', '--timeout', 'soon'], '30s'],
   ['an unknown command of help', ['help', 'staus'], 'Did you mean status?'],
   ['an unknown command of a group of help', ['help', 'requests', 'sho'], 'Did you mean show?'],
