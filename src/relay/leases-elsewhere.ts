@@ -5,6 +5,9 @@ import type { SessionRef } from './nodes/remote-sessions.js';
 import type { Quotas } from './quotas.js';
 import type { LeaseTraffic } from './traffic.js';
 
+/** When to ask again for a session whose node no longer responded. */
+const RETRY_MS = 500;
+
 export interface LeasesElsewhereOptions {
   readonly directory: LeaseDirectory;
   readonly quotas: Quotas;
@@ -32,6 +35,9 @@ export class LeasesElsewhere {
     let lease = this.#leases.get(place);
     if (!lease) {
       lease = newLease({ record, rate: quotas.rateOf(record.owner) });
+      this.#give(lease, record);
+    } else if (!lease.holder && record.session !== undefined) {
+      // The connection to its node was lost. That node may still run.
       this.#give(lease, record);
     }
     return lease;
@@ -63,7 +69,12 @@ export class LeasesElsewhere {
 
   /** Call when a session of another node ended: visitors wait for the next one. */
   lost(holder: LeaseHolder): void {
-    for (const lease of this.#leases.values()) if (lease.holder === holder) lease.holder = undefined;
+    for (const lease of this.#leases.values()) {
+      if (lease.holder !== holder) continue;
+      lease.holder = undefined;
+      // For visitors in the queue, if the session still exists.
+      setTimeout(() => this.at(lease.record.place), RETRY_MS).unref();
+    }
   }
 
   /** Disconnects the visitors of a lease. */

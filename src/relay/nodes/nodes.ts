@@ -21,7 +21,7 @@ export interface Nodes {
   tell(node: string, method: string, ...args: readonly unknown[]): void;
   /** Adds what other nodes may call here. */
   serve(methods: NodeMethods): void;
-  /** Calls `listener` with the name of each node that ends. */
+  /** Calls `listener` with the name of each node that ends, or whose connection is lost: it may have ended. */
   onLeft(listener: (node: string) => void): void;
 }
 

@@ -71,6 +71,16 @@ describe('nodes on several machines', () => {
     await expect(node('a').call('b', 'never')).rejects.toMatchObject({ code: 'relay_busy' });
   });
 
+  it('report a lost connection at once, and connect again', async () => {
+    const { node } = await nodes('a', 'b');
+    node('b').serve({ hello: () => 'hello' });
+    const lost = new Promise((resolve) => node('a').onLeft(resolve));
+    await node('a').call('b', 'hello');
+    node('b').disconnect();
+    expect(await lost).toBe('b');
+    expect(await node('a').call('b', 'hello')).toBe('hello');
+  });
+
   it('reject a relay with another identity at the address of a node', async () => {
     const [here, there] = [await nodes('a', 'b'), await nodes('a', 'b')];
     there.node('b').serve({ hello: () => 'hello' });

@@ -57,6 +57,7 @@ export class TlsNodes implements Nodes, Links {
   /** Connections for the calls of this node, by node. */
   readonly #callers = new Map<string, Promise<Caller>>();
   readonly #sockets = new Set<Socket>();
+  readonly #lostListeners: ((node: string) => void)[] = [];
   #self = '';
   #membership: Membership | undefined;
   #take: ((visitor: Forwarded) => TakeForwarded | undefined) | undefined;
@@ -129,6 +130,7 @@ export class TlsNodes implements Nodes, Links {
   }
 
   onLeft(listener: (node: string) => void): void {
+    this.#lostListeners.push(listener);
     this.#membership?.onLeft(listener);
   }
 
@@ -147,10 +149,15 @@ export class TlsNodes implements Nodes, Links {
     this.#server.close();
   }
 
-  /** Ends every connection. */
+  /** Ends every connection. Calls open new ones. */
+  disconnect(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Ends everything. */
   destroy(): void {
     this.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.disconnect();
   }
 
   #tls() {
@@ -181,7 +188,10 @@ export class TlsNodes implements Nodes, Links {
     try {
       const socket = await this.#open(node, {});
       const channel = new SocketChannel(socket);
-      channel.onClose(forget);
+      channel.onClose(() => {
+        forget();
+        for (const listener of this.#lostListeners) listener(node);
+      });
       return new Caller(channel, undefined, nodeLeft(node).message);
     } catch (error) {
       void delay(RETRY_MS).then(forget);
