@@ -65,9 +65,10 @@ async function checkAcme(
     const store = new AcmeStore(acmeDir, spec.directory);
     const stored = await store.read(hostname);
     const rejection = await store.rejection(hostname);
-    if (rejection) reportRejection(rejection, store.rejectionFileOf(hostname), subject);
+    const isValid = stored !== undefined && stored.notAfter.getTime() > Date.now();
+    if (rejection) reportRejection(rejection, store.rejectionFileOf(hostname), { isValid, subject });
     else if (!stored) reportNoCertificate(hostname, subject);
-    if (stored && stored.notAfter.getTime() > Date.now())
+    if (isValid)
       subject.ok(
         'service.certificate',
         `the stored certificate for ${hostname} is valid until ${formatEnd(stored.notAfter)}`,
@@ -115,11 +116,16 @@ async function checkAcme(
     );
 }
 
-function reportRejection({ error, nextAt }: RejectedOrder, file: string, subject: Subject): void {
+/** @param isValid whether the present certificate is, so that only its renewal failed */
+function reportRejection(
+  { error, nextAt }: RejectedOrder,
+  file: string,
+  { isValid, subject }: { readonly isValid: boolean; readonly subject: Subject },
+): void {
   const waitMs = nextAt - Date.now();
   const next = waitMs > 0 ? `; ${nextTry(waitMs)}` : '';
   const sooner = `To try at once after a fix, stop the agent, delete ${file}, and start it again.`;
-  subject.problem(
+  subject[isValid ? 'warning' : 'problem'](
     'service.certificate',
     `${error.message}${next}`,
     [error.hint, waitMs > 0 && error.code === 'acme_rejected' && sooner].filter(Boolean).join(' ') ||

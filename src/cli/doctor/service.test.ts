@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../test/support/folder.js';
 import { service, tcpService } from '../../../test/support/world.js';
+import { openLocalCa } from '../../certificates/local-ca.js';
 import { AcmeStore } from '../../certificates/acme/store.js';
 import type { TlsSpec } from '../../certificates/spec.js';
 import { PortalError } from '../../lib/errors.js';
@@ -17,9 +18,16 @@ interface Case {
   readonly here?: string[];
   readonly tls?: TlsSpec;
   readonly acmeDir?: string;
+  readonly domain?: string;
 }
 
-async function findingsOf({ addresses, here = [], tls, acmeDir = 'none' }: Case) {
+async function findingsOf({
+  addresses,
+  here = [],
+  tls,
+  acmeDir = 'none',
+  domain = 'relay.example.com',
+}: Case) {
   const port = await tcpService(() => undefined);
   const { findings } = await checkService(service('web', port, { mode: 'stream', ...(tls && { tls }) }), {
     names: {
@@ -30,7 +38,7 @@ async function findingsOf({ addresses, here = [], tls, acmeDir = 'none' }: Case)
     relays: [
       {
         key: 'https://relay.example.com',
-        domain: 'relay.example.com',
+        domain,
         port: 443,
         addresses: ['192.0.2.1', '2001:db8::1'],
         isEmbedded: false,
@@ -110,4 +118,22 @@ it('reports the last order that the CA rejected, and how to order again at once'
       /^Create a record\. To try at once after a fix, stop the agent, delete .*\.retry\.json/,
     ) as string,
   });
+});
+
+it('only warns of a rejected renewal while the present certificate is valid', async () => {
+  const folder = await temporaryFolder();
+  const store = new AcmeStore(folder, ACME.directory);
+  const hostname = 'web.relay.test';
+  const { cert, key } = await (await openLocalCa(await temporaryFolder())).issue([hostname]);
+  await store.write(hostname, key, cert);
+  const error = new PortalError('acme_rejected', 'no certificate');
+  await store.writeRejection(hostname, { error, count: 1, nextAt: Date.now() + 60_000 });
+  const findings = await findingsOf({
+    addresses: ['192.0.2.1'],
+    tls: ACME,
+    acmeDir: folder,
+    domain: 'relay.test',
+  });
+  const levels = findings.filter(({ check }) => check === 'service.certificate').map(({ level }) => level);
+  expect(levels).toEqual(['warning', 'ok']);
 });
