@@ -51,6 +51,12 @@ function pool() {
       arrived += due.length;
       return due.length - waiting;
     },
+    /** A connection with a ticket of another node arrives. Returns whether the pool keeps it. */
+    stray: (): boolean => {
+      const socket = new PassThrough();
+      made.acceptStray('c', 'raw', socket as unknown as Socket);
+      return !socket.destroyed;
+    },
     messages: () => asked.length,
     count: () => asked.reduce((sum, dial) => sum + dial.tickets.length, 0),
   };
@@ -81,4 +87,27 @@ it('requests connections for the visitors of one turn in as few messages as poss
   await visit(600);
   expect(messages()).toBe(3);
   expect(count()).toBeGreaterThanOrEqual(600);
+});
+
+it('keeps connections with tickets of other nodes instead of requesting some, up to a limit', async () => {
+  const { visit, stray, count } = pool();
+  expect(Array.from({ length: 8 }, stray)).toEqual([true, true, true, true, true, true, false, false]);
+  for (let index = 0; index < 4; index++) await visit();
+  expect(count()).toBe(0);
+  await visit();
+  expect(count()).toBe(1);
+});
+
+it('refills a large pool with few messages, and a small one at once', async () => {
+  const { visit, arriveAll, messages, count } = pool();
+  await visit();
+  for (let size = 4; size <= 64; size *= 2) {
+    const ready = arriveAll();
+    for (let index = 0; index <= ready; index++) await visit();
+  }
+  arriveAll();
+  const [before, requested] = [messages(), count()];
+  for (let index = 0; index < 32; index++) await visit();
+  expect(messages() - before).toBe(4);
+  expect(count() - requested).toBe(32);
 });

@@ -37,8 +37,12 @@ interface Lane {
 const aheadOf = ({ idle, tickets }: Lane): number => idle.length + tickets.size;
 
 const MIN_SPARE = 2;
+/** Connections with tickets of other nodes that are kept beyond the target. They replace ones that this pool would request. */
+const MAX_SURPLUS = 16;
 /** Each connection arrives at a node at random. */
 const PATIENCE = 32;
+/** A pool is refilled in parts of its size, so that a large one needs few messages to the agent. */
+const REFILLS = 8;
 /** Connections in a row at other nodes after which visitors are forwarded instead, where that is possible. */
 const STARVED = 3;
 /** Connections requested for each waiting visitor, if the previous ones arrived at other nodes. */
@@ -136,7 +140,8 @@ export class DataPool {
   /** Takes a data connection that arrived with a ticket of another node. Closes it if neither visitors nor the idle pool need it. */
   acceptStray(id: string, carrier: WireCarrier, socket: Socket): void {
     const lane = this.#lane(carrier);
-    if (lane.hungry.size === 0 && lane.idle.length >= lane.spare) socket.destroy();
+    if (lane.hungry.size === 0 && lane.idle.length >= lane.spare + Math.min(MAX_SURPLUS, 2 * lane.spare))
+      socket.destroy();
     else this.#take(lane, id, socket);
   }
 
@@ -281,6 +286,7 @@ export class DataPool {
     const waiting = this.#inLine(lane);
     const tries = Math.min(MAX_TRIES, 1 + Math.floor(lane.missed / Math.max(1, waiting)));
     const want = waiting * tries + (lane.redial ? 0 : lane.spare) - aheadOf(lane);
+    if (waiting === 0 && want < lane.spare / REFILLS) return;
     let room = LIMITS.maxDataConnectionsAhead;
     for (const each of this.#lanes.values()) room -= aheadOf(each);
     for (let left = Math.min(want, room); left > 0; left -= LIMITS.maxTicketsPerDial) {

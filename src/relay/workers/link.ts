@@ -1,3 +1,4 @@
+import { batched } from '../../lib/batches.js';
 import { Caller, type Channel } from '../../lib/calls.js';
 import { multiplex } from '../../lib/multiplexer.js';
 import { within } from '../../lib/wait.js';
@@ -49,7 +50,7 @@ export class WorkerLink implements Supervised {
   #serving: Serving | undefined;
 
   constructor(process: WorkerProcess, shared: Shared) {
-    const channels = multiplex(process.channel, WORKER_CHANNELS);
+    const channels = multiplex(batched(process.channel), WORKER_CHANNELS);
     const { name } = process;
     this.#process = process;
     this.#shared = shared;

@@ -1,4 +1,5 @@
 import { AcmeChallenges } from '../../certificates/acme/challenges.js';
+import { batched } from '../../lib/batches.js';
 import { serveCalls, type Channel } from '../../lib/calls.js';
 import type { Logger } from '../../lib/logger.js';
 import { deferred, within } from '../../lib/wait.js';
@@ -47,7 +48,7 @@ export interface WorkerProcessOptions {
 
 /** Executes what the main process asks of this worker, which is one node of the relay. */
 export function serveMainProcess({ channel, log, flush }: WorkerProcessOptions): void {
-  const channels = multiplex(channel, WORKER_CHANNELS);
+  const channels = multiplex(batched(channel), WORKER_CHANNELS);
   const worker = new Worker(channels, log, (event: WorkerEvent) => tell(event));
   const tell = serveCalls(channels.commands, {
     start: (options: PlainOptions) => worker.start(options),
