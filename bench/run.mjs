@@ -26,6 +26,7 @@ import { start } from './suites/start.mjs';
 import { download, tcp, upload } from './suites/transfer.mjs';
 import { loss, udp } from './suites/udp.mjs';
 import { websocket } from './suites/websocket.mjs';
+import { workers } from './suites/workers.mjs';
 
 /**
  * `npm run bench`: writes one JSON document to standard output, and progress to standard error. See
@@ -47,6 +48,7 @@ const SUITES = {
   chain,
   connections,
   resumptions,
+  workers,
   burst,
   memory,
   services,

@@ -5,15 +5,20 @@ import { Socket } from 'node:net';
  * separate pipe, which does not keep the process alive.
  */
 
-const control = new Socket({ fd: Number(process.env.PORTAL_BENCH_CONTROL) });
+const { PORTAL_BENCH_CONTROL: fd } = process.env;
 delete process.env.PORTAL_BENCH_CONTROL;
-control.unref();
-control.on('error', () => undefined);
-control.on('data', async () => {
-  // Finalizers release buffers after the collection.
-  for (let round = 0; round < 3; round++) {
-    globalThis.gc();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  control.write('{}\n');
-});
+// Workers of a relay inherit its arguments, but not the pipe.
+if (fd) listen(new Socket({ fd: Number(fd) }));
+
+function listen(control) {
+  control.unref();
+  control.on('error', () => undefined);
+  control.on('data', async () => {
+    // Finalizers release buffers after the collection.
+    for (let round = 0; round < 3; round++) {
+      globalThis.gc();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    control.write('{}\n');
+  });
+}

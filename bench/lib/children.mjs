@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { cpuOfTree, rssOfTree } from './proc.mjs';
+import { childrenOf, cpuOf, cpuOfTree, rssOfTree } from './proc.mjs';
 
 /** Every process that the benchmark starts, so that none outlives it. */
 const running = new Set();
@@ -79,6 +79,12 @@ export class Child {
   /** CPU seconds of the process and its children since they started. */
   cpuSeconds() {
     return cpuOfTree(this.pid);
+  }
+
+  /** CPU seconds of each of its children, or of the process itself if it has none. */
+  workerSeconds() {
+    const workers = childrenOf(this.pid);
+    return (workers.length > 0 ? workers : [this.pid]).map(cpuOf);
   }
 
   /** Resident bytes now, including garbage. */

@@ -53,6 +53,13 @@ export const KINDS = {
     },
     relays: { ' chain of 2': 2, ' chain of 3': 3 },
   },
+  /** A relay of one process, and one with workers. */
+  workers: {
+    ...HTTP_SERVICE,
+    nginx: 'stream',
+    variants: { ' 1': throughStream, ' 2': throughStream },
+    workers: { ' 1': 1, ' 2': 2 },
+  },
   tcp: {
     ...HTTP_SERVICE,
     nginx: 'tcp',
@@ -87,10 +94,10 @@ export const KINDS = {
   },
 };
 
-/** The runs of one variant of Portal, and those of contenders without variants. */
+/** The runs of one variant, and those of contenders without variants. */
 export function variant(runs, suffix) {
-  const others = Object.entries(runs).filter(([name]) => !/^(portal|against)/.test(name));
-  const own = ['portal', 'against'].filter((name) => runs[name + suffix]);
+  const others = Object.entries(runs).filter(([name]) => !/^(portal|against|nginx .)/.test(name));
+  const own = ['nginx', 'portal', 'against'].filter((name) => runs[name + suffix]);
   return Object.fromEntries([...others, ...own.map((name) => [name, runs[name + suffix]])]);
 }
 
@@ -120,6 +127,7 @@ export async function startContenders(world, kind = KINDS.stream, { link, count 
           name: name + suffix,
           link,
           relays: kind.relays?.[suffix],
+          workers: kind.workers?.[suffix],
         }),
       );
     }
@@ -133,13 +141,12 @@ export async function startContenders(world, kind = KINDS.stream, { link, count 
         contenders.push(await startFloor(world, { hostname: HOSTNAME, port, mode: kind.floor }));
     },
     nginx: async () => {
-      if (kind.nginx)
-        contenders.push(
-          await startNginx(world, {
-            services: Object.fromEntries(hostnames.map((each) => [each, port])),
-            mode: kind.nginx,
-          }),
-        );
+      if (!kind.nginx) return;
+      const services = Object.fromEntries(hostnames.map((each) => [each, port]));
+      for (const [suffix, workers] of Object.entries(kind.workers ?? { '': 1 })) {
+        const options = { services, mode: kind.nginx, name: `nginx${suffix}`, workers };
+        contenders.push(await startNginx(world, options));
+      }
     },
     ...Object.fromEntries(
       Object.entries(PEERS).map(([name, peer]) => [
@@ -162,11 +169,10 @@ export async function startContenders(world, kind = KINDS.stream, { link, count 
   return { contenders, service, stop };
 }
 
-/** Node options that write a CPU profile to the folder `profile`, if it is set. */
+/** Node options that write CPU profiles below the folder `profile`, if it is set: one for each process. */
 export function profiled(profile, label) {
   if (!profile) return [];
-  const name = `${label}-${process.hrtime.bigint()}.cpuprofile`;
-  return ['--cpu-prof', '--cpu-prof-dir', profile, '--cpu-prof-name', name];
+  return ['--cpu-prof', '--cpu-prof-dir', join(profile, label)];
 }
 
 /**
@@ -185,6 +191,8 @@ export async function startPortal(
     relayArgs = [],
     /** Several relays form a chain, named `way`. */
     relays = 1,
+    /** Processes that serve; the relay's metrics are then read, too. */
+    workers,
     readyWithinMs = 120_000,
   },
 ) {
@@ -207,9 +215,10 @@ export async function startPortal(
     `--listen=${host}:0`,
     ...(link ? ['--domain', RELAY_DOMAIN] : []),
     ...['tcp', 'udp'].flatMap((mode) => (kinds.has(mode) ? [`--${mode}-ports`, PUBLIC_PORTS] : [])),
+    ...(workers ? [`--workers=${workers}`, '--metrics=127.0.0.1:0'] : []),
     ...relayArgs,
   ]);
-  const { url, ca } = await relay.line((line) => line.event === 'listening');
+  const { url, ca, metrics } = await relay.line((line) => line.event === 'listening');
   const others = [];
   const hops = [{ url, ca }];
   while (hops.length < relays) {
@@ -257,6 +266,8 @@ export async function startPortal(
     relayUrl: url,
     relayCaFile: ca,
     stages,
+    /** Visitors so far whom one worker forwarded to another. */
+    ...(workers && { forwarded: () => readMetric(metrics, 'portal_relay_visitors_forwarded_total') }),
     /** Starts the agent again, once it has stopped. */
     startAgain: () => (stages.agent = startAgent()),
     /** Node compiles relay and agent while they run (JIT). */
@@ -269,4 +280,11 @@ export async function startPortal(
       for (const each of [relay, ...others]) await each.stop();
     },
   };
+}
+
+async function readMetric(url, series) {
+  const text = await (await fetch(url)).text();
+  const found = text.split('\n').find((line) => line.startsWith(`${series} `));
+  if (found === undefined) throw new Error(`the relay has no metric ${series}`);
+  return Number(found.slice(series.length));
 }

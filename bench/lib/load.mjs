@@ -4,7 +4,7 @@ import { result } from './figures.mjs';
 /**
  * Runs `load` on every contender in turn, for several rounds, so that other work on the machine affects all equally.
  * `load(contender, measure, service)` calls `measure.begin()` and returns figures. The CPU seconds that each stage
- * used since then are added as {relay, agent}, unless the figures have earlier ones from `measure.cpu()`. In warm-up
+ * used since then are added as {relay, agent}, with the part of the relay's busiest worker as `busiest`, unless the figures have earlier ones from `measure.cpu()`. In warm-up
  * turns `measure.warmsUp` is set; the figures then report the work done as `work` and the work needed as `enough`.
  * Returns {contender: [figures…]}. `start` is startContenders or a replacement.
  */
@@ -18,8 +18,10 @@ export async function inTurns(world, load, start = startContenders) {
       for (let turn = 0; turn < contenders.length; turn++) {
         const contender = contenders[(round + turn) % contenders.length];
         const measure = meter({ ...contender.stages, service }, false);
+        const forwarded = await contender.forwarded?.();
         const { work: _, enough: __, ...figures } = await load(contender, measure, service);
         const { cpu = measure.cpu() } = figures;
+        if (contender.forwarded) figures.forwarded = (await contender.forwarded()) - forwarded;
         runs[contender.name].push({ ...figures, cpu });
         world.progress(`  ${contender.name.padEnd(width)} ${world.describe(figures, cpu)}`);
       }
@@ -49,14 +51,18 @@ async function warmUp(contender, service, load) {
 /** Counts the CPU seconds of each of `processes` from `begin()` on. */
 function meter(processes, warmsUp) {
   let before;
-  const read = () =>
-    Object.fromEntries(Object.entries(processes).map(([name, child]) => [name, child.cpuSeconds()]));
+  const read = () => ({
+    ...Object.fromEntries(Object.entries(processes).map(([name, child]) => [name, child.cpuSeconds()])),
+    workers: processes.relay?.workerSeconds() ?? [],
+  });
   return {
     warmsUp,
     begin: () => (before = read()),
     cpu() {
-      const after = read();
-      return Object.fromEntries(Object.keys(after).map((name) => [name, after[name] - before[name]]));
+      const { workers, ...after } = read();
+      const used = Object.entries(after).map(([name, seconds]) => [name, seconds - before[name]]);
+      const busiest = Math.max(...workers.map((seconds, index) => seconds - before.workers[index]));
+      return { ...Object.fromEntries(used), ...(workers.length > 0 && { busiest }) };
     },
   };
 }

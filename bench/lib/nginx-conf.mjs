@@ -91,10 +91,15 @@ ${Object.entries(targets)
   }
 }`;
 
-/** A whole file for one worker, because Portal has one thread. */
-export const whole = (name, folder, body) => `${streamModule() ? `load_module ${streamModule()};` : ''}
+/** A whole file. Default: one worker, because a process of Portal has one thread. */
+export const whole = (
+  name,
+  folder,
+  body,
+  workers = 1,
+) => `${streamModule() ? `load_module ${streamModule()};` : ''}
 daemon off;
-worker_processes 1;
+worker_processes ${workers};
 worker_rlimit_nofile 65536;
 pid ${folder}/${name}.pid;
 error_log stderr crit;

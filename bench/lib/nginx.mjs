@@ -7,14 +7,16 @@ import { childrenOf } from './proc.mjs';
 import { freePort, until } from './wait.mjs';
 
 /**
- * The same work without the tunnel, by two nginx: one acts as the relay, the other as the agent. Each has one worker,
- * because Portal has one thread each. Certificate and cipher are the same.
+ * The same work without the tunnel, by two nginx: one acts as the relay, the other as the agent. Each has one worker
+ * by default, because Portal has one thread each. Certificate and cipher are the same.
  */
 const STAGES = {
   stream: { relay: byServerName, agent: endsTls },
   http: { relay: byServerName, agent: reverseProxy },
   tcp: { relay: addsTls, agent: endsTls },
 };
+
+const hasWorkers = ({ pid }, count) => childrenOf(pid).length >= count;
 
 /** Why nginx cannot be measured here, or undefined. */
 export function nginxMissing() {
@@ -37,9 +39,9 @@ export function nginxVersion() {
 
 /**
  * `services` is {hostname: port of the local service}. Mode tcp has one entry, because nothing in its traffic
- * distinguishes services.
+ * distinguishes services. `workers` are those of the first stage.
  */
-export async function startNginx(world, { services, mode = 'stream' }) {
+export async function startNginx(world, { services, mode = 'stream', name: ours = 'nginx', workers = 1 }) {
   const folder = world.folder('nginx');
   const hostnames = Object.keys(services);
   const certificate = await world.certificate(folder, hostnames);
@@ -47,7 +49,12 @@ export async function startNginx(world, { services, mode = 'stream' }) {
   const write = (name, port, targets) =>
     writeFileSync(
       join(folder, `${name}.conf`),
-      whole(name, folder, STAGES[mode][name]({ port, targets, certificate, folder })),
+      whole(
+        name,
+        folder,
+        STAGES[mode][name]({ port, targets, certificate, folder }),
+        name === 'relay' ? workers : 1,
+      ),
     );
   write('relay', publicPort, Object.fromEntries(hostnames.map((hostname) => [hostname, agentPort])));
   write('agent', agentPort, services);
@@ -55,7 +62,7 @@ export async function startNginx(world, { services, mode = 'stream' }) {
     new Child(`nginx ${name}`, 'nginx', ['-e', 'stderr', '-p', folder, '-c', join(folder, `${name}.conf`)]);
   const stages = { relay: start('relay'), agent: start('agent') };
   const contender = {
-    name: 'nginx',
+    name: ours,
     hostnames,
     port: publicPort,
     /** Where the second stage listens. */
@@ -78,7 +85,7 @@ export async function startNginx(world, { services, mode = 'stream' }) {
       await Promise.all(Object.values(stages).map((stage) => stage.stop()));
     },
   };
-  await until(() => Object.values(stages).every(({ pid }) => childrenOf(pid).length > 0), "nginx's workers");
+  await until(() => hasWorkers(stages.relay, workers) && hasWorkers(stages.agent, 1), "nginx's workers");
   await oneVisit(contender);
   return contender;
 }

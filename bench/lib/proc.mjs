@@ -6,12 +6,15 @@ import { readFileSync } from 'node:fs';
 const TICKS = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 const PAGE = Number(execFileSync('getconf', ['PAGESIZE'], { encoding: 'utf8' }));
 
-/** CPU seconds, user and system, of a process and its living children, since they started. */
+/** CPU seconds, user and system, of a process since it started. */
+export function cpuOf(pid) {
+  const fields = statOf(pid);
+  return (Number(fields[11]) + Number(fields[12])) / TICKS;
+}
+
+/** The same of a process and its living children. */
 export function cpuOfTree(pid) {
-  return sum(pid, (id) => {
-    const fields = statOf(id);
-    return (Number(fields[11]) + Number(fields[12])) / TICKS;
-  });
+  return sum(pid, cpuOf);
 }
 
 export function rssOfTree(pid) {

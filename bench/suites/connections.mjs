@@ -1,4 +1,5 @@
 import { output, script } from '../lib/children.mjs';
+import { KINDS, startContenders } from '../lib/contenders.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
 const CONCURRENCY = 32;
@@ -9,16 +10,27 @@ const CONCURRENCY = 32;
 const ENOUGH_TO_COMPILE = 3_000;
 
 /** New visitors: connect, full TLS handshake, one request, one response, close. */
-export const connections = (world) => visitors(world, 'connections', world.hey ? withHey : withNode(false));
+export const connections = (world) => visitors(world, 'connections', newVisitors(world));
 /** The same, resuming the TLS session of an earlier visit. */
 export const resumptions = (world) => visitors(world, 'resumptions', withNode(true));
 
 async function visitors(world, name, visit) {
-  const runs = await inTurns(world, async (contender, measure) => {
+  return visitorFigures(name, await visitorRuns(world, visit), visit);
+}
+
+/** The client of new visitors. */
+export const newVisitors = (world) => (world.hey ? withHey : withNode(false));
+
+export function visitorRuns(world, visit, kind = KINDS.stream) {
+  const load = async (contender, measure) => {
     const done = await visit(world, contender, measure);
     const warmUp = { work: done.visits, enough: ENOUGH_TO_COMPILE };
     return { 'visits/s': done.visits / done.seconds, ...done, ...warmUp };
-  });
+  };
+  return inTurns(world, load, (theirs) => startContenders(theirs, kind));
+}
+
+export function visitorFigures(name, runs, visit) {
   const total = (key) =>
     Object.fromEntries(
       Object.entries(runs).map(([who, all]) => [who, all.reduce((sum, run) => sum + (run[key] ?? 0), 0)]),

@@ -24,19 +24,23 @@ export const http2 = (world) => {
 export const atFullSpeed = (world) => (world.wrk ? withWrk : withNode);
 
 export async function small(world, name, kind, client = atFullSpeed(world)) {
+  const all = await requestRuns(world, kind, client);
+  return Object.keys(kind.variants).flatMap((suffix) =>
+    requestFigures(`${name}${suffix.replace(' ', '.')}`, variant(all, suffix), client),
+  );
+}
+
+export function requestRuns(world, kind, client) {
   const load = async (contender, measure) => {
     const run = await client(world, contender, measure);
     if (run.failures > 0) throw new Error(`${run.failures} requests to ${contender.name} failed`);
     return { ...run, work: run.requests, enough: WARM_REQUESTS };
   };
-  const all = await inTurns(world, load, (theirs) => startContenders(theirs, kind));
-  const more = { client: CLIENTS.get(client), connections: CONNECTIONS };
-  return Object.keys(kind.variants).flatMap((suffix) =>
-    figuresOf(`${name}${suffix.replace(' ', '.')}`, variant(all, suffix), more),
-  );
+  return inTurns(world, load, (theirs) => startContenders(theirs, kind));
 }
 
-function figuresOf(name, runs, more) {
+export function requestFigures(name, runs, client) {
+  const more = { client: CLIENTS.get(client), connections: CONNECTIONS };
   return [
     pickResult(name, 'requests/s', runs, (run) => run.requests / run.seconds, more),
     pickResult(`${name}.p50`, 'ms', runs, (run) => run.p50Ms),

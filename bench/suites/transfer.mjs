@@ -12,6 +12,10 @@ export const tcp = async (world) => [
 ];
 
 export async function transfer(world, name, direction, kind) {
+  return transferFigures(name, await transferRuns(world, direction, kind));
+}
+
+export function transferRuns(world, direction, kind) {
   const load = async ({ port, servername, caFile }, measure) => {
     const seconds = measure.warmsUp ? 1 : world.seconds;
     const client = script('transfer.mjs', { port, servername, caFile, seconds, direction });
@@ -22,7 +26,10 @@ export async function transfer(world, name, direction, kind) {
     await client.stop();
     return { 'MB/s': done.bytes / 1e6 / done.seconds, gigabytes, client: done.cpuSeconds };
   };
-  const runs = await inTurns(world, load, (theirs) => startContenders(theirs, kind));
+  return inTurns(world, load, (theirs) => startContenders(theirs, kind));
+}
+
+export function transferFigures(name, runs) {
   return [
     pickResult(name, 'MB/s', runs, (run) => run['MB/s']),
     pickResult(`${name}.cpu.relay`, 'CPU-s/GB', runs, perGigabyte('relay')),
