@@ -1,6 +1,6 @@
 import { portalPaths, type Paths } from '../lib/paths.js';
 import type { SignalExit } from './interrupts.js';
-import { Output } from './output.js';
+import { Output, type OutputOptions } from './output.js';
 import type { Verbosity } from './verbosity.js';
 
 /** 0: success. 1: failed at run time. 2: usage or configuration. 3: `plan` found changes. Others: ended by a signal. */
@@ -33,7 +33,10 @@ export interface CommandInput<Options> {
 }
 
 /** `verbosity` is set after the command line is parsed. */
-export function createContext(argv: readonly string[]): Context & { verbosity: Verbosity } {
+export function createContext(
+  argv: readonly string[],
+  wrap?: OutputOptions['wrap'],
+): Context & { verbosity: Verbosity } {
   const { env } = process;
   const json = wantsJson(argv);
   const describeDropped = (lines: number): string =>
@@ -48,8 +51,8 @@ export function createContext(argv: readonly string[]): Context & { verbosity: V
     get stdin() {
       return process.stdin;
     },
-    stdout: new Output(process.stdout, { env, describeDropped }),
-    stderr: new Output(process.stderr, { env, describeDropped }),
+    stdout: new Output(process.stdout, { env, describeDropped, wrap }),
+    stderr: new Output(process.stderr, { env, describeDropped, wrap }),
     paths: portalPaths(env),
     json,
     verbosity: 'normal',

@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { Output } from './output.js';
+import { wrapWords } from './wrap.js';
 
 const describeDropped = (lines: number): string => `dropped ${lines}`;
 
@@ -36,7 +37,7 @@ test('breaks lines for a person between words on a terminal, and leaves data who
   const text = 'the relay does not respond';
   const printed = (terminal: object): string[] => {
     const { stream, written, read } = slowStream();
-    const output = new Output(Object.assign(stream, terminal), { env: {}, describeDropped });
+    const output = new Output(Object.assign(stream, terminal), { env: {}, describeDropped, wrap: wrapWords });
     for (const print of [() => output.line(text), () => output.note(text), () => output.data(text)]) {
       print();
       read();

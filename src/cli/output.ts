@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { systemCode } from '../lib/errors.js';
-import { wrapWords } from './wrap.js';
+import type { wrapWords } from './wrap.js';
 
 /** The parts of a process stream that the CLI uses. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -12,6 +12,8 @@ export interface OutputOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Formats the line that reports dropped lines. */
   readonly describeDropped: (lines: number) => string;
+  /** Breaks lines between words on a terminal. An option, because a pipe does not need to load it. */
+  readonly wrap?: typeof wrapWords | undefined;
 }
 
 /**
@@ -21,6 +23,7 @@ export interface OutputOptions {
 export class Output {
   readonly #stream: OutputStream;
   readonly #describeDropped: (lines: number) => string;
+  readonly #wrap: OutputOptions['wrap'];
   readonly #closed = new AbortController();
   #dropped = 0;
   #failure: Error | undefined;
@@ -31,6 +34,7 @@ export class Output {
   constructor(stream: OutputStream, options: OutputOptions) {
     this.#stream = stream;
     this.#describeDropped = options.describeDropped;
+    this.#wrap = options.wrap;
     this.color = wantsColor(stream, options.env);
     stream.on('error', (error) => {
       if (systemCode(error) !== 'EPIPE') this.#failure ??= error;
@@ -78,7 +82,7 @@ export class Output {
 
   /** Prints text for a person. On a terminal, long lines break between words. */
   line(text = ''): void {
-    this.data(wrapWords(text, this.columns));
+    this.data(this.#wrap?.(text, this.columns) ?? text);
   }
 
   /** Prints a line exactly as it is: JSON, a path, a command. */

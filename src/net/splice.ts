@@ -112,7 +112,7 @@ export class SpliceSet {
       if (this.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
     } else if (this.size > 0 && ms > 0) {
       const checking =
-        quietMs === undefined ? undefined : setInterval(() => this.#closeQuiet(quietMs, onCut), quietMs / 4);
+        quietMs === undefined ? undefined : setInterval(() => this.#closeQuiet(quietMs), quietMs / 4);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
         this.#whenEmpty.push(() => {
@@ -126,16 +126,14 @@ export class SpliceSet {
     this.closeAll();
   }
 
-  #closeQuiet(quietMs: number, onCut: Drain['onCut']): void {
+  #closeQuiet(quietMs: number): void {
     const now = activeNow();
     for (const splice of this.#splices) {
       splice.check(now);
       const quiet = now - splice.movedAt;
       // An idle keep-alive connection accepts an orderly end. In the middle of a transfer that would look complete.
-      if (quiet > 2 * quietMs) {
-        onCut?.(1);
-        splice.close('closed');
-      } else if (quiet > quietMs && splice.isBetweenMessages) splice.end();
+      if (quiet > 2 * quietMs) splice.close('closed');
+      else if (quiet > quietMs && splice.isBetweenMessages) splice.end();
     }
   }
 

@@ -36,7 +36,7 @@ async function balanced(haproxy: string, send: string, options: Partial<RelayOpt
   await writeFile(
     conf,
     `global
-  stats socket ${socket}
+  stats socket "${socket}"
 defaults
   mode tcp
   timeout connect 5s
