@@ -7,7 +7,7 @@ import type { LeaseDirectory } from '../../src/relay/directory/directory.js';
 import { MemoryDirectory } from '../../src/relay/directory/memory.js';
 import type { RelayOptions } from '../../src/relay/relay.js';
 import { nodeLeft, type Cluster, type NodeMethods, type Nodes } from '../../src/relay/nodes/nodes.js';
-import { TlsNodes } from '../../src/relay/nodes/tls-nodes.js';
+import { TlsNodes, type Membership } from '../../src/relay/nodes/tls-nodes.js';
 import { LocalLinks } from '../../src/relay/nodes/local-links.js';
 import { MemoryStore } from '../../src/relay/store/memory.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
@@ -111,10 +111,14 @@ export async function cluster(
   let choose = (): number => turn++ % nodes.length;
   const path = await wire(() => nodes[choose()]!.port);
   const names = Array.from({ length: count }, (_, index) => `n${index}`);
-  const machines = over === 'TLS' ? await tlsNodes(names, identity, memory) : undefined;
+  const machines = over === 'TLS' ? await tlsNodes(names, identity) : undefined;
   const join = async (name: string): Promise<TestRelay> => {
     const others = memory.node(name);
     const machine = machines?.get(name);
+    machine?.join(
+      name,
+      membership(others, (node) => machines!.get(node)!.port),
+    );
     const shared = {
       ...(await engine.open(name)),
       nodes: machine ?? others,
@@ -147,11 +151,10 @@ export async function cluster(
   };
 }
 
-/** Nodes that listen for each other. `memory` says which of them run. */
+/** Nodes that listen for each other, and have not joined yet. */
 async function tlsNodes(
   names: readonly string[],
   identity: Identity,
-  memory: MemoryNodes,
 ): Promise<ReadonlyMap<string, TlsNodes>> {
   const at = { identity, host: '127.0.0.1', port: 0, log };
   const all = new Map(
@@ -160,15 +163,16 @@ async function tlsNodes(
   onTestFinished(() => {
     for (const node of all.values()) node.destroy();
   });
-  for (const [name, node] of all) {
-    const running = memory.node(name);
-    node.join(name, {
-      names: () => running.others,
-      addressOf: (other) => `127.0.0.1:${all.get(other)!.port}`,
-      onLeft: (listener) => running.onLeft(listener),
-    });
-  }
   return all;
+}
+
+/** The nodes that `running` knows, each at its port on this machine. */
+function membership(running: Nodes, portOf: (node: string) => number): Membership {
+  return {
+    names: () => running.others,
+    addressOf: (node) => `127.0.0.1:${portOf(node)}`,
+    onLeft: (listener) => running.onLeft(listener),
+  };
 }
 
 /** The view of a node, which changes nothing once the node has crashed. */
