@@ -168,8 +168,6 @@ async function libraryLeaf(
   like: x509.X509Certificate,
   hostnames: readonly string[],
 ): Promise<x509.X509Certificate> {
-  const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const caKey = createPrivateKey(await readFile(keyFile, 'utf8')).export({ type: 'pkcs8', format: 'der' });
   const names = hostnames.map((value) =>
     isIP(value) ? { type: 'ip' as const, value } : { type: 'dns' as const, value: value.toLowerCase() },
   );
@@ -181,8 +179,8 @@ async function libraryLeaf(
       notBefore: like.notBefore,
       notAfter: like.notAfter,
       publicKey: like.publicKey,
-      signingKey: await webcrypto.subtle.importKey('pkcs8', caKey, ecdsa, false, ['sign']),
-      signingAlgorithm: ecdsa,
+      signingKey: await signingKey(),
+      signingAlgorithm: ECDSA,
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -196,12 +194,18 @@ async function libraryLeaf(
   );
 }
 
+const ECDSA = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+
+/** The key of the CA, for the library. */
+async function signingKey(): Promise<webcrypto.CryptoKey> {
+  const key = createPrivateKey(await readFile(keyFile, 'utf8')).export({ type: 'pkcs8', format: 'der' });
+  return webcrypto.subtle.importKey('pkcs8', key, ECDSA, false, ['sign']);
+}
+
 /** The library's certificate for the CA with this key, serial number and times. */
 async function libraryCa(like: x509.X509Certificate): Promise<x509.X509Certificate> {
   const id = await x509.SubjectKeyIdentifierExtension.create(like.publicKey, false, webcrypto);
   const name = new x509.Name([{ O: ['Portal'] }, { CN: [`Portal local CA ${id.keyId.slice(0, 8)}`] }]);
-  const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const caKey = createPrivateKey(await readFile(keyFile, 'utf8')).export({ type: 'pkcs8', format: 'der' });
   return x509.X509CertificateGenerator.create(
     {
       serialNumber: like.serialNumber,
@@ -210,8 +214,8 @@ async function libraryCa(like: x509.X509Certificate): Promise<x509.X509Certifica
       notBefore: like.notBefore,
       notAfter: like.notAfter,
       publicKey: like.publicKey,
-      signingKey: await webcrypto.subtle.importKey('pkcs8', caKey, ecdsa, false, ['sign']),
-      signingAlgorithm: ecdsa,
+      signingKey: await signingKey(),
+      signingAlgorithm: ECDSA,
       extensions: [
         new x509.BasicConstraintsExtension(true, 0, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
@@ -230,8 +234,6 @@ const signedPart = (certificate: x509.X509Certificate): string =>
 
 /** A leaf signed with the CA's key without the check of `covers`. */
 async function forge(name: { type: 'dns' | 'ip'; value: string }): Promise<{ cert: string; key: string }> {
-  const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const caKey = createPrivateKey(await readFile(keyFile, 'utf8')).export({ type: 'pkcs8', format: 'der' });
   const ca = new x509.X509Certificate(await readFile(certificateFile, 'utf8'));
   const leaf = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
@@ -243,8 +245,8 @@ async function forge(name: { type: 'dns' | 'ip'; value: string }): Promise<{ cer
       subject: `CN=${name.value}`,
       issuer: ca.subjectName,
       publicKey: leaf.publicKey,
-      signingKey: await webcrypto.subtle.importKey('pkcs8', caKey, ecdsa, false, ['sign']),
-      signingAlgorithm: ecdsa,
+      signingKey: await signingKey(),
+      signingAlgorithm: ECDSA,
       extensions: [new x509.SubjectAlternativeNameExtension([name])],
     },
     webcrypto,

@@ -53,34 +53,25 @@ const generateP256 = promisify(generateKeyPair);
  * code writes their DER directly: loading and running a library for it took a large part of the time of `portal up`.
  */
 export function makeCaCertificate(key: KeyObject, now: Date): string {
-  const spki = spkiOf(key);
-  const id = keyId(spki);
+  const id = keyId(spkiOf(key));
   // The name distinguishes the CAs of several machines, and stays the same for every certificate of one key.
   const name = sequence(
     attribute(OID_ORGANIZATION, 'Portal'),
     attribute(OID_COMMON_NAME, `Portal local CA ${id.slice(0, 8)}`),
   );
-  const notBefore = wholeSeconds(now.getTime() - BACKDATE_MS);
-  const notAfter = wholeSeconds(notBefore.getTime() + CA_LIFETIME_MS);
-  return signed(key, {
-    issuer: name,
-    validity: [notBefore, notAfter],
-    subject: name,
-    spki,
-    extensions: [
-      // A CA that issues leaves only: a path of no other CA follows it.
-      extension(
-        OID_BASIC_CONSTRAINTS,
-        true,
-        sequence(der(TAG.boolean, Buffer.from([0xff])), der(TAG.integer, Buffer.from([0]))),
-      ),
-      // Two bits, keyCertSign and cRLSign; one is unused.
-      extension(OID_KEY_USAGE, true, der(TAG.bitString, Buffer.from([1, 0x06]))),
-      extension(OID_EXTENDED_KEY_USAGE, false, sequence(oid(OID_SERVER_AUTH))),
-      extension(OID_NAME_CONSTRAINTS, true, nameConstraints()),
-      subjectKey(id),
-    ],
-  });
+  return selfSigned(key, name, now, [
+    // A CA that issues leaves only: a path of no other CA follows it.
+    extension(
+      OID_BASIC_CONSTRAINTS,
+      true,
+      sequence(der(TAG.boolean, Buffer.from([0xff])), der(TAG.integer, Buffer.from([0]))),
+    ),
+    // Two bits, keyCertSign and cRLSign; one is unused.
+    extension(OID_KEY_USAGE, true, der(TAG.bitString, Buffer.from([1, 0x06]))),
+    extension(OID_EXTENDED_KEY_USAGE, false, sequence(oid(OID_SERVER_AUTH))),
+    extension(OID_NAME_CONSTRAINTS, true, nameConstraints()),
+    subjectKey(id),
+  ]);
 }
 
 /** Prepares what every leaf of a CA shares. */
@@ -181,15 +172,15 @@ function pemOf(certificate: Buffer): string {
 /** A self-signed certificate that only carries the public key, PEM: its reader pins the key. */
 export function makeKeyCertificate(key: KeyObject, commonName: string, now: Date): string {
   const name = sequence(attribute(OID_COMMON_NAME, commonName));
+  return selfSigned(key, name, now, []);
+}
+
+/** A certificate that its own key signs, PEM, valid for 10 years. */
+function selfSigned(key: KeyObject, name: Buffer, now: Date, extensions: readonly Buffer[]): string {
   const notBefore = wholeSeconds(now.getTime() - BACKDATE_MS);
   const notAfter = wholeSeconds(notBefore.getTime() + CA_LIFETIME_MS);
-  return signed(key, {
-    issuer: name,
-    validity: [notBefore, notAfter],
-    subject: name,
-    spki: spkiOf(key),
-    extensions: [],
-  });
+  const validity = [notBefore, notAfter] as const;
+  return signed(key, { issuer: name, validity, subject: name, spki: spkiOf(key), extensions });
 }
 
 /** A new P-256 key: the public key as DER, the private key as PKCS #8 PEM. */
