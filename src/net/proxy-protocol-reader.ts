@@ -1,6 +1,8 @@
 import { isIP, type Socket } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import { deadline } from '../lib/wait.js';
 import { setClient } from './client-address.js';
+import { SIGNATURE, TCP4, TCP6 } from './proxy-protocol.js';
 import { resetSocket } from './reset.js';
 
 /** Reads headers of the PROXY protocol, versions 1 and 2 (haproxy's proxy-protocol.txt), from trusted proxies. */
@@ -19,13 +21,10 @@ type Verdict =
 const NEED: Verdict = { kind: 'need' };
 const INVALID: Verdict = { kind: 'invalid' };
 
-const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 /** Signature, version and command, family, length. */
 const HEAD_BYTES = 16;
 const VERSION = 2;
 const COMMANDS = { local: 0, proxy: 1 } as const;
-const TCP4 = 0x11;
-const TCP6 = 0x21;
 /** The rest is addresses and optional fields, for which no sender needs more. */
 const MAX_REST_BYTES = 4_096;
 
@@ -61,7 +60,7 @@ function readVersion2(bytes: Buffer): Verdict {
   if (rest < 2 * size + 4) return INVALID;
   const from = bytes.subarray(HEAD_BYTES, HEAD_BYTES + size);
   const port = bytes.readUInt16BE(HEAD_BYTES + 2 * size);
-  return { kind: 'header', length, client: { address: toText(from), port } };
+  return { kind: 'header', length, client: { address: ipaddr.fromByteArray([...from]).toString(), port } };
 }
 
 function readVersion1(bytes: Buffer): Verdict {
@@ -74,13 +73,6 @@ function readVersion1(bytes: Buffer): Verdict {
   if (family === undefined) return { kind: 'header', length, client: undefined };
   if (isIP(address!) !== Number(family) || Number(port) > MAX_PORT) return INVALID;
   return { kind: 'header', length, client: { address: address!, port: Number(port) } };
-}
-
-function toText(address: Buffer): string {
-  if (address.length === 4) return address.join('.');
-  const groups = Array.from({ length: 8 }, (_, index) => address.readUInt16BE(2 * index).toString(16));
-  // The canonical spelling (RFC 5952).
-  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
 }
 
 /**

@@ -24,12 +24,13 @@ export interface ProxiedConnection {
   };
 }
 
-const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
+export const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 const VERSION_2 = 0x20;
 const LOCAL = 0;
 const PROXY = 1;
-const TCP4 = 0x11;
-const TCP6 = 0x21;
+/** Address families. */
+export const TCP4 = 0x11;
+export const TCP6 = 0x21;
 
 const TYPE = { alpn: 0x01, authority: 0x02, ssl: 0x20, sslVersion: 0x21, sslCipher: 0x23 } as const;
 /** In the TLS TLV: the client used TLS, and no client certificate was verified. */
