@@ -32,20 +32,24 @@ export class LeasesElsewhere {
     const { directory, quotas } = this.#options;
     const record = directory.lookup(place);
     if (!record || record.node === directory.node) return undefined;
-    let lease = this.#leases.get(place);
-    if (!lease) {
-      lease = newLease({ record, rate: quotas.rateOf(record.owner) });
-      this.#give(lease, record);
-    } else if (!lease.holder && record.session !== undefined) {
-      // The connection to its node was lost. That node may still run.
-      this.#give(lease, record);
-    }
+    const lease = this.#leases.get(place) ?? newLease({ record, rate: quotas.rateOf(record.owner) });
+    // It is new, its agent is disconnected, or the connection to its node was lost, which may still run.
+    if (!lease.holder) this.adopt(lease, record);
     return lease;
   }
 
-  /** Takes a lease that another node has now. */
+  /** Takes a lease that another node has now, or its next record. */
   adopt(lease: LocalLease, record: LeaseRecord): void {
-    this.#give(lease, record);
+    const { node, session } = record;
+    this.#leases.set(record.place, lease);
+    lease.record = record;
+    const holder = session === undefined ? undefined : this.#options.holderOf({ node, session });
+    if (holder === lease.holder) return;
+    if (lease.holder) this.#leave(lease);
+    lease.holder = holder;
+    if (!holder) return;
+    holder.gaveUp(lease);
+    if (lease.waiting.size > 0) holder.serve(lease);
   }
 
   /** The lease at a place that this node has claimed; undefined if it had no visitors here. */
@@ -61,7 +65,7 @@ export class LeasesElsewhere {
     const lease = this.#leases.get(place);
     // A lease that this node claimed: the claim takes it.
     if (!lease || record?.node === this.#options.directory.node) return;
-    if (record) return this.#give(lease, record);
+    if (record) return this.adopt(lease, record);
     this.#leases.delete(place);
     this.#leave(lease);
     lease.waiting.clear();
@@ -96,18 +100,5 @@ export class LeasesElsewhere {
   #leave(lease: LocalLease): void {
     lease.holder?.revoked(lease, 'moved to another node');
     lease.holder = undefined;
-  }
-
-  #give(lease: LocalLease, record: LeaseRecord): void {
-    const { node, session } = record;
-    this.#leases.set(record.place, lease);
-    lease.record = record;
-    const holder = session === undefined ? undefined : this.#options.holderOf({ node, session });
-    if (holder === lease.holder) return;
-    if (lease.holder) this.#leave(lease);
-    lease.holder = holder;
-    if (!holder) return;
-    holder.gaveUp(lease);
-    if (lease.waiting.size > 0) holder.serve(lease);
   }
 }

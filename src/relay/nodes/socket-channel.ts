@@ -52,7 +52,8 @@ export class SocketChannel implements Channel {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     while (this.#bytes >= this.#need && !this.#socket.destroyed) {
-      const all = Buffer.concat(this.#chunks);
+      // Many messages in one chunk must not copy the rest for each.
+      const all = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
       const length = all.readUInt32BE();
       if (length > MAX_MESSAGE_BYTES) return void this.#socket.destroy();
       const end = LENGTH_BYTES + length;
