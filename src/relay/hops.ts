@@ -16,7 +16,8 @@ import type { LeaseRegistry } from './leases.js';
 import type { RelayLimits } from './limits.js';
 import { plainAddress } from './names.js';
 import { dialHop } from './hop-dial.js';
-import { ask, issuersOf, type Nodes } from './nodes/nodes.js';
+import type { Nodes } from './nodes/nodes.js';
+import { askIssuers, issuersOf } from './nodes/tags.js';
 import type { Peer, Peers } from './peers.js';
 import type { Quotas } from './quotas.js';
 import type { ShownTicket } from './shown-ticket.js';
@@ -176,11 +177,8 @@ export class Hops {
     const { nodes } = this.#options;
     if (!this.#tickets.has(shown.name)) {
       const issuers = issuersOf(nodes, shown.name);
-      const ticket = shown.plain();
-      for (const node of issuers) {
-        const client = (await ask(nodes, node, 'redeemHop', ticket, target)) as HopClient | undefined;
-        if (client) return client;
-      }
+      const client = await askIssuers(nodes, issuers, 'redeemHop', shown.plain(), target);
+      if (client) return client as HopClient;
     }
     return this.redeemFor(shown, target);
   }

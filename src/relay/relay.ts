@@ -124,11 +124,10 @@ async function listen({ options }: Settings, { surface, leasing, visiting }: Par
 }
 
 /** Accepts agents. */
-function serve({ options, limits, log }: Settings, parts: Parts, place: Place): void {
+function serve({ options, limits, log, nodes }: Settings, parts: Parts, place: Place): void {
   const { access, durable, visiting, leasing, chains, control, agents, turns } = parts;
   const { datagrams } = visiting;
   const { publicPort } = place;
-  const { nodes } = leasing;
   const { sessions } = control;
   const { remote, tickets } = visiting;
   visiting.useSessions((session) => sessions.find(session)?.pool);

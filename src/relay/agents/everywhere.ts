@@ -1,7 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { within } from '../../lib/wait.js';
-import type { Nodes } from '../nodes/nodes.js';
+import { ask, callNode, type Nodes } from '../nodes/nodes.js';
 import type { Agents } from './agents.js';
 import {
   instancesOf,
@@ -11,24 +10,6 @@ import {
   type ObservedParts,
   type ObservedTraffic,
 } from './observe.js';
-
-/** How long another node may take to respond. A person waits meanwhile. */
-const RESPONSE_MS = 5_000;
-
-/** Calls a method of another node. Throws its error, or `relay_busy` if it ends or does not respond in time. */
-export async function callNode(
-  nodes: Nodes,
-  node: string,
-  method: string,
-  ...args: readonly unknown[]
-): Promise<unknown> {
-  try {
-    return await within(nodes.call(node, method, ...args), RESPONSE_MS, `the response of node ${node}`);
-  } catch (error) {
-    if (!(error instanceof PortalError) || error.code !== 'timeout') throw error;
-    throw new PortalError('relay_busy', error.message, { retryAfterMs: 1_000 });
-  }
-}
 
 export interface EverywhereOptions extends ObservedParts {
   readonly nodes: Nodes;
@@ -56,12 +37,9 @@ export class AgentsEverywhere {
   async start(): Promise<void> {
     const { nodes, agents } = this.#options;
     for (const node of nodes.others) {
-      try {
-        agents.remember((await callNode(nodes, node, 'disconnectedAgents')) as Agents['disconnected']);
-        return;
-      } catch {
-        // Every node knows them.
-      }
+      const known = (await ask(nodes, node, 'disconnectedAgents')) as Agents['disconnected'] | undefined;
+      // Every node knows them.
+      if (known) return agents.remember(known);
     }
   }
 
@@ -121,12 +99,8 @@ export class AgentsEverywhere {
   /** The responses of all other nodes; undefined for one that did not respond. */
   #askAll<T>(method: string, ...args: readonly unknown[]): Promise<(T | undefined)[]> {
     const { nodes } = this.#options;
-    const ask = (node: string): Promise<T | undefined> =>
-      callNode(nodes, node, method, ...args).then(
-        (result) => result as T,
-        () => undefined,
-      );
-    return Promise.all([...nodes.others].map(ask));
+    const asked = [...nodes.others].map((node) => ask(nodes, node, method, ...args));
+    return Promise.all(asked) as Promise<(T | undefined)[]>;
   }
 }
 

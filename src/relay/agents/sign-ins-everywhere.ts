@@ -1,6 +1,5 @@
 import type { PortalError } from '../../lib/errors.js';
-import type { Cluster } from '../nodes/nodes.js';
-import { callNode } from './everywhere.js';
+import { callNode, type Cluster } from '../nodes/nodes.js';
 import { linkExpired, notSignedIn, type SignedIn, type SignIns } from './sign-in.js';
 
 /** A token or code: the node that issued it, if there are several, and the secret. */

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import type { Nodes } from '../nodes/nodes.js';
+import { associationTagOf } from '../nodes/tags.js';
 
 /** All nodes of a relay have one UDP port for agents, and a packet arrives at any of them. */
 
@@ -13,14 +13,8 @@ export interface ForwardedPacket {
   readonly socket: number;
 }
 
-const TAG_BYTES = 2;
 /** Packets that wait for another node. Beyond them, packets are dropped. */
 const MAX_WAITING = 1_024;
-
-/** The first bytes of a node's associations. Two nodes may share them. */
-function tagOf(node: string): Buffer {
-  return createHash('sha256').update(node).digest().subarray(0, TAG_BYTES);
-}
 
 /** Forwards packets to the node that has their association. */
 export class PacketForwarding {
@@ -52,13 +46,13 @@ export class PacketForwarding {
 
   /** Marks a new association as one of this node. */
   mark(association: Buffer): void {
-    tagOf(this.#node).copy(association);
+    associationTagOf(this.#node).copy(association);
   }
 
   /** False if no other node can have the association. */
   forward(association: string, packet: ForwardedPacket): boolean {
     const owners = [...this.#nodes.others].filter((node) =>
-      association.startsWith(tagOf(node).toString('latin1')),
+      association.startsWith(associationTagOf(node).toString('latin1')),
     );
     for (const node of owners) this.#add(node, packet);
     return owners.length > 0;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import type { LeaseDirectory } from '../directory/directory.js';
@@ -52,11 +51,11 @@ export function nodeLeft(node: string): PortalError {
   return new PortalError('relay_busy', `node ${node} of this relay does not run`, { retryAfterMs: 1_000 });
 }
 
-/** How long another node may take to respond. A client waits meanwhile. */
+/** How long another node may take to respond. A client or a person waits meanwhile. */
 const RESPONSE_MS = 5_000;
 
-/** Calls a method of another node. Resolves with undefined if that node fails or does not respond in time. */
-export async function ask(
+/** Calls a method of another node. Throws its error, or `relay_busy` if it ends or does not respond in time. */
+export async function callNode(
   nodes: Nodes,
   node: string,
   method: string,
@@ -64,19 +63,13 @@ export async function ask(
 ): Promise<unknown> {
   try {
     return await within(nodes.call(node, method, ...args), RESPONSE_MS, `the response of node ${node}`);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (!(error instanceof PortalError) || error.code !== 'timeout') throw error;
+    throw new PortalError('relay_busy', error.message, { retryAfterMs: 1_000 });
   }
 }
 
-const TAG_CHARS = 2;
-
-/** The first characters of a node's tickets. Two nodes may share them. */
-export function tagOf(node: string): string {
-  return createHash('sha256').update(node).digest('base64url').slice(0, TAG_CHARS);
-}
-
-/** The other nodes that may have issued the ticket with this name. */
-export function issuersOf(nodes: Nodes, ticketName: string): string[] {
-  return [...nodes.others].filter((node) => ticketName.startsWith(tagOf(node)));
+/** The same, but resolves with undefined if that node fails or does not respond in time. */
+export async function ask(...call: Parameters<typeof callNode>): Promise<unknown> {
+  return callNode(...call).catch(() => undefined);
 }

@@ -19,7 +19,10 @@ export class Chains {
   readonly peers: Peers;
   readonly hops: Hops;
 
-  constructor({ options, limits, log }: Settings, { durable, access, leasing, takeVisitor }: ChainsParts) {
+  constructor(
+    { options, limits, log, nodes, tag }: Settings,
+    { durable, access, leasing, takeVisitor }: ChainsParts,
+  ) {
     const { quotas, descriptors } = access;
     this.peers = new Peers({
       peers: options.peers ?? [],
@@ -36,8 +39,8 @@ export class Chains {
       limits,
       domain: options.domain,
       nodeHost: options.nodeHost,
-      nodes: leasing.nodes,
-      tag: leasing.tag,
+      nodes,
+      tag,
       takeVisitor,
       log,
     });

@@ -9,7 +9,6 @@ import { ReservedLabels } from '../labels.js';
 import type { LocalLease } from '../lease.js';
 import { LeaseRegistry } from '../leases.js';
 import { listenHosts, type ListenHost } from '../listen.js';
-import { ALONE, tagOf, type Nodes } from '../nodes/nodes.js';
 import { listenTcp, PublicPorts, type OpenPort } from '../ports.js';
 import type { Access } from './access.js';
 import type { DurableState } from './durable-state.js';
@@ -25,9 +24,6 @@ export interface LeasingParts {
 /** Who serves what: the leases of this process, the directory of all of them, ports, and proofs of domains. */
 export class Leasing {
   readonly directory: LeaseDirectory;
-  readonly nodes: Nodes;
-  /** Begins the names of this node's tickets; undefined without a cluster. */
-  readonly tag: string | undefined;
   readonly ports: PublicPorts;
   readonly labels: ReservedLabels;
   readonly leases: LeaseRegistry;
@@ -62,8 +58,6 @@ export class Leasing {
     });
     // Without a cluster, one process serves all leases of this relay.
     this.directory = options.cluster?.directory ?? new MemoryDirectory().node('this');
-    this.nodes = options.cluster?.nodes ?? ALONE;
-    this.tag = options.cluster && tagOf(this.directory.node);
     this.labels = new ReservedLabels(options.reservedLabels);
     this.leases = new LeaseRegistry({
       directory: this.directory,

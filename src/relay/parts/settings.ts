@@ -3,6 +3,8 @@ import { LIMITS } from '../../protocol/limits.js';
 import { limitsFor } from '../descriptors.js';
 import type { RelayLimits } from '../limits.js';
 import type { ListenHost } from '../listen.js';
+import { ALONE, type Nodes } from '../nodes/nodes.js';
+import { ticketTagOf } from '../nodes/tags.js';
 import type { RelayOptions } from '../options.js';
 
 /** The options of a relay, and what follows from them. */
@@ -10,13 +12,20 @@ export interface Settings {
   readonly options: RelayOptions;
   readonly limits: RelayLimits;
   readonly log: Logger;
+  /** The other nodes of the relay. */
+  readonly nodes: Nodes;
+  /** Begins the names of this node's tickets; undefined without a cluster. */
+  readonly tag: string | undefined;
 }
 
 export function settingsOf(options: RelayOptions): Settings {
+  const { cluster } = options;
   return {
     options,
     limits: { ...LIMITS, ...limitsFor(LIMITS, options.descriptorLimit), ...options.limits },
     log: options.log ?? silent,
+    nodes: cluster?.nodes ?? ALONE,
+    tag: cluster && ticketTagOf(cluster.directory.node),
   };
 }
 

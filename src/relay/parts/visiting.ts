@@ -5,8 +5,9 @@ import { Datagrams } from '../datagrams/datagrams.js';
 import type { ListenHost } from '../listen.js';
 import type { LeaseRegistry } from '../leases.js';
 import type { Links } from '../nodes/links.js';
-import { ALONE, ask, issuersOf, tagOf, type Nodes } from '../nodes/nodes.js';
+import type { Nodes } from '../nodes/nodes.js';
 import { RemoteSessions } from '../nodes/remote-sessions.js';
+import { askIssuers, issuersOf } from '../nodes/tags.js';
 import type { Redeeming, TakeData } from '../redeemed.js';
 import type { ShownTicket } from '../shown-ticket.js';
 import { Tallies } from '../tallies.js';
@@ -28,21 +29,20 @@ export class Visiting {
   readonly #links: Links | undefined;
   #ownPool: ((session: string) => DataPool | undefined) | undefined;
 
-  constructor({ options, limits, log }: Settings, access: Access) {
+  constructor({ options, limits, log, nodes, tag }: Settings, access: Access) {
     this.#access = access;
     this.tallies = new Tallies(options.onVisitorWaited);
     const { quotas, descriptors } = access;
     this.gate = new VisitorGate(limits, { quotas, descriptors, tallies: this.tallies });
-    const { cluster } = options;
-    this.#nodes = cluster?.nodes ?? ALONE;
-    this.#links = cluster?.links;
-    this.tickets = new TicketBook(limits.ticketMs, cluster && tagOf(cluster.directory.node));
+    this.#nodes = nodes;
+    this.#links = options.cluster?.links;
+    this.tickets = new TicketBook(limits.ticketMs, tag);
     this.remote = new RemoteSessions({
-      nodes: this.#nodes,
+      nodes,
       tickets: this.tickets,
       gate: this.gate,
       idleDataConnectionMs: limits.idleDataConnectionMs,
-      links: cluster?.links,
+      links: this.#links,
     });
     this.datagrams = new Datagrams(limits, log, (address) => access.denied.admits(address));
   }
@@ -76,13 +76,10 @@ export class Visiting {
     shown: ShownTicket,
     carrier: WireCarrier,
   ): Promise<TakeData | undefined> {
-    const ticket = shown.plain();
-    for (const node of issuers) {
-      const redeemed = (await ask(this.#nodes, node, 'redeem', ticket, carrier)) as Redeemed | undefined;
-      const pool = redeemed && (this.#ownPool?.(redeemed.session) ?? this.remote.of(redeemed)?.pool);
-      if (pool) return (socket) => pool.acceptStray(redeemed.connection, carrier, socket);
-    }
-    return undefined;
+    const result = await askIssuers(this.#nodes, issuers, 'redeem', shown.plain(), carrier);
+    const redeemed = result as Redeemed | undefined;
+    const pool = redeemed && (this.#ownPool?.(redeemed.session) ?? this.remote.of(redeemed)?.pool);
+    return pool && ((socket) => pool.acceptStray(redeemed.connection, carrier, socket));
   }
 
   /** Accepts visitors that other nodes forward. */
