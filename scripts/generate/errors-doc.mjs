@@ -13,7 +13,7 @@ Exit code ${exit}.${wire ? ' Relays also send it on the control channel.' : ''}
 # Errors
 
 Every error has one of these stable codes. Programs should read the code, not the message, which may change. A process
-that ends because of an error exits with 2 for invalid input from a person, and with 1 for a failure at run time.
+that an error ends exits with 2 if a person's input is invalid, and with 1 if something failed at run time.
 
 ${sections.join('\n')}`;
 }

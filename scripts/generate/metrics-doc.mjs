@@ -28,7 +28,7 @@ Labels contain nothing about tenants or visitors: no hostname, no address, no id
 outcome has a series only after that outcome has occurred once. Metrics are read when a client requests them; between
 two requests, only the histogram costs anything.
 
-The relay also exports \`process_*\` and \`nodejs_*\` of [prom-client](https://github.com/siimon/prom-client): CPU, resident
+The relay also exports the metrics \`process_*\` and \`nodejs_*\` of [prom-client](https://github.com/siimon/prom-client). They are CPU, resident
 memory, open file descriptors and their limit, heap, garbage collection, and event loop lag
 (\`nodejs_eventloop_lag_p99_seconds\`). [Operate a relay](../guides/operate-a-relay.md#metrics-and-alerts) recommends alerts.
 

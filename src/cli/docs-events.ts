@@ -5,7 +5,7 @@ export function renderEventsDoc(): string {
 
 const EVENTS = `# Events
 
-After this page you can write a program that runs Portal and follows what it does.
+Write a program that runs Portal and follows what it does.
 
 With \`--json\`, a command prints one JSON object per line on stdout. Each has \`time\` (ISO 8601) and \`event\`. A field with \`?\` can be missing. New
 events and fields may appear in any version: ignore what you do not know.

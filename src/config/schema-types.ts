@@ -148,7 +148,7 @@ export interface Acme {
   directory?: HttpsUrl;
   email?: Email;
   /**
-   * File with the CA certificate in PEM format that Portal trusts for the directory URL, for a private CA; the path is relative to this file.
+   * File with a CA certificate in PEM format, relative to this file. Portal trusts it for the directory URL, for example of a private CA.
    */
   ca?: string;
 }

@@ -27,7 +27,7 @@ function addListening(relay: Command): void {
     .addOption(
       list(
         '--accept-proxy-protocol <range>',
-        'expect a header of the PROXY protocol, version 1 or 2, from load balancers at these IP addresses and ranges, and use the client address in it (repeatable, or separated by commas; default: none)',
+        'take client addresses from the PROXY protocol (version 1 or 2) of load balancers at these IP addresses and ranges (repeatable, or separated by commas; default: none)',
       ),
     )
     .addOption(port('--public-port <port>', 'set the port that visitors use, if a NAT or a proxy changes it'))
