@@ -8,7 +8,7 @@ import type { LocalLease } from './lease.js';
 import { shownElsewhere } from './shown-ticket.js';
 import { TicketBook } from './tickets.js';
 import { VisitorQueue } from './visitor-queue.js';
-import type { Visitor, VisitorGate } from './visitors.js';
+import type { Visitor } from './visitors.js';
 
 /** A pool whose visitors only wait, and what it requested from its agent. */
 function pool() {
@@ -17,7 +17,7 @@ function pool() {
   const made = new DataPool({
     session: { node: 'a', session: 's1' },
     tickets,
-    gate: { join: (visitor: Visitor) => visitor.lease.waiting.delete(visitor) } as unknown as VisitorGate,
+    gate: { join: (visitor) => visitor.lease.waiting.delete(visitor) },
     send: (message) => void (message.type === 'dial' && asked.push(message)),
     idleDataConnectionMs: 60_000,
   });

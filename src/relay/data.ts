@@ -53,7 +53,7 @@ const SPARE_DECAY_MS = 30_000;
 export interface DataPoolOptions {
   readonly session: SessionRef;
   readonly tickets: TicketBook;
-  readonly gate: VisitorGate;
+  readonly gate: Pick<VisitorGate, 'join'>;
   readonly send: (message: FromRelay<'dial' | 'visit'>) => void;
   readonly idleDataConnectionMs: number;
   /** Called for a lease whose visitors wait, while their connections arrive at other nodes. */

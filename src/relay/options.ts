@@ -8,7 +8,7 @@ import type { LabelList } from './labels.js';
 import type { KeyPair } from './http.js';
 import type { Address, SharedSocket, TakeOver } from './listen.js';
 import type { LimitName, RelayLimits } from './limits.js';
-import type { Cluster } from './nodes/nodes.js';
+import type { Cluster, ClusterCounts } from './nodes/nodes.js';
 import type { PeerSpec } from './peers.js';
 import type { PortRange } from './ports.js';
 import type { RedirectSpec } from './redirect.js';
@@ -112,6 +112,10 @@ export type RelayStats = RelayCounts &
   ReturnType<typeof readStats> & {
     /** When the relay's own certificate expires, in milliseconds since the epoch. */
     readonly certificateEndsAt: number | undefined;
+    /** Undefined for a relay of one machine. */
+    readonly cluster?: ClusterCounts | undefined;
+    /** How often this node gave up its leases and joined the others again; undefined for a relay of one machine. */
+    readonly expirations?: number | undefined;
   };
 
 export interface Relay {

@@ -32,6 +32,7 @@ export function runningRelay({ options, log }: Settings, parts: Parts, place: Pl
     stats: () => ({
       ...countsOf(parts),
       certificateEndsAt: health.certificateEndsAt,
+      cluster: options.cluster?.counts?.(),
       ...readStats({
         leases: leasing.leases,
         gate: visiting.gate,

@@ -32,6 +32,8 @@ export function readStats({ leases, gate, datagrams, store, tallies, denied, age
     channelsFailed: tallies.channelsFailed.counts(),
     requestsFailed: tallies.requestsFailed.counts(),
     visitorsForwarded: tallies.visitorsForwarded,
+    visitorsRemote: tallies.visitorsRemote,
+    forwardsFailed: tallies.forwardsFailed.counts(),
     visitorsServed: tallies.visitorsServed.counts(),
     visitorsUnserved: tallies.visitorsUnserved.counts(),
     datagrams: { ...datagrams.passed },

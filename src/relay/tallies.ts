@@ -15,6 +15,13 @@ export type UnservedReason =
   /** The lease ended during the wait. */
   | 'lease_ended';
 
+/** Why another node did not take a visitor. */
+export type ForwardFailure =
+  /** It does not serve the lease, or no longer with this epoch. */
+  | 'rejected'
+  /** No connection to it, or no response. */
+  | 'unreachable';
+
 /** Counters of a relay since its start that no other part owns. Metrics read them. */
 export class Tallies {
   sessionsOpened = 0;
@@ -23,6 +30,9 @@ export class Tallies {
   readonly requestsFailed = new Tally<ErrorCode>();
   /** Visitors that this node forwarded to another node, which counts them too. */
   visitorsForwarded = 0;
+  readonly forwardsFailed = new Tally<ForwardFailure>();
+  /** Visitors of leases of other nodes, served or forwarded. */
+  visitorsRemote = 0;
   readonly visitorsServed = new Tally<LeaseKind>();
   readonly visitorsUnserved = new Tally<UnservedReason>();
   readonly #onWaited: ((seconds: number) => void) | undefined;

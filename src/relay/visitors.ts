@@ -144,6 +144,8 @@ interface GateParts {
   readonly quotas: Quotas;
   readonly tallies: Tallies;
   readonly descriptors: Descriptors;
+  /** The name of this node. Default: the relay has one node. */
+  readonly node?: string | undefined;
 }
 
 /** Joins each visitor to an idle data connection, or adds it to a queue of limited length. */
@@ -152,13 +154,15 @@ export class VisitorGate {
   readonly #quotas: Quotas;
   readonly #tallies: Tallies;
   readonly #descriptors: Descriptors;
+  readonly #node: string | undefined;
   readonly #tls: SpliceSet;
   /** No timeout for the first response: on a TCP port that depends on the protocol. */
   readonly #tcp: SpliceSet;
   #waiting = 0;
 
-  constructor(limits: VisitorLimits, { quotas, tallies, descriptors }: GateParts) {
+  constructor(limits: VisitorLimits, { quotas, tallies, descriptors, node }: GateParts) {
     this.#limits = limits;
+    this.#node = node;
     this.#descriptors = descriptors;
     this.#tallies = tallies;
     this.#quotas = quotas;
@@ -244,6 +248,9 @@ export class VisitorGate {
     this.#waiting++;
     visitor.wait(this.#limits.visitorWaitMs, (why) => {
       this.#waiting--;
+      const isServed = why === 'joined' || why === 'forwarded';
+      if (isServed && this.#node !== undefined && lease.record.node !== this.#node)
+        this.#tallies.visitorsRemote++;
       if (why === 'joined') this.#tallies.served(lease.record.kind, performance.now() - visitor.arrivedAt);
       else if (why === 'forwarded') this.#tallies.visitorsForwarded++;
       else if (why === 'queue_full') this.#queueFull(lease);

@@ -122,7 +122,10 @@ it.each(EACH)(
     for (let round = 0; round < 4; round++) expect((await getAt(at, 1, one)).text).toContain('hello');
     const visits = Array.from({ length: 30 }, () => getAt(at, 1, one));
     for (const { text } of await Promise.all(visits)) expect(text).toContain('hello');
-    expect(at.nodes[1]!.stats().visitorsForwarded).toBeGreaterThan(0);
+    const { visitorsForwarded, visitorsRemote } = at.nodes[1]!.stats();
+    expect(visitorsForwarded).toBeGreaterThan(0);
+    expect(visitorsRemote).toBe(34);
+    expect(at.nodes[0]!.stats().visitorsRemote).toBe(0);
   },
 );
 

@@ -82,6 +82,25 @@ describe('nodes that share PostgreSQL', () => {
     expect(await a.directory.claim(claimOf('web', BOB))).toMatchObject({ owner: BOB });
   });
 
+  it('count nodes and leases, and the time since when they may have missed changes', async () => {
+    const url = await server.database();
+    const path = await PostgresPath.open(server);
+    const a = await postgresNode(server.url(new URL(url).pathname.slice(1), path.folder), {
+      settings: FAST,
+      outageAt: () => performance.now(),
+    });
+    const b = await postgresNode(url, { settings: LONG });
+    await b.directory.claim(claimOf('web', ALICE));
+    await expect.poll(() => a.counts()).toMatchObject({ nodes: 2, leases: 1 });
+    path.freeze();
+    await expect.poll(() => a.counts().lagMs).toBeGreaterThan(2 * FAST.renewalMs);
+    await b.directory.claim(claimOf('api', ALICE));
+    expect([a.counts().leases, b.counts().leases]).toEqual([1, 2]);
+    path.restore();
+    await expect.poll(() => a.counts().lagMs).toBeLessThan(FAST.renewalMs);
+    expect(a.counts().leases).toBe(2);
+  });
+
   it('give up when they cannot renew themselves, and their agents return elsewhere', async () => {
     const { cut, works, cutOff } = await twoNodes(server);
     const expired: string[] = [];

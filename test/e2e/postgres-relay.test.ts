@@ -157,6 +157,7 @@ describe('a relay of two nodes with PostgreSQL', () => {
     path.restore();
     await one.event('lease', ({ phase }) => phase === 'ready', mark);
     expect([relay.problem(), relay.port]).toEqual([undefined, port]);
+    expect(relay.stats()).toMatchObject({ expirations: 1, cluster: { leases: 1 } });
     expect(new Set(names).size).toBe(2);
     expect((await get({ port }, 'web.localhost', one.ca)).text).toContain('hello');
   });

@@ -92,6 +92,11 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
     await this.#persist(place, () => statements.release(this.#options.database.query, place, epoch));
   }
 
+  /** Leases of all nodes. */
+  get size(): number {
+    return this.#view.size;
+  }
+
   lookup(place: string): LeaseRecord | undefined {
     return this.#view.lookup(place);
   }

@@ -30,6 +30,10 @@ export class DirectoryView {
     return [...this.#known.values()].filter((record) => record.node === node);
   }
 
+  get size(): number {
+    return this.#known.size;
+  }
+
   lookup(place: string): LeaseRecord | undefined {
     return this.#known.get(place);
   }

@@ -1,6 +1,7 @@
 import type { Counter, Gauge, MetricObjectWithValues, MetricValue } from 'prom-client';
 import type { Relay } from '../relay.js';
-import { METRICS, VISITOR_WAIT, type Metric, type Sample } from './table.js';
+import type { Sample } from './labels.js';
+import { METRICS, VISITOR_WAIT, type Metric } from './table.js';
 
 /** Versions for `portal_relay_build_info`. */
 export interface BuildInfo {

@@ -1,19 +1,25 @@
-import { ERRORS } from '../../lib/error-codes.js';
-import type { SpliceEnd } from '../../net/spliced.js';
-import type { DropReason } from '../../protocol/datagrams/drops.js';
-import { LIMIT_NAMES } from '../limits.js';
 import type { RelayStats } from '../relay.js';
-import type { UnservedReason } from '../tallies.js';
+import {
+  by,
+  CODE,
+  COUNTED_LIMITS,
+  DENIED,
+  DROPS,
+  ENDS,
+  FORWARD_FAILURES,
+  KIND,
+  optional,
+  TLS_OR_TCP,
+  TOWARDS,
+  UNSERVED,
+  WIRE_CODES,
+  type Sample,
+} from './labels.js';
 
 /**
  * Every metric of a relay. The exporter and docs/reference/metrics.md are generated from this table. A label has few values, all
  * defined here: never the name, address or identity of a tenant or visitor.
  */
-
-export interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
 
 export interface Metric {
   readonly name: string;
@@ -28,60 +34,6 @@ export interface Metric {
   /** Its value, or one for each combination of labels. Absent for a histogram, which observes each event. */
   readonly read?: (stats: RelayStats) => number | readonly Sample[];
 }
-
-const KIND = { kind: 'of the lease: `tls` (modes stream and http), `tcp` or `udp`' } as const;
-const TLS_OR_TCP = { kind: 'of the lease: `tls` (modes stream and http) or `tcp`' } as const;
-const CODE = { code: 'an [error code](errors.md)' } as const;
-const TOWARDS = { to: '`agent` or `visitor`' } as const;
-
-type Counts<K extends string> = Readonly<Partial<Record<K, number>>>;
-
-/** One sample for each entry, and a zero for each of `known`: `rate()` misses the first increase of a series that starts with it. */
-function by<K extends string>(label: string, counts: Counts<K>, known: Iterable<K> = []): Sample[] {
-  const all: Counts<K> = { ...Object.fromEntries([...known].map((key) => [key, 0])), ...counts };
-  return Object.entries<number | undefined>(all).map(([key, value = 0]) => ({
-    labels: { [label]: key },
-    value,
-  }));
-}
-
-const keysOf = <K extends string>(all: Readonly<Record<K, unknown>>): K[] => Object.keys(all) as K[];
-
-/** Error codes that a relay sends. */
-const WIRE_CODES = keysOf(ERRORS).filter((code) => 'wire' in ERRORS[code]);
-/** Limits of a count. Timeouts reject nothing. */
-const COUNTED_LIMITS = LIMIT_NAMES.filter((name) => name.startsWith('max'));
-const DENIED = keysOf({ address: 0, identity: 0 } satisfies Record<keyof RelayStats['denied'], 0>);
-const UNSERVED = keysOf({
-  unknown_name: 0,
-  timed_out: 0,
-  disconnected: 0,
-  too_many_bytes: 0,
-  lease_ended: 0,
-} satisfies Record<UnservedReason, 0>);
-const ENDS = keysOf({
-  ended: 0,
-  reset: 0,
-  idle: 0,
-  lifetime: 0,
-  no_response: 0,
-  closed: 0,
-} satisfies Record<SpliceEnd, 0>);
-const DROPS = keysOf({
-  away: 0,
-  busy: 0,
-  receive_buffer: 0,
-  flows: 0,
-  rate: 0,
-  incomplete: 0,
-  refused: 0,
-  no_flow: 0,
-  unreachable: 0,
-  malformed: 0,
-  forged: 0,
-  replayed: 0,
-  old: 0,
-} satisfies Record<DropReason, 0>);
 
 export const VISITOR_WAIT = {
   name: 'portal_relay_visitor_wait_seconds',
@@ -195,6 +147,22 @@ export const METRICS: readonly Metric[] = [
     read: ({ visitorsForwarded }) => visitorsForwarded,
   },
   {
+    name: 'portal_relay_visitors_remote_total',
+    type: 'counter',
+    help: 'Visitors who arrived at this node, while the session of their agent is at another node of the relay. Counts those who got a data connection here or whom this node forwarded.',
+    read: ({ visitorsRemote }) => visitorsRemote,
+  },
+  {
+    name: 'portal_relay_forwards_failed_total',
+    type: 'counter',
+    help: 'Attempts to forward a visitor to another node that failed. The visitor waits for a data connection instead.',
+    labels: {
+      reason:
+        '`rejected` (the other node does not serve the lease, or no longer with this epoch), `unreachable` (no connection to it, or no response)',
+    },
+    read: ({ forwardsFailed }) => by('reason', forwardsFailed, FORWARD_FAILURES),
+  },
+  {
     name: 'portal_relay_visitors_unserved_total',
     type: 'counter',
     help: 'Visitors who got no data connection. Does not count those that a limit rejected.',
@@ -298,12 +266,35 @@ export const METRICS: readonly Metric[] = [
     read: ({ storeFailures }) => storeFailures,
   },
   {
+    name: 'portal_relay_nodes',
+    type: 'gauge',
+    help: 'Nodes of the relay that run, as this node knows, including itself. Only with `--cluster`.',
+    read: ({ cluster }) => optional(cluster?.nodes),
+  },
+  {
+    name: 'portal_relay_directory_leases',
+    type: 'gauge',
+    help: 'Leases of all nodes that this node knows. Only with `--cluster`.',
+    read: ({ cluster }) => optional(cluster?.leases),
+  },
+  {
+    name: 'portal_relay_directory_lag_seconds',
+    type: 'gauge',
+    help: 'This node has heard of every change of a lease that is older than this. About 2 seconds at most while the database responds. Only with `--cluster`.',
+    read: ({ cluster }) => optional(cluster && cluster.lagMs / 1000),
+  },
+  {
+    name: 'portal_relay_node_expirations_total',
+    type: 'counter',
+    help: 'How often this node could not renew itself in the database in time, gave up its leases and joined the relay again. Only with `--cluster`.',
+    read: ({ expirations }) => optional(expirations),
+  },
+  {
     name: 'portal_relay_certificate_not_after_seconds',
     type: 'gauge',
     help: "When the relay's own certificate expires, in seconds since the epoch. Absent until it has one.",
     aggregator: 'min',
-    read: ({ certificateEndsAt }) =>
-      certificateEndsAt === undefined ? [] : [{ labels: {}, value: certificateEndsAt / 1000 }],
+    read: ({ certificateEndsAt }) => optional(certificateEndsAt && certificateEndsAt / 1000),
   },
   {
     name: 'portal_relay_build_info',

@@ -30,6 +30,8 @@ const NOTHING: RelayStats = {
   channelsFailed: {},
   requestsFailed: {},
   visitorsForwarded: 0,
+  visitorsRemote: 0,
+  forwardsFailed: {},
   visitorsServed: {},
   visitorsUnserved: {},
   datagrams: { toAgent: 0, toAgentBytes: 0, toVisitor: 0, toVisitorBytes: 0 },

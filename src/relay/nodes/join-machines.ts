@@ -39,12 +39,12 @@ export async function joinMachines(options: RelayOptions, place: MeetingPlace): 
     nodes.destroy();
     throw error;
   }
-  const { node, directory, store, others, isConnected, isCurrent, degraded } = cluster;
+  const { node, directory, store, others, isConnected, isCurrent, degraded, counts } = cluster;
   nodes.join(node, others);
   outage = new Outage({ nodes, isConnected, everyMs: LINK.renewMs });
   log.info({ node, address: place.nodeAddress }, 'joined the nodes of this relay');
   return {
-    cluster: { directory, store, nodes, links: nodes, isCurrent, degraded },
+    cluster: { directory, store, nodes, links: nodes, isCurrent, degraded, counts },
     onExpired: (listener) => cluster.onExpired(listener),
     started: () => nodes.started(),
     close: async () => {

@@ -35,6 +35,18 @@ export interface Cluster {
   readonly isCurrent?: () => boolean;
   /** Why agents cannot open services now, while visitors are served; undefined if they can. */
   readonly degraded?: () => string | undefined;
+  /** For metrics. Default: this node has none of these numbers. */
+  readonly counts?: () => ClusterCounts;
+}
+
+/** What a node knows of its relay. */
+export interface ClusterCounts {
+  /** Nodes that run, including this one. */
+  readonly nodes: number;
+  /** Leases of all nodes. */
+  readonly leases: number;
+  /** This node has heard of every change that is older than this. */
+  readonly lagMs: number;
 }
 
 /** A relay of one node. */

@@ -61,6 +61,7 @@ class RejoiningRelay implements Relay {
   #node: Node;
   /** Runs while this process is no node. */
   #rejoining: Promise<void> | undefined;
+  #expirations = 0;
 
   constructor(options: RelayOptions, join: Join, first: Node) {
     this.#join = join;
@@ -108,7 +109,7 @@ class RejoiningRelay implements Relay {
   }
 
   stats(): ReturnType<Relay['stats']> {
-    return this.#relay.stats();
+    return { ...this.#relay.stats(), expirations: this.#expirations };
   }
 
   problem(): string | undefined {
@@ -152,6 +153,7 @@ class RejoiningRelay implements Relay {
   #watch({ joined, relay }: Node): void {
     joined.onExpired(() => {
       if (this.#closing.signal.aborted) return;
+      this.#expirations++;
       // Ends every session before another visitor can arrive.
       const closed = closeNode({ relay, joined });
       this.#rejoining = this.#rejoin(closed).finally(() => (this.#rejoining = undefined));

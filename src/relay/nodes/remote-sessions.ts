@@ -1,6 +1,8 @@
+import { asPortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { DataPool } from '../data.js';
 import type { LeaseHolder, LocalLease } from '../lease.js';
+import type { Tallies } from '../tallies.js';
 import type { TicketBook } from '../tickets.js';
 import type { VisitorGate } from '../visitors.js';
 import type { Links } from './links.js';
@@ -15,7 +17,8 @@ export interface SessionRef {
 export interface RemoteSessionsOptions {
   readonly nodes: Nodes;
   readonly tickets: TicketBook;
-  readonly gate: VisitorGate;
+  readonly gate: Pick<VisitorGate, 'forward' | 'join'>;
+  readonly tallies: Pick<Tallies, 'forwardsFailed'>;
   readonly idleDataConnectionMs: number;
   readonly links?: Links | undefined;
 }
@@ -69,7 +72,7 @@ class RemoteSession implements LeaseHolder {
   }
 
   /** Forwards the visitors of a lease to the node with this session, unless a data connection arrives first. */
-  #forwardAll({ record, waiting }: LocalLease, { links, gate }: RemoteSessionsOptions): void {
+  #forwardAll({ record, waiting }: LocalLease, { links, gate, tallies }: RemoteSessionsOptions): void {
     const { place, epoch } = record;
     for (const visitor of waiting.all()) {
       if (visitor.forwarding) continue;
@@ -78,7 +81,11 @@ class RemoteSession implements LeaseHolder {
       links!.connect(this.node, { place, epoch, carrier, remote }).then(
         (link) => gate.forward(visitor, link),
         // It waits for a data connection again.
-        () => (visitor.forwarding = false),
+        (error: unknown) => {
+          visitor.forwarding = false;
+          const isRejected = asPortalError(error).code === 'not_found';
+          tallies.forwardsFailed.add(isRejected ? 'rejected' : 'unreachable');
+        },
       );
     }
   }

@@ -33,7 +33,12 @@ export class Visiting {
     this.#access = access;
     this.tallies = new Tallies(options.onVisitorWaited);
     const { quotas, descriptors } = access;
-    this.gate = new VisitorGate(limits, { quotas, descriptors, tallies: this.tallies });
+    this.gate = new VisitorGate(limits, {
+      quotas,
+      descriptors,
+      tallies: this.tallies,
+      node: options.cluster?.directory.node,
+    });
     this.#nodes = nodes;
     this.#links = options.cluster?.links;
     this.tickets = new TicketBook(limits.ticketMs, tag);
@@ -41,6 +46,7 @@ export class Visiting {
       nodes,
       tickets: this.tickets,
       gate: this.gate,
+      tallies: this.tallies,
       idleDataConnectionMs: limits.idleDataConnectionMs,
       links: this.#links,
     });

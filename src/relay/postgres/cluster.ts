@@ -3,6 +3,7 @@ import type { Logger } from '../../lib/logger.js';
 import { PostgresDirectory } from '../directory/postgres.js';
 import type { LeaseDirectory } from '../directory/directory.js';
 import { PostgresStore } from '../store/postgres.js';
+import type { ClusterCounts } from '../nodes/nodes.js';
 import type { Store } from '../store/store.js';
 import { Changes } from './changes.js';
 import { Database, type DatabaseSettings } from './database.js';
@@ -44,6 +45,7 @@ export interface PostgresCluster {
   onExpired(listener: () => void): void;
   /** Why leases cannot be opened now; undefined if they can. */
   readonly degraded: () => string | undefined;
+  readonly counts: () => ClusterCounts;
   /** Closes the directory and the store. */
   close(): Promise<void>;
 }
@@ -110,6 +112,7 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
     isCurrent: () => lifetime.isCurrent(),
     onExpired: (listener) => lifetime.onExpired(listener),
     close: async () => void (await Promise.all([directory.close(), store.close()])),
+    counts: () => ({ nodes: others.size + 1, leases: directory.size, lagMs: link.lagMs }),
     degraded: () => (lifetime.isCurrent() ? database.problem() : EXPIRED),
   };
 }

@@ -42,6 +42,8 @@ export class Link {
   #isRegistered = false;
   #isLive = false;
   #isBurying = false;
+  /** When the last statement was sent whose response follows all earlier changes. */
+  #heardAt = performance.now();
   #ended: Promise<void> | undefined;
 
   constructor(options: LinkOptions) {
@@ -51,6 +53,11 @@ export class Link {
   /** Whether this node hears of changes now. */
   get live(): boolean {
     return this.#isLive;
+  }
+
+  /** This node has heard of every change that is older than this. */
+  get lagMs(): number {
+    return performance.now() - this.#heardAt;
   }
 
   /** Registers this node, and reads everything. Throws if the first attempt fails. */
@@ -114,8 +121,10 @@ export class Link {
       await listen(query);
       if (this.#isRegistered) await this.#renew(connection);
       else await this.#join(client);
+      const requestedAt = performance.now();
       const { reading, snapshot } = await readAll(client);
       changes.loaded(reading, snapshot);
+      this.#heardAt = requestedAt;
       database.works();
       this.#isLive = true;
       return connection;
@@ -141,7 +150,10 @@ export class Link {
       await delay(settings.renewMs, signal).catch(() => undefined);
       if (this.#closing.signal.aborted) return;
       if (connection.lost.aborted) throw asPortalError(connection.lost.reason);
+      const requestedAt = performance.now();
       const nodes = await this.#renew(connection);
+      // PostgreSQL sends the notifications of earlier transactions first.
+      this.#heardAt = requestedAt;
       void this.#bury(others.observe(nodes), others.overdue());
     }
   }

@@ -46,6 +46,10 @@ export class OtherNodes {
     return this.#others.keys();
   }
 
+  get size(): number {
+    return this.#others.size;
+  }
+
   addressOf(node: string): string | undefined {
     return this.#others.get(node)?.address;
   }
