@@ -48,6 +48,13 @@ export class HeldLease {
     return this.#publicPort;
   }
 
+  /** The host of that port, if it is another one than the relay's domain: the relay has several machines. */
+  get publicHost(): string | undefined {
+    const { hostname, tcpAddr, udpAddr } = this.#opened ?? {};
+    const [, host] = /^\[?(.*?)\]?:\d+$/.exec(tcpAddr ?? udpAddr ?? '') ?? [];
+    return host === undefined || hostname?.endsWith(`.${host}`) ? undefined : host;
+  }
+
   /** Requests the lease, or refreshes a lease that is already held. */
   async ask(channel: ControlChannel, spec: ServiceSpec, log: Logger, signal?: AbortSignal): Promise<Opened> {
     const response = await channel.request(

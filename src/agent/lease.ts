@@ -324,7 +324,7 @@ export class AgentLease {
     const { relayAddress, welcome, via, tunnel } = channel;
     return () =>
       serving.prove({
-        address: relayAddress,
+        address: this.#held.publicHost ?? relayAddress,
         port: this.#held.publicPort ?? welcome.publicPort,
         lease: this.id ?? '',
         datagrams: channel.datagrams,

@@ -30,7 +30,8 @@ describe('the options of a node', () => {
   it('give the URL on the command line, in the environment or in a file', async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, 'database-url'), `${URL_WITH_SECRET}\n`);
-    const place = { url: URL_WITH_SECRET, ...AT, listen: { host: '10.0.0.5', port: 7443 } };
+    const listen = { host: '10.0.0.5', port: 7443 };
+    const place = { url: URL_WITH_SECRET, ...AT, listen, nodeHost: undefined };
     expect(await parse({ ...AT, cluster: URL_WITH_SECRET })).toEqual(place);
     expect(await parse(AT, { PORTAL_CLUSTER: URL_WITH_SECRET })).toEqual(place);
     expect(await parse({ ...AT, cluster: 'database-url' }, {}, silent, folder)).toEqual(place);
@@ -56,11 +57,37 @@ describe('the options of a node', () => {
     expect(await failure({ ...AT, ...options })).toMatchObject({ code: 'usage', message });
   });
 
-  it.each([{ workers: 2 }, { acme: true }, { tcpPorts: 'any' }, { udpPorts: 'any' }, { takeOver: 1_000 }])(
+  it.each([{ workers: 2 }, { acme: true }, { takeOver: 1_000 }])(
     'reject %o, which nodes cannot do yet',
     async (options) => {
       const error = await failure({ ...AT, cluster: URL_WITH_SECRET, ...options });
       expect(error).toMatchObject({ code: 'usage', message: expect.stringContaining('--cluster yet') });
+    },
+  );
+
+  it.each([{ tcpPorts: 'any' }, { udpPorts: 'any' }])('need a host of this node with %o', async (ports) => {
+    const options = { ...AT, cluster: URL_WITH_SECRET, ...ports };
+    expect(await failure(options)).toMatchObject({
+      code: 'usage',
+      hint: expect.stringContaining('--node-host'),
+    });
+    const nodeHost = 'n1.example.com';
+    expect(await parse({ ...options, nodeHost })).toMatchObject({ nodeHost });
+  });
+
+  it.each([
+    ['N1.Example.com.', 'n1.example.com'],
+    ['192.0.2.5', '192.0.2.5'],
+    ['2001:db8::5', '[2001:db8::5]'],
+    ['[2001:DB8::5]', '[2001:db8::5]'],
+  ])('accept the node host %s', async (nodeHost, expected) => {
+    expect(await parse({ ...AT, cluster: URL_WITH_SECRET, nodeHost })).toMatchObject({ nodeHost: expected });
+  });
+
+  it.each(['n1.example.com:443', '0.0.0.0', '::', '-n1', 'n 1', 'a..b', '[n1]:5'])(
+    'reject the node host %s',
+    async (nodeHost) => {
+      expect(await failure({ ...AT, cluster: URL_WITH_SECRET, nodeHost })).toMatchObject({ code: 'usage' });
     },
   );
 
@@ -69,6 +96,10 @@ describe('the options of a node', () => {
   });
 
   it('must be used together', async () => {
+    expect(await failure({ nodeHost: 'n1' })).toMatchObject({
+      code: 'usage',
+      message: expect.stringContaining('--node-host needs --cluster'),
+    });
     expect(await failure({ cluster: URL_WITH_SECRET })).toMatchObject({
       code: 'usage',
       hint: expect.stringContaining('--node-address'),

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
 import { cannotRead, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
@@ -12,6 +13,8 @@ export interface ClusterOptions {
   readonly cluster?: string;
   /** As typed. */
   readonly nodeAddress?: string;
+  /** As typed. */
+  readonly nodeHost?: string;
   readonly workers?: number;
   readonly acme?: boolean;
   readonly tcpPorts?: unknown;
@@ -27,8 +30,6 @@ const UNSUPPORTED: readonly (readonly [keyof ClusterOptions, string, string])[] 
     '--acme',
     'Get a certificate with another ACME client, and give it to each node with --cert and --key.',
   ],
-  ['tcpPorts', '--tcp-ports', 'Use a relay of one node for services of mode tcp.'],
-  ['udpPorts', '--udp-ports', 'Use a relay of one node for services of mode udp.'],
   ['takeOver', '--take-over', 'Restart one node after the other.'],
 ];
 
@@ -41,12 +42,13 @@ export async function clusterPlace(
   { env, cwd }: Pick<Context, 'env' | 'cwd'>,
   options: ClusterOptions,
   log: Logger,
-): Promise<MeetingPlace | undefined> {
-  const { cluster, nodeAddress } = options;
+): Promise<(MeetingPlace & { readonly nodeHost: string | undefined }) | undefined> {
+  const { cluster, nodeAddress, nodeHost } = options;
   const given = cluster ?? (env[CLUSTER_ENV] || undefined);
   if (given === undefined) {
-    if (nodeAddress === undefined) return undefined;
-    throw usage(`--node-address needs --cluster or ${CLUSTER_ENV}`);
+    const flag = nodeAddress === undefined ? nodeHost && '--node-host' : '--node-address';
+    if (flag === undefined) return undefined;
+    throw usage(`${flag} needs --cluster or ${CLUSTER_ENV}`);
   }
   if (nodeAddress === undefined)
     throw new PortalError('usage', 'a node of a relay needs an address for the other nodes', {
@@ -55,6 +57,7 @@ export async function clusterPlace(
   for (const [name, flag, hint] of UNSUPPORTED)
     if (options[name] !== undefined && options[name] !== 1)
       throw new PortalError('usage', `${flag} does not work with --cluster yet`, { hint });
+  checkPorts(options);
   const from = cluster === undefined ? CLUSTER_ENV : '--cluster';
   const isUrl = given.includes('://');
   const url = isUrl ? given : await readUrl(resolve(cwd, given), from);
@@ -65,7 +68,29 @@ export async function clusterPlace(
       `--cluster shows the password of the database to all users of this machine: use ${CLUSTER_ENV}, or --cluster FILE`,
     );
   const listen = parseNodeAddress(nodeAddress);
-  return { url, nodeAddress, listen };
+  return { url, nodeAddress, listen, nodeHost: nodeHost && parseNodeHost(nodeHost) };
+}
+
+/** A public port exists at one node, and the domain leads to any. */
+function checkPorts({ tcpPorts, udpPorts, nodeHost }: ClusterOptions): void {
+  if (nodeHost !== undefined || (tcpPorts ?? udpPorts) === undefined) return;
+  const flag = tcpPorts === undefined ? '--udp-ports' : '--tcp-ports';
+  throw new PortalError('usage', `${flag} with --cluster needs a host that leads to this node alone`, {
+    hint: 'Add --node-host HOST, a name or IP address of this machine that visitors can reach.',
+  });
+}
+
+const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
+const NAME = new RegExp(`^(?=.{1,253}$)${LABEL}(\\.${LABEL})*$`);
+
+/** As agents show it, before a port. */
+function parseNodeHost(text: string): string {
+  const host = text.toLowerCase().replace(/^\[(.*)\]$|\.$/g, '$1');
+  if (isIPv6(host) && !ANY.includes(host)) return `[${host}]`;
+  if (!ANY.includes(host) && NAME.test(host)) return host;
+  throw new PortalError('usage', `--node-host: "${text}" is not a host name or IP address`, {
+    hint: 'Use a name or address that leads to this node alone, without a port, for example --node-host n1.example.com.',
+  });
 }
 
 async function readUrl(file: string, from: string): Promise<string> {

@@ -46,14 +46,19 @@ export interface HopsOptions {
 }
 
 /** Where a hop leads. */
-type Destination = { kind: 'peer'; peer: Peer } | { kind: 'front' } | { kind: 'port'; port: number };
+type Destination = { kind: 'peer'; peer: Peer } | { kind: 'front' } | ({ kind: 'port' } & PublicPort);
+
+interface PublicPort {
+  readonly host: string;
+  readonly port: number;
+}
 
 /** The agent that a hop is for, as plain data. */
 interface HopClient {
   readonly address: string;
   readonly remoteAddress: string | undefined;
-  /** The target is the public port of a lease of its session. */
-  readonly ownPort: number | undefined;
+  /** The target is the public port of a lease of its session, which is there. */
+  readonly ownPort: PublicPort | undefined;
 }
 
 export class Hops {
@@ -144,7 +149,7 @@ export class Hops {
     try {
       const far =
         destination.kind === 'port'
-          ? await dialHop(loopbackOf(this.#own.host), destination.port)
+          ? await dialHop(destination.host, destination.port)
           : await this.#openPeer(destination.peer, path);
       return () => this.#join(client, socket, far);
     } finally {
@@ -169,7 +174,7 @@ export class Hops {
 
   /** Redeems a ticket for another node, where its client connected. Throws `unauthorized`. */
   redeemFor(shown: ShownTicket, target: string): HopClient {
-    return this.#clientOf(this.#tickets.redeem(shown, target), target);
+    return this.#clientOf(this.#tickets.redeem(shown, target), target, this.#options.nodeHost);
   }
 
   /** The client of a ticket of this node, or of another one. Throws `unauthorized`. */
@@ -180,17 +185,17 @@ export class Hops {
       const client = await askIssuers(nodes, issuers, 'redeemHop', shown.plain(), target);
       if (client) return client as HopClient;
     }
-    return this.redeemFor(shown, target);
+    return this.#clientOf(this.#tickets.redeem(shown, target), target);
   }
 
-  #clientOf(session: OwnHolder, target: string): HopClient {
+  /** `portHost` is where public ports of this node are reached. Default: on this machine. */
+  #clientOf(session: OwnHolder, target: string, portHost = loopbackOf(this.#own.host)): HopClient {
+    const { leases, domain, nodeHost } = this.#options;
     const { address, remoteAddress } = session;
-    const { host, port } = readTarget(target);
+    const { host = '', port } = readTarget(target);
+    const isHere = [domain, nodeHost && plainHost(nodeHost)].includes(plainHost(host));
     const ownPort =
-      (host === this.#options.domain || host === this.#options.nodeHost) &&
-      this.#options.leases.listensFor(session, port)
-        ? port
-        : undefined;
+      isHere && leases.listensFor(session, port) ? { host: plainHost(portHost), port } : undefined;
     return { address, remoteAddress, ownPort };
   }
 
@@ -198,7 +203,7 @@ export class Hops {
   #destination({ ownPort }: HopClient, target: string, path: HopPath): Destination {
     const { peers } = this.#options;
     if (target === this.#own.authority) return { kind: 'front' };
-    if (ownPort !== undefined) return { kind: 'port', port: ownPort };
+    if (ownPort) return { kind: 'port', ...ownPort };
     const peer = peers.find(target);
     if (!peer)
       throw new PortalError('peer_unknown', `${this.#own.url} does not forward to ${target.slice(0, 260)}`);
@@ -284,6 +289,9 @@ function readTarget(target: string): { host: string | undefined; port: number } 
 function tooManyHops(): PortalError {
   return new PortalError('too_many_hops', `a chain has ${LIMITS.maxHops + 1} relays at most`);
 }
+
+/** Without the brackets of an IPv6 address. */
+const plainHost = (host: string): string => host.replace(/^\[|\]$/g, '');
 
 /** The address that reaches a server listening on `host`. */
 function loopbackOf(host: string): string {

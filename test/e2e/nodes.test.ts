@@ -1,7 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { WireCarrier } from '../../src/protocol/messages.js';
 import { cluster, type TestCluster } from '../support/cluster.js';
+import { createSocket, type RemoteInfo } from 'node:dgram';
 import { connect } from 'node:net';
+import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, handedOver, httpService, NOT_HTTP, service, visit } from '../support/world.js';
 
 /** A relay of several nodes: agents and visitors arrive at any of them. */
@@ -152,11 +154,48 @@ it.each(OVER)(
   },
 );
 
-it('gives a public port at the host of the node that serves the lease', async () => {
-  const at = await cluster(2, { hostOf: (node) => `${node}.localhost`, ports: { tcp: 'any' } });
+/** Each node has an IP address of its own, and agents connect to another one: a balancer for TCP and UDP. */
+async function behindBalancer(count: number, options: Parameters<typeof cluster>[1]) {
+  const at = await cluster(count, { hostOf: (node) => `127.0.0.${2 + Number(node.slice(1))}`, ...options });
+  const [agents, nodes] = [createSocket('udp4'), createSocket('udp4')];
+  onTestFinished(() => void [agents, nodes].map((socket) => socket.close()));
+  let udpTo = 0;
+  let agentAt: RemoteInfo | undefined;
+  agents.on('message', (packet, from) => {
+    agentAt = from;
+    const { host, port } = at.nodes[udpTo]!.addresses[0]!;
+    nodes.send(packet, port, host);
+  });
+  nodes.on('message', (packet, { address }) => {
+    // A balancer knows no flow from another node.
+    if (address === at.nodes[udpTo]!.addresses[0]!.host) agents.send(packet, agentAt!.port, agentAt!.address);
+  });
+  await new Promise<void>((resolve) => agents.bind(at.path.port, '127.0.0.1', resolve));
+  return { ...at, routeUdp: (node: number) => void (udpTo = node) };
+}
+
+it('gives a TCP port at the host of the node that serves the lease, and visits it there', async () => {
+  const at = await behindBalancer(2, { ports: { tcp: 'any' } });
   const { port } = await httpService((_request, response) => response.end('hello'));
   const one = await agent();
   await one.runner.apply(desired([at.spec], service('web', port, { mode: 'tcp' })));
   const { tcpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
-  expect(tcpAddr).toMatch(new RegExp(`^n${homeOf(at)}\\.localhost:\\d+$`));
+  expect(tcpAddr).toMatch(new RegExp(`^127\\.0\\.0\\.${2 + homeOf(at)}:\\d+$`));
+});
+
+it.each(OVER)('replies to packets of an agent from the node where they arrive, over %s', async (over) => {
+  const at = await behindBalancer(2, { over, ports: { udp: 'any' } });
+  const echo = await udpService();
+  const one = await agent();
+  at.route(() => 0);
+  at.routeUdp(1);
+  await one.runner.apply(desired([at.spec], service('echo', echo.port, { mode: 'udp' })));
+  const { udpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
+  const [host, port] = udpAddr!.split(':');
+  expect(host).toBe('127.0.0.2');
+  const visitor = await udpVisitor(Number(port), host);
+  expect(await visitor.ask('hello')).toBe('hello');
+  expect((await one.runner.status()).relays[0]!.datagrams!.carrier).toBe('udp');
+  at.routeUdp(0);
+  expect(await visitor.ask('again')).toBe('again');
 });

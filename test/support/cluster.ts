@@ -109,7 +109,7 @@ export async function cluster(
   const secret = randomUUID();
   let turn = 0;
   let choose = (): number => turn++ % nodes.length;
-  const path = await wire(() => nodes[choose()]!.port);
+  const path = await wire(() => nodes[choose()]!.addresses[0]!);
   const names = Array.from({ length: count }, (_, index) => `n${index}`);
   const machines = over === 'TLS' ? await tlsNodes(names, identity) : undefined;
   const join = async (name: string): Promise<TestRelay> => {
@@ -129,7 +129,7 @@ export async function cluster(
       identity,
       publicPort: path.port,
       cluster: shared,
-      nodeHost: hostOf?.(name),
+      ...(hostOf && { nodeHost: hostOf(name), host: hostOf(name) }),
       ...options,
     });
     machine?.started();

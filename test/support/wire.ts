@@ -11,13 +11,15 @@ export interface Wire {
   thaw(): void;
 }
 
-/** Opens the path. `to` is called for each connection, so that its end may start later. */
-export async function wire(to: () => number): Promise<Wire> {
+/** Opens the path. `to` is called for each connection, so that its end may start later. Default of `host`: 127.0.0.1. */
+export async function wire(to: () => number | { host: string; port: number }): Promise<Wire> {
   const connections: { kill(): void }[] = [];
   const sockets = new Set<Socket>();
   let frozen = false;
   const server = createServer({ allowHalfOpen: true }, (near) => {
-    const far = connect({ port: to(), host: '127.0.0.1', allowHalfOpen: true });
+    const end = to();
+    const at = typeof end === 'number' ? { host: '127.0.0.1', port: end } : end;
+    const far = connect({ ...at, allowHalfOpen: true });
     const connection = {
       kill: () => {
         near.resetAndDestroy();
@@ -36,8 +38,8 @@ export async function wire(to: () => number): Promise<Wire> {
       from.on('close', () => {
         sockets.delete(from);
         other.destroy();
-        const at = connections.indexOf(connection);
-        if (at >= 0) connections.splice(at, 1);
+        const index = connections.indexOf(connection);
+        if (index >= 0) connections.splice(index, 1);
       });
       if (frozen) from.pause();
     }

@@ -43,7 +43,7 @@ export interface Serving {
 
 /** How visitors reach a lease. */
 export interface ProveOptions {
-  /** IP address of the relay. */
+  /** IP address of the relay, or the host of the lease's port. */
   readonly address: string;
   /** Public port of the lease. */
   readonly port: number;

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
 import { PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
+import { allAddresses } from '../../net/resolve.js';
 import { connectUdp } from '../../net/udp.js';
 import type { Drain } from '../../net/splice.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
@@ -63,7 +65,9 @@ class UdpServing implements Serving {
 
   async #visit(address: string, port: number, signal: AbortSignal): Promise<void> {
     const token = randomBytes(PROBE_BYTES);
-    const socket = await connectUdp(address, port);
+    const lookup = isIP(address) === 0 ? allAddresses(address) : Promise.resolve([address]);
+    const [ip] = await within(lookup, PROBE_MS, `the address of ${address}`, signal);
+    const socket = await connectUdp(ip!, port);
     let forget: (() => void) | undefined;
     let repeat: NodeJS.Timeout | undefined;
     try {

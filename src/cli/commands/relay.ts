@@ -148,6 +148,7 @@ async function prepare(context: Context, options: Options, log: Logger) {
     ...(fds && { socket: sharedSocket(fds.public, join(dataDir, 'serving.sock')) }),
     httpRedirect: redirectOf(options.httpRedirect, fds?.http ?? []),
     ...(options.publicPort !== undefined && { publicPort: options.publicPort }),
+    nodeHost: cluster?.nodeHost,
     proxies: proxiesOf(options.acceptProxyProtocol),
     ...certificate.options,
     ...(servers && { dnsServers: servers }),

@@ -121,6 +121,10 @@ function addOperation(relay: Command): void {
     )
     .option('--node-address <address>', 'listen for the other nodes here, which connect to it, host:port')
     .option(
+      '--node-host <host>',
+      "give visitors this name or IP address of the node for the ports of --tcp-ports and --udp-ports, which the other nodes don't have",
+    )
+    .option(
       '--metrics <address>',
       'serve Prometheus metrics here, over plain HTTP; a bare port is on loopback',
     )

@@ -54,8 +54,8 @@ export class Datagrams {
   }
 
   /** Shares the UDP port for agents with the other nodes. Call it before `listen`. */
-  shareWith({ directory, nodes }: Cluster): void {
-    this.#forwarding = new PacketForwarding(directory.node, nodes, this.drops);
+  shareWith({ directory: { node }, nodes, sharesPorts = false }: Cluster): void {
+    this.#forwarding = new PacketForwarding({ node, nodes, sharesPorts, drops: this.drops });
   }
 
   /** Opens the UDP port with the number of the TCP port. `orAny`: or another port if that one is in use. */

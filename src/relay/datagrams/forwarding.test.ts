@@ -6,17 +6,18 @@ import { PacketForwarding, type ForwardedPacket } from './forwarding.js';
 
 interface Call {
   readonly node: string;
+  readonly method: string;
   readonly packets: readonly ForwardedPacket[];
   readonly done: Deferred<void>;
 }
 
 /** Node `w1` of three, and the calls that it makes. */
-function forwarding(drops = new Drops()) {
+function forwarding(drops = new Drops(), sharesPorts = true) {
   const calls: Call[] = [];
   const nodes: Nodes = {
     others: ['w2', 'w3'],
-    call: (node, _method, packets) => {
-      const call = { node, packets: packets as ForwardedPacket[], done: deferred<void>() };
+    call: (node, method, packets) => {
+      const call = { node, method, packets: packets as ForwardedPacket[], done: deferred<void>() };
       calls.push(call);
       return call.done.promise;
     },
@@ -24,13 +25,13 @@ function forwarding(drops = new Drops()) {
     serve: () => undefined,
     onLeft: () => undefined,
   };
-  return { calls, drops, own: new PacketForwarding('w1', nodes, drops) };
+  return { calls, drops, own: new PacketForwarding({ node: 'w1', nodes, sharesPorts, drops }) };
 }
 
 /** The key of an association of a node. */
 function associationAt(node: string): string {
   const association = Buffer.alloc(8, 7);
-  new PacketForwarding(node, ALONE, new Drops()).mark(association);
+  new PacketForwarding({ node, nodes: ALONE, sharesPorts: true, drops: new Drops() }).mark(association);
   return association.toString('latin1');
 }
 
@@ -76,11 +77,30 @@ it('drops packets beyond a limit, and starts again after a node has failed', asy
   expect(calls.map(portsOf).at(-1)).toEqual([7]);
 });
 
-it('takes the packets that arrive at other nodes', () => {
+it('takes the packets that arrive at other nodes, and sends the replies of other nodes', () => {
   let served: NodeMethods = {};
   const nodes = { others: ['w2'], serve: (methods: NodeMethods) => (served = methods) } as unknown as Nodes;
-  const taken: ForwardedPacket[] = [];
-  new PacketForwarding('w1', nodes, new Drops()).serve((one) => taken.push(one));
+  const taken: [ForwardedPacket, string][] = [];
+  const sent: ForwardedPacket[] = [];
+  new PacketForwarding({ node: 'w1', nodes, sharesPorts: false, drops: new Drops() }).serve(
+    (...one) => taken.push(one),
+    (one) => sent.push(one),
+  );
   void served['packets']!('w2', ...([[packet(1), packet(2)]] as never[]));
-  expect(taken).toEqual([packet(1), packet(2)]);
+  void served['replies']!('w2', ...([[packet(3)]] as never[]));
+  expect(taken).toEqual([
+    [packet(1), 'w2'],
+    [packet(2), 'w2'],
+  ]);
+  expect(sent).toEqual([packet(3)]);
+});
+
+it('sends replies through the node where the packets arrived, unless the nodes share their sockets', () => {
+  const { own, calls } = forwarding(new Drops(), false);
+  expect(own.exitOf('w2')).toBe('w2');
+  expect(own.reply('w2', packet(1))).toBe(true);
+  expect(calls.map(({ node, method, packets }) => [node, method, packets])).toEqual([
+    ['w2', 'replies', [packet(1)]],
+  ]);
+  expect(forwarding().own.exitOf('w2')).toBeUndefined();
 });

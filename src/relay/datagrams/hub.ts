@@ -16,6 +16,12 @@ import type { PacketForwarding } from './forwarding.js';
 
 type PacketSource = Pick<RemoteInfo, 'address' | 'port'>;
 
+/** Where packets of an agent arrive: a socket of this node, or of another one. Replies leave from it. */
+interface Entrance {
+  readonly node: string | undefined;
+  readonly socket: number;
+}
+
 /** An agent's encrypted UDP path to this relay. Its address is known once a packet is authenticated. */
 export class UdpAssociation implements FramePath {
   readonly carrier = 'udp';
@@ -26,8 +32,7 @@ export class UdpAssociation implements FramePath {
   readonly #onFrames: (frames: Buffer) => void;
   #address: string | undefined;
   #port = 0;
-  /** The socket that its packets arrive at. Replies leave from it. */
-  #socket: UdpSocket | undefined;
+  #entrance: Entrance = { node: undefined, socket: 0 };
   #maxBytes = LIMITS.maxPacketBytes - PACKET_OVERHEAD;
 
   constructor(
@@ -48,8 +53,9 @@ export class UdpAssociation implements FramePath {
   }
 
   send(frames: Buffer): boolean {
-    if (this.#address === undefined || !this.#socket) return false;
-    return this.#socket.send(this.#sealer.seal(frames), this.#port, this.#address);
+    if (this.#address === undefined) return false;
+    const to = { address: this.#address, port: this.#port };
+    return this.#hub.send(this.#sealer.seal(frames), to, this.#entrance);
   }
 
   close(): void {
@@ -57,17 +63,14 @@ export class UdpAssociation implements FramePath {
     this.#address = undefined;
   }
 
-  receive(packet: Buffer, { address, port }: PacketSource, socket: UdpSocket, drops: Drops): void {
+  receive(packet: Buffer, { address, port }: PacketSource, entrance: Entrance, drops: Drops): void {
     const frames = this.#opener.open(packet);
     if (typeof frames === 'string') return drops.add(frames);
     // Only the newest packet updates the agent's address: a delayed one must not.
-    if (
-      this.#opener.newest &&
-      (port !== this.#port || address !== this.#address || socket !== this.#socket)
-    ) {
+    if (this.#opener.newest) {
       this.#address = address;
       this.#port = port;
-      this.#socket = socket;
+      this.#entrance = entrance;
       this.#maxBytes =
         (isLoopback(address) ? LIMITS.maxLoopbackPacketBytes : LIMITS.maxPacketBytes) - PACKET_OVERHEAD;
     }
@@ -91,13 +94,16 @@ export class DatagramHub {
       // A permanently unreachable agent is noticed by its silence.
       socket.onFailed(() => drops.add('unreachable'));
       socket.onOverrun((count) => {
-        if (forwarding?.isFirst !== false) drops.add('receive_buffer', count);
+        if (forwarding?.countsOverruns !== false) drops.add('receive_buffer', count);
       });
     }
-    forwarding?.serve(({ packet, socket, ...from }) => {
-      const bytes = Buffer.from(packet.buffer, packet.byteOffset, packet.byteLength);
-      if (!this.#receiveOwn(bytes, from, socket)) drops.add('malformed');
-    });
+    forwarding?.serve(
+      ({ packet, socket, ...source }, from) => {
+        const entrance = { node: forwarding.exitOf(from), socket };
+        if (!this.#receiveOwn(bytesOf(packet), source, entrance)) drops.add('malformed');
+      },
+      ({ packet, socket, address, port }) => void this.#sockets[socket]?.send(bytesOf(packet), port, address),
+    );
   }
 
   /** Opens the UDP port with this number; with `forwarding`, all nodes share it. Rejects if it is in use. */
@@ -138,8 +144,15 @@ export class DatagramHub {
     for (const socket of this.#sockets) socket.close();
   }
 
+  /** Sends a packet to an agent. False if it is dropped. */
+  send(packet: readonly Buffer[], { address, port }: PacketSource, { node, socket }: Entrance): boolean {
+    if (node !== undefined && this.#forwarding)
+      return this.#forwarding.reply(node, { packet: Buffer.concat(packet), address, port, socket });
+    return this.#sockets[socket]?.send(packet, port, address) ?? false;
+  }
+
   #receive(packet: Buffer, { address, port }: RemoteInfo, socket: number): void {
-    if (this.#receiveOwn(packet, { address, port }, socket)) return;
+    if (this.#receiveOwn(packet, { address, port }, { node: undefined, socket })) return;
     const key = associationOf(packet);
     const isElsewhere =
       key !== undefined && this.#forwarding?.forward(key, { packet, address, port, socket }) === true;
@@ -147,12 +160,15 @@ export class DatagramHub {
   }
 
   /** False if this node does not have the association. */
-  #receiveOwn(packet: Buffer, from: PacketSource, socket: number): boolean {
+  #receiveOwn(packet: Buffer, from: PacketSource, entrance: Entrance): boolean {
     const key = associationOf(packet);
     const association = key === undefined ? undefined : this.#associations.get(key);
-    const at = this.#sockets[socket];
-    if (!association || !at) return false;
-    association.receive(packet, from, at, this.#drops);
-    return true;
+    association?.receive(packet, from, entrance, this.#drops);
+    return association !== undefined;
   }
+}
+
+/** A packet from another node, without a copy. */
+function bytesOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

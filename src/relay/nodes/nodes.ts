@@ -31,6 +31,8 @@ export interface Cluster {
   readonly nodes: Nodes;
   /** Without them, a visitor waits until a data connection of its service arrives at its node. */
   readonly links?: Links | undefined;
+  /** Whether all nodes accept from the same sockets, as processes of one machine. Default: each has its own. */
+  readonly sharesPorts?: boolean;
   /** Whether this node may still serve its leases. Asked before each visitor. Default: it may. */
   readonly isCurrent?: () => boolean;
   /** Why agents cannot open services now, while visitors are served; undefined if they can. */

@@ -104,6 +104,7 @@ class Worker {
         store: new ChannelStore(this.#channels.store),
         nodes,
         links: await LocalLinks.open(nodes, given.identity.derive(LINKS).toString('base64url')),
+        sharesPorts: true,
       },
       ...(this.metrics && { onVisitorWaited: this.metrics.onVisitorWaited }),
       beforeRelease: () => this.#untilRelease(),
