@@ -128,7 +128,7 @@ async function run() {
   for (const { where, what } of left) violations.push({ lane: where, at: now(), what: `left over: ${what}` });
   const moves = [...world.pools.values()].flatMap((pool) => pool.moves);
   for (const end of await world.close()) {
-    if (!end.endsWith('exit 0')) violations.push({ at: now(), what: `did not end in order: ${end}` });
+    if (!end.endsWith('exit 0')) violations.push({ at: now(), what: `did not end cleanly: ${end}` });
   }
   return {
     lanes: [...world.lanes, ...world.places],

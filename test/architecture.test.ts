@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
-/** The rooms that each room may import from, besides itself (docs/explanation/architecture.md shows them). */
+/** The modules that each module may import from, besides itself (docs/explanation/architecture.md shows them). */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['config', 'reconcile', 'agent', 'relay', 'certificates', 'protocol', 'identity', 'net', 'lib'],
   reconcile: ['config', 'agent', 'certificates', 'identity', 'net', 'lib'],
@@ -74,19 +74,19 @@ function sources(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-const room = (path: string): string => relative(src, path).split('/')[0]!;
+const moduleOf = (path: string): string => relative(src, path).split('/')[0]!;
 
 const imports: Import[] = sources(src).flatMap((file) =>
   [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(([, path]) => ({
-    from: room(file),
-    to: room(resolve(dirname(file), path!)),
+    from: moduleOf(file),
+    to: moduleOf(resolve(dirname(file), path!)),
     file: relative(src, file),
   })),
 );
 
-describe('the rooms of the source', () => {
+describe('the modules of the source', () => {
   it('are all listed, and imports were found', () => {
-    expect(new Set(sources(src).map(room))).toEqual(new Set(Object.keys(MAY_IMPORT)));
+    expect(new Set(sources(src).map(moduleOf))).toEqual(new Set(Object.keys(MAY_IMPORT)));
     expect(imports.length).toBeGreaterThan(100);
   });
 
@@ -97,7 +97,7 @@ describe('the rooms of the source', () => {
 
   it('leave printing, exiting and process state to the command line', () => {
     const wrong = sources(src).filter(
-      (file) => room(file) !== 'cli' && PROCESS_WIDE.test(withoutComments(readFileSync(file, 'utf8'))),
+      (file) => moduleOf(file) !== 'cli' && PROCESS_WIDE.test(withoutComments(readFileSync(file, 'utf8'))),
     );
     expect(wrong.map((file) => relative(src, file))).toEqual([]);
   });
@@ -120,7 +120,7 @@ describe('the rooms of the source', () => {
 
   it('measure durations with a monotonic clock', () => {
     const reported = sources(src)
-      .filter((file) => !['cli', 'certificates'].includes(room(file)))
+      .filter((file) => !['cli', 'certificates'].includes(moduleOf(file)))
       .filter((file) => withoutComments(readFileSync(file, 'utf8')).includes('Date.now()'))
       .map((file) => relative(src, file));
     expect(reported.filter((file) => !TIME_OF_DAY.includes(file))).toEqual([]);

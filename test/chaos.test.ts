@@ -328,7 +328,7 @@ it('finds a byte that is lost, repeated, changed or from another stream', () => 
 describe('a line about a lease', () => {
   const present = { lease: 'second', phase: 'ready' };
   it.each([
-    ['of the present one', present, { lease: 'second', phase: 'closed' }, false],
+    ['of the current one', present, { lease: 'second', phase: 'closed' }, false],
     ['of an earlier one that drains', present, { lease: 'first', phase: 'draining' }, true],
     [
       'of an earlier one that closed while the next opens',
@@ -336,7 +336,7 @@ describe('a line about a lease', () => {
       { lease: 'first', phase: 'closed' },
       true,
     ],
-    // Its event of opening had the id of before, and it left the relay before it was ready.
+    // Its event of opening had the previous id, and it left the relay before it was ready.
     [
       'that reconnects, and drains',
       { lease: 'first', phase: 'opening' },

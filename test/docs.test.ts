@@ -103,7 +103,7 @@ const inlineCode = (text: string): string[] =>
 
 const SOURCE = /^(?:[\w.-]+\/)*[\w.-]+\.(?:tsx?|mjs)$/;
 
-const rooms = readdirSync(join(root, 'src'));
+const modules = readdirSync(join(root, 'src'));
 
 const sourceNames = new Set(
   ['src', 'test', 'scripts', 'bench', 'chaos', 'web', 'web-relay']
@@ -123,7 +123,7 @@ function chapter(document: string, title: string): string {
   return text.split('\n## ')[0]!;
 }
 
-/** The items of the lists in `text`, a line each. */
+/** The items of the lists in `text`, each as one line. */
 function listed(text: string): string[] {
   return text
     .split(/^- /m)
@@ -187,7 +187,7 @@ describe.each(documents)('%s', (document) => {
 
   it('names existing source files', () => {
     const named = inlineCode(text).filter(
-      (code) => SOURCE.test(code) || (code.endsWith('/') && rooms.includes(code.split('/')[0]!)),
+      (code) => SOURCE.test(code) || (code.endsWith('/') && modules.includes(code.split('/')[0]!)),
     );
     expect(named.filter((path) => !/[A-Z]{2}/.test(path) && !isSource(path))).toEqual([]);
   });

@@ -3,7 +3,7 @@ import { request } from 'node:https';
 import { firstWrong, pattern } from '../lib/pattern.mjs';
 import { connectTo, reasonOf } from './connect.mjs';
 
-/** A stream ends in order after this time, and the next one begins. */
+/** A stream ends cleanly after this time, and the next one begins. */
 const LIFE_MS = [10_000, 40_000];
 const BLOCK_EVERY_MS = 250;
 /** Sometimes one block is large, so that buffers on the path fill. */
@@ -13,7 +13,7 @@ const MAX_AHEAD_BYTES = 1_048_576;
 const DOWNLOAD_BYTES = [100_000, 400_000];
 
 /**
- * A long connection that carries the byte pattern: there and back (an echo), or a slow download in mode http. `onEnd`
+ * A long connection that carries the byte pattern: an echo, or a slow download in mode http. `onEnd`
  * gets how it ended: `whole`, `broken` (an error after correct bytes), `short` (a normal end before the last byte),
  * `wrong`, or `left` (by the visitor).
  */

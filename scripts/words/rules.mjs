@@ -214,7 +214,7 @@ export const RULES = [
     'a ticket is valid for 30 seconds',
   ),
   rule(
-    /(?<!\b[Tt]here )\bis no (certificate|directory|hostname|peer|lock|identity|relay|proxy)\b/,
+    /(?<!\b[Tt]here )\bis no (certificate|directory|hostname|peer|lock|identity|relay|proxy|error|mistake|secret)\b/,
     '"is not a …"',
     'this is no certificate',
     'there is no certificate',
@@ -232,7 +232,7 @@ export const RULES = [
     'no agent is running for this file',
   ),
   rule(/\bthe own \w+/, '"its own …"', 'use the own domain of the relay', "use the relay's own domain"),
-  rule(/\bsays? so (when|where|if)\b/, '"reports …"', 'says so when it cannot be read', 'its log says so'),
+  rule(/\bsays? so\b/, '"reports …", with a noun', 'says so when it cannot be read', 'it says what failed'),
   rule(
     /\bleft alone\b|\bleav(e|es|ing) (\w+ ){1,3}alone\b/,
     '"unchanged" or "does not change"',
@@ -281,6 +281,47 @@ export const RULES = [
     '"per"',
     'one JSON object a line',
     'one JSON object per line',
+  ),
+  rule(
+    /\borderly\b/,
+    '"clean" (a close) or "graceful" (a shutdown)',
+    'an orderly end of the stream',
+    'a clean close of the stream',
+  ),
+  rule(
+    /\b(stop|stops|end|ends|ended|closes|closed|shuts down) in order\b(?! (of|to|that)\b)/,
+    '"cleanly"',
+    'a stream ends in order',
+    'they are closed in order of age',
+  ),
+  rule(
+    /\bpresent (CA|certificate|configuration|file|one|permissions|state)\b/,
+    '"current"',
+    'the present CA of the relay',
+    'if the CA is present',
+  ),
+  rule(
+    /\bgoes on\b(?! (the|a|an|its|each|every)\b)/,
+    '"continues"',
+    'the download goes on',
+    'a mapping goes on the next line',
+  ),
+  rule(/\b[Ss]ome (dozen|hundred|thousand)\b/, '"a few hundred"', 'some hundred of them', 'a few hundred'),
+  rule(/\bthere and back\b/, '"round trip"', 'a datagram there and back', 'the round trip of a datagram'),
+  rule(/\bnothing any ?more\b/, '"no longer … anything"', 'it hears nothing any more', 'nothing more'),
+  rule(
+    /\b(error|event|id|one|state|value)s? of before\b/,
+    '"previous", or "from before …"',
+    'it had the id of before',
+    'an event from before the start',
+  ),
+  rule(/\ba line each\b/, '"one line for each"', 'targets get a line each', 'a line for each target'),
+  rule(/\bin vain\b/, 'what fails or is not needed', 'connections opened in vain', 'unused connections'),
+  rule(
+    /\bAfter this page\b/,
+    'what the reader can do: "Share a …"',
+    'After this page you know',
+    'After this step',
   ),
 ];
 

@@ -94,7 +94,7 @@ it('says that the configured CA did not issue the certificate, not that a CA is 
     message: `the CA of \`ca:\` did not issue the certificate of ${URL_OF_RELAY}`,
   });
   const { fingerprint256 } = new X509Certificate(other.certificatePem);
-  expect(error.hint).toContain(`The present file has ${fingerprint256}.`);
+  expect(error.hint).toContain(`The current file has ${fingerprint256}.`);
   expect(error.hint).toContain('replace the file of `ca:`');
   expect(error.hint).not.toContain('write its file in portal.yaml');
 });

@@ -65,7 +65,7 @@ function otherCa(pem: string): string {
 
 function fingerprintOf(pem: string): string[] | undefined {
   try {
-    return [`The present file has ${new X509Certificate(pem).fingerprint256}.`];
+    return [`The current file has ${new X509Certificate(pem).fingerprint256}.`];
   } catch {
     return undefined;
   }

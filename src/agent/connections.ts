@@ -148,7 +148,7 @@ export class DataConnections {
       if (lease) lease.visit(socket, visit.remote);
       else resetSocket(socket);
     } catch (error) {
-      // An orderly end would look to the visitor like that of the service.
+      // To the visitor, a clean close would look like the service's.
       resetSocket(socket);
       throw error;
     }

@@ -145,7 +145,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     return this.#requests.size === 0;
   }
 
-  /** Another channel took over. This one closes in order and still reads what the relay sends before it agrees. */
+  /** Another channel took over. This one closes cleanly and still reads what the relay sends before it agrees. */
   retire(): void {
     if (!this.#closed && this.#ws.readyState === WebSocket.OPEN) this.#ws.close(1000);
     const agreed = setTimeout(() => this.#end(RETIRED()), LIMITS.closeMs).unref();

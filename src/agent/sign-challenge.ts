@@ -17,7 +17,7 @@ export interface SigningContext {
 }
 
 /**
- * The signature over a relay's challenge, and the relay's address. Only here an agent signs for a relay. The relay must first
+ * The signature over a relay's challenge, and the relay's address. An agent signs for a relay only here. The relay must first
  * prove its key over this TLS session, be the trusted one, and request a permitted statement. Throws `relay_untrusted`,
  * `relay_key_changed`, `relay_not_locked`, `unauthorized`, `expired`, `protocol`.
  */

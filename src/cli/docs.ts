@@ -94,7 +94,7 @@ On a terminal, \`portal up\` and \`portal expose\` show a live view with keys (\
 | \`NO_COLOR\` | turns colours off |
 | \`PORTAL_HOME\` | keeps all [files](#files) in one folder; a relative path starts from the current directory, and \`~/\` is your home |
 | \`PORTAL_FILE\` | names the configuration, as \`-f\` does |
-| \`PORTAL_ALLOW=1\` | allows what a portal.yaml [asks for](../guides/allow.md) |
+| \`PORTAL_ALLOW=1\` | allows what a portal.yaml asks for: [Permissions](#permissions) |
 | \`PORTAL_CLUSTER\` | is the database of a relay with [several nodes](../guides/operate-a-relay.md#several-machines), as \`--cluster\` of \`portal relay\` |
 | \`PORTAL_USER\` | is the value of \`\${user}\` in a portal.yaml |`;
 
@@ -107,6 +107,18 @@ const BEHAVIOUR = `## Exit codes
 | 2 | the command line or the configuration is invalid, or the configuration is not allowed |
 | 3 | \`portal plan\` found changes |
 | 129, 130, 143 | a second SIGHUP, SIGINT or SIGTERM ended the shutdown early, or the first one ended \`--wait\` |
+
+## Permissions
+
+\`portal up\` runs a portal.yaml that [reaches beyond local ports](../guides/allow.md) only with your permission. There are three ways to give it:
+
+| way | allows | for how long | use it |
+|---|---|---|---|
+| \`y\` at the question of \`portal up\`, or \`portal allow\` | what the file asks for now | until \`portal allow --revoke\`; after an edit that asks for more, Portal asks again | on your machine, and before \`portal service install\` |
+| \`portal up --yes\` | everything that the file asks for, later saves included | while this agent runs | in a script, and with \`portal up -f -\` |
+| \`PORTAL_ALLOW=1\` | the same, for every command in this environment | while the variable is set | in CI and in containers, for files that you have read |
+
+Without a permission, and without a terminal to ask on, commands exit with 2 and \`config_not_allowed\`. \`portal expose\` needs no permission: you typed what it publishes.
 
 ## Background agents
 

@@ -7,7 +7,7 @@ import { listOf } from './suggest.js';
 import type { Tree } from './tree.js';
 
 /**
- * Warns about services whose public name the local CA probably does not cover. This is no error, because a relay may
+ * Warns about services whose public name the local CA probably does not cover. This is not an error, because a relay may
  * assign names below another domain than its URL's.
  */
 export function uncertified({ services }: Desired, root: Tree): Finding[] {

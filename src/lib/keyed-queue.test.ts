@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { KeyedQueue } from './keyed-queue.js';
 
-/** A task that ends when the test says so. */
+/** A task that the test ends. */
 function task(begun: string[], name: string) {
   let resolve!: (value: string) => void;
   let reject!: (error: Error) => void;

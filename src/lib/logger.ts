@@ -1,5 +1,5 @@
 /**
- * The logger of all rooms below the CLI. The CLI decides where lines go; rooms never import a logging library and never
+ * The logger of all modules below the CLI. The CLI decides where lines go; modules never import a logging library and never
  * write to a stream. Fields must not contain secrets: no tickets, signatures, PINs or keys.
  */
 export interface Logger {

@@ -3,7 +3,7 @@ import { TLSSocket } from 'node:tls';
 
 /**
  * `from.pipe(to)` for sockets, without a new buffer for every read. Node allocates 64 KiB outside V8's heap for each
- * read. At some hundred MB/s V8 then runs full collections continuously, which cost a relay more CPU than its bytes.
+ * read. At a few hundred MB/s V8 then runs full collections continuously, which cost a relay more CPU than its bytes.
  *
  * Node lets a socket read into its owner's memory (`onread`), but only if Node itself connects the socket. This sets the
  * same internals on any socket. A Node version with other internals falls back to `pipe`.

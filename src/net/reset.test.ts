@@ -51,7 +51,7 @@ it.each(CASES)(
   async ({ version, side, when }) => {
     const { tcp, tls } = (await handshaking(version))[side];
     // Spies on the reset instead of checking what the peer sees: libuv reports bytes with an immediate reset as bytes
-    // and an orderly end.
+    // and a clean close.
     const reset = vi.spyOn(tcp, 'resetAndDestroy');
     const closed = Promise.all([once(tls, 'close'), once(tcp, 'close')]);
     tls.once('secure', () =>

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
-/** Ends a connection so that the peer sees a reset and not an orderly end. */
+/** Ends a connection so that the peer sees a reset and not a clean close. */
 export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return;
   // The end is already with the kernel, and Node cannot cancel it. A request for a reset now would keep the socket

@@ -30,12 +30,12 @@ const LESS_QUIET_AFTER_MS = 2_000;
 const SHORT_QUIET_MS = 100;
 /** After this long without bytes, an exchange counts as finished. */
 export const STALLED_MS = 5 * 60_000;
-/** Peers close their side within this time after an orderly end, or are closed. */
+/** Peers close their side within this time after a clean close, or are closed. */
 const ENDED_MS = 2_000;
 
 /**
  * The retiring connections of one owner. HTTP ends at its first quiet moment between exchanges, an event stream at its first
- * pause. Other connections are reset after `ms`: an orderly end while their bytes are on the way would look complete. An
+ * pause. Other connections are reset after `ms`: a clean close while their bytes are in flight would look complete. An
  * exchange in progress has no limit while bytes move.
  */
 export class Retirement {

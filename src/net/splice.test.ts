@@ -137,7 +137,7 @@ describe('a splice', () => {
     expect((await result).end).toBe('reset');
   });
 
-  describe('after one side has ended in order and then fails', () => {
+  describe('after one side has closed cleanly and then fails', () => {
     it.each<[what: string, isEnd: boolean, rate: ByteRate | undefined]>([
       ['has ended', true, undefined],
       ['ends afterwards', false, undefined],

@@ -131,7 +131,7 @@ export class SpliceSet {
     for (const splice of this.#splices) {
       splice.check(now);
       const quiet = now - splice.movedAt;
-      // An idle keep-alive connection accepts an orderly end. In the middle of a transfer that would look complete.
+      // An idle keep-alive connection accepts a clean close. In the middle of a transfer that would look complete.
       if (quiet > 2 * quietMs) splice.close('closed');
       else if (quiet > quietMs && splice.isBetweenMessages) splice.end();
     }

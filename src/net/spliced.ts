@@ -106,7 +106,7 @@ export class Splice implements Spliced, Retirable {
     return this.#a.readableEnded || this.#b.readableEnded;
   }
 
-  /** Whether an orderly end now cannot look like the end of an incomplete message. */
+  /** Whether a clean close now cannot look like the end of an incomplete message. */
   get isBetweenMessages(): boolean {
     const { progress } = this.conversation ?? {};
     return progress === 'between' || progress === 'endless';
@@ -157,7 +157,7 @@ export class Splice implements Spliced, Retirable {
       else fail();
     };
     const closed = (): void => {
-      // It closed before it had sent and received everything. The other side must not see an orderly end.
+      // It closed before it had sent and received everything. The other side must not see a clean close.
       if (!hasLeft && (!from.readableEnded || !from.writableFinished)) fail();
       if (--this.#open === 0) {
         this.#onEnd({ end: this.#end, bytesToA: this.bytesToA, bytesToB: this.bytesToB });
@@ -170,7 +170,7 @@ export class Splice implements Spliced, Retirable {
   }
 
   /**
-   * `from` ended in order and closed, which a reset in response to a later end of TLS reveals. Its bytes are
+   * `from` ended cleanly and closed, which a reset in response to a later end of TLS reveals. Its bytes are
    * complete, so `to` gets all of them: a reset would make every system on the path drop the rest. Resets `to` only
    * if it does not end soon.
    */

@@ -31,7 +31,7 @@ async function closedEarly(near: Socket, far: Socket): Promise<void> {
   await Promise.all([ended, closed]);
 }
 
-it('ends in order after a peer that has ended and closed', async () => {
+it('ends cleanly after a peer that has ended and closed', async () => {
   const [near, far] = await connection();
   await closedEarly(near, far);
   const closed = new Promise((resolve) => far.once('error', resolve).once('close', () => resolve('closed')));

@@ -38,7 +38,7 @@ export class WsSocket extends Socket {
   #receivedSinceTick = false;
   #hasEnded = false;
   #hasSentEnd = false;
-  /** The peer has ended and closed in order, so it expects no end from this side. */
+  /** The peer has ended and closed cleanly, so it expects no end from this side. */
   #isPeerClosed = false;
   /** Called with the close code. */
   #onClosed: (() => void) | undefined;
@@ -142,7 +142,7 @@ export class WsSocket extends Socket {
   }
 
   /**
-   * The WebSocket has closed. That is orderly once both sides have sent their end. A peer that has sent its own end
+   * The WebSocket has closed. That is a clean close once both sides have sent their end. A peer that has sent its own end
    * may close earlier, as in TCP: it only rejects later bytes.
    */
   #closed(code: number): void {

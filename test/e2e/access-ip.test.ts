@@ -151,7 +151,7 @@ describe('mode tcp', () => {
         return socket;
       }),
     );
-    // An orderly end would look like the end of the service's bytes.
+    // A clean close would look like the end of the service's bytes.
     const reset = new Promise((resolve) => sockets[1]!.once('error', resolve).once('end', resolve));
     await one.allow(FRIENDS);
     expect(await reset).toMatchObject({ code: 'ECONNRESET' });

@@ -157,7 +157,7 @@ it('runs after `portal allow`; --list shows it, and --revoke undoes it', async (
   expect((await run('up')).code).toBe(2);
 });
 
-it('--list shows the present CA of a relay first, and one that was allowed earlier after it', async () => {
+it('--list shows the current CA of a relay first, and one that was allowed earlier after it', async () => {
   const person = await Person.create();
   const [first, second] = await Promise.all([openLocalCa(await caFolder()), openLocalCa(await caFolder())]);
   const ca = join(person.folder, 'ca.pem');

@@ -43,7 +43,7 @@ describe('names a broken hop', () => {
     expect(hops.at(-1)).toMatchObject({ relay: relays.at(-1)!.url, state: 'connected' });
   });
 
-  it('a relay without room, by its limit', async () => {
+  it('a full relay, by its limit', async () => {
     const { exit, spec } = await chain(2, {}, { limits: { maxHopConnections: 1 } });
     const one = await agent();
     await one.runner.apply(desired([spec], service('app', await published())));

@@ -247,7 +247,7 @@ it('are wiped immediately by all agents, which keep running', async () => {
   await Promise.all([stop(one), stop(other)]);
 });
 
-it('are not stored if the file says so, and the service still has its page', async () => {
+it('are not stored with `history: false`, and the service still has its page', async () => {
   const person = await Person.create();
   const { port } = await echoService();
   await writeFile(join(person.folder, 'portal.yaml'), yaml(port, '{ history: false }'));

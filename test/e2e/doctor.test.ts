@@ -107,7 +107,7 @@ it('shows the mode that a target decides, and which settings have no effect', as
   expect(received).toHaveLength(2);
 });
 
-it('reports an invalid configuration as failed checks, goes on, and exits 2', async () => {
+it('reports an invalid configuration as failed checks, continues, and exits with 2', async () => {
   await write('version: 1\nservices: { web: 70000 }\nrelays: 1\n');
   const { code, lines, of } = await examine();
   expect(code).toBe(2);

@@ -43,12 +43,12 @@ describe('an edit of routes', () => {
     await expect.poll(() => old.begun.length).toBe(2);
     at.update({ '/': { to: next.port, headers: { 'X-Env': 'new' } } });
     expect((await ask(at, '/')).body).toBe('next');
-    for (const response of old.begun) response.write('goes on ');
+    for (const response of old.begun) response.write('continues ');
     at.update({ '/api': next.port });
     expect((await ask(at, '/')).status).toBe(404);
     for (const response of old.begun) response.end('ends');
-    expect((await long).body).toBe('old begins goes on ends');
-    expect((await longer).body).toBe('old begins goes on ends');
+    expect((await long).body).toBe('old begins continues ends');
+    expect((await longer).body).toBe('old begins continues ends');
     await expect.poll(old.connections).toBe(0);
   });
 

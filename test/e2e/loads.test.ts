@@ -82,7 +82,7 @@ describe('portal', () => {
         .filter((each) => !each.startsWith('\0'))
         .toSorted(),
     ).toEqual(['commander', 'fastest-levenshtein']);
-    // From the other rooms, only names and numbers that the help shows.
+    // From the other modules, only names and numbers that the help shows.
     expect(within(modules, /^src\/(?!cli\/|lib\/)/).toSorted()).toEqual([
       'src/agent/inspect/history/ids.ts',
       'src/config/suggest.ts',

@@ -74,7 +74,7 @@ describe('a relay of two nodes with PostgreSQL', () => {
       for (const node of [0, 1]) expect((await getAt(at, node, one)).text).toContain('hello');
   });
 
-  it('serves visitors while the database is down, and says so', async () => {
+  it('serves visitors while the database is down, and reports that', async () => {
     const at = await cluster(2, {}, postgresEngine(server).engine);
     const one = await published(at);
     expect(await health(at, 0)).toContain('ok');

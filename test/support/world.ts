@@ -261,7 +261,7 @@ export async function get(
   return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]), text };
 }
 
-/** Everything until the other side's orderly end. Rejects on an error. */
+/** Everything until the other side closes cleanly. Rejects on an error. */
 export async function readAll(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of socket) chunks.push(chunk as Buffer);

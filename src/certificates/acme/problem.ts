@@ -133,7 +133,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
 };
 
-/** Some CAs report a hostname without an address by another type, and only say so. */
+/** Some CAs use another error type for a hostname without an address. Only the text identifies it. */
 const NOT_RESOLVED = /could not resolve|no such host|NXDOMAIN/i;
 
 export interface Ordered {

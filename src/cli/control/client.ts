@@ -15,7 +15,7 @@ import type { FlushResult, WipeResult } from './server.js';
 
 /** Longer than an agent needs to query its relays. A suspended agent (SIGSTOP) must not block this process. */
 const RESPONSE_TIMEOUT_MS = 10_000;
-/** Two visits to each service, of up to five seconds each, some hundred at a time. */
+/** Two visits to each service, of up to five seconds each, a few hundred at a time. */
 const PROVE_TIMEOUT_MS = 30_000;
 
 /** Longer than the 30 seconds that a service has to respond to a replayed request. */

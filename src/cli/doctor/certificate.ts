@@ -116,7 +116,7 @@ async function checkAcme(
     );
 }
 
-/** @param isValid whether the present certificate is, so that only its renewal failed */
+/** @param isValid whether the current certificate is valid, so that only its renewal failed */
 function reportRejection(
   { error, nextAt }: RejectedOrder,
   file: string,

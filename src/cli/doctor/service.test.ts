@@ -120,7 +120,7 @@ it('reports the last order that the CA rejected, and how to order again at once'
   });
 });
 
-it('only warns of a rejected renewal while the present certificate is valid', async () => {
+it('only warns about a rejected renewal while the current certificate is valid', async () => {
   const folder = await temporaryFolder();
   const store = new AcmeStore(folder, ACME.directory);
   const hostname = 'web.relay.test';

@@ -25,7 +25,7 @@ services:
   # The key is the name: https://web.localhost:8443. The value is the target: the port of your program.
   web: ${port}
 
-  # The long form, with a different name for each user:
+  # The long form. \${user} is your user name, with 4 digits of your identity if you are root (root-197f):
   # api:
   #   name: api-\${user}
   #   target: localhost:3001

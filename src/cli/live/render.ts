@@ -27,7 +27,7 @@ export interface Screen {
 const MAX_REQUESTS = 5;
 /** If there are more relays, they share one line. */
 const MAX_RELAYS = 3;
-/** With many relays, how many lost ones get a line each. */
+/** With many relays, this many lost ones have their own lines. */
 const MAX_LOST = 2;
 
 /** The lines of the live view, as many as fit. It never breaks a URL: a long URL gets its own lines. */

@@ -161,7 +161,7 @@ it('prints one line for many targets that stop together, and one when they are b
   ]);
 });
 
-it('prints a line each for a few targets, before what follows', () => {
+it('prints one line for each of a few targets, before later events', () => {
   const { lines, groups } = reporter();
   groups.print(target('a'));
   groups.print(target('b'));

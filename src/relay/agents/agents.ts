@@ -7,7 +7,7 @@ import type { FromAgent } from '../../protocol/messages.js';
 import type { LeaseRegistry } from '../leases.js';
 import type { Store } from '../store/store.js';
 
-/** What this room needs from a session. */
+/** What this module needs from a session. */
 export interface AgentSession {
   /** Address of its identity. */
   readonly address: string;

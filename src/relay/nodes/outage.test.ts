@@ -26,7 +26,7 @@ function outage(answers: () => readonly (boolean | undefined)[], isConnected = (
 }
 
 describe('an outage of the database', () => {
-  it('is one of all nodes if all others say so', async () => {
+  it('affects all nodes if all others report it', async () => {
     const { found } = outage(() => [false, false]);
     await expect.poll(() => found.at).toBeDefined();
   });

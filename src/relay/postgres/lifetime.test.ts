@@ -72,7 +72,7 @@ describe('the lifetime of a node', () => {
     expect(late).toHaveBeenCalledOnce();
   });
 
-  it('goes on while no node can use the database, and as long after as after a renewal', () => {
+  it('continues while no node can use the database, and then as long as after a renewal', () => {
     let outageAt: number | undefined;
     const { lifetime, expired } = open(() => outageAt);
     pass(7_000);

@@ -2,8 +2,8 @@
 export interface LifetimeOptions {
   readonly ttlMs: number;
   /**
-   * When no other node could use the database either, as far as known. They count the time to live of this node from then on
-   * again, so that is as good as a renewal. Asked when its time ends.
+   * When no other node could use the database either, as far as known. From then they count the time to live of this node again,
+   * as after a renewal. Asked when its time ends.
    */
   readonly outageAt?: (() => number | undefined) | undefined;
   /** A monotonic clock that also counts while this process is stopped. */

@@ -29,12 +29,12 @@ export interface LinkOptions {
   readonly settings: LinkSettings;
 }
 
-/** How long an orderly exit waits for the database. */
+/** How long a graceful exit waits for the database. */
 const LEAVE_MS = 2_000;
 
 /**
- * A node's own connection to the database: it listens for changes there, and renews itself there, so that a connection that
- * hears nothing any more is noticed. Connects again after an error, and then reads everything, because changes may be missed.
+ * A node's own connection to the database: it listens for changes there, and renews itself there, so that it
+ * notices a connection that no longer receives anything. Connects again after an error, and then reads everything, because changes may be missed.
  */
 export class Link {
   readonly #options: LinkOptions;

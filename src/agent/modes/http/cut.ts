@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { resetSocket } from '../../../net/reset.js';
 
 /**
- * Closes a visitor's HTTP/1 connection at any moment. HTTP/1.0 has no chunks: without a length, an orderly end would look
+ * Closes a visitor's HTTP/1 connection at any moment. HTTP/1.0 has no chunks: without a length, a clean close would look
  * like the end of the response.
  */
 export function cut(socket: Socket): void {

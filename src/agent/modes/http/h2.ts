@@ -245,7 +245,7 @@ class H2Exchange implements Exchange {
 
   onDisconnect(gone: () => void): void {
     this.#stream.once('close', () => {
-      // A stream that closes in order may not have reported its last write yet.
+      // A stream that closes cleanly may not have reported its last write yet.
       if (!this.#isEnded || this.#stream.rstCode !== NGHTTP2_NO_ERROR) gone();
     });
   }
