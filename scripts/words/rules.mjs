@@ -277,7 +277,7 @@ export const RULES = [
     'the agent signed nothing',
   ),
   rule(
-    /\b(one|entry|object|address|file|identity|member|graph) a (line|file|process|kind|mode)\b/,
+    /\b(one|entry|object|address|file|identity|member|graph|relay|permission) a (line|file|process|kind|mode)\b/,
     '"per"',
     'one JSON object a line',
     'one JSON object per line',
@@ -322,6 +322,12 @@ export const RULES = [
     'what the reader can do: "Share a …"',
     'After this page you know',
     'After this step',
+  ),
+  rule(
+    /\bkeeps? trying\b|\btried again\b/,
+    '"retries"',
+    'the agent keeps trying',
+    'the agent retries the order',
   ),
 ];
 

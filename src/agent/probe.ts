@@ -67,7 +67,7 @@ export async function probe(options: Probe): Promise<void> {
       socket.once('close', () => reject(new PortalError('not_through', 'the connection was closed')));
       socket.once('secureConnect', () => {
         if (!isOurs(fingerprintOf(socket.getPeerCertificate().raw))) {
-          reject(new PortalError('intercepted', `${hostname} served a certificate that is not ours`));
+          reject(new PortalError('intercepted', `${hostname} served a certificate that is not this agent's`));
           return;
         }
         exporter = exporterOf(socket);

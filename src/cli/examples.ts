@@ -33,7 +33,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal status --json', does: 'print JSON, for programs' },
     { run: 'portal status --wait-ready --timeout 30s', does: 'wait in a script or a health check' },
   ],
-  list: [{ run: 'portal list --json', does: 'print one relay a line, for programs' }],
+  list: [{ run: 'portal list --json', does: 'print one relay per line, for programs' }],
   'agents list': [
     { run: 'portal agents', does: 'show machines, services, traffic and names' },
     { run: 'portal agents --relay https://relay.example.com --json', does: 'query one relay, for programs' },

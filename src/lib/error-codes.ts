@@ -262,12 +262,11 @@ export const ERRORS = {
   },
   not_through: {
     title: 'The lease is open, but visitors do not reach the service',
-    remedy:
-      'The agent visited its own public URL and failed; the message says where. The agent keeps trying.',
+    remedy: 'The agent visited its own public URL and failed; the message says where. The agent retries.',
     exit: 1,
   },
   intercepted: {
-    title: 'The relay served a visitor a certificate that is not ours',
+    title: "The relay served a visitor a certificate that is not the agent's",
     remedy: 'The relay, or something between you and your visitors, intercepts TLS. Do not use this relay.',
     exit: 1,
   },

@@ -58,7 +58,7 @@ function stateOf({ key, what }: Permission, { known }: PermissionRequest): strin
   return before.some((other) => other.key === key) ? 'new for this file' : 'with another CA than before';
 }
 
-/** Describes one permission a line. Variables for the same reader share a line. */
+/** Describes one permission per line. Variables for the same reader share a line. */
 export function describePermissions(permissions: readonly Allowed[]): string[] {
   const lines: string[] = [];
   const sent = new Map<string, string[]>();

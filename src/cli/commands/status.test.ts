@@ -105,7 +105,7 @@ it('shows how many relays of a registry the pool does not use', () => {
   );
 });
 
-it('says when a lease or a renewal is tried again', () => {
+it('says when the agent retries a lease or a renewal', () => {
   const error = { code: 'acme_rejected', message: 'no address', hint: 'Create a record.' };
   const waiting = { ...lease('web', 'https://a.example'), phase: 'retrying', error, nextInMs: 47_200 };
   expect(shown([waiting as LeaseStatus])).toContain('    Create a record.\n  next try in 48 s');

@@ -41,7 +41,7 @@ export class StartWatch {
     });
     const what = pending.length > 0 ? `not ready: ${pending.join(', ')}` : 'the agent did not start';
     return new PortalError('timeout', `${what}, after ${timeoutMs / 1000} s; Portal stopped the agent`, {
-      hint: 'Without --wait, the agent keeps trying. Use --timeout to wait longer.',
+      hint: 'Without --wait, the agent retries. Use --timeout to wait longer.',
     });
   }
 

@@ -43,7 +43,7 @@ it('reports services separately if they fail for different reasons', async () =>
   ]);
 });
 
-it('says when a rejected order is tried again', async () => {
+it('says when the agent retries a rejected order', async () => {
   const error = { code: 'acme_rejected', message: 'no address' } as const;
   const web = { service: 'web', relay: RELAY, phase: 'retrying', error, nextInMs: 47_200 } as const;
   const certificate = { error, nextAt: new Date().toISOString() };

@@ -26,7 +26,7 @@ export function checkDatagrams(
     else if (used === undefined)
       subject.warning(
         'service.datagrams',
-        `the agent has no connection for datagrams to ${domain} now; it keeps trying`,
+        `the agent has no connection for datagrams to ${domain} now; it retries`,
       );
     else if (carrier === 'ws')
       subject.ok(

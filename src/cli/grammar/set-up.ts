@@ -18,7 +18,7 @@ export function addSetUp(program: Command, execute: Execute): void {
   addTrust(program, execute);
   program
     .command('allow')
-    .description('approve what a portal.yaml asks for: relays, hosts, files and variables')
+    .description('allow what a portal.yaml asks for: relays, hosts, files and variables')
     .addOption(file())
     .addOption(new Option('--list', 'show what each file is allowed').conflicts(['revoke', 'file']))
     .option('--revoke', 'withdraw the permissions of the file')

@@ -98,7 +98,7 @@ describe('the model of the live view', () => {
     expect(view()).toMatchObject({ relays: [{ nextTryS: undefined }] });
   });
 
-  it('shows when a lease is tried again', () => {
+  it('shows when the agent retries a lease', () => {
     const waiting = lease({ phase: 'retrying', error: { code: 'x', message: 'y' }, nextInMs: 47_200 });
     expect(new LiveModel().view(snapshot([waiting]), 0).services[0]!.problems).toEqual([
       'y [x]',

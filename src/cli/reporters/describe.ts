@@ -109,7 +109,7 @@ export function portToOpen({ tcpAddr, udpAddr }: PublicAddress): string | undefi
 export function describeVisits({ failures, reason }: Unproven): string {
   if (failures === 0) return printable(reason);
   const visits = failures === 1 ? "the agent's own visit" : `the agent's last ${failures} visits`;
-  return `${visits} timed out (${printable(reason)}); it keeps trying`;
+  return `${visits} timed out (${printable(reason)}); the agent retries`;
 }
 
 const UNSERVED: Readonly<Record<string, string>> = {
