@@ -9,6 +9,7 @@ import { resetSocket } from '../net/reset.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
 import type { CertificateSources } from '../certificates/live.js';
+import { Gates } from './access/gates.js';
 import { Rejections, type RejectionReason } from './access/rejections.js';
 import type { NameRejection } from './rejected-name.js';
 import { hintFor, missingFor } from './capabilities.js';
@@ -72,6 +73,7 @@ export class AgentLease {
   #opening: Limit | undefined;
   readonly #held: HeldLease;
   readonly #rejections: Rejections;
+  readonly #gates: Gates;
   /** What serves the lease, and for which hostname. It survives reconnects, so visitors and counters do too. */
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
   #served: Serving | undefined;
@@ -90,6 +92,8 @@ export class AgentLease {
     this.#held = new HeldLease(options.relay);
     this.#log = options.log.child({ service: options.spec.service });
     this.#rejections = new Rejections((reason, address) => options.onVisitorRejected(this, reason, address));
+    const { spec, sessionKey } = options;
+    this.#gates = new Gates({ spec, sessionKey, rejections: this.#rejections });
     this.#phase = new PhaseRecord(() => options.onPhase(this));
     this.#prover = new Prover(
       {
@@ -222,6 +226,7 @@ export class AgentLease {
     this.#spec = spec;
     this.#log = this.#options.log.child({ service: spec.service });
     this.#prover.log = this.#log;
+    this.#gates.update(spec);
     this.#served?.update(spec);
     if (!this.#channel || this.#phase.now === 'failed') return;
     this.#held.update(this.#channel, before, spec, this.#log).then(
@@ -366,8 +371,7 @@ export class AgentLease {
       opened,
       certificates: this.#options.certificates,
       targets: this.#options.targets,
-      rejections: this.#rejections,
-      sessionKey: this.#options.sessionKey,
+      gates: this.#gates,
       recorders: this.#options.recorders,
       onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
       // Ignored before it serves. The decision until then is reported below.

@@ -162,6 +162,11 @@ export const PAGES = {
     title: 'Unknown method',
     text: 'Over HTTP/1.1 this server forwards only registered methods. Use HTTP/2 for others.',
   }),
+  gateFailed: page(500, 'Internal Server Error', 'gate_failed', {
+    title: 'Access could not be checked',
+    text: 'The check of your access failed. Try again later.',
+    owner: '`portal logs` shows the error.',
+  }),
   responseTooLarge: page(502, 'Bad Gateway', 'response_headers_too_large', {
     title: 'Response headers too large',
     text: 'The response has more than 200 header fields, or more than 32 KiB of them.',

@@ -2,6 +2,7 @@ import type { TlsSpec } from '../certificates/spec.js';
 import { kindOf as kindOfWire, type LeaseKind } from '../protocol/kind.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
+import { readsHttp } from './access/gates.js';
 import type { Mode, WireMode } from './served-as.js';
 
 export type { LeaseKind } from '../protocol/kind.js';
@@ -149,11 +150,11 @@ export function relayKey(relay: RelaySpec): string {
 }
 
 /**
- * How a service's visitors are served according to its settings. A PIN requires HTTP, so requests are parsed. `auto`: the
- * target decides.
+ * How a service's visitors are served according to its settings. Some gates read requests, so the service is served as HTTP.
+ * `auto`: the target decides.
  */
 export function servedMode({ mode, access }: Pick<ServiceSpec, 'mode' | 'access'>): Mode {
-  return (mode === 'stream' || mode === 'auto') && access.pin !== undefined ? 'http' : mode;
+  return (mode === 'stream' || mode === 'auto') && readsHttp(access) ? 'http' : mode;
 }
 
 /** The mode to request from a relay. How bytes are served behind a hostname is only the agent's concern. */

@@ -27,9 +27,9 @@ it.each([
   [
     '/services/web/access',
     '`access.pin` needs mode auto, stream or http; this service runs mode tcp',
-    'Visitors enter the PIN on a web page. `allowIps` works in every mode.',
+    'This gate reads requests. `allowIps` works in every mode.',
     '--pin needs mode auto, stream or http; this service runs mode tcp',
-    'Visitors enter the PIN on a web page. --allow-ip works in every mode.',
+    'This gate reads requests. --allow-ip works in every mode.',
   ],
   [
     '/relays/urls/0',

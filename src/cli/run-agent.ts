@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { gateFor } from '../agent/access/gates.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
@@ -216,13 +217,16 @@ function relayLock(
 }
 
 function expectedLeases(desired: Desired): Expected[] {
-  return desired.services.map((spec) => ({
-    service: spec.service,
-    leases: spec.relays.length,
-    ...(spec.onPool && { more: true }),
-    ...(hasLocalCa(spec) && { isLocalCa: true }),
-    ...(spec.access.pin !== undefined && { asksPin: true }),
-  }));
+  return desired.services.map((spec) => {
+    const gate = gateFor(spec.access);
+    return {
+      service: spec.service,
+      leases: spec.relays.length,
+      ...(spec.onPool && { more: true }),
+      ...(hasLocalCa(spec) && { isLocalCa: true }),
+      ...(gate && { gate }),
+    };
+  });
 }
 
 /** Whether visitors get a certificate of the local CA. In modes tcp and udp Portal uses none. */

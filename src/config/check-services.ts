@@ -1,3 +1,4 @@
+import { GATE_KINDS } from '../agent/access/gates.js';
 import type { Mode } from '../agent/spec.js';
 import type { Report } from './check.js';
 import { checkAccess } from './check-access.js';
@@ -43,13 +44,13 @@ function checkOptions(
   checkVia(root, path, service, report);
   checkExpires([...path, 'expires'], textOf(child(service, 'expires')), report);
   checkTls([...path, 'tls'], child(service, 'tls'), report);
-  const asksPin = child(child(service, 'access'), 'pin') !== undefined;
-  const readsHttp = mode === 'http' || mode === 'auto' || (mode === 'stream' && asksPin);
+  const gate = GATE_KINDS.find(({ key, readsHttp }) => readsHttp && child(child(service, 'access'), key));
+  const readsHttp = mode === 'http' || mode === 'auto' || (mode === 'stream' && gate !== undefined);
   checkAlpn([...path, 'alpn'], child(service, 'alpn'), readsHttp, report);
-  if (mode === 'stream' && asksPin && child(service, 'proxyProtocol')) {
+  if (mode === 'stream' && gate && child(service, 'proxyProtocol')) {
     report([...path, 'proxyProtocol'], {
-      message: '`proxyProtocol` cannot be used with `access.pin`',
-      hint: 'Remove it: with a PIN, the target gets the address in `X-Forwarded-For`.',
+      message: `\`proxyProtocol\` cannot be used with \`access.${gate.key}\``,
+      hint: `Remove it: with \`access.${gate.key}\`, the target gets the address in \`X-Forwarded-For\`.`,
     });
   }
   checkHostname(root, [...path, 'hostname'], child(service, 'hostname'), report);

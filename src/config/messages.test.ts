@@ -64,7 +64,7 @@ it.each([
   // --- modes
   [
     '  a: { mode: udp, target: 1, access: { pin: "1234" } }',
-    '`access.pin` needs mode auto, stream or http; this service runs mode udp | Visitors enter the PIN on a web page. `allowIps` works in every mode.',
+    '`access.pin` needs mode auto, stream or http; this service runs mode udp | This gate reads requests. `allowIps` works in every mode.',
   ],
   [
     '  a: { target: 1, port: 25565 }',

@@ -1,3 +1,4 @@
+import { GATE_KINDS } from '../agent/access/gates.js';
 import type { Mode } from '../agent/spec.js';
 
 export interface ModeRule {
@@ -29,11 +30,11 @@ export const MODE_RULES: readonly ModeRule[] = [
     modes: ['tcp', 'udp'],
     why: 'Omit it, and visitors use the URL of the service. For a public port, add `mode: tcp`.',
   },
-  {
-    key: ['access', 'pin'],
+  ...GATE_KINDS.filter(({ readsHttp }) => readsHttp).map(({ key }): ModeRule => ({
+    key: ['access', key],
     modes: ['auto', 'stream', 'http'],
-    why: 'Visitors enter the PIN on a web page. `allowIps` works in every mode.',
-  },
+    why: 'This gate reads requests. `allowIps` works in every mode.',
+  })),
   {
     key: ['alpn'],
     modes: ['auto', 'stream', 'http'],

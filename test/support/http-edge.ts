@@ -6,6 +6,7 @@ import { connect, createServer, type TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
 import type { HttpLimits } from '../../src/agent/modes/http/limits.js';
 import { HttpHandler } from '../../src/agent/modes/http/handler.js';
+import type { Gates } from '../../src/agent/access/gates.js';
 import type { Recorders } from '../../src/agent/inspect/recorder.js';
 import type { NameRejection } from '../../src/agent/rejected-name.js';
 import { TargetProtocols } from '../../src/agent/target-protocols.js';
@@ -52,16 +53,18 @@ export async function edge(
     /** Replaces HOST. */
     name?: string;
     onNameRejected?: (rejection: NameRejection) => void;
+    /** Default: every request passes. */
+    gates?: Pick<Gates, 'ask'>;
   } = {},
 ): Promise<Edge> {
   // One CA for the file, because creating keys is slow.
   shared ??= temporaryFolder().then(openLocalCa);
   const ca = await shared;
-  const { bounds, recorders, name = HOST, onNameRejected } = options;
+  const { bounds, recorders, name = HOST, onNameRejected, gates } = options;
   const inspect = recorders && { inspect: { mask: [] } };
   const spec = { ...httpSpec('app', routes), ...inspect };
   const protocols = new TargetProtocols(() => upstreamOf(spec), log);
-  const handler = new HttpHandler(spec, log, protocols, [], bounds, { recorders, onNameRejected });
+  const handler = new HttpHandler(spec, log, protocols, gates, bounds, { recorders, onNameRejected });
   const { visitor = VISITOR } = options;
   const sockets = new Set<Socket>();
   const server = createServer(

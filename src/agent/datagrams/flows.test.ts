@@ -5,7 +5,6 @@ import { silent } from '../../lib/logger.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import { encodeOpening, readFrames, type FrameSink } from '../../protocol/datagrams/frames.js';
 import { FrameWriter } from '../../protocol/datagrams/writer.js';
-import { Rejections } from '../access/rejections.js';
 import { UdpHandler } from '../modes/udp.js';
 import type { ServiceSpec } from '../spec.js';
 import { SessionFlows } from './flows.js';
@@ -35,7 +34,7 @@ async function flows() {
   const handler = new UdpHandler(
     { service: 'echo', target, access: {} } as ServiceSpec,
     silent,
-    new Rejections(() => undefined),
+    { admits: () => true, enter: () => undefined },
     () => undefined,
   );
   onTestFinished(() => {

@@ -1,9 +1,11 @@
-import { PIN_HEADER } from '../access/pin-page.js';
+import { GATE_FIELDS } from '../access/gates.js';
 import type { Headers } from '../modes/http/exchange.js';
 import type { Field } from './wire.js';
 
 /** Fields whose values are secrets. */
-const SECRET = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie', PIN_HEADER]);
+const SECRET = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie']);
+/** Fields for gates: what a visitor enters there is never shown, not even to the owner, who has it in portal.yaml. */
+const FOR_GATES = new Set(GATE_FIELDS);
 /** The same length for every secret. */
 const DOTS = '••••••';
 
@@ -14,9 +16,8 @@ export function fields(headers: Headers, names: ReadonlySet<string>, revealed: b
     const name = headers[i]!;
     const value = headers[i + 1]!;
     const lower = name.toLowerCase();
-    const isSecret = SECRET.has(lower) || names.has(lower);
-    // A visitor's PIN is never shown, not even to the owner, who has it in portal.yaml.
-    if (lower !== PIN_HEADER && (revealed || !isSecret)) out.push({ name, value });
+    const isHidden = FOR_GATES.has(lower) || (!revealed && (SECRET.has(lower) || names.has(lower)));
+    if (!isHidden) out.push({ name, value });
     else out.push({ name, value: masked(lower, value), masked: true });
   }
   return out;

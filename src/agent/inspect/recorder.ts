@@ -1,6 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 import { deferred, within } from '../../lib/wait.js';
-import { PIN_PATH } from '../access/pin-page.js';
+import { GATE_PATHS } from '../access/gates.js';
 import type { Exchange } from '../modes/http/exchange.js';
 import type { InspectSpec } from '../spec.js';
 import { inspected } from './exchange.js';
@@ -197,7 +197,7 @@ export class Recorders {
     const replayed = exchange instanceof ReplayExchange ? exchange : undefined;
     if (!replayed && !this.store.admits()) return exchange;
     // The body of the PIN form contains the PIN.
-    const withholdBody = exchange.target.split('?', 1)[0] === PIN_PATH;
+    const withholdBody = GATE_PATHS.has(exchange.target.split('?', 1)[0]!);
     const recorded = inspected(exchange, this.store, {
       service,
       withholdBody,

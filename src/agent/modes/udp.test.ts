@@ -5,8 +5,9 @@ import type { ServiceSpec } from '../spec.js';
 import { PROBE_BYTES, UdpHandler } from './udp.js';
 
 it('forwards no copy of a probe that arrives late, and ends its flow', () => {
-  const spec = { service: 'game', access: { allowIps: [] }, udp: {} } as unknown as ServiceSpec;
-  const handler = new UdpHandler(spec, silent, { note: () => undefined } as never, () => undefined);
+  const spec = { service: 'game', access: {}, udp: {} } as unknown as ServiceSpec;
+  const gates = { admits: () => false, enter: () => undefined };
+  const handler = new UdpHandler(spec, silent, gates, () => undefined);
   onTestFinished(() => handler.close());
   const token = randomBytes(PROBE_BYTES);
   let [arrived, ended] = [0, 0];

@@ -7,8 +7,7 @@ import { formatTarget, type Target } from '../../net/target.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FlowAddress } from '../../protocol/datagrams/frames.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { AddressGate } from '../access/addresses.js';
-import type { Rejections } from '../access/rejections.js';
+import type { Gates } from '../access/gates.js';
 import type { FlowReply, FlowSink, LocalFlow } from '../datagrams/flows.js';
 import type { OnReached } from '../target-protocols.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
@@ -37,8 +36,7 @@ export class UdpHandler implements FlowSink {
   /** Flows to a former target, with the time since then, oldest first. */
   readonly #retiring = new Map<UdpFlow, number>();
   #retireTimer: NodeJS.Timeout | undefined;
-  readonly #gate: AddressGate;
-  readonly #rejections: Rejections;
+  readonly #gates: Pick<Gates, 'admits' | 'enter'>;
   readonly #onReached: OnReached;
   #spec: ServiceSpec;
   #idleMs: number = LIMITS.flowIdleMs;
@@ -48,11 +46,10 @@ export class UdpHandler implements FlowSink {
   #isDown = false;
   #closed = false;
 
-  constructor(spec: ServiceSpec, log: Logger, rejections: Rejections, onReached: OnReached) {
+  constructor(spec: ServiceSpec, log: Logger, gates: Pick<Gates, 'admits' | 'enter'>, onReached: OnReached) {
     this.#spec = spec;
     this.#onReached = onReached;
-    this.#gate = new AddressGate(spec.access);
-    this.#rejections = rejections;
+    this.#gates = gates;
     this.#log = log;
     this.#timer = setInterval(() => this.#expire(), 5_000).unref();
   }
@@ -71,9 +68,9 @@ export class UdpHandler implements FlowSink {
       return present;
     }
     // A rejected visitor also has a flow: a probe may come from any address, and the gate may open.
-    if (!this.#gate.allows(visitor.address)) this.#rejections.note('ip', visitor.address);
+    this.#gates.enter(visitor.address);
     const flow = new UdpFlow(reply, {
-      mayEnter: () => this.#gate.allows(visitor.address),
+      mayEnter: () => this.#gates.admits(visitor.address),
       target: () => this.#spec.target,
       fromAnyPort: () => isFromAnyPort(this.#spec),
       isProbe: (payload) => this.#isProbe(payload),
@@ -94,8 +91,8 @@ export class UdpHandler implements FlowSink {
   }
 
   update(spec: ServiceSpec): void {
-    // Read for each new flow, so existing flows keep their settings.
-    if (this.#gate.update(spec.access)) this.#flows.forEach((flow) => flow.review());
+    this.#flows.forEach((flow) => flow.review());
+    // The rest is read for each new flow, so existing flows keep their settings.
     const isMoved =
       formatTarget(spec.target) !== formatTarget(this.#spec.target) ||
       isFromAnyPort(spec) !== isFromAnyPort(this.#spec);

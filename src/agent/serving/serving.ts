@@ -5,7 +5,7 @@ import type { FromRelay } from '../../protocol/messages.js';
 import type { CertificateSources } from '../../certificates/live.js';
 import type { RenewalStatus } from '../../certificates/acme/held.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
-import type { Rejections } from '../access/rejections.js';
+import type { Gates } from '../access/gates.js';
 import type { KnownTargets } from '../known-targets.js';
 import type { NameRejection } from '../rejected-name.js';
 import type { Recorders } from '../inspect/recorder.js';
@@ -65,10 +65,8 @@ export interface ServingOptions {
   readonly certificates: CertificateSources;
   /** What is already known of targets. */
   readonly targets: KnownTargets;
-  /** Counts and reports rejected visitors. */
-  readonly rejections: Rejections;
-  /** Signs visitors' sessions. */
-  readonly sessionKey: Buffer;
+  /** Which visitors may use the service. The lease applies new settings to them, before it calls `update`. */
+  readonly gates: Gates;
   /** Records the requests of inspected services. Default: no recording. */
   readonly recorders?: Recorders | undefined;
   /** Called when the target rejects the public name. */

@@ -5,6 +5,7 @@ import { handedOver, service, tcpService } from '../../../test/support/world.js'
 import type { CertificateSources } from '../../certificates/live.js';
 import { silent } from '../../lib/logger.js';
 import { KnownTargets } from '../known-targets.js';
+import { Gates } from '../access/gates.js';
 import { Rejections } from '../access/rejections.js';
 import type { Serving } from './serving.js';
 import { openTcpServing } from './tcp.js';
@@ -20,13 +21,14 @@ afterEach(() => {
 
 /** The serving side of a lease in mode tcp, and a public port whose visitors the test brings to it. */
 async function served(target: number) {
+  const spec = service('db', target, { mode: 'tcp', carrier: 'tls' });
+  const rejections = new Rejections(() => undefined);
   const serving = await openTcpServing({
-    spec: service('db', target, { mode: 'tcp', carrier: 'tls' }),
+    spec,
     opened: {} as never,
     certificates: {} as CertificateSources,
     targets: new KnownTargets(),
-    rejections: new Rejections(() => undefined),
-    sessionKey: Buffer.alloc(32),
+    gates: new Gates({ spec, sessionKey: Buffer.alloc(32), rejections }),
     signal: new AbortController().signal,
     onServedAs: () => undefined,
     onReached: () => undefined,

@@ -4,8 +4,7 @@ import { asPortalError, PortalError } from '../../lib/errors.js';
 import { deferred, within } from '../../lib/wait.js';
 import { resetSocket } from '../../net/reset.js';
 import type { Drain } from '../../net/splice.js';
-import { AddressGate } from '../access/addresses.js';
-import type { Rejections } from '../access/rejections.js';
+import type { Gates } from '../access/gates.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { TcpHandler } from '../modes/tcp.js';
 import { notThrough, openPortHint, PROBE_MS } from '../not-through.js';
@@ -16,24 +15,22 @@ import type { ProveOptions, Serving, ServingOptions } from './serving.js';
 const TOKEN_BYTES = 32;
 
 /** Opens the serving side of a lease with a public TCP port. */
-export function openTcpServing({ spec, rejections, onReached, log }: ServingOptions): Promise<Serving> {
+export function openTcpServing({ spec, gates, onReached, log }: ServingOptions): Promise<Serving> {
   const handler = new TcpHandler(spec, log, { onReached, onDown: onReached });
-  return Promise.resolve(new TcpServing(handler, new AddressGate(spec.access), rejections));
+  return Promise.resolve(new TcpServing(handler, gates));
 }
 
 class TcpServing implements Serving {
   readonly #handler: TcpHandler;
-  readonly #gate: AddressGate;
-  readonly #rejections: Rejections;
+  readonly #gates: Gates;
   /** Probes in progress, by the token that each sends first. */
   readonly #probes = new Map<string, () => void>();
   /** Visitors that have sent nothing yet. They are served once no probe is in progress. */
   readonly #silent = new Set<() => void>();
 
-  constructor(handler: TcpHandler, gate: AddressGate, rejections: Rejections) {
+  constructor(handler: TcpHandler, gates: Gates) {
     this.#handler = handler;
-    this.#gate = gate;
-    this.#rejections = rejections;
+    this.#gates = gates;
   }
 
   visit(socket: Socket, visitor: VisitorInfo): void {
@@ -42,7 +39,6 @@ class TcpServing implements Serving {
   }
 
   update(spec: ServiceSpec): void {
-    this.#gate.update(spec.access);
     this.#handler.update(spec);
   }
 
@@ -100,10 +96,8 @@ class TcpServing implements Serving {
 
   /** A bare port can only reject with a reset. */
   #admit(socket: Socket, visitor: VisitorInfo): void {
-    const { address } = visitor.remote;
-    if (this.#gate.enter(socket, address)) return this.#handler.visit(socket, visitor);
-    this.#rejections.note('ip', address);
-    resetSocket(socket);
+    if (this.#gates.enter(visitor.remote.address, socket)) resetSocket(socket);
+    else this.#handler.visit(socket, visitor);
   }
 
   /**

@@ -10,9 +10,6 @@ import type { ServingCertificate } from '../../certificates/source.js';
 import { PortalError } from '../../lib/errors.js';
 import { until } from '../../lib/wait.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { AddressGate } from '../access/addresses.js';
-import { PinGate } from '../access/pin.js';
-import type { Rejections } from '../access/rejections.js';
 import { AutoHandler } from '../modes/auto.js';
 import {
   NO_TRAFFIC,
@@ -24,7 +21,6 @@ import {
 } from '../modes/mode.js';
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
-import { notAllowed } from '../pages.js';
 import { probe } from '../probe.js';
 import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.js';
 import { requestReconnect, rejectVisitor } from '../reject-visitor.js';
@@ -37,20 +33,18 @@ const ARRIVING_MS = 1_000;
 
 /** Opens the serving side of a lease with a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
-  const { spec, log, sessionKey, rejections, targets, onReached } = options;
+  const { spec, log, targets, onReached } = options;
   const offer = new AlpnOffer(spec, log, targets, onReached);
-  const pin = new PinGate(spec, sessionKey, rejections);
-  return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer, pin, options));
+  return new TlsServing(options, offer, await handlerFor(spec, log, offer, options));
 }
 
-type HandlerHooks = Pick<ServingOptions, 'recorders' | 'onNameRejected'>;
+type HandlerOptions = Pick<ServingOptions, 'gates' | 'recorders' | 'onNameRejected'>;
 
 async function handlerFor(
   spec: ServiceSpec,
   log: Logger,
   { protocols, decision }: AlpnOffer,
-  pin: PinGate,
-  { recorders, onNameRejected }: HandlerHooks,
+  { gates, recorders, onNameRejected }: HandlerOptions,
 ): Promise<ModeHandler> {
   const stream = (): ModeHandler =>
     new StreamHandler(spec, log, {
@@ -62,7 +56,7 @@ async function handlerFor(
   const http = async (of: ServiceSpec): Promise<ModeHandler> => {
     // Loaded on demand, because its HTTP client is large.
     const { HttpHandler } = await import('../modes/http/handler.js');
-    return new HttpHandler(of, log, protocols, [pin.ask], {}, { recorders, onNameRejected, ...onNotHttp });
+    return new HttpHandler(of, log, protocols, gates, {}, { recorders, onNameRejected, ...onNotHttp });
   };
   if (mode === 'http') return http(spec);
   if (mode === 'auto') return new AutoHandler(spec, decision, { stream: stream(), makeHttp: http }, log);
@@ -74,10 +68,7 @@ class TlsServing implements Serving {
   readonly #hostname: string;
   readonly #log: Logger;
   readonly #offer: AlpnOffer;
-  readonly #gate: AddressGate;
-  readonly #pin: PinGate;
-  readonly #rejections: Rejections;
-  readonly #hooks: HandlerHooks;
+  readonly #options: HandlerOptions;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
   /** Set with the first certificate. A CA that issues it may need a response here first. */
@@ -97,12 +88,9 @@ class TlsServing implements Serving {
   #past: Traffic = NO_TRAFFIC;
   #closed = false;
 
-  constructor(options: ServingOptions, offer: AlpnOffer, pin: PinGate, handler: ModeHandler) {
-    const { spec, opened, certificates, rejections, log } = options;
-    this.#gate = new AddressGate(spec.access);
-    this.#pin = pin;
-    this.#rejections = rejections;
-    this.#hooks = options;
+  constructor(options: ServingOptions, offer: AlpnOffer, handler: ModeHandler) {
+    const { spec, opened, certificates, log } = options;
+    this.#options = options;
     this.#offer = offer;
     this.#hostname = opened.hostname;
     this.#spec = spec;
@@ -136,9 +124,6 @@ class TlsServing implements Serving {
 
   update(spec: ServiceSpec): void {
     this.#spec = spec;
-    this.#gate.update(spec.access);
-    // Connected visitors did not enter this PIN.
-    if (this.#pin.update(spec)) this.#gate.closeAll();
     this.#certificate.update(spec.tls);
     // The handler being created starts with the latest settings.
     if (this.#changing) return;
@@ -211,11 +196,10 @@ class TlsServing implements Serving {
   #admit(socket: TLSSocket, visitor: VisitorInfo): void {
     const { address } = visitor.remote;
     if (this.#isSealed) return requestReconnect(socket, this.#spec.service);
-    if (this.#gate.enter(socket, address)) return this.#serve(socket, visitor);
-    this.#rejections.note('ip', address);
-    const page = notAllowed(address);
+    const { gates, recorders } = this.#options;
+    const page = gates.enter(address, socket);
+    if (!page) return this.#serve(socket, visitor);
     const { service, inspect } = this.#spec;
-    const { recorders } = this.#hooks;
     rejectVisitor(socket, page, (asked) => {
       if (inspect) recorders?.refused(service, { asked, remote: address, hostname: this.#hostname, page });
     });
@@ -232,9 +216,9 @@ class TlsServing implements Serving {
     else requestReconnect(socket, this.#spec.service);
   }
 
-  /** Whether no visitor may be served, because no handler asks for the PIN yet. */
+  /** Whether no visitor may be served, because no handler reads requests for the gates yet. */
   get #isSealed(): boolean {
-    return this.#spec.access.pin !== undefined && this.#mode !== 'http';
+    return this.#options.gates.readsHttp && this.#mode !== 'http';
   }
 
   /** Lets a visitor wait for the first certificate, as long as the relay waits for the first response. */
@@ -254,7 +238,7 @@ class TlsServing implements Serving {
 
   /** The offer and the handler change at the same moment, so that a negotiated protocol always gets its handler. */
   async #changeMode(spec: ServiceSpec): Promise<void> {
-    const next = await handlerFor(spec, this.#log, this.#offer, this.#pin, this.#hooks);
+    const next = await handlerFor(spec, this.#log, this.#offer, this.#options);
     this.#changing = undefined;
     if (this.#closed) return void next.drain({ ms: 0 });
     const former = this.#handler;

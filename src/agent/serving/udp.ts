@@ -16,8 +16,8 @@ import type { ProveOptions, Serving, ServingOptions } from './serving.js';
 const REPEAT_MS = 250;
 
 /** Opens the serving side of a lease with a public UDP port. */
-export function openUdpServing({ spec, rejections, onReached, log }: ServingOptions): Promise<Serving> {
-  return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log, rejections, onReached)));
+export function openUdpServing({ spec, gates, onReached, log }: ServingOptions): Promise<Serving> {
+  return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log, gates, onReached)));
 }
 
 class UdpServing implements Serving {

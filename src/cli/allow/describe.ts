@@ -1,3 +1,4 @@
+import { GATE_KINDS } from '../../agent/access/gates.js';
 import { relayKey, targetsOf, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import { describePermission, variableText, type Permission } from '../../config/permissions.js';
@@ -106,16 +107,10 @@ function describeService(spec: ServiceSpec): string {
   return printable(`${shortText(spec.service)}: ${first}${others}${describeAccess(spec)}`);
 }
 
-/** Addresses shown of a service. */
-const MAX_ADDRESSES = 3;
-
-/** Who may visit, if not everyone. Without the PIN itself. */
-function describeAccess({ access: { allowIps, pin } }: ServiceSpec): string {
-  const from = (allowIps ?? []).map(shortText);
-  const rest = from.length - MAX_ADDRESSES;
-  const shown = from.slice(0, MAX_ADDRESSES).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
-  return [from.length > 0 && `only from ${shown}`, pin !== undefined && 'with a PIN']
-    .filter((each) => each !== false)
+/** Who may visit, if not everyone. */
+function describeAccess({ access }: ServiceSpec): string {
+  return GATE_KINDS.map((kind) => kind.describe(access))
+    .filter((each) => each !== undefined)
     .map((each) => `, ${each}`)
     .join('');
 }

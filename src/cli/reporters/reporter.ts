@@ -13,8 +13,8 @@ export interface Expected {
   readonly more?: boolean;
   /** Visitors get a certificate of the local CA. */
   readonly isLocalCa?: boolean;
-  /** Visitors need a PIN. */
-  readonly asksPin?: boolean;
+  /** A gate reads visitors' requests. `curl` has the arguments with which curl passes it, if it can. */
+  readonly gate?: { readonly curl?: string };
 }
 
 /** Shows what happens while an agent runs. There is one for each output format, and `up` prints only through it. */

@@ -125,7 +125,7 @@ const hintsAfter = (
       service,
       leases: 1,
       isLocalCa: service !== 'public',
-      asksPin: service === 'locked',
+      ...(service === 'locked' && { gate: { curl: "-H 'Portal-Pin: YOUR-PIN'" } }),
     })),
   );
   for (const event of [STARTED, ...before.map(at), at(ready), ...later.map(at)]) reporter.event(event);

@@ -29,7 +29,7 @@ export class AccessHints {
   #isAnnounced = false;
   /** Services with a certificate of the local CA. */
   #local: ReadonlySet<string> = new Set();
-  #asksPin: ReadonlySet<string> = new Set();
+  #gates: ReadonlyMap<string, Expected['gate']> = new Map();
   /** The first URL of each service, from `ready` on until the hint is printed. */
   readonly #urls = new Map<string, string>();
   readonly #servedAs = new Map<string, ServedAs>();
@@ -44,7 +44,7 @@ export class AccessHints {
 
   begin(expected: readonly Expected[]): void {
     this.#local = new Set(expected.filter(({ isLocalCa }) => isLocalCa).map(({ service }) => service));
-    this.#asksPin = new Set(expected.filter(({ asksPin }) => asksPin).map(({ service }) => service));
+    this.#gates = new Map(expected.map(({ service, gate }) => [service, gate]));
   }
 
   /** Call after an event was shown. `served` may come before the `ready` that it follows on screen. */
@@ -91,15 +91,17 @@ export class AccessHints {
     if (this.#caFile === undefined || this.#urls.size === 0) return;
     const services = [...this.#urls.keys()];
     const inHttp = services.filter((service) => this.#servedAs.get(service) === 'http');
-    // The command cannot show a PIN, so another service is a better example.
-    const open = inHttp.find((service) => !this.#asksPin.has(service));
+    // The command cannot show a secret, so another service is a better example.
+    const open = inHttp.find((service) => !this.#gates.get(service));
     if (open === undefined && !services.every((service) => this.#servedAs.has(service))) return;
-    const http = open ?? inHttp[0];
+    const http = open ?? inHttp.find((service) => this.#gates.get(service)?.curl !== undefined);
+    if (http === undefined && inHttp.length > 0) return this.#urls.clear();
     const url = printable(this.#urls.get(http ?? services[0]!)!);
     const ca = shellQuote(this.#caFile);
-    const pin = open === undefined ? " -H 'Portal-Pin: YOUR-PIN'" : '';
+    const secret = this.#gates.get(http ?? '')?.curl;
+    const pass = secret === undefined ? '' : ` ${secret}`;
     this.#line(
-      http === undefined ? `try: ${tlsClient(ca, new URL(url))}` : `try: curl --cacert ${ca}${pin} ${url}`,
+      http === undefined ? `try: ${tlsClient(ca, new URL(url))}` : `try: curl --cacert ${ca}${pass} ${url}`,
     );
     this.#urls.clear();
   }

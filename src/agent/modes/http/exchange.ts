@@ -26,7 +26,7 @@ export interface Client {
 
 /**
  * One request and its response, the same for every HTTP version. Everything between visitor and target handles exchanges: the
- * gates (see `Gate`) and the routes.
+ * gates (`access/gate.ts`) and the routes.
  */
 export interface Exchange {
   readonly client: Client;
@@ -82,9 +82,6 @@ export interface Exchange {
 export type SwitchedStream =
   | { readonly kind: 'socket'; readonly socket: Socket; readonly head: Buffer }
   | { readonly kind: 'stream'; readonly stream: Duplex };
-
-/** A check before the routes: returns true if it responded itself, false to let the exchange pass. */
-export type Gate = (exchange: Exchange) => boolean;
 
 /** Ends the exchange with a short body. */
 export function respond(

@@ -1,4 +1,4 @@
-import { PIN_HEADER } from '../../access/pin-page.js';
+import { GATE_FIELDS } from '../../access/gates.js';
 
 /**
  * Request header fields that visitors may never send, because some targets trust them: proxies set them, or they
@@ -85,7 +85,7 @@ const NAMES = new Set([
   // Becomes the environment variable HTTP_PROXY behind CGI.
   'proxy',
   // For Portal itself.
-  PIN_HEADER,
+  ...GATE_FIELDS,
 ]);
 
 const PREFIXES = [

@@ -8,13 +8,14 @@ import { STALLED_MS } from '../../../net/retirement.js';
 import { SpliceSet, type Drain } from '../../../net/splice.js';
 import { formatTarget, type Target } from '../../../net/target.js';
 import { LIMITS } from '../../../protocol/limits.js';
+import type { Gates } from '../../access/gates.js';
 import type { Recorder, Recorders } from '../../inspect/recorder.js';
 import type { NameRejection } from '../../rejected-name.js';
 import { retirementOf, type ServiceSpec } from '../../spec.js';
 import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_LIMITS, type HttpLimits } from './limits.js';
 import { cut } from './cut.js';
-import { respond, type Client, type Exchange, type Gate } from './exchange.js';
+import { respond, type Client, type Exchange } from './exchange.js';
 import { Forwarding } from './forward.js';
 import { createH1, type Rejected } from './h1.js';
 import { serveH2 } from './h2.js';
@@ -33,6 +34,9 @@ const MAX_CHECK_MS = 250;
  * sets (RFC 9110, 9.3.8).
  */
 const ECHOING: ReadonlySet<string> = new Set(['TRACE', 'TRACK']);
+
+/** Every request passes. */
+const OPEN: Pick<Gates, 'ask'> = { ask: (exchange) => exchange };
 
 /** A visitor's connection. */
 interface Connection {
@@ -68,8 +72,8 @@ export class HttpHandler implements ModeHandler {
   /** Upstreams without a route, while requests of theirs are in progress. */
   readonly #formerUpstreams = new Set<Upstream>();
   #table: RouteTable;
-  /** Checked in order before the routes. The first that responds ends the exchange. */
-  readonly #gates: readonly Gate[];
+  /** Asked before the routes. */
+  readonly #gates: Pick<Gates, 'ask'>;
   readonly #hooks: HandlerHooks;
   /** Set while the service is inspected. */
   #recorder: Recorder | undefined;
@@ -86,7 +90,7 @@ export class HttpHandler implements ModeHandler {
     spec: ServiceSpec,
     log: Logger,
     protocols: Protocols,
-    gates: readonly Gate[] = [],
+    gates: Pick<Gates, 'ask'> = OPEN,
     limits: Partial<HttpLimits> = {},
     hooks: HandlerHooks = {},
   ) {
@@ -203,7 +207,22 @@ export class HttpHandler implements ModeHandler {
   #serve(asked: Exchange): void {
     this.requests++;
     const exchange = this.#recorder ? this.#recorder.record(asked) : asked;
-    for (const gate of this.#gates) if (gate(exchange)) return;
+    const passed = this.#gates.ask(exchange);
+    if (!(passed instanceof Promise)) return passed && this.#route(passed);
+    let isGone = false;
+    exchange.onDisconnect(() => (isGone = true));
+    passed.then(
+      (later) => later && !isGone && this.#route(later),
+      (error: unknown) => {
+        this.#log.error({ err: error }, 'a gate failed');
+        if (isGone) return;
+        if (exchange.begun) exchange.abort();
+        else respondWith(exchange, PAGES.gateFailed);
+      },
+    );
+  }
+
+  #route(exchange: Exchange): void {
     if (!isHost(exchange.authority, exchange.client.hostname))
       return respondWith(exchange, PAGES.misdirected);
     if (exchange.target === '*' && exchange.method === 'OPTIONS') return respondToAsterisk(exchange);

@@ -2,10 +2,11 @@ import type { Readable } from 'node:stream';
 import { isSameSecret } from '../../lib/same-secret.js';
 import { networkOf } from '../../net/cidr.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { respond, valuesOf, type Exchange, type Gate } from '../modes/http/exchange.js';
+import { respond, valuesOf, type Exchange } from '../modes/http/exchange.js';
 import { respondWith } from '../modes/http/own-response.js';
 import type { ServiceSpec } from '../spec.js';
 import { Attempts } from './attempts.js';
+import type { Gate, GateKind, GateOptions, Passed } from './gate.js';
 import { PIN_HEADER, PIN_PATH, pinPage } from './pin-page.js';
 import type { Rejections } from './rejections.js';
 import { Sessions } from './sessions.js';
@@ -15,22 +16,33 @@ const MAX_RETURN_CHARS = 2_048;
 
 type Verdict = { readonly kind: 'right' | 'wrong' } | { readonly kind: 'wait'; readonly waitS: number };
 
-/** The PIN gate of a service: a page for people, a header for programs, and a cookie after a correct PIN. */
-export class PinGate {
+/** The gate for a PIN: a page for people, a header for programs, and a cookie after a correct PIN. */
+export const PIN_GATE: GateKind = {
+  key: 'pin',
+  reason: 'pin',
+  readsHttp: true,
+  strips: [PIN_HEADER],
+  paths: [PIN_PATH],
+  curl: "-H 'Portal-Pin: YOUR-PIN'",
+  widens: (before, after) => before.pin !== undefined && after.pin === undefined,
+  describe: ({ pin }) => (pin === undefined ? undefined : 'with a PIN'),
+  open: (options) => new PinGate(options),
+};
+
+class PinGate implements Gate {
   readonly #sessions: Sessions;
   readonly #attempts = new Attempts();
   readonly #rejections: Rejections;
   #service: string;
   #pin: string | undefined;
 
-  constructor({ service, access }: ServiceSpec, key: Buffer, rejections: Rejections) {
+  constructor({ spec: { service, access }, sessionKey, rejections }: GateOptions) {
     this.#service = service;
     this.#pin = access.pin;
-    this.#sessions = new Sessions(key);
+    this.#sessions = new Sessions(sessionKey);
     this.#rejections = rejections;
   }
 
-  /** Returns whether visitors now need a PIN that they did not need before. */
   update({ service, access }: ServiceSpec): boolean {
     this.#service = service;
     if (access.pin === this.#pin) return false;
@@ -40,32 +52,32 @@ export class PinGate {
   }
 
   /** Responds to visitors that have not proven the PIN. */
-  readonly ask: Gate = (exchange) => {
+  ask(exchange: Exchange): Passed {
     const pin = this.#pin;
-    if (pin === undefined) return false;
+    if (pin === undefined) return exchange;
     const { hostname } = exchange.client;
     const isForm = exchange.target.split('?', 1)[0] === PIN_PATH;
     const isIn = this.#sessions.isValid(valuesOf(exchange, 'cookie', '; '), { hostname, pin }, Date.now());
     if (isForm && exchange.method === 'POST' && exchange.body)
       void this.#readForm(exchange, exchange.body, pin);
     else if (isForm && isIn) redirect(exchange, '/');
-    else if (isIn) return false;
-    else return this.#askProgram(exchange, pin);
-    return true;
-  };
+    else if (isIn || this.#passesProgram(exchange, pin)) return exchange;
+    return undefined;
+  }
 
-  #askProgram(exchange: Exchange, pin: string): boolean {
+  /** Whether the header field has the PIN. Otherwise, responds. */
+  #passesProgram(exchange: Exchange, pin: string): boolean {
     const given = valuesOf(exchange, PIN_HEADER, ', ');
     if (given === '') {
       const to = exchange.method === 'GET' && exchange.upgrade === undefined ? exchange.target : '/';
       this.#refuse(exchange, to, undefined);
-      return true;
+      return false;
     }
     // Node decodes header fields as Latin-1. The PIN is UTF-8, as in the form.
     const verdict = this.#judge(exchange, Buffer.from(given, 'latin1').toString(), pin);
-    if (verdict.kind === 'right') return false;
+    if (verdict.kind === 'right') return true;
     this.#refuse(exchange, '/', verdict);
-    return true;
+    return false;
   }
 
   async #readForm(exchange: Exchange, body: Readable, pin: string): Promise<void> {

@@ -1,0 +1,84 @@
+import { Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { service } from '../../../test/support/world.js';
+import type { AccessSpec } from '../spec.js';
+import { admitsMore, GATE_KINDS, gateFor, Gates, readsHttp } from './gates.js';
+import { Rejections } from './rejections.js';
+
+const specWith = (access: AccessSpec) => service('web', 3000, { access });
+
+function opened(access: AccessSpec) {
+  const reports: string[] = [];
+  const rejections = new Rejections((reason, address) => reports.push(`${reason} ${address}`));
+  const gates = new Gates({ spec: specWith(access), sessionKey: Buffer.alloc(32), rejections });
+  return { gates, reports, update: (next: AccessSpec) => gates.update(specWith(next)) };
+}
+
+/** A connection with a visitor, which a gate may close. */
+const connection = (): Socket => new Socket().on('error', () => undefined);
+
+describe('the gates of a lease', () => {
+  it('admit a visitor of an allowed address, and count others', () => {
+    const { gates, reports } = opened({ allowIps: ['192.0.2.0/24'] });
+    expect(gates.enter('192.0.2.7', connection())).toBeUndefined();
+    expect(gates.enter('203.0.113.1', connection())).toMatchObject({ status: 403, code: 'ip_denied' });
+    expect(reports).toEqual(['ip 203.0.113.1']);
+  });
+
+  it('close connections whose address is no longer allowed, without counting them', () => {
+    const { gates, reports, update } = opened({});
+    const [kept, closed] = [connection(), connection()];
+    gates.enter('192.0.2.7', kept);
+    gates.enter('203.0.113.1', closed);
+    update({ allowIps: ['192.0.2.0/24'] });
+    expect([kept.destroyed, closed.destroyed]).toEqual([false, true]);
+    expect(reports).toEqual([]);
+  });
+
+  it('close every connection when a PIN is set, and none when it is removed', () => {
+    const { gates, update } = opened({});
+    const [before, after] = [connection(), connection()];
+    gates.enter('192.0.2.7', before);
+    update({ pin: '1234' });
+    expect(before.destroyed).toBe(true);
+    expect(gates.readsHttp).toBe(true);
+    gates.enter('192.0.2.7', after);
+    update({});
+    expect(after.destroyed).toBe(false);
+    expect(gates.readsHttp).toBe(false);
+  });
+});
+
+describe('kinds of gates', () => {
+  it('have a key, a reason and a description of their own', () => {
+    const all = GATE_KINDS.map((kind) => [kind.key, kind.reason]);
+    expect(all).toEqual([
+      ['allowIps', 'ip'],
+      ['pin', 'pin'],
+    ]);
+    const described = GATE_KINDS.map((kind) =>
+      kind.describe({ pin: '1234', allowIps: ['a', 'b', 'c', 'd', 'e'] }),
+    );
+    expect(described).toEqual(['only from a, b, c and 2 more', 'with a PIN']);
+    expect(GATE_KINDS.map((kind) => kind.describe({}))).toEqual([undefined, undefined]);
+  });
+
+  it('say whether requests are read, and how curl passes', () => {
+    expect([{}, { allowIps: [] }, { pin: '1234' }].map(readsHttp)).toEqual([false, false, true]);
+    expect([{}, { allowIps: [] }].map(gateFor)).toEqual([undefined, undefined]);
+    expect(gateFor({ pin: '1234' })).toEqual({ curl: "-H 'Portal-Pin: YOUR-PIN'" });
+  });
+
+  it.each<[AccessSpec, AccessSpec, boolean]>([
+    [{}, {}, false],
+    [{ pin: '1234' }, {}, true],
+    [{ pin: '1234' }, { pin: '5678' }, false],
+    [{}, { pin: '1234' }, false],
+    [{ allowIps: ['10.0.0.0/8'] }, {}, true],
+    [{ allowIps: ['10.0.0.0/8'] }, { allowIps: ['10.1.0.0/16'] }, false],
+    [{ allowIps: ['10.0.0.0/8'] }, { allowIps: ['10.1.0.0/16', '192.0.2.1'] }, true],
+    [{ allowIps: ['10.0.0.0/8'], pin: '1234' }, { allowIps: ['10.0.0.0/8'] }, true],
+  ])('from %j to %j, more visitors are admitted: %s', (before, after, more) => {
+    expect(admitsMore(before, after)).toBe(more);
+  });
+});
