@@ -64,7 +64,7 @@ function isBelowPin(path: Path): boolean {
   return isSecret(path) && path.some((part) => /^pins?$/i.test(String(part)));
 }
 
-/** Credentials and queries of every URL, also in comments and in text that does not parse. */
+/** Credentials and queries of every URL, even in comments and in text that does not parse. */
 export function secretPlacesOfUrls(source: Source): Place[] {
   return placesIn(source, 0, secretsOfUrls(source.text));
 }

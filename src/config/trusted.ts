@@ -16,7 +16,7 @@ const ROOT = 0;
 /**
  * A configuration in a parent folder decides what this machine publishes, so it must not belong to another user:
  * anyone can create a file in a folder such as /tmp. Like git since CVE-2022-24765, accepts files of the current
- * user, of root, and of the owner of the current folder; under sudo, also of the user who called it.
+ * user, of root, and of the owner of the current folder; under sudo, and of the user who called it.
  *
  * @param files the files to check, existing or not, all in one folder, which is checked too
  * @throws PortalError config_untrusted
