@@ -76,8 +76,8 @@ function placesIn(source: Source, offset: number, stretches: ReturnType<typeof s
 const SECRET_LINE = /^.*?\b(?:pins?|headers?)["']?[ \t]*:[ \t]*/is;
 
 /**
- * The same for a text that does not parse, so its structure is unreliable: the rest of the line after a secret's key,
- * and every line indented below it. Masks too much rather than too little.
+ * The same for a text that does not parse. Its structure is unreliable, so this masks the rest of the line after a
+ * secret's key, and every line indented below it. That is too much rather than too little.
  */
 export function secretPlacesOfText(source: Source): Place[] {
   return secretsInLines(source, linesOf(source));
