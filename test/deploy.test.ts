@@ -1,15 +1,15 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
 import { parseLimits } from '../src/cli/relay-limits.js';
 import { createProgram } from '../src/cli/program.js';
 import { loadConfig } from '../src/config/load.js';
+import { knownVariables, parsed } from './support/cli-options.js';
+import { commandOf, readCompose } from './support/compose.js';
 import { programFor } from './support/debian.js';
 import { parseDockerfile } from './support/dockerfile.js';
 import { temporaryFolder } from './support/folder.js';
@@ -24,31 +24,12 @@ const env = read('deploy/portal-relay.env');
 const dockerfile = read('deploy/Dockerfile');
 const operate = read('docs/guides/operate-a-relay.md');
 
-/** Throws for a flag or a value that `portal` rejects, like the command line. */
-async function parsed(args: readonly string[]): Promise<Record<string, unknown>> {
-  let options: Record<string, unknown> | undefined;
-  async function note(this: Command): Promise<void> {
-    options = this.opts();
-  }
-  const program = createProgram({ write: () => undefined, execute: () => note });
-  await program.parseAsync(args, { from: 'user' });
-  return options!;
-}
-
 /** `KEY=value` lines of an environment file. */
 const settings = Object.fromEntries(
   env
     .split('\n')
     .filter((line) => /^\w+=/.test(line))
     .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
-);
-
-/** Environment variables that the program reads. */
-const known = new Set(
-  readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
-    .flatMap((path) => [...read(join('src', path)).matchAll(/env\[?\.?'?([A-Z][A-Z_]+)'?\]?/g)])
-    .map(([, name]) => name),
 );
 
 describe('the systemd unit', () => {
@@ -70,7 +51,7 @@ describe('the systemd unit', () => {
 
   it('sets variables that the program reads, and waits longer than the relay drains', async () => {
     const set = [...unit.matchAll(/^Environment=(\w+)=/gm)].map(([, name]) => name);
-    expect(set.filter((name) => !known.has(name))).toEqual([]);
+    expect(set.filter((name) => !knownVariables.has(name))).toEqual([]);
     const used = [...start.matchAll(/\$\{?(\w+)/g)].map(([, name]) => name);
     expect(new Set(used)).toEqual(new Set(Object.keys(settings)));
     expect(/^TimeoutStopSec=20min$/m.test(unit)).toBe(true);
@@ -145,28 +126,15 @@ describe('the Dockerfile', () => {
     expect(await parsed([...args, ...cmd])).toMatchObject(options);
     expect(texts('USER', target)).toEqual(['node']);
     const set = texts('ENV', target).map((text) => text.split('=')[0]!);
-    expect(set.filter((name) => name !== 'NODE_ENV' && !known.has(name))).toEqual([]);
+    expect(set.filter((name) => name !== 'NODE_ENV' && !knownVariables.has(name))).toEqual([]);
     const [, home] = /^PORTAL_HOME=(.*)$/.exec(texts('ENV', target).at(-1)!)!;
     expect(texts('VOLUME', target)).toEqual([home]);
   });
 });
 
 describe('compose.yaml', () => {
-  interface Service {
-    readonly build?: { readonly context: string; readonly dockerfile: string; readonly target: string };
-    readonly command?: readonly string[];
-    readonly environment?: Readonly<Record<string, string>>;
-    readonly healthcheck?: { readonly test: readonly string[] };
-    readonly init?: boolean;
-    readonly restart?: string;
-    readonly stop_grace_period?: string;
-    readonly volumes?: readonly string[];
-  }
   const file = join(root, 'deploy/compose.yaml');
-  const { services, volumes } = parse(readFileSync(file, 'utf8'), { merge: true }) as {
-    services: Record<string, Service>;
-    volumes: Record<string, null>;
-  };
+  const { services, volumes } = readCompose(file, { RELAY_URL: 'https://relay.example.com' });
   const built = ['portal', 'relay'] as const;
 
   it.each(built)('builds %s from a target of the Dockerfile, and persists its data', (name) => {
@@ -180,11 +148,8 @@ describe('compose.yaml', () => {
   });
 
   it('starts the relay with options that it accepts, and lets it drain', async () => {
-    const { command, stop_grace_period: grace } = services['relay']!;
-    const { drain } = await parsed([
-      'relay',
-      ...command!.map((word) => word.replace(/^\$\{\w+:-(.*)\}$/, '$1')),
-    ]);
+    const { stop_grace_period: grace } = services['relay']!;
+    const { drain } = await parsed(['relay', ...commandOf(services['relay']!)]);
     expect(Number.parseInt(grace!, 10) * 1_000).toBeGreaterThan(drain as number);
   });
 

@@ -8,7 +8,7 @@ const published = async (): Promise<number> =>
 
 const QUICK = { limits: { peerRetryMs: 50 } };
 
-describe('the error of a broken chain names', () => {
+describe('names a broken hop', () => {
   it('the exit, by the agent', async () => {
     const { exit, spec } = await chain(2);
     await exit.close();

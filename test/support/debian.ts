@@ -30,6 +30,8 @@ const PROGRAMS = {
   nginx: 'nginx-light',
   openssl: 'openssl',
   pebble: 'pebble',
+  pg_dump: 'postgresql-client',
+  pg_restore: 'postgresql-client',
   postgres: 'postgresql',
   promtool: 'prometheus',
   'redis-cli': 'redis-tools',

@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,18 +19,22 @@ const AS_NOBODY = ['setpriv', '--reuid', 'nobody', '--regid', 'nogroup', '--clea
 export interface PostgresOptions {
   /** Whether a commit survives a crash of the machine. Slower. Default: false. */
   readonly durable?: boolean;
+  /** A prefix that runs it on another machine, where it also listens for users with a password. */
+  readonly within?: readonly string[];
 }
 
 /** A PostgreSQL server for the tests of a file, with a Unix socket in a folder of its own. */
 export class PostgresServer {
   readonly #durable: boolean;
+  readonly #within: readonly string[];
   #folder = '';
   #programs = { initdb: '', postgres: '' };
   #process: ChildProcess | undefined;
   #databases = 0;
 
-  constructor({ durable = false }: PostgresOptions) {
+  constructor({ durable = false, within = [] }: PostgresOptions) {
     this.#durable = durable;
+    this.#within = within;
   }
 
   /** Where it listens, for PostgreSQL's clients. */
@@ -50,13 +54,14 @@ export class PostgresServer {
     const args = ['-D', this.#data, '-U', 'portal', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'];
     const [program, ...rest] = this.#command(this.#programs.initdb, args);
     await run(program!, rest, { timeout: START_MS, cwd: '/' });
+    if (this.#isRemote) await appendFile(join(this.#data, 'pg_hba.conf'), 'host all all all scram-sha-256\n');
     await this.start();
     return undefined;
   }
 
   async start(): Promise<void> {
     const settings = {
-      listen_addresses: '',
+      listen_addresses: this.#isRemote ? '*' : '',
       unix_socket_directories: this.#folder,
       fsync: this.#durable ? 'on' : 'off',
       shared_buffers: '32MB',
@@ -118,6 +123,10 @@ export class PostgresServer {
     }
   }
 
+  get #isRemote(): boolean {
+    return this.#within.length > 0;
+  }
+
   get #data(): string {
     return join(this.#folder, 'data');
   }
@@ -130,7 +139,7 @@ export class PostgresServer {
   }
 
   #command(program: string, args: readonly string[]): string[] {
-    return [...(process.getuid?.() === 0 ? AS_NOBODY : []), program, ...args];
+    return [...this.#within, ...(process.getuid?.() === 0 ? AS_NOBODY : []), program, ...args];
   }
 }
 
