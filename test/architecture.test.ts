@@ -48,8 +48,8 @@ const TIME_OF_DAY: readonly string[] = [
 
 /**
  * Modules that open connections. Every other one dials with `net/dial.ts`, except targets and the command line's
- * control socket: a name may have several addresses, one of which refuses or does not answer, and TLS on a socket that
- * is still connecting crashes the process.
+ * control socket. There are two reasons. A name may have several addresses, one of which refuses or does not answer. And
+ * TLS on a socket that is still connecting crashes the process.
  */
 const CONNECTS =
   /import \{[^}]*\b(?:connect|createConnection)\b[^}]*\} from 'node:(?:net|tls)'|\b(?:net|tls)\.(?:connect|createConnection)\(/;

@@ -53,7 +53,7 @@ function untrusted(cause: unknown, { system, reason, url, ca }: Untrusted): Port
   );
 }
 
-/** The hint for a relay whose certificate is from another CA than the configured one. */
+/** The hint for a relay whose certificate is not from the configured CA. */
 function otherCa(pem: string): string {
   return [
     "The relay may have a new CA, or a proxy on your network intercepts TLS. Get the CA file from the relay's operator, and replace the file of `ca:`.",

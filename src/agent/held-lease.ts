@@ -48,7 +48,7 @@ export class HeldLease {
     return this.#publicPort;
   }
 
-  /** The host of that port, if it is another one than the relay's domain: the relay has several machines. */
+  /** The host of that port, if it differs from the relay's domain: the relay has several machines. */
   get publicHost(): string | undefined {
     const { hostname, tcpAddr, udpAddr } = this.#opened ?? {};
     const [, host] = /^\[?(.*?)\]?:\d+$/.exec(tcpAddr ?? udpAddr ?? '') ?? [];

@@ -28,7 +28,7 @@ export interface KnownTarget {
 
 /**
  * What an agent knows of its targets. All leases that reach a target in the same way share its entry: the agent
- * probes it once for all of them, and serves them alike.
+ * probes it once for all of them, and serves them in the same way.
  */
 export class KnownTargets {
   readonly #targets = new Map<string, KnownTarget>();

@@ -7,8 +7,8 @@ import { CLIENT_GOAWAY, isSettings, PREFACE } from './h2-frames.js';
 import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
 
 /**
- * The probes that find out which protocol a target speaks. docs/guides/http.md explains their choice: a service that is not HTTP
- * gets at most one line of text, and one that speaks first gets nothing.
+ * The probes that find out which protocol a target speaks. docs/guides/http.md explains their choice. A service that does not
+ * speak HTTP gets at most one line of text, and one that speaks first gets nothing.
  */
 
 /**

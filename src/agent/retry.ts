@@ -35,8 +35,8 @@ export const RETRY = { minTimeout: 250, maxTimeout: 10_000, factor: 2, randomize
 export const FINAL_RETRY_MS = 60_000;
 
 /**
- * When to reconnect to a relay that requested a pause: no sooner, and up to twice as late, so that agents with the
- * same pause spread out.
+ * When to reconnect to a relay that requested a pause: after the pause, up to twice as late. So agents with the same
+ * pause spread out.
  */
 export function withJitter(askedMs: number): number {
   return Math.min(Math.max(askedMs, RETRY.minTimeout), LIMITS.maxComeBackMs) * (1 + Math.random());

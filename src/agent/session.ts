@@ -194,7 +194,7 @@ export class RelaySession {
   }
 
   /**
-   * Opens a channel, next to an existing one. An attempt restarts when addresses change, each time after a longer time. So a
+   * Opens a channel, next to an existing one. An attempt restarts when addresses change, each time after a longer delay. So a
    * distant relay can also be reached while addresses change every second.
    */
   async #connect(): Promise<Connected> {

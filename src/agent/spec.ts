@@ -130,7 +130,7 @@ export interface ServiceSpec {
   readonly inspect?: InspectSpec;
   /** Default: only `status` checks, by a connection. */
   readonly health?: HealthSpec;
-  /** In mode udp: the target may reply from another port than the one addressed. */
+  /** In mode udp: the target may reply from a port other than the addressed one. */
   readonly udp?: { readonly replyFromAnyPort?: boolean };
   /** How long connections to a former target may live. Default: RETIRE_MS. */
   readonly retireMs?: number;

@@ -35,7 +35,7 @@ export function upstreamOf({ targetTls, proxyProtocol }: ServiceSpec): UpstreamO
 }
 
 /**
- * Connects to the local service. Rejects within 1.5 s with `target_down` or `target_untrusted` and a reason fit for `status`,
+ * Connects to the local service. Rejects within 1.5 s with `target_down` or `target_untrusted` and a reason for `status`,
  * or when `signal` aborts.
  */
 export async function connectTarget(

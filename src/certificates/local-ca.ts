@@ -51,8 +51,8 @@ const CA_CERTIFICATE_MODE = 0o644;
  * get the same CA. Replaces a certificate that expires within 90 days or does not match the key, and logs a warning:
  * programs that trusted it must trust the new one.
  *
- * Throws `certificate_unavailable` if other users can read the key (the hint has the command that fixes it) or if it is
- * not a P-256 key, and `state_unwritable` if a file cannot be created.
+ * Throws `certificate_unavailable` if other users can read the key, or if it is not a P-256 key. The hint has the command
+ * that fixes it. Throws `state_unwritable` if a file cannot be created.
  */
 export async function openLocalCa(caDir: string, options: LocalCaOptions = {}): Promise<LocalCa> {
   const { log = silent, now = () => new Date(), onCreated } = options;

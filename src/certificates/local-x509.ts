@@ -50,7 +50,7 @@ const generateP256 = promisify(generateKeyPair);
 
 /**
  * A self-signed certificate for the CA's key, PEM, valid for 10 years. It and the leaves have a fixed structure, so the
- * code writes their DER directly: loading and running a library for it took a large part of the time of `portal up`.
+ * code writes their DER directly. A library for it took a large part of the time of `portal up`.
  */
 export function makeCaCertificate(key: KeyObject, now: Date): string {
   const id = keyId(spkiOf(key));

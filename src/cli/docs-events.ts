@@ -36,7 +36,7 @@ A service that returns to a relay while its previous visitors finish there has t
 
 ### How Portal notices that a service stops
 
-While a local service is reachable, Portal checks it from time to time, also without visitors. It always does this, so that \`portal status\`, the live
+While a local service is reachable, Portal checks it from time to time, even without visitors. It always does this, so that \`portal status\`, the live
 view, the inspector and these events agree. Visits count as checks, and \`health\` replaces them.
 
 | the target | the check | how often |

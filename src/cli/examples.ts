@@ -42,7 +42,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal agents disconnect 1f0c', does: 'disconnect the agent whose id begins with 1f0c' },
   ],
   'agents release': [{ run: 'portal agents release old-demo', does: 'let others take the name' }],
-  'agents page': [{ run: 'portal agents page', does: 'show your agents in a browser, also on a phone' }],
+  'agents page': [{ run: 'portal agents page', does: 'show your agents in a browser, even on a phone' }],
   logs: [
     { run: 'portal logs -f', does: 'show recent events, then new ones' },
     { run: 'portal logs -f web', does: 'show events of one service' },

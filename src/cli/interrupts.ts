@@ -53,7 +53,7 @@ export function ignoreInterrupts(source: NodeJS.Process = process): void {
 }
 
 /**
- * Handles signals: the first SIGINT, SIGTERM or SIGHUP starts a graceful shutdown, and the second ends the process
+ * Handles signals. The first SIGINT, SIGTERM or SIGHUP starts a graceful shutdown. The second ends the process
  * immediately with 128 + n, the exit code by which shells report a signal.
  */
 export function listenForInterrupts({

@@ -8,7 +8,7 @@ import type { Tree } from './tree.js';
 
 /**
  * Warns about services whose public name the local CA probably does not cover. This is not an error, because a relay may
- * assign names below another domain than its URL's.
+ * assign names below a domain other than its URL's.
  */
 export function uncertified({ services }: Desired, root: Tree): Finding[] {
   const found = services.flatMap((spec) => {

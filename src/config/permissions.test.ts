@@ -140,7 +140,7 @@ services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
     await expect(readConfined(file, relayCaKey(file))).rejects.toMatchObject({ code: 'config_not_allowed' });
   });
 
-  it('includes the CA of a relay wherever it is named, also in a chain', async () => {
+  it('includes the CA of a relay wherever it is named, even in a chain', async () => {
     await writeFile(join(dir, 'own.pem'), 'one');
     const text = `chains: { far: [https://a.example, { url: "https://b.example", ca: own.pem }] }
 services: { web: { target: 1, via: far } }`;
@@ -196,7 +196,7 @@ services: { web: { target: 1, via: far } }`;
     ]);
   });
 
-  it('includes files and sockets outside the project, also behind links or not yet existing', async () => {
+  it('includes files and sockets outside the project, even behind links or not yet existing', async () => {
     await symlink(top, join(dir, 'up'));
     await symlink(join(top, 'later.sock'), join(dir, 'app.sock'));
     await writeFile(join(top, 'id.json'), '');

@@ -64,7 +64,7 @@ function isBelowPin(path: Path): boolean {
   return isSecret(path) && path.some((part) => /^pins?$/i.test(String(part)));
 }
 
-/** Credentials and queries of every URL, also in comments and in text that does not parse. */
+/** Credentials and queries of every URL, even in comments and in text that does not parse. */
 export function secretPlacesOfUrls(source: Source): Place[] {
   return placesIn(source, 0, secretsOfUrls(source.text));
 }
@@ -76,8 +76,8 @@ function placesIn(source: Source, offset: number, stretches: ReturnType<typeof s
 const SECRET_LINE = /^.*?\b(?:pins?|headers?)["']?[ \t]*:[ \t]*/is;
 
 /**
- * The same for a text that does not parse, so its structure is unreliable: the rest of the line after a secret's key,
- * and every line indented below it. Masks too much rather than too little.
+ * The same for a text that does not parse. Its structure is unreliable, so this masks the rest of the line after a
+ * secret's key, and every line indented below it. That is too much rather than too little.
  */
 export function secretPlacesOfText(source: Source): Place[] {
   return secretsInLines(source, linesOf(source));

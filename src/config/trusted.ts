@@ -14,9 +14,9 @@ export const self = (env: NodeJS.ProcessEnv): Person => ({ uid: process.geteuid?
 const ROOT = 0;
 
 /**
- * A configuration in a parent folder decides what this machine publishes, so it must not belong to another user:
- * anyone can create a file in a folder such as /tmp. Like git since CVE-2022-24765, accepts files of the current
- * user, of root, and of the owner of the current folder; under sudo, also of the user who called it.
+ * A configuration in a parent folder decides what this machine publishes, so it must not belong to another user.
+ * Anyone can create a file in a folder such as /tmp. Like git since CVE-2022-24765, accepts files of the current
+ * user, of root, and of the owner of the current folder. Under sudo, it also accepts files of the user who called sudo.
  *
  * @param files the files to check, existing or not, all in one folder, which is checked too
  * @throws PortalError config_untrusted

@@ -15,7 +15,7 @@ interface IdentityFile {
  * The identity in `file`. With `create`, creates it on first use (file 0600 in a folder 0700). Two processes that start
  * together get the same identity.
  *
- * Throws `identity_unsafe` if other users can read the file, `identity_unreadable` if this user cannot,
+ * Throws `identity_unsafe` if other users can read the file, and `identity_unreadable` if this user cannot. Throws
  * `identity_invalid` if it is invalid, or missing without `create`, and `state_unwritable` if it cannot be created.
  */
 export async function loadIdentity(

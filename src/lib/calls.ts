@@ -2,8 +2,8 @@ import { asPortalError, PortalError, type ErrorCode } from './errors.js';
 import { deferred, type Deferred } from './wait.js';
 
 /**
- * Calls between two processes of one program over a channel that keeps the order of messages and copies values
- * (structured clone), for example the channel of a child process with `serialization: 'advanced'`.
+ * Calls between two processes of one program. Their channel keeps the order of messages and copies values (structured
+ * clone), as the channel of a child process does with `serialization: 'advanced'`.
  */
 export interface Channel {
   send(message: unknown): void;

@@ -159,7 +159,7 @@ export const ERRORS = {
   acme_rate_limited: {
     title: 'The order exceeds a rate limit of the certificate authority',
     remedy:
-      "Wait: Portal retries at the time in the message, also after a restart. For tests, use the CA's staging directory.",
+      "Wait: Portal retries at the time in the message, even after a restart. For tests, use the CA's staging directory.",
     exit: 1,
   },
   all_failed: {

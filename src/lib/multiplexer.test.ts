@@ -62,7 +62,7 @@ it('closes one channel at both ends, and leaves the others open', async () => {
   await closed(far.left);
 });
 
-it('closes every channel with the one below, also for calls that wait', async () => {
+it('closes every channel with the one below, even for calls that wait', async () => {
   const { near, far, below } = pair();
   serveCalls(far.left, { never: () => new Promise(() => undefined) });
   const waiting = new Caller(near.left).call('never');

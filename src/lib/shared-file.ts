@@ -27,7 +27,7 @@ const MAX_WAIT_MS = 60_000;
 const ABANDONED_MS = 10_000;
 
 /**
- * Replaces the text of `file` by the result of `change` in one step; `change` gets undefined if there is no file, and
+ * Replaces the text of `file` with the result of `change` in one step. `change` gets undefined if there is no file, and
  * may return undefined to keep the file unchanged. The new copy is also the lock, like git's `index.lock`: the
  * process that creates it may write, and the next one sees its result. A symbolic link stays one. Throws
  * `state_unwritable`, or the error of `change`.

@@ -15,7 +15,7 @@ export function setClient(socket: Socket, client: Client): void {
   named.set(socket, client);
 }
 
-/** The client of a connection, also of a TLS session over it: the one that a proxy named, else the other end. */
+/** The client of a connection, or of a TLS session over it: the one that a proxy named, else the other end. */
 export function clientOf(socket: Socket): Client {
   return named.get(lowestOf(socket)) ?? { address: socket.remoteAddress, port: socket.remotePort };
 }

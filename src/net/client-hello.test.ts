@@ -313,7 +313,7 @@ describe('properties', () => {
       return Buffer.concat([Buffer.from(head[depth]!), noise]);
     });
 
-  it('arbitrary bytes never throw; `need` is ahead, bounded and exact, any other verdict final', () => {
+  it('never throws for arbitrary bytes; `need` is exact and limited, and any other verdict is final', () => {
     fc.assert(
       fc.property(almostTls, fc.uint8Array({ maxLength: 64 }), (bytes, more) => {
         const verdict = readClientHello(bytes);

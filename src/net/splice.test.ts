@@ -157,7 +157,7 @@ describe('a splice', () => {
       expect((await joined.result).end).toBe('ended');
     });
 
-    it('resets an other side that does not end soon', async () => {
+    it('resets the other side if it does not end soon', async () => {
       const joined = await join();
       await failed(joined, Buffer.from('answer'), false);
       vi.advanceTimersByTime(10_000);

@@ -81,7 +81,7 @@ export interface UnreachableTexts {
   readonly refused: string;
 }
 
-/** Returns `target_down` with a reason fit for `status`. */
+/** Returns `target_down` with a reason that `status` can show. */
 export function unreachable(
   target: Target,
   attempts: readonly Attempt[],

@@ -24,7 +24,7 @@ const WORDS: UnreachableTexts = { nothing: 'nothing listens', refused: 'refused 
 
 /**
  * Connects to `target`: first to the address that answered last, then to the next one once that refuses or stays silent.
- * Rejects within `ms` with `target_down` and a reason fit for `status`, or when `signal` aborts. The returned socket is
+ * Rejects within `ms` with `target_down` and a reason for `status`, or when `signal` aborts. The returned socket is
  * connected and never throws an unhandled error.
  */
 export async function dialTarget(target: Target, ms: number, signal?: AbortSignal): Promise<Socket> {

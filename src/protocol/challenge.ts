@@ -148,8 +148,8 @@ export function verifyProof(message: string, signature: string, expected: ProofE
 }
 
 /**
- * Agent side, before it signs: the challenge must be from the relay that it is connected to (`domain`), for its own
- * `address`, for this TLS session (`channel`), and short-lived. Otherwise a hostile relay could forward another relay's
+ * Agent side, before it signs. The challenge must be from the relay that the agent is connected to (`domain`). It must be for
+ * the agent's `address` and this TLS session (`channel`), and short-lived. Otherwise a hostile relay could forward another relay's
  * challenge and use the signature there. Throws `protocol`, `unauthorized`, `expired`, or `relay_untrusted` if the challenge
  * is for another TLS session.
  */

@@ -1,8 +1,8 @@
 import type { TLSSocket } from 'node:tls';
 
 /**
- * Binds a signature to one TLS session: a value that both ends share, and that a man in the middle cannot produce in
- * another session (RFC 9266, `tls-exporter`).
+ * Binds a signature to one TLS session, by a value that both ends share. A man in the middle cannot produce it in another
+ * session (RFC 9266, `tls-exporter`).
  */
 
 const LABEL = 'EXPORTER-Channel-Binding';

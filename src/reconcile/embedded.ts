@@ -108,7 +108,7 @@ function withEmbedded(desired: Desired, change: (spec: EmbeddedSpec) => Embedded
   };
 }
 
-/** `desired` as the agent with these relays runs it: an embedded relay may have another port than the configured one. */
+/** `desired` as the agent with these relays runs it: an embedded relay's port may differ from the configured one. */
 export function withActualPort(desired: Desired, relays: readonly RelayStatus[]): Desired {
   const port = relays.map(({ relay }) => /^embedded:(\d+)$/.exec(relay)?.[1]).find(Boolean);
   return port === undefined

@@ -70,7 +70,7 @@ describe('targets', () => {
     expect(told).toEqual([up('a', 1), down('a', 1)]);
   });
 
-  it('whose checks open connections are checked ever more rarely while they respond', async () => {
+  it('whose checks open connections are checked at increasing intervals while they respond', async () => {
     const { targets, told, asked, dead } = watch();
     targets.follow([spec('a', 1)]);
     await vi.advanceTimersByTimeAsync(15_000);

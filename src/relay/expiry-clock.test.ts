@@ -20,7 +20,7 @@ function clockAt(wall: number, newestUse?: number) {
   return { clock, times, pass };
 }
 
-it("follows the machine's clock day by day, and when that is set back", () => {
+it("follows the machine's clock every day, and after it is set back", () => {
   const { clock, times, pass } = clockAt(NOW, NOW - DAY_MS);
   for (let day = 1; day <= 100; day++) {
     pass(DAY_MS);

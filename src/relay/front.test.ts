@@ -139,7 +139,7 @@ describe('a connection', () => {
 });
 
 describe('connections that send too little', () => {
-  it('end after a while', async () => {
+  it('time out', async () => {
     const { front: made, arrive } = front({ firstBytesMs: 4 });
     const socket = await arrive([hello('web.relay.test').subarray(0, 9)]);
     await expect.poll(() => [socket.destroyed, made.unrouted]).toEqual([true, 0]);

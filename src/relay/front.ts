@@ -159,7 +159,7 @@ export class Front {
   }
 
   /**
-   * Routes a connection that came another way like a new one: from a peer, or out of an agent's own TLS. An agent may only
+   * Routes a connection from a peer, or from inside an agent's own TLS, like a new one. An agent may only
    * reach visitors' routes that way.
    */
   take(socket: Socket, { only }: { only?: 'visitors' | 'plain' } = {}): void {

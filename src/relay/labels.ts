@@ -3,8 +3,10 @@ import { checksumAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 
 /**
- * Labels that programs or people take for the relay's own, so agents cannot use them as names: hosts that programs look up
- * automatically, hosts of a domain's infrastructure (RFC 2142 and common names), and names that speak for an operator.
+ * Labels that programs or people take for the relay's own, so agents cannot use them as names:
+ * - hosts that programs look up automatically
+ * - hosts of a domain's infrastructure (RFC 2142 and common names)
+ * - names that speak for an operator
  */
 const ALWAYS: ReadonlySet<string> = new Set(
   [

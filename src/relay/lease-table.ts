@@ -127,7 +127,7 @@ export class LeaseTable {
     lease.waiting.clear();
   }
 
-  /** Ends a lease whose place another node has. Its visitors stay, also those in the queue. */
+  /** Ends a lease whose place another node has. Its visitors stay, including those in the queue. */
   surrender(lease: LocalLease): void {
     const { quotas } = this.#options;
     clearTimeout(lease.graceTimer);

@@ -73,7 +73,7 @@ describe('a name that was not held for long', () => {
     await expect(made.check('web', bob)).resolves.toBeUndefined();
   });
 
-  it('stays reserved for long once it was, also for a returning agent', async () => {
+  it('stays reserved for long once it was, even for a returning agent', async () => {
     const { made, pass, now } = reservations();
     await made.claim('web', alice, now());
     pass(TEST_LIMITS.reserveAfterMs);
@@ -83,7 +83,7 @@ describe('a name that was not held for long', () => {
     expect((await made.claim('web', alice, now())).firm).toBe(true);
   });
 
-  it('counts as new for a day after its first use, also if another identity had it', async () => {
+  it('counts as new for a day after its first use, even if another identity had it', async () => {
     const { made, store, pass, now } = reservations();
     await made.use('web', bob, now(), true);
     pass(TEST_LIMITS.reservationMs);

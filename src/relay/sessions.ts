@@ -22,8 +22,8 @@ export interface Rejection {
 /**
  * Owns the sessions of a relay, from `hello` on. After a restart all agents reconnect together, so the number of handshakes
  * is limited. The relay asks the other agents to retry later; the more agents wait, the later. Clients that send hello and
- * prove nothing cannot block agents: the network with the most handshakes makes room for a network with fewer, and a
- * handshake older than `handshakeShareMs` makes room for any. No network has more than half of the places. A channel before
+ * prove nothing cannot block agents. The network with the most handshakes makes room for a network with fewer, and a
+ * handshake older than `handshakeShareMs` makes room for any network. No network has more than half of the places. A channel before
  * hello counts as an ordinary connection (`maxRequestConnections`).
  */
 export class Sessions {

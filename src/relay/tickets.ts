@@ -13,7 +13,7 @@ interface Ticket {
   readonly expiresAt: number;
 }
 
-/** A data connection that arrived at another node than its ticket's, and its session. */
+/** A data connection that did not arrive at its ticket's node, and its session. */
 export interface Redeemed extends SessionRef {
   readonly connection: string;
 }

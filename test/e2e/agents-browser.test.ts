@@ -98,7 +98,7 @@ it('signs in with a one-time link, shows agents and names, and disconnects and r
   await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 1100, height: 800 });
 
-  // The link is used up, also for other browsers. Scripts cannot read the cookie.
+  // The link is used up, for other browsers too. Scripts cannot read the cookie.
   const stranger = await browserPage(context);
   await stranger.goto(link);
   await stranger.getByText('this link was used').waitFor();

@@ -15,7 +15,7 @@ const ready = ({ services }: AgentView) => services.filter(({ phase }) => phase 
 const answering = () => httpService((_request, response) => response.end('hello'));
 
 describe('an agent', () => {
-  it('reports its machine, its services and their phases, also without a lease', async () => {
+  it('reports its machine, its services and their phases, even without a lease', async () => {
     const at = await relay();
     const { port } = await answering();
     const other = await Peer.open(at);
@@ -63,7 +63,7 @@ describe('an agent', () => {
     expect(new Set(all.services.map((each) => each.service)).size).toBe(services.length);
   });
 
-  it('has one id on every relay, also after a relay restarts', async () => {
+  it('has one id on every relay, even after a relay restarts', async () => {
     const folder = await temporaryFolder();
     const store = { file: `${folder}/relay.db` };
     const [first, second] = [await relay({ store }), await relay()];

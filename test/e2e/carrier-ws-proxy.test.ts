@@ -54,7 +54,7 @@ describe('behind an HTTP proxy', () => {
     expect(JSON.stringify(await runner.status())).not.toContain('s3cret');
   });
 
-  it('names a proxy that rejects as the reason, and connects to nothing directly', async () => {
+  it('names the proxy that rejects the connection, and connects to nothing directly', async () => {
     const proxy = await connectProxy(() => false);
     const { at, runner, event } = await behind(proxy.url.replace('//', '//me:s3cret@'));
     await runner.apply(desired([at.spec], service('web', 1, { carrier: 'ws' })));

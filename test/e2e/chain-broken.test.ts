@@ -8,7 +8,7 @@ const published = async (): Promise<number> =>
 
 const QUICK = { limits: { peerRetryMs: 50 } };
 
-describe('names a broken hop', () => {
+describe('the error of a broken chain names', () => {
   it('the exit, by the agent', async () => {
     const { exit, spec } = await chain(2);
     await exit.close();

@@ -59,7 +59,7 @@ describe('a health check', () => {
   });
 });
 
-it('reports by event and in `status` while visitors still get through, and ends with the setting', async () => {
+it('reports an unhealthy target in an event and in `status`, keeps serving visitors, and ends with the setting', async () => {
   const at = await relay();
   let status = 500;
   const { port } = await httpService((request, response) => {

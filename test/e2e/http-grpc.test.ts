@@ -156,7 +156,7 @@ describe.each<[string, (port: number) => ServiceSpec]>([
     expect(error.metadata.get('x-why')).toEqual(['because']);
   });
 
-  it('ends calls at their deadline, also on the server', async () => {
+  it('ends calls at their deadline, on the server too', async () => {
     const { port, cancelled } = await talkServer();
     const client = await published(specOf(port));
     const error = await new Promise<ServiceError>((resolve) => {

@@ -172,7 +172,7 @@ describe('timeouts', () => {
     expect(received).toMatch(/^HTTP\/1.1 200 .*\r\n\r\n8$/s);
   });
 
-  it('an idle HTTP/2 connection times out, also after a stream that was quiet for longer', async () => {
+  it('an idle HTTP/2 connection times out, even after a stream that was quiet for longer', async () => {
     let finish: (() => void) | undefined;
     const port = await h1Target((_request, response) => {
       response.write('a');

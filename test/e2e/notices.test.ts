@@ -117,7 +117,7 @@ it('reports portal.lock when it appears and when a relay is added, and not again
   expect(again.stderr).not.toContain('portal.lock');
 }, 60_000);
 
-it('shows people the new portal.lock, also in the background', async () => {
+it('shows people the new portal.lock, even in the background', async () => {
   const one = await relay();
   await write({
     relays: { urls: [{ url: one.url, ca: one.ca.certificateFile }] },

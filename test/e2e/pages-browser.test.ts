@@ -69,7 +69,7 @@ it('are accessible, narrow and wide, light and dark, and load nothing', async (c
   expect(complaints).toEqual([]);
 });
 
-it('of a service that is down reload ever less often, and not while the tab is hidden', async (context) => {
+it('of a service that is down reload at increasing intervals, and not while the tab is hidden', async (context) => {
   const page = await browserPage(context);
   const asked: (string | undefined)[] = [];
   const { port } = await httpService((request, response) => {

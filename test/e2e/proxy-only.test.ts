@@ -91,18 +91,21 @@ it.for(PROXIES)('streams, TCP and UDP work through $proxy alone', async (given, 
   expect(stdout + doctor.stdout + doctor.stderr).not.toContain('cret');
 });
 
-it.for(PROXIES)('$proxy without credentials gives another error than no network', async (given, context) => {
-  const { two, person, at } = await behind(context, given.proxy);
-  const wanting = (text: string): Promise<{ code: number | null; stderr: string }> =>
-    person.run(['up', '--wait'], {
-      within: two.right.within,
-      env: { [given.variable]: given.scheme + text + at },
-    });
-  const none = await wanting('');
-  expect(none.code).toBe(1);
-  expect(none.stderr).toContain(`the proxy ${at} requires credentials`);
-  expect(none.stderr).toContain(`USER:PASSWORD@${at}`);
-  expect((await wanting('me:wr0ng@')).stderr).toContain(
-    `the proxy ${at} rejected the user name and password`,
-  );
-});
+it.for(PROXIES)(
+  '$proxy without credentials gives a different error from no network',
+  async (given, context) => {
+    const { two, person, at } = await behind(context, given.proxy);
+    const wanting = (text: string): Promise<{ code: number | null; stderr: string }> =>
+      person.run(['up', '--wait'], {
+        within: two.right.within,
+        env: { [given.variable]: given.scheme + text + at },
+      });
+    const none = await wanting('');
+    expect(none.code).toBe(1);
+    expect(none.stderr).toContain(`the proxy ${at} requires credentials`);
+    expect(none.stderr).toContain(`USER:PASSWORD@${at}`);
+    expect((await wanting('me:wr0ng@')).stderr).toContain(
+      `the proxy ${at} rejected the user name and password`,
+    );
+  },
+);

@@ -131,7 +131,7 @@ describe('visitors', () => {
 });
 
 describe('connections of an address', () => {
-  it('beyond the limit are reset, also on ports of leases, and closed ones make room', async () => {
+  it('beyond the limit are reset, even on ports of leases, and closed ones make room', async () => {
     const at = await relay({ limits: { maxConnectionsPerAddress: 3 }, ports: { tcp: 'any' } });
     const peer = await Peer.open(at);
     const { tcpAddr } = await peer.lease('db', { mode: 'tcp', carrier: 'tls' });

@@ -147,7 +147,7 @@ it('a worker that crashes costs only its own connections, and another one takes 
   expect(await at.metric('portal_relay_worker_restarts_total')).toBe(1);
 });
 
-it('workers end with the main process, also when it is killed', async () => {
+it('workers end with the main process, even when it is killed', async () => {
   const operator = await Person.create();
   const { running } = await start(operator);
   const pids = [...pidsOf(running).values()];

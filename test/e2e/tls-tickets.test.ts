@@ -34,7 +34,7 @@ async function resumes(at: TestRelay, session: Buffer): Promise<boolean> {
   return resumed;
 }
 
-it('resumes at every node with the same keys, also after a new certificate, and at no other relay', async () => {
+it('resumes at every node with the same keys, even after a new certificate, and at no other relay', async () => {
   const ticketKeys = randomBytes(48);
   const one = await relay({ ticketKeys });
   const [same, other] = [await relay({ ticketKeys, ca: one.ca }), await relay({ ca: one.ca })];

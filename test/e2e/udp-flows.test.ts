@@ -57,7 +57,7 @@ describe('flows', () => {
     expect(echo.peers.size).toBeLessThanOrEqual(peers + 50);
   });
 
-  it('of the address with most of them are replaced, also when all have replies', async () => {
+  it('of the address with most of them are replaced, even when all have replies', async () => {
     const echo = await udpService();
     const { at, port } = await published(echo, { maxFlowsPerLease: 8 });
     const friend = await udpVisitor(port);

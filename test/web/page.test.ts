@@ -136,7 +136,7 @@ describe('multipart/form-data', () => {
   });
 });
 
-describe('JSON, laid out', () => {
+describe('formatted JSON', () => {
   it.each([
     ['{"a":1,"b":[1,2,{}],"c":[ ]}', '{\n  "a": 1,\n  "b": [\n    1,\n    2,\n    {}\n  ],\n  "c": []\n}'],
     ['{"id":12345678901234567890,"id":1.0}', '{\n  "id": 12345678901234567890,\n  "id": 1.0\n}'],

@@ -3,7 +3,7 @@ import { idText } from '../../src/agent/inspect/history/ids.js';
 import { isGate, isRejected, type ListRow } from './fold.js';
 import { bytesText, earlierText, msText, timeText } from './format.js';
 
-/** Heights of a row, also in the style sheet. In a narrow window a row has two lines, and space for touch. */
+/** Heights of a row, as in the style sheet. In a narrow window a row has two lines, and space for touch. */
 const ROW_PX = 30;
 const NARROW_ROW_PX = 52;
 const NARROW = matchMedia('(max-width: 40rem)');

@@ -7,8 +7,8 @@ export const LIVE_PROTOCOL = 'portal-inspector';
 const TOKEN_PREFIX = 'token.';
 
 /**
- * Decides who may use the inspector. It listens on the loopback only, but any web page (by a form, a script, or DNS
- * rebinding) and any local user can reach it there: hence the checks of Host, Origin and a secret token.
+ * Decides who may use the inspector. It listens on the loopback only. But any web page (by a form, a script, or DNS
+ * rebinding) and any local user can reach it there. So it checks Host, Origin and a secret token.
  */
 export class Guard {
   readonly token = randomBytes(24).toString('base64url');

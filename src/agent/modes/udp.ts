@@ -141,7 +141,7 @@ export class UdpHandler implements FlowSink {
   }
 
   /**
-   * Calls `arrived` when a datagram with exactly these bytes arrives. It is not forwarded, also if it arrives after the
+   * Calls `arrived` when a datagram with exactly these bytes arrives. It is not forwarded, even if it arrives after the
    * returned function was called.
    */
   expectProbe(token: Buffer, arrived: () => void): () => void {

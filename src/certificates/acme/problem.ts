@@ -167,7 +167,7 @@ function rateLimited(problem: AcmeProblem, hostname: string, ca: string): Portal
     {
       cause: problem,
       retryAfterMs: pauseMs,
-      hint: `Your setup may be correct: the CA counted too many certificates or failed attempts in a short time. Portal retries at ${until}, also after a restart. Do not delete stored certificates, because each new order counts. For tests, set \`acme: { directory }\` to the CA's staging directory.`,
+      hint: `Your setup may be correct: the CA counted too many certificates or failed attempts in a short time. Portal retries at ${until}, even after a restart. Do not delete stored certificates, because each new order counts. For tests, set \`acme: { directory }\` to the CA's staging directory.`,
     },
   );
 }

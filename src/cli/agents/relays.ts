@@ -26,7 +26,7 @@ export interface RelayOptions {
 export interface RelaysToQuery {
   readonly identity: Identity;
   readonly relays: readonly UrlRelay[];
-  /** Throws if a relay has another key than expected. */
+  /** Throws if a relay's key is not the expected one. */
   readonly trust: (relay: UrlRelay, address: string) => Promise<void>;
   /** The name of the file, if its only relay is the embedded one, which `portal agents` cannot query. */
   readonly embeddedOnlyIn?: string;

@@ -56,7 +56,7 @@ export function describeRequest(asked: PermissionRequest, style: Style): string[
 function stateOf({ key, what }: Permission, { known }: PermissionRequest): string {
   const before = known.filter((other) => other.kind === 'relay' && other.what === what);
   if (before.length === 0) return 'new';
-  return before.some((other) => other.key === key) ? 'new for this file' : 'with another CA than before';
+  return before.some((other) => other.key === key) ? 'new for this file' : 'with a new CA';
 }
 
 /** Describes one permission per line. Variables for the same reader share a line. */

@@ -175,7 +175,7 @@ it('shows the CA of a relay, and whether the relay is new', async () => {
   await writeFile(join(folder, 'ca.pem'), 'one');
   const first = [
     'one.yaml asks to',
-    '  publish at https://relay.example.com (with another CA than before)',
+    '  publish at https://relay.example.com (with a new CA)',
     '    trusting the CA ca.pem (SHA-256 7692c3ad3540bb80…)',
     '    web: localhost:3000',
   ];

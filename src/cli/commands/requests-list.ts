@@ -55,7 +55,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 }
 
 interface Config {
-  /** Null for agents without a file, such as of standard input. */
+  /** Null for agents without a file, for example with standard input. */
   readonly path: string | null;
   readonly shown: string;
 }

@@ -79,7 +79,7 @@ it('does not blame the hosts file if DNS does not answer', async () => {
   });
 });
 
-it('warns about a name that resolves to another server than the relay', async () => {
+it('warns about a name that does not resolve to the relay', async () => {
   expect(await dnsFinding(['192.0.2.77'])).toMatchObject({
     level: 'warning',
     message:

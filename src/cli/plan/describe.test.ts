@@ -50,7 +50,7 @@ describe('a plan', () => {
     ]);
   });
 
-  it('has lines of their own for addresses on a narrow terminal', () => {
+  it('puts addresses on separate lines on a narrow terminal', () => {
     const actions = [
       action('open', 'web', { address: 'https://web.relay.example.com' }),
       action('close', 'database'),

@@ -35,7 +35,7 @@ describe('the filter', () => {
     expect(told(new EventFilter(), [...start, applied(1)])).toEqual([false, false, false, false]);
   });
 
-  it('report another port than requested, also in the first pass', () => {
+  it('report a port other than the requested one, even in the first pass', () => {
     const other = { ...lease('ready'), askedPort: 25565 } as PortalEvent;
     expect(told(new EventFilter(), [other, applied(1)])).toEqual([true, false]);
   });

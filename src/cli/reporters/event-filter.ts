@@ -49,7 +49,7 @@ export class EventFilter {
     }
   }
 
-  /** `ready` reports leases at the start, except another port than requested. Each later change gets a line. */
+  /** `ready` reports leases at the start, except a port other than the requested one. Each later change gets a line. */
   #isNewPhase({ service, relay, phase, error, unproven, url, askedPort }: Of<'lease'>): boolean {
     if (STEPS.has(phase)) return false;
     const key = `${service} ${relay}`;

@@ -17,8 +17,8 @@ const TARGETS_MS = 300;
 const NAME_CODES: ReadonlySet<string | undefined> = new Set(['name_taken', 'name_reserved']);
 
 /**
- * Prints events, with one line for many services: if a relay is lost with all its leases, if many targets stop, or if
- * all names on a relay belong to another identity.
+ * Prints events, with one line for many services in three cases: a relay is lost with all its leases, many targets stop,
+ * or all names on a relay belong to another identity.
  */
 export class EventGroups {
   readonly #style: Style;

@@ -150,7 +150,7 @@ describe('how to reach a service', () => {
   const OPENSSL =
     "try: openssl s_client -quiet -verify_quiet -verify_return_error -CAfile '/a b/ca.pem' -servername web.localhost -connect localhost:8443";
 
-  it('names host and port once for a target that shows another protocol than HTTP', () => {
+  it('names host and port once for a target that does not speak HTTP', () => {
     const stream = served('web', 'stream');
     expect(hintsAfter([stream], { web: 'stream' }, stream)).toEqual([ISSUED, tls('web'), OPENSSL]);
     expect(hints({ public: 'undecided' }, served('public', 'stream'))).toEqual([tls('public')]);

@@ -35,7 +35,7 @@ export class AccessHints {
   readonly #servedAs = new Map<string, ServedAs>();
   /** The first URL of every service. */
   readonly #allUrls = new Map<string, string>();
-  /** Services that showed another protocol than HTTP, until the hint about them is printed. */
+  /** Services whose targets do not speak HTTP, until the hint about them is printed. */
   readonly #notHttp = new Set<string>();
 
   constructor(stderr: Lines) {

@@ -4,8 +4,8 @@ import { headIn } from './h1-head.js';
 const KEEPS_ALIVE = /^(?:connection:[ \t]*keep-alive[ \t]*|keep-alive:[^\r\n]*)\r\n/gim;
 
 /**
- * One HTTP/1.1 exchange, to its last byte. It gives up where the end would be uncertain: a head in several pieces, a
- * second request before the response has ended, a change of protocol, a body that ends with the connection.
+ * One HTTP/1.1 exchange, to its last byte. It gives up where the end would be uncertain. Examples are a head in several pieces,
+ * a second request before the response has ended, a change of protocol, and a body that ends with the connection.
  */
 export class H1Exchange {
   #request: Body | undefined;

@@ -2,8 +2,8 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { ReplayWindow } from './window.js';
 
 /**
- * Packets of the `udp` carrier: frames sealed with AES-128-GCM under keys from the control channel's TLS session (RFC 8446
- * §7.5), so only its two ends can read or create them.
+ * Packets of the `udp` carrier: frames sealed with AES-128-GCM. The keys come from the control channel's TLS session (RFC
+ * 8446 §7.5), so only its two ends can read or create packets.
  *
  *   version (1) · association (8) · counter (8) · sealed frames · tag (16)
  *

@@ -284,7 +284,7 @@ describe('a registry in a file', () => {
     });
   });
 
-  it('is watched; a partial save, a missing file or a folder leaves the previous list', async () => {
+  it('is watched, and keeps the previous list after a partial save, a missing file or a folder', async () => {
     const file = join(folder, 'relays.json');
     const registry = open(file);
     await registry.asked;

@@ -148,7 +148,7 @@ export class SignIns {
 
   /**
    * Creates a token for the proven `identity`. At the limit it replaces the least recently used token of the network with the
-   * most: identities cost nothing, so a client with a thousand of them displaces its own tokens, not its neighbours'.
+   * most. Identities cost nothing: a client with a thousand of them loses its own tokens, not its neighbours'.
    */
   issue(identity: string, remote: string | undefined): { token: string; until: number } {
     const { maxSignedIn, signedInMs } = this.#options.limits;

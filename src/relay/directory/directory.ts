@@ -17,7 +17,7 @@ export interface LeaseChange {
  * Which node serves which place. All nodes of a relay share one directory, and each has its own view of it. An engine is
  * a file next to this one that passes the tests in `contract.ts`.
  *
- * The calls of one node take effect in their order. Epochs of a place only rise, also over releases.
+ * The calls of one node take effect in their order. Epochs of a place only rise, even across releases.
  */
 export interface LeaseDirectory {
   /** The name of this node. */

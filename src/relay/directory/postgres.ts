@@ -19,7 +19,7 @@ export interface PostgresDirectoryOptions {
   readonly onClosed: () => Promise<void>;
 }
 
-/** How long a claim may take, also while the calls before it wait for the database. */
+/** How long a claim may take, even while the calls before it wait for the database. */
 const CLAIM_MS = 10_000;
 /** How long until this node hears of its own claim. */
 const HEARD_MS = 5_000;
@@ -36,7 +36,7 @@ interface Claiming {
 }
 
 /**
- * A directory in PostgreSQL. The database decides who has a place. This node knows what NOTIFY says, also of its own claims, so
+ * A directory in PostgreSQL. The database decides who has a place. This node knows what NOTIFY says, including its own claims, so
  * that all nodes have the changes of a place in the same order.
  */
 export class PostgresDirectory implements LeaseDirectory, Follower {

@@ -29,8 +29,8 @@ export function redirectUpgrade(request: IncomingMessage, socket: Duplex, parts:
 }
 
 /**
- * The https URL of a request: on the same host if this relay knows its name, on the relay itself if the request has no host
- * or an IP address. Undefined for other names: an agent may serve them later, and browsers remember a 308.
+ * The https URL of a request. It is on the same host if this relay knows the name, and on the relay itself if the request
+ * has no host or an IP address. Undefined for other names: an agent may serve them later, and browsers remember a 308.
  */
 function secureUrl(request: IncomingMessage, { url: own, serves }: RedirectParts): string | undefined {
   const url = new URL(own());

@@ -5,7 +5,7 @@ import { WORKER_METRICS, type WorkerCounts } from './table.js';
 /** The workers of a relay, for its metrics. */
 export interface MeasuredWorkers {
   workerCounts(): WorkerCounts;
-  /** The metrics of each worker that responds, by its name. Names are unique, also over restarts. */
+  /** The metrics of each worker that responds, by its name. Names are unique, even across restarts. */
   workerMetrics(): Promise<ReadonlyMap<string, MetricValues>>;
   isRunning(name: string): boolean;
 }

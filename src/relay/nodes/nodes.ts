@@ -9,7 +9,7 @@ export type NodeMethods = Readonly<Record<string, (from: string, ...args: never[
 
 /**
  * The other nodes of this relay. Together they serve one domain; each has its own sessions, visitors and data connections.
- * Calls and messages from one node to another arrive in their order, and copy what they pass (structured clone).
+ * Calls and messages from one node to another arrive in order, and their values are copied (structured clone).
  */
 export interface Nodes {
   /** The other nodes that run now. */

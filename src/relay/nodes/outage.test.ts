@@ -40,7 +40,7 @@ describe('an outage of the database', () => {
     },
   );
 
-  it('has no one to ask without other nodes, and needs nobody while this node is connected', async () => {
+  it('asks no one without other nodes, or while this node is connected', async () => {
     const control = outage(() => [true]);
     const [alone, connected] = [
       outage(() => []),

@@ -53,7 +53,7 @@ it('a place names its port unless that is 443', () => {
   });
 });
 
-it('the options of a relay change its limits, also those for few file descriptors', () => {
+it('the options of a relay change its limits, including those for few file descriptors', () => {
   const { limits } = settingsOf(options({ limits: { graceMs: 7 } }));
   expect(limits).toMatchObject({ graceMs: 7 });
   const few = settingsOf(options({ descriptorLimit: 200 })).limits;

@@ -33,7 +33,7 @@ describe('the lifetime of a node', () => {
     expect(expired).toHaveBeenCalledOnce();
   });
 
-  it('ends by a timer', () => {
+  it('expires by a timer', () => {
     const { expired } = open();
     pass(8_000);
     vi.advanceTimersByTime(8_000);

@@ -23,8 +23,8 @@ export interface OtherNodesOptions {
 }
 
 /**
- * Owns what this node knows of the others. A node is lost when its beat did not change for its time to live, which this node
- * measures with its own clock: clocks of machines may differ, and jump.
+ * Owns what this node knows about the others. A node is lost when its beat did not change for its time to live. This node
+ * measures that with its own clock, because clocks of machines may differ, and jump.
  */
 export class OtherNodes {
   readonly #options: OtherNodesOptions;

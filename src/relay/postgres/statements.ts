@@ -99,7 +99,7 @@ export interface ClaimRow {
 
 /**
  * Gives a place to a registered node with a new epoch, if it is free or its owner is the same. Returns the epoch; undefined if
- * not. The lock comes before the epoch: otherwise a claim with an earlier epoch could take effect after one with a later.
+ * not. The lock comes before the epoch: otherwise a claim with an earlier epoch could take effect after a claim with a later one.
  */
 export async function claim(query: Query, row: ClaimRow): Promise<number | undefined> {
   const [claimed] = await query<{ epoch: string }>(

@@ -49,7 +49,7 @@ describe.each(DRIVERS)('the store with $name', ({ driver }) => {
   });
 
   it.skipIf(process.platform === 'win32')(
-    'keeps its files private, also those of an earlier version',
+    'keeps its files private, including those of an earlier version',
     async () => {
       const file = await temporary();
       const files = [file, `${file}-wal`, `${file}-shm`];

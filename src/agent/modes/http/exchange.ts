@@ -49,7 +49,7 @@ export interface Exchange {
   inform(status: number, headers: Headers): void;
   /**
    * The head of the response. Throws, with nothing sent, if a field cannot be sent. `follows` is `nothing` if there is no
-   * body for another reason than method or status.
+   * body for a reason other than method or status.
    */
   begin(status: number, reason: string, headers: Headers, follows: Follows): void;
   readonly begun: boolean;

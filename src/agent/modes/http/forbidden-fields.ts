@@ -109,8 +109,8 @@ const PREFIXES = [
 ];
 
 /**
- * `name` in lower case. Names with `_` or another sign are always dropped: behind CGI and WSGI, `X_Auth` and `X-Auth` are the
- * same, and `SCRIPT_NAME` is the start of the path.
+ * `name` in lower case. Names with `_` or another sign are always dropped. Behind CGI and WSGI, `X_Auth` and `X-Auth` are
+ * the same, and `SCRIPT_NAME` is the start of the path.
  */
 export function isForbiddenField(name: string): boolean {
   return !PLAIN_NAME.test(name) || NAMES.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix));

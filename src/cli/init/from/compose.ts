@@ -122,7 +122,7 @@ function isLoopbackText(address: string | undefined): boolean {
   return address !== undefined && /^(127\.|localhost$|\[?::1\]?$)/.test(address);
 }
 
-/** A port, or a variable with a default, which Portal and Compose write alike. */
+/** A port, or a variable with a default. Portal and Compose have the same syntax for it. */
 function portOf(text: string | undefined): number | string | undefined {
   if (text === undefined || /^0*$/.test(text)) return undefined;
   if (/^\d+$/.test(text)) return Number(text);
