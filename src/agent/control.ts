@@ -23,6 +23,7 @@ interface ControlEvents {
   visit: [FromRelay<'visit'>];
   revoked: [FromRelay<'lease.revoked'>];
   unserved: [FromRelay<'lease.unserved'>];
+  drain: [FromRelay<'drain'>];
   /** The channel has ended. `reconnectAfterMs` is set when the relay requested a pause. */
   closed: [error: PortalError, reconnectAfterMs: number | undefined];
 }
@@ -179,6 +180,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
         return void this.emit('revoked', message);
       case 'lease.unserved':
         return void this.emit('unserved', message);
+      case 'drain':
+        return void this.emit('drain', message);
       case 'goaway':
         this.#reconnectAfterMs = message.reconnectAfterMs;
         return this.#end(new PortalError('shutting_down', message.reason));

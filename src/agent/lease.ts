@@ -21,7 +21,7 @@ import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
 import { PhaseRecord, summaryOf } from './phase.js';
 import type { ProbePace } from './probe-pace.js';
 import { Prover, type Visit } from './prover.js';
-import { FINAL_RETRY_MS, isFinal, RETRY } from './retry.js';
+import { FINAL_RETRY_MS, isFinal, RETRY, spread } from './retry.js';
 import { openServing, type Serving } from './serving/serving.js';
 import { servedMode, type ServedAs, type ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, Unproven } from './status.js';
@@ -159,6 +159,8 @@ export class AgentLease {
       ...RETRY,
       retries: Infinity,
       signal,
+      // A pause that the relay requested replaces ours.
+      shouldConsumeRetry: ({ error }) => asPortalError(error).retryAfterMs === undefined,
       shouldRetry: ({ error }) => asPortalError(error).code !== 'intercepted',
       onFailedAttempt: ({ error }) => this.#failedAttempt(asPortalError(error), signal),
     }).catch((error: unknown) => {
@@ -408,7 +410,7 @@ export class AgentLease {
     if (signal.aborted || this.#takenOverBy?.id !== undefined) return;
     if (!isFinal(failure)) {
       this.#phase.set('retrying', failure, failure.retryAfterMs);
-      if (failure.retryAfterMs !== undefined) await delay(failure.retryAfterMs, signal);
+      if (failure.retryAfterMs !== undefined) await delay(spread(failure.retryAfterMs), signal);
       return;
     }
     this.#phase.set('failed', failure);

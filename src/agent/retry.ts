@@ -31,6 +31,9 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** Pauses between attempts, in milliseconds (p-retry). */
 export const RETRY = { minTimeout: 250, maxTimeout: 10_000, factor: 2, randomize: true } as const;
 
+/** A longer pause would overflow a timer, and end at once. */
+const MAX_PAUSE_MS = 24 * 60 * 60 * 1_000;
+
 /** Retry interval of errors that only a person can fix. */
 export const FINAL_RETRY_MS = 60_000;
 
@@ -40,6 +43,12 @@ export const FINAL_RETRY_MS = 60_000;
  */
 export function withJitter(askedMs: number): number {
   return Math.min(Math.max(askedMs, RETRY.minTimeout), LIMITS.maxComeBackMs) * (1 + Math.random());
+}
+
+/** When to request a lease again after an error that names a pause: no sooner, and up to twice as late or ten seconds later. */
+export function spread(askedMs: number): number {
+  const pauseMs = Math.min(Math.max(askedMs, RETRY.minTimeout), MAX_PAUSE_MS);
+  return pauseMs + Math.random() * Math.min(pauseMs, RETRY.maxTimeout);
 }
 
 /** Whether a quick retry is pointless. */

@@ -281,6 +281,10 @@ export class RelaySession {
     if (!former) this.#options.onState?.('connected');
     return new Promise((resolve) => {
       const move = (): void => resolve(0);
+      channel.once('drain', ({ reason, reconnectAfterMs }) => {
+        this.#log.info({ reason }, 'moving to another session');
+        resolve(reconnectAfterMs);
+      });
       const end = (error: PortalError, reconnectAfterMs?: number): void => {
         moved?.removeEventListener('abort', move);
         connections.close();

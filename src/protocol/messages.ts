@@ -242,6 +242,15 @@ export const RELAY_MESSAGES = {
     { lease: short, reason: short, count: { type: 'integer', minimum: 1 } },
     ['lease', 'reason', 'count'] as const,
   ),
+  /**
+   * Open another session after the pause, and move the leases there: this machine of the relay stops. Only for agents that
+   * understand it.
+   */
+  drain: message(
+    'drain',
+    { reason: short, reconnectAfterMs: { type: 'integer', minimum: 0, maximum: 3_600_000 } },
+    ['reason', 'reconnectAfterMs'] as const,
+  ),
   /** The relay is about to close the channel. Reconnect after the pause. */
   goaway: message(
     'goaway',

@@ -234,12 +234,15 @@ export class LeaseRegistry {
     this.#table.stopListening();
   }
 
-  /** Ends every lease. */
+  /** Ends every lease here. Their places stay with their identities until the directory closes, and then as it decides. */
   clear(): void {
     this.#unwatch();
     this.#returning.close();
     this.#elsewhere.clear();
-    for (const lease of this.#table.all()) this.#table.remove(lease);
+    for (const lease of this.#table.all()) {
+      this.#table.surrender(lease);
+      lease.waiting.clear();
+    }
   }
 
   #own(holder: OwnHolder, id: string): LocalLease {

@@ -31,7 +31,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     serve(settings, parts, place);
     return runningRelay(settings, parts, place);
   } catch (error) {
-    await (parts ? shutDown(parts, settings.log, { drainMs: 0 }) : durable.close());
+    await (parts ? shutDown(parts, settings, { drainMs: 0 }) : durable.close());
     throw error;
   }
 }

@@ -7,12 +7,13 @@ import { shutDown } from './shutdown.js';
 import { readStats } from './stats.js';
 
 /** A relay that listens, for the code that started it. */
-export function runningRelay({ options, log }: Settings, parts: Parts, place: Place): Relay {
+export function runningRelay(settings: Settings, parts: Parts, place: Place): Relay {
+  const { options, log } = settings;
   const { durable, visiting, leasing, chains, surface, health, access, agents } = parts;
   const { url, domain, port, publicPort, hosts } = place;
   let closing: Promise<void> | undefined;
   const close = async (drainMs: number): Promise<void> => {
-    await shutDown(parts, log, { drainMs, beforeRelease: options.beforeRelease });
+    await shutDown(parts, settings, { drainMs, beforeRelease: options.beforeRelease });
     log.info({ url }, 'relay closed');
   };
   return {

@@ -89,6 +89,8 @@ export class Session implements OwnHolder {
   #state: 'handshake' | 'open' | 'closed' = 'handshake';
   readonly #handshake: Handshake;
   readonly #liveness: Liveness;
+  #understandsDrain = false;
+  #isDraining = false;
   /** Defined if the agent understands `lease.unserved`. */
   #notices: UnservedNotices | undefined;
   #requests = 0;
@@ -155,11 +157,26 @@ export class Session implements OwnHolder {
   revoked(lease: LocalLease, reason: string): void {
     this.pool.forget(lease);
     this.#notices?.forget(lease);
-    this.#send({ type: 'lease.revoked', lease: lease.record.id, reason });
+    const tell = (): void => this.#send({ type: 'lease.revoked', lease: lease.record.id, reason });
+    // Once the agent knows, it ends this session. Other nodes hear of the new one at about the same time.
+    if (this.#isDraining) setTimeout(tell, LIMITS.drainLingerMs).unref();
+    else tell();
   }
 
   serve(lease: LocalLease): void {
     this.pool.serve(lease);
+  }
+
+  /** Whether the agent was told to open another session, and has not ended this one yet. */
+  get draining(): boolean {
+    return this.#isDraining && this.open;
+  }
+
+  /** Tells the agent to open another session, and to move its leases there, if it understands that. */
+  drain(reason: string, reconnectAfterMs: number): void {
+    if (!this.open || !this.#understandsDrain) return;
+    this.#isDraining = true;
+    this.#send({ type: 'drain', reason, reconnectAfterMs });
   }
 
   /** Tells the agent to reconnect later, and closes. Ignores later messages. */
@@ -224,6 +241,7 @@ export class Session implements OwnHolder {
     this.#context.agents.admit(this);
     this.#context.quotas.openSession(this);
     this.#state = 'open';
+    this.#understandsDrain = hello.understands?.includes('drain') ?? false;
     if (hello.understands?.includes('lease.unserved'))
       this.#notices = new UnservedNotices((notice) => this.#send(notice));
     this.#log.info({ version: this.version }, 'session open');

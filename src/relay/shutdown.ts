@@ -1,11 +1,16 @@
 import type { Logger } from '../lib/logger.js';
 import { until } from '../lib/wait.js';
 import type { Parts } from './parts/parts.js';
+import type { Settings } from './parts/settings.js';
 
 /** How a relay shuts down: the next process can take every port and name while visitors of this one finish. */
 
 /** How long to serve visitors in the queue. There are two reasons to wait, so twice this at most. */
 const SETTLE_MS = 500;
+/** How long agents may take to move to another node, after they began: while this node listens, and afterwards. */
+const MOVE_MS = 4_000;
+/** A load balancer has noticed that this node stops if it sent no visitor for this long. */
+const QUIET_MS = 1_000;
 
 export interface ShutDownOptions {
   readonly drainMs: number;
@@ -13,16 +18,24 @@ export interface ShutDownOptions {
   readonly beforeRelease?: (() => Promise<void>) | undefined;
 }
 
+/** Whether agents can move to another node before this one stops. */
+function canMoveAgents({ options, nodes }: Settings): boolean {
+  return options.cluster?.sharesPorts !== true && [...nodes.others].length > 0;
+}
+
 export async function shutDown(
   parts: Parts,
-  log: Logger,
+  settings: Settings,
   { drainMs, beforeRelease }: ShutDownOptions,
 ): Promise<void> {
+  const { log } = settings;
   const { durable, visiting, leasing, chains, control, surface, health } = parts;
   const { gate } = visiting;
   const { hops } = chains;
   health.stop();
   for (const part of [durable, leasing, chains, control]) part.stop();
+  const moves = drainMs > 0 && canMoveAgents(settings);
+  if (moves) await moveAgents(parts, log);
   if (drainMs > 0) {
     // Visitors that still wait get no data connection once agents cannot connect.
     await until(() => gate.waiting === 0, SETTLE_MS);
@@ -32,6 +45,8 @@ export async function shutDown(
   // Visitors just routed can still use the idle pool.
   if (drainMs > 0) await until(() => surface.front.unrouted === 0 && gate.waiting === 0, SETTLE_MS);
   surface.stop();
+  // Agents whose connections still arrived here find other nodes now.
+  if (moves) await until(() => !control.draining, MOVE_MS);
   // Visitors of these leases may still arrive at other nodes.
   // Without it, nothing waits: a node that expired ends its leases before another visitor arrives.
   if (beforeRelease) await beforeRelease();
@@ -46,4 +61,13 @@ export async function shutDown(
   chains.close();
   control.close();
   await surface.close();
+}
+
+/** Lets agents move to other nodes, while this node still accepts visitors, and forwards those of agents that have moved. */
+async function moveAgents({ control, visiting }: Parts, log: Logger): Promise<void> {
+  visiting.remote.forwardOnly();
+  const withinMs = control.drain();
+  const { size } = control.sessions;
+  if (size > 0) log.info({ sessions: size }, 'moving agents to other nodes');
+  await until(() => !control.draining && visiting.gate.quietMs >= QUIET_MS, withinMs + MOVE_MS);
 }

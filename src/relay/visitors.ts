@@ -159,6 +159,7 @@ export class VisitorGate {
   /** No timeout for the first response: on a TCP port that depends on the protocol. */
   readonly #tcp: SpliceSet;
   #waiting = 0;
+  #arrivedAt = performance.now();
 
   constructor(limits: VisitorLimits, { quotas, tallies, descriptors, node }: GateParts) {
     this.#limits = limits;
@@ -190,6 +191,11 @@ export class VisitorGate {
     return this.#waiting;
   }
 
+  /** Milliseconds since a visitor of a hostname arrived here. */
+  get quietMs(): number {
+    return performance.now() - this.#arrivedAt;
+  }
+
   /** Disconnects every visitor of an identity's leases. */
   closeOf(identity: string): void {
     this.#tls.closeOf(identity);
@@ -202,6 +208,7 @@ export class VisitorGate {
 
   /** A visitor of a hostname, whose ClientHello is `head`. */
   admit(lease: LocalLease, socket: Socket, hello: { alpn: readonly string[] }, head: Buffer): void {
+    this.#arrivedAt = performance.now();
     // On the raw carrier, a machine on the agent's network could answer a certificate challenge for the agent's hostname.
     const { carrier } = lease.record;
     const mustHide = carrier === 'raw' && hello.alpn.includes('acme-tls/1');

@@ -3,6 +3,7 @@ import type { WireCarrier } from '../../src/protocol/messages.js';
 import { cluster, type TestCluster } from '../support/cluster.js';
 import { createSocket, type RemoteInfo } from 'node:dgram';
 import { connect } from 'node:net';
+import { keepVisiting } from '../support/keep-visiting.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, handedOver, httpService, NOT_HTTP, service, visit } from '../support/world.js';
 
@@ -114,6 +115,27 @@ it.each(OVER)(
     await crashed;
   },
 );
+
+it.each(OVER)('moves agents to another node before a node stops, over %s', async (over) => {
+  const at = await cluster(2, { over });
+  const one = await published(at);
+  const home = homeOf(at);
+  // A load balancer that notices a stopping node at once.
+  at.route(() => (at.nodes[home]!.problem() === undefined ? home : 1 - home));
+  const mark = one.events.length;
+  const visiting = keepVisiting(at.path, 'web.localhost', one.ca);
+  await expect.poll(() => visiting.results.length).toBeGreaterThan(2);
+  const stopped = at.stop(home);
+  // One that has not noticed yet.
+  expect((await getAt(at, home, one)).text).toContain('hello');
+  await expect.poll(() => at.nodes[1 - home]!.counts().sessions).toBe(1);
+  expect((await getAt(at, home, one)).text).toContain('hello');
+  await stopped;
+  await visiting.end();
+  expect(visiting.results.filter((text) => !text.includes('hello'))).toEqual([]);
+  expect(one.events.slice(mark).filter(({ event }) => event === 'lease')).toEqual([]);
+  expect(homeOf(at)).toBe(1 - home);
+});
 
 it.each(EACH)(
   'forwards a visitor whose data connections all arrive at the node of its service, over $over and carrier $carrier',

@@ -78,8 +78,7 @@ describe('nodes that share PostgreSQL', () => {
     await b.directory.close();
     await expect.poll(() => [...a.others.names()]).toEqual([]);
     expect(left).toEqual([b.node]);
-    expect(a.directory.lookup(record.place)).toBeUndefined();
-    expect(await a.directory.claim(claimOf('web', BOB))).toMatchObject({ owner: BOB });
+    expect(a.directory.lookup(record.place)).toEqual({ ...record, session: undefined });
   });
 
   it('count nodes and leases, and the time since when they may have missed changes', async () => {
@@ -126,6 +125,27 @@ describe('nodes that share PostgreSQL', () => {
     cutOff();
     await expect.poll(() => works.directory.lookup(web.place)).toBeUndefined();
     expect(await works.directory.claim(claimOf('web', BOB))).toMatchObject({ owner: BOB });
+  });
+
+  it('keep the leases of a node that stopped in order for its agents, for the grace period', async () => {
+    const url = await server.database();
+    const settings = { ...LONG, renewMs: 50 };
+    const [a, b] = [
+      await postgresNode(url, { settings }),
+      await postgresNode(url, { settings, graceMs: 1_000 }),
+    ];
+    const [web, api] = [
+      await a.directory.claim(claimOf('web', ALICE)),
+      await a.directory.claim(claimOf('api', ALICE)),
+    ];
+    await expect.poll(() => b.directory.lookup(api.place)).toEqual(api);
+    await a.close();
+    await expect.poll(() => b.directory.lookup(web.place)).toEqual({ ...web, session: undefined });
+    expect(await settled(b.directory.claim(claimOf('web', BOB)))).toBe('name_taken');
+    const claimed = await b.directory.claim(claimOf('web', ALICE));
+    expect(claimed).toMatchObject({ node: b.node });
+    await expect.poll(() => b.directory.lookup(api.place), { timeout: 10_000 }).toBeUndefined();
+    expect(b.directory.lookup(web.place)).toEqual(claimed);
   });
 
   it('change nothing at a place that a later claim has', async () => {

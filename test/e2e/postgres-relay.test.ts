@@ -116,6 +116,15 @@ describe('a relay of two nodes with PostgreSQL', () => {
     expect((await getAt(at, 1, one)).text).toContain('hello');
   });
 
+  it('lets visitors wait for the agents of a node that stopped without moving them', async () => {
+    const at = await cluster(2, {}, postgresEngine(server).engine);
+    at.route(() => 0);
+    const one = await published(at);
+    at.route(() => 1);
+    await at.nodes[0]!.close({ drainMs: 0 });
+    expect((await getAt(at, 1, one)).text).toContain('hello');
+  });
+
   it('joins again under a new name after a node was cut off', async () => {
     const url = new URL(await server.database());
     const path = await PostgresPath.open(server);

@@ -2,6 +2,8 @@ import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { balancer } from '../support/balancer.js';
+import { keepVisiting } from '../support/keep-visiting.js';
 import { freePort } from '../support/ports.js';
 import { usePostgres, type PostgresServer } from '../support/postgres.js';
 import { wire } from '../support/wire.js';
@@ -10,15 +12,13 @@ import { Person } from './cli-support.js';
 
 /** `portal relay --cluster`: nodes that share a database and connect to each other, as an operator starts them. */
 
-/** An operator, and the path of agents, which leads to the node that `home` names. */
-async function operatorOf(server: PostgresServer) {
+/** An operator of a relay whose agents and visitors connect to `publicPort`. */
+async function operatorOf(server: PostgresServer, publicPort: number) {
   const operator = await Person.create();
-  let home = { host: '127.0.0.1', port: 0 };
-  const path = await wire(() => home);
   await writeFile(join(operator.folder, 'database-url'), `${await server.database()}\n`);
   let first: string | undefined;
   /** Starts a node with its own data folder, which has the identity of the first one. */
-  const start = async (name: string, host = '127.0.0.1', ...options: string[]) => {
+  const start = async (name: string, { host = '127.0.0.1', listenAt = 0 } = {}, ...options: string[]) => {
     await mkdir(join(operator.folder, name), { recursive: true, mode: 0o700 });
     if (first !== undefined && first !== name)
       await copyFile(
@@ -26,7 +26,7 @@ async function operatorOf(server: PostgresServer) {
         join(operator.folder, name, 'identity.json'),
       );
     first ??= name;
-    const listening = ['--listen', `${host}:0`, '--public-port', String(path.port)];
+    const listening = ['--listen', `${host}:${listenAt}`, '--public-port', String(publicPort)];
     const node = ['--cluster', 'database-url', '--node-address', `${host}:${await freePort()}`];
     const running = operator.start([
       'relay',
@@ -43,11 +43,16 @@ async function operatorOf(server: PostgresServer) {
     };
     return { running, ca, host, port: Number(addresses[0]!.split(':').at(-1)) };
   };
-  return {
-    start,
-    route: (node: { host: string; port: number }) => void (home = node),
-    specOf: (caFile: string) => ({ kind: 'url', url: `https://localhost:${path.port}`, caFile }) as const,
-  };
+  const specOf = (caFile: string) =>
+    ({ kind: 'url', url: `https://localhost:${publicPort}`, caFile }) as const;
+  return { start, specOf };
+}
+
+/** The path of agents, which leads to one node. */
+async function pathToOneNode() {
+  let home = { host: '127.0.0.1', port: 0 };
+  const path = await wire(() => home);
+  return { port: path.port, route: (node: { host: string; port: number }) => void (home = node) };
 }
 
 /** What a visitor of a TCP port gets. */
@@ -64,7 +69,8 @@ describe('portal relay --cluster', () => {
   const server = usePostgres();
 
   it('serves a service at every node, and its agent after its node crashed', async () => {
-    const { start, route, specOf } = await operatorOf(server);
+    const { port: publicPort, route } = await pathToOneNode();
+    const { start, specOf } = await operatorOf(server, publicPort);
     const a = await start('a');
     const b = await start('b');
     route(a);
@@ -82,10 +88,11 @@ describe('portal relay --cluster', () => {
   });
 
   it('gives TCP ports at the host of the node that the agent is connected to', async () => {
-    const { start, route, specOf } = await operatorOf(server);
+    const { port: publicPort, route } = await pathToOneNode();
+    const { start, specOf } = await operatorOf(server, publicPort);
     const port = await freePort();
     const startAt = (name: string, host: string) =>
-      start(name, host, '--tcp-ports', String(port), '--node-host', host);
+      start(name, { host }, '--tcp-ports', String(port), '--node-host', host);
     const a = await startAt('a', '127.0.0.1');
     const b = await startAt('b', '127.0.0.2');
     route(a);
@@ -101,5 +108,30 @@ describe('portal relay --cluster', () => {
     const moved = await one.event('lease', ({ phase }) => phase === 'ready', mark);
     expect(moved.tcpAddr).toBe(`127.0.0.2:${port}`);
     expect(await textFrom('127.0.0.2', port)).toContain('hello');
+  });
+
+  it('loses no visitor while all nodes restart one after another', async () => {
+    const front = await balancer();
+    const { start, specOf } = await operatorOf(server, front.port);
+    const nodes = [await start('a'), await start('b'), await start('c')];
+    front.use(nodes.map(({ port }) => port));
+    const target = await httpService((_request, response) => response.end('hello'));
+    const agents = await Promise.all([agent(), agent(), agent()]);
+    const spec = specOf(nodes[0]!.ca);
+    await Promise.all(
+      agents.map(({ runner }, index) => runner.apply(desired([spec], service(`web${index}`, target.port)))),
+    );
+    for (const one of agents) await one.event('lease', ({ phase }) => phase === 'ready');
+    const visiting = agents.map(({ ca }, index) => keepVisiting(front, `web${index}.localhost`, ca));
+    for (const [index, name] of ['a', 'b', 'c'].entries()) {
+      const { running, port } = nodes[index]!;
+      running.kill('SIGTERM');
+      expect((await running.finished).code).toBe(0);
+      nodes[index] = await start(name, { listenAt: port });
+    }
+    await Promise.all(visiting.map((one) => one.end()));
+    const results = visiting.flatMap((one) => one.results);
+    expect(results.filter((text) => !text.includes('hello'))).toEqual([]);
+    expect(results.length).toBeGreaterThan(10);
   });
 });

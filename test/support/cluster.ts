@@ -66,6 +66,8 @@ export interface TestCluster {
   join(): Promise<TestRelay>;
   /** Ends a node as if its process had crashed. */
   crash(node: number): Promise<void>;
+  /** Stops a node in order. */
+  stop(node: number): Promise<void>;
 }
 
 /** How nodes reach each other: as processes on one machine do, or as machines. */
@@ -143,6 +145,10 @@ export async function cluster(
     spec: { kind: 'url', url: `https://localhost:${path.port}`, caFile: ca.certificateFile },
     route: (by) => void (choose = by),
     join: () => join(`n${nodes.length}`),
+    stop: async (node) => {
+      await nodes[node]!.close({ drainMs: 5_000 });
+      memory.leave(`n${node}`);
+    },
     crash: async (node) => {
       memory.leave(`n${node}`);
       engine.crashed(`n${node}`);

@@ -67,5 +67,6 @@ const CONTROL_MESSAGES = [
     remote: { address: '::1', port: 1 },
   },
   { type: 'lease.revoked', lease: 'l', reason: 'r' },
+  { type: 'drain', reason: 'r', reconnectAfterMs: 1 },
   { type: 'goaway', reason: 'r', reconnectAfterMs: 1 },
 ];

@@ -35,7 +35,7 @@ export interface LeaseDirectory {
   lookup(place: string): LeaseRecord | undefined;
   /** Calls `listener` with each later change of any node, in order. Returns what ends that. */
   watch(listener: (change: LeaseChange) => void): () => void;
-  /** Ends the view of this node, whose leases are released by then. */
+  /** Ends the view of this node. Places that it still has wait for their agents at the other nodes, as if these had disconnected. */
   close(): Promise<void>;
 }
 

@@ -105,7 +105,6 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
     return this.#view.watch(listener);
   }
 
-  /** Releases what this node still has. */
   close(): Promise<void> {
     this.#closing.abort();
     this.#view.close();

@@ -47,7 +47,7 @@ function starving(connect: Links['connect']) {
     const plain = { name: nameOf(ticket), proof: secretOf(ticket), channel: 'none' } as const;
     expect(tickets.redeemFor(shownElsewhere(plain), 'raw')).toBeDefined();
   };
-  return { tallies, visitor, miss };
+  return { tallies, visitor, miss, remote };
 }
 
 it.each([
@@ -65,4 +65,25 @@ it.each([
   await miss();
   await expect.poll(() => tallies.forwardsFailed.get(reason)).toBe(2);
   expect(asked).toEqual(Array.from({ length: 2 }, () => ['b', 'web.relay.test', 7]));
+});
+
+it('serves no visitors for a session whose end was reported, though the directory or a ticket still names it', () => {
+  const { remote } = starving(() => Promise.reject(new PortalError('not_found', 'no')));
+  const session = { node: 'b', session: 's' };
+  expect(remote.of(session)).toBeDefined();
+  remote.end('s');
+  expect(remote.of(session)).toBeUndefined();
+  expect(remote.of({ node: 'b', session: 't' })).toBeDefined();
+});
+
+it('forwards visitors at once when data connections arrive at other nodes only', async () => {
+  const asked: string[] = [];
+  const { remote, visitor } = starving(async (node) => {
+    asked.push(node);
+    throw new PortalError('not_found', 'no');
+  });
+  expect(asked).toEqual([]);
+  remote.forwardOnly();
+  remote.of({ node: 'b', session: 's' })!.serve(visitor.lease);
+  expect(asked).toEqual(['b']);
 });

@@ -23,6 +23,9 @@ export interface RemoteSessionsOptions {
   readonly links?: Links | undefined;
 }
 
+/** Sessions that ended and are remembered. */
+const MAX_ENDED = 4_096;
+
 /** How much longer than a ping its report from another node may take. */
 const REPORT_MS = 1_000;
 
@@ -37,16 +40,21 @@ class RemoteSession implements LeaseHolder {
   /** No lease of another node has a public port here. */
   readonly datagrams = undefined;
   readonly #nodes: Nodes;
+  readonly #options: RemoteSessionsOptions;
+  readonly #forwards: () => boolean;
 
-  constructor({ node, session }: SessionRef, options: RemoteSessionsOptions) {
+  /** `forwards`: whether data connections arrive at other nodes only. */
+  constructor({ node, session }: SessionRef, options: RemoteSessionsOptions, forwards: () => boolean) {
     this.id = session;
     this.node = node;
     this.#nodes = options.nodes;
+    this.#options = options;
+    this.#forwards = forwards;
     this.pool = new DataPool({
       ...options,
       session: { node, session },
       send: (message) => this.#nodes.tell(node, 'send', session, message),
-      ...(options.links && { onStarved: (lease) => this.#forwardAll(lease, options) }),
+      ...(options.links && { onStarved: (lease) => this.#forwardAll(lease) }),
     });
   }
 
@@ -64,6 +72,7 @@ class RemoteSession implements LeaseHolder {
 
   serve(lease: LocalLease): void {
     this.pool.serve(lease);
+    if (this.#forwards() && this.#options.links) this.#forwardAll(lease);
   }
 
   gaveUp({ record, unserved }: LocalLease): void {
@@ -72,7 +81,8 @@ class RemoteSession implements LeaseHolder {
   }
 
   /** Forwards the visitors of a lease to the node with this session, unless a data connection arrives first. */
-  #forwardAll({ record, waiting }: LocalLease, { links, gate, tallies }: RemoteSessionsOptions): void {
+  #forwardAll({ record, waiting }: LocalLease): void {
+    const { links, gate, tallies } = this.#options;
     const { place, epoch } = record;
     for (const visitor of waiting.all()) {
       if (visitor.forwarding) continue;
@@ -95,7 +105,10 @@ class RemoteSession implements LeaseHolder {
 export class RemoteSessions {
   readonly #options: RemoteSessionsOptions;
   readonly #sessions = new Map<string, RemoteSession>();
+  /** Ids of sessions whose end was reported: a record of the directory may still name them. */
+  readonly #ended = new Set<string>();
   #onEnd: ((session: LeaseHolder) => void) | undefined;
+  #forwardsOnly = false;
 
   constructor(options: RemoteSessionsOptions) {
     this.#options = options;
@@ -104,21 +117,34 @@ export class RemoteSessions {
     });
   }
 
+  /** Call when this node stops: data connections will arrive at other nodes only, so its visitors are forwarded there. */
+  forwardOnly(): void {
+    this.#forwardsOnly = true;
+  }
+
   /** Calls `listener` when a session ends. */
   onEnd(listener: (session: LeaseHolder) => void): void {
     this.#onEnd = listener;
   }
 
-  /** What serves visitors for the session here; undefined if its node has ended. */
+  /** What serves visitors for the session here; undefined if it or its node has ended. */
   of(ref: SessionRef): RemoteSession | undefined {
-    if (![...this.#options.nodes.others].includes(ref.node)) return undefined;
+    if (this.#ended.has(ref.session) || ![...this.#options.nodes.others].includes(ref.node)) return undefined;
     let session = this.#sessions.get(ref.session);
-    if (!session) this.#sessions.set(ref.session, (session = new RemoteSession(ref, this.#options)));
+    if (!session) {
+      session = new RemoteSession(ref, this.#options, () => this.#forwardsOnly);
+      this.#sessions.set(ref.session, session);
+    }
     return session;
   }
 
   /** Call when the other node reports that a session ended. */
   end(id: string): void {
+    this.#ended.add(id);
+    for (const oldest of this.#ended) {
+      if (this.#ended.size <= MAX_ENDED) break;
+      this.#ended.delete(oldest);
+    }
     const session = this.#sessions.get(id);
     if (session) this.#end(session);
   }

@@ -21,8 +21,12 @@ const unavailable = (code: Rejection['code'], message: string): Rejection => ({
   code,
   message,
 });
+const RELAY_STOPS = 'the relay is stopping';
+const NODE_STOPS = 'this node of the relay is stopping';
 const STARTING = unavailable('relay_busy', 'the relay is starting');
-const STOPPING = unavailable('shutting_down', 'the relay is stopping');
+const STOPPING = unavailable('shutting_down', RELAY_STOPS);
+/** The next connection may arrive at another node. */
+const DRAINING: Rejection = { ...unavailable('shutting_down', NODE_STOPS), retryAfterSeconds: 0 };
 
 /** The control channels of agents. */
 export class Control {
@@ -74,11 +78,28 @@ export class Control {
     });
   }
 
+  /** Tells every agent to move to another node, not all at once. Returns within which time they begin. */
+  drain(): number {
+    this.#rejection = DRAINING;
+    const withinMs = this.#spreadMs;
+    for (const session of this.sessions) session.drain(NODE_STOPS, Math.ceil(Math.random() * withinMs));
+    return withinMs;
+  }
+
+  /** Whether agents that were told to move have not done so yet. */
+  get draining(): boolean {
+    return [...this.sessions].some((session) => session.draining);
+  }
+
   /** Tells every agent to reconnect, not all at once. */
   announceShutdown(): void {
-    const withinMs = Math.max(RECONNECT_WITHIN_MS, this.sessions.size * RECONNECT_MS_EACH);
+    const withinMs = this.#spreadMs;
     for (const session of this.sessions)
-      session.announceShutdown('the relay is stopping', Math.ceil(Math.random() * withinMs));
+      session.announceShutdown(RELAY_STOPS, Math.ceil(Math.random() * withinMs));
+  }
+
+  get #spreadMs(): number {
+    return Math.max(RECONNECT_WITHIN_MS, this.sessions.size * RECONNECT_MS_EACH);
   }
 
   close(): void {

@@ -73,12 +73,13 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
   const others = new OtherNodes({ node, ttlMs: settings.ttlMs, graceMs });
   const isOpen = { directory: true, store: true };
   const closed = async (what: keyof typeof isOpen): Promise<void> => {
-    isOpen[what] = false;
     if (what === 'directory') {
       await link.close({ leave: lifetime.isCurrent() });
       lifetime.close();
       changes.close();
     }
+    // Only now: leaving needs the database.
+    isOpen[what] = false;
     if (!isOpen.directory && !isOpen.store) await database.close();
   };
   const directory = new PostgresDirectory({

@@ -66,7 +66,7 @@ export class Link {
     this.#ended = this.#run(connection);
   }
 
-  /** Ends the connection. With `leave`, unregisters this node, and releases what it has. */
+  /** Ends the connection. With `leave`, unregisters this node. */
   async close({ leave: leaves }: { leave: boolean }): Promise<void> {
     const { database, node } = this.#options;
     this.#closing.abort();

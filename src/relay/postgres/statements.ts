@@ -48,21 +48,29 @@ export async function expel(query: Query, { node, beat }: NodeRow): Promise<bool
   return rows.length > 0;
 }
 
-/** Releases the leases of a lost node, in a transaction. */
+/** Releases the leases of a node that was lost or left, in a transaction. */
 export async function free(query: Query, node: string): Promise<void> {
   const lost = await query('DELETE FROM portal.lost_nodes WHERE node = $1 RETURNING node', [node]);
-  if (lost.length > 0) await releaseAll(query, node);
+  if (lost.length === 0) return;
+  await query('DELETE FROM portal.leases WHERE node = $1', [node]);
+  await gone(query, node);
 }
 
-/** Unregisters a node, and releases its leases, in a transaction. */
+/** Unregisters a node, in a transaction. Other nodes keep its leases for agents that return, as those of a lost node. */
 export async function leave(query: Query, node: string): Promise<void> {
   // First, because it waits for claims of the node, and ends later ones.
   await query('DELETE FROM portal.nodes WHERE node = $1', [node]);
-  await releaseAll(query, node);
+  const left = await query(
+    `WITH lost AS (
+       INSERT INTO portal.lost_nodes (node) SELECT node FROM portal.leases WHERE node = $1 LIMIT 1 RETURNING node
+     )
+     SELECT ${notify('left', "'node', node")} FROM lost`,
+    [node],
+  );
+  if (left.length === 0) await gone(query, node);
 }
 
-async function releaseAll(query: Query, node: string): Promise<void> {
-  await query('DELETE FROM portal.leases WHERE node = $1', [node]);
+async function gone(query: Query, node: string): Promise<void> {
   await query(`SELECT ${notify('gone', "'node', $1::text")}`, [node]);
 }
 
