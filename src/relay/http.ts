@@ -48,6 +48,8 @@ export interface HttpSurface {
   plain(socket: Socket): void;
   /** Uses `pair` for new TLS sessions; existing ones continue. */
   serveCertificate(pair: KeyPair): void;
+  /** Encrypts and accepts session tickets with these keys from now on. */
+  useTicketKeys(keys: Uint8Array): void;
   /** Closes the oldest request of the network with the most requests; false if there are no requests. */
   closeCrowded(): boolean;
   close(): void;
@@ -121,7 +123,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   const datagrams = upgrades(DATAGRAMS_SUBPROTOCOL, { maxPayload: LIMITS.maxFramesBytes });
   const data = upgrades(DATA_SUBPROTOCOL, { maxPayload: LIMITS.maxDataMessageBytes, autoPong: false });
 
-  const tickets = options.ticketKeys && { ticketKeys: Buffer.from(options.ticketKeys) };
+  let tickets = options.ticketKeys && { ticketKeys: Buffer.from(options.ticketKeys) };
   const secure = createHttps(
     {
       ...timeouts,
@@ -241,6 +243,11 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     closeCrowded,
     serveCertificate: ({ cert, key }) =>
       secure.setSecureContext({ cert, key, ...tickets, minVersion: MIN_VERSION, ciphers: CIPHERS }),
+    useTicketKeys: (keys) => {
+      const ticketKeys = Buffer.from(keys);
+      tickets = { ticketKeys };
+      secure.setTicketKeys(ticketKeys);
+    },
     close: () => {
       for (const server of [secure, clear]) {
         server.close();

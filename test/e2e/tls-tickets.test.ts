@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
 import { expect, it } from 'vitest';
+import { cluster } from '../support/cluster.js';
 import { relay, type TestRelay } from '../support/world.js';
 
 /** A TLS session of one node of a relay resumes at another. */
@@ -43,4 +44,12 @@ it('resumes at every node with the same keys, even after a new certificate, and 
   expect(await resumes(other, session)).toBe(false);
   for (const node of [one, same]) node.serveCertificate(await one.ca.issue(['localhost']));
   expect(await resumes(same, await issuedBy(one))).toBe(true);
+});
+
+it('resumes at every node of a relay on several machines, without keys from an operator', async () => {
+  const { nodes } = await cluster(2);
+  const [a, b] = nodes as [TestRelay, TestRelay];
+  expect(await resumes(b, await issuedBy(a))).toBe(true);
+  const other = (await cluster(1, { tls: await a.ca.issue(['localhost']) })).nodes[0]!;
+  expect(await resumes(Object.assign(other, { ca: a.ca }), await issuedBy(a))).toBe(false);
 });

@@ -6,6 +6,7 @@ import { Front, type FrontRoutes } from '../front.js';
 import { createHttpSurface, type HttpSurface, type KeyPair } from '../http.js';
 import { listenHosts, type Address } from '../listen.js';
 import { listenForRedirects } from '../redirect.js';
+import { SharedTicketKeys } from '../ticket-keys.js';
 import { openByLine } from '../ticket-line.js';
 import type { Turns } from '../turns.js';
 import type { Access } from './access.js';
@@ -38,13 +39,18 @@ export class Surface {
   readonly #settings: Settings;
   readonly #parts: SurfaceParts;
   readonly #http: HttpSurface;
+  readonly #ticketKeys: SharedTicketKeys | undefined;
   #url = '';
 
   constructor(settings: Settings, parts: SurfaceParts, capabilities: readonly string[]) {
     this.#settings = settings;
     this.#parts = parts;
     this.front = this.#createFront();
+    const { cluster, identity } = settings.options;
+    // Processes of one machine share random keys.
+    this.#ticketKeys = cluster && !cluster.sharesPorts ? new SharedTicketKeys(identity) : undefined;
     this.#http = this.#createHttp();
+    this.#ticketKeys?.follow((keys) => this.#http.useTicketKeys(keys));
     const { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession } = settings.limits;
     this.own = new OwnDescriptor(settings.options.identity, () => ({
       url: this.#url,
@@ -85,6 +91,7 @@ export class Surface {
 
   /** Closes every connection that came in here. */
   async close(): Promise<void> {
+    this.#ticketKeys?.close();
     this.#http.close();
     await this.front.close();
   }
@@ -138,7 +145,7 @@ export class Surface {
     const { access, visiting, leasing, chains, control, agents, health, turns } = this.#parts;
     return createHttpSurface({
       tls: options.tls,
-      ticketKeys: options.ticketKeys,
+      ticketKeys: this.#ticketKeys?.current ?? options.ticketKeys,
       url: () => this.#url,
       serves: (hostname) => leasing.leases.find(hostname) !== undefined,
       requestHeadMs: limits.requestHeadMs,

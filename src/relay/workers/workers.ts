@@ -13,6 +13,7 @@ import type { Relay, RelayOptions } from '../options.js';
 import { Health } from '../parts/health.js';
 import { settingsOf, type Settings } from '../parts/settings.js';
 import { openStore, type Store } from '../store/store.js';
+import { TICKET_KEY_BYTES } from '../ticket-keys.js';
 import { dividedLimits } from './divided-limits.js';
 import { findAddress } from './find-address.js';
 import { WorkerLink, type WorkerProcess } from './link.js';
@@ -22,7 +23,6 @@ import type { Serving, WorkerEvent } from './worker.js';
 
 /** A relay of several worker processes, for the main process. Each worker is a node of the relay. */
 
-const TICKET_KEY_BYTES = 48;
 const MAX_ANY_PORT_TRIES = 5;
 
 export interface WorkersOptions extends RelayOptions {
