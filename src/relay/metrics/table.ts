@@ -168,7 +168,7 @@ export const METRICS: readonly Metric[] = [
     help: 'Visitors who got no data connection. Does not count those that a limit rejected.',
     labels: {
       reason:
-        '`unknown_name` (no agent serves it), `timed_out` (no data connection in time), `disconnected` (the visitor closed), `too_many_bytes` (the visitor sent too many bytes while it waited), `lease_ended`',
+        '`unknown_name`: no agent serves it. `timed_out`: no data connection in time. `disconnected`: the visitor closed. `too_many_bytes`: the visitor sent too many bytes while it waited. `lease_ended`: the lease ended',
     },
     read: ({ visitorsUnserved }) => by('reason', visitorsUnserved, UNSERVED),
   },
@@ -224,7 +224,7 @@ export const METRICS: readonly Metric[] = [
     help: 'Datagrams and packets that the relay dropped.',
     labels: {
       reason:
-        '`away` (no path to the agent), `busy` (the path is full), `receive_buffer` (this process did not read in time; Linux only), `flows` (too many visitors), `rate` (over maxBytesPerSecondPerIdentity), `incomplete` (fragments missing), `refused` (denied), `no_flow`, `unreachable`, `malformed`, `forged`, `replayed`, `old`',
+        '`away`: no path to the agent. `busy`: the path is full. `receive_buffer`: this process did not read in time (Linux only). `flows`: too many visitors. `rate`: over maxBytesPerSecondPerIdentity. `incomplete`: fragments are missing. `refused`: a list denies the address. Others: `no_flow`, `unreachable`, `malformed`, `forged`, `replayed`, `old`',
     },
     read: ({ dropped }) => by('reason', dropped, DROPS),
   },

@@ -1,0 +1,1 @@
+export function longSentences(markdown: string): { line: number; words: number }[];
