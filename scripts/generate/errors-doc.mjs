@@ -12,8 +12,8 @@ Exit code ${exit}.${wire ? ' Relays also send it on the control channel.' : ''}
 
 # Errors
 
-Every error has one of these stable codes. Programs should read the code, not the message, which may change. A process
-that an error ends exits with 2 if a person's input is invalid, and with 1 if something failed at run time.
+Every error has one of these stable codes. Programs should read the code, not the message, which may change. If an
+error ends a process, it exits with 2 for invalid input, and with 1 for a failure at run time.
 
 ${sections.join('\n')}`;
 }
