@@ -4,7 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import { cpuSeconds, options, tell } from './lib.mjs';
 
 /**
- * Moves bytes over one connection for some seconds. Downloads go into one buffer that nothing reads. Of the clients
+ * Moves bytes over one connection for a few seconds. Downloads go into one buffer that nothing reads. Of the clients
  * tried, this one costs least (0.71 CPU-s/GB; curl 0.85, openssl s_client 5).
  */
 

@@ -9,7 +9,7 @@ const partition = (kind, { between: role, weight, durationMs, what, oneWay }) =>
   resource: 'link',
   weight,
   durationMs,
-  // TCP retransmits after growing delays, so a connection that stalled for some time resumes equally late.
+  // TCP retransmits after growing delays, so a connection that stalled for a while resumes equally late.
   limitMs: ({ durationMs: took }) => 15_000 + took,
   draw: ({ pick }) => (oneWay ? { direction: pick(['to', 'from']) } : {}),
   async inject(world, { target: [one, another], direction }) {

@@ -19,7 +19,7 @@ const server = createServer(async (request, response) => {
   }
   const body = Buffer.concat(chunks);
   if (!isSigned(body, request.headers['x-hub-signature-256'])) return void response.writeHead(401).end();
-  // Responds first and works later: senders time out after some seconds.
+  // Responds first and works later: senders time out after a few seconds.
   response.writeHead(204).end();
   console.log(`${request.headers['x-github-event'] ?? 'event'}: ${body.toString()}`);
 });

@@ -155,4 +155,16 @@ export const PHRASES = [
     'checked ever more rarely',
     'more than ever',
   ),
+  rule(
+    /\b(for|after) some (seconds|minutes|hours|days)\b/,
+    '"a few"',
+    'it is down for some seconds',
+    'it is down for a few seconds',
+  ),
+  rule(
+    /\b(no|not|nothing|cannot|never)( \w+){1,5} any ?more\b(?! \w+s\b)/,
+    '"no longer"',
+    'the node cannot start any more',
+    'the node can no longer start',
+  ),
 ];

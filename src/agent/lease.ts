@@ -179,8 +179,8 @@ export class AgentLease {
 
   /**
    * Another of the agent's leases has, or will have, the same place at the same relay, by another path. Once the
-   * relay has handed the place over, this lease only lets its visitors finish. Undefined if there is no such lease
-   * any more.
+   * relay has handed the place over, this lease only lets its visitors finish. `other` is undefined once
+   * there is no such lease.
    */
   yieldTo(other: NextLease | undefined): void {
     this.#takenOverBy = other;

@@ -18,7 +18,7 @@ export interface Interrupts {
 }
 
 export interface InterruptOptions {
-  /** Runs before the second signal ends the process. Asynchronous work does not finish any more. */
+  /** Runs before the second signal ends the process. Asynchronous work no longer finishes. */
   readonly onSecond?: (signal: StopReason) => void;
   /** Called for each signal before it is handled. */
   readonly onSignal?: (signal: StopSignal) => void;

@@ -153,7 +153,7 @@ export class WsSocket extends Socket {
   }
 
   #close(code: number): void {
-    // Nothing reads the data any more, but the close frame must be read.
+    // Nothing still reads the data, but the close frame must be read.
     if (this.#ws.isPaused) this.#ws.resume();
     if (this.#ws.readyState === this.#ws.OPEN) this.#ws.close(code);
   }

@@ -104,6 +104,6 @@ it('npm passes a signal on to the relay of `npm run portal`', async () => {
   const running = operator.start(['relay', '--json', '--listen', '127.0.0.1:0', '--log-level', 'info']);
   await running.event('listening');
   running.kill('SIGTERM');
-  // Resolves once no process has its output open any more.
+  // Resolves once no process still has its output open.
   expect((await running.finished).stderr).toContain('relay closed');
 });

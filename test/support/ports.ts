@@ -26,7 +26,7 @@ async function isFree(port: number): Promise<boolean> {
   return !(await Promise.all(tries)).includes('EADDRINUSE');
 }
 
-/** Resolves with the error's code, once nothing listens any more. */
+/** Resolves with the error's code, once nothing listens there. */
 function tcp(port: number, host: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();

@@ -29,7 +29,7 @@ export class PostgresPath {
     return path;
   }
 
-  /** Nothing arrives any more, and no connection ends. */
+  /** From now on nothing arrives, and no connection ends. */
   freeze(): void {
     this.#isFrozen = true;
     for (const [near, far] of this.#pairs) {

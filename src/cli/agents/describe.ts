@@ -115,7 +115,7 @@ function paint(style: Style, phase: ServiceView['phase'], line: string): string 
 const USE = { free: 'no', served: 'yes', reconnecting: 'agent is reconnecting' } as const;
 
 /**
- * A relay reserves a name for long only after an agent held it for some minutes. Until then, the date alone would
+ * A relay reserves a name for long only after an agent held it for a few minutes. Until then, the date alone would
  * mislead.
  */
 function describeReserved({ reservedUntil, use }: Merged['names'][number], now: number): string {

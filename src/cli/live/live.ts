@@ -198,7 +198,7 @@ export class Live {
     await openUrl(url, () => this.#say(`no browser opened ${url} on this machine`));
   }
 
-  /** Shows the result of a key until the next key, or for some seconds. */
+  /** Shows the result of a key until the next key, or for a few seconds. */
   #say(message: string): void {
     this.#message = message;
     clearTimeout(this.#messageTimer);

@@ -51,7 +51,7 @@ const PACES = {
   reconnectMs: 1_000,
   /** A chosen relay must connect within this time. */
   connectMs: 2_500,
-  /** How long a relay in use that no list names any more waits for a replacement. */
+  /** How long a relay in use that is no longer in any list waits for a replacement. */
   unlistedMs: 10_000,
   /** Timeout of the first choice, counted from when the candidates are known. */
   firstMs: 3_000,

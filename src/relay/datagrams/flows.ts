@@ -162,7 +162,7 @@ export class LeaseFlows {
     }
   }
 
-  /** The agent has ended the flow: it is no visitor any more. */
+  /** The agent has ended the flow: it is no longer a visitor. */
   ended(flow: Flow): void {
     this.#end(flow);
   }

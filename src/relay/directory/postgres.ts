@@ -177,7 +177,7 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
     this.#view.hear(change);
   }
 
-  /** Notes that this node does not have a place any more. */
+  /** Notes that this node no longer has a place. */
   #forgetOwn({ place, epoch, record }: LeaseChange): void {
     const own = this.#own.get(place);
     if (own !== undefined && epoch >= own && record?.node !== this.node) this.#own.delete(place);

@@ -90,7 +90,7 @@ export class OtherNodes {
     if (node !== this.#options.node) this.#lose(node);
   }
 
-  /** Call when a node has no leases any more. */
+  /** Call when a node no longer has leases. */
   gone(node: string): void {
     this.#leave(node);
     this.#lost.delete(node);
