@@ -61,3 +61,9 @@ it('recovers when a clock that started at the epoch is set right', () => {
 it('trusts the clock of a relay without names', () => {
   expect(clockAt(NOW).clock.now()).toBe(NOW);
 });
+
+it('counts whole milliseconds, since not every store has fractions', () => {
+  const { clock, times } = clockAt(NOW + 31 * DAY_MS, NOW);
+  times.steady += 0.25;
+  expect(clock.now()).toBe(NOW + DAY_MS);
+});

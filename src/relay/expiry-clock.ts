@@ -38,8 +38,9 @@ export class ExpiryClock {
     this.#start = { wall: at, steady: steady() };
   }
 
+  /** Whole milliseconds since the epoch: stores of times have integers. */
   now(): number {
-    return Math.min(this.#wall(), this.#latest());
+    return Math.floor(Math.min(this.#wall(), this.#latest()));
   }
 
   /** How far the machine's clock is ahead of this clock, in milliseconds; 0 if this clock follows it. */

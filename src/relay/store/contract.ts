@@ -71,6 +71,9 @@ export function storeContract(open: () => Promise<Store>): void {
       await store.reserve(name, ALICE, usedAt);
     await store.reserve('d', BOB, 5);
     expect(await store.newestUse()).toBe(30);
+    // Used at 40, and stored as if its last use was long ago, so that its reservation ends soon.
+    await store.reserve('e', BOB, 1, from(40, ''));
+    expect(await store.newestUse()).toBe(40);
     expect((await store.reservationsOf(ALICE, 10)).map(({ name }) => name)).toEqual(['b', 'c']);
   });
 

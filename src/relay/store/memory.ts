@@ -12,7 +12,8 @@ export class MemoryStore implements Store {
 
   async newestUse(): Promise<number | undefined> {
     let newest: number | undefined;
-    for (const { usedAt } of this.#reservations.values()) newest = Math.max(newest ?? usedAt, usedAt);
+    for (const { usedAt, firstAt } of this.#reservations.values())
+      newest = Math.max(newest ?? usedAt, usedAt, firstAt);
     return newest;
   }
 

@@ -35,7 +35,9 @@ export class PostgresStore implements Store {
   }
 
   async newestUse(): Promise<number | undefined> {
-    const [row] = await this.#read<{ at: Big | null }>('SELECT max(used_at) AS at FROM portal.reservations');
+    const [row] = await this.#read<{ at: Big | null }>(
+      'SELECT greatest(max(used_at), max(first_at)) AS at FROM portal.reservations',
+    );
     return row?.at == null ? undefined : Number(row.at);
   }
 

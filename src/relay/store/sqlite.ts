@@ -79,7 +79,7 @@ class SqliteStore implements Store {
     this.#all = db.prepare(
       'SELECT name, address, used_at AS usedAt, first_at AS firstAt FROM reservations WHERE used_at > ?',
     );
-    this.#newest = db.prepare('SELECT max(used_at) AS at FROM reservations');
+    this.#newest = db.prepare('SELECT max(max(used_at), max(first_at)) AS at FROM reservations');
     const count = (by: string) =>
       db.prepare(`SELECT count(*) AS n FROM reservations WHERE ${by} = ? AND used_at > ? AND first_at > ?`);
     this.#countByAddress = count('address');

@@ -9,7 +9,10 @@ import { MemoryStore } from './memory.js';
 export interface Store {
   /** Number of failed writes. */
   readonly failures: number;
-  /** The last use of any name, milliseconds since the epoch. */
+  /**
+   * The last use of any name, or the first use if that is later: a name that was not held for long is stored with an older last
+   * use. Milliseconds since the epoch.
+   */
   newestUse(): Promise<number | undefined>;
   /** The reservation of a name, expired or not; undefined if it was never used. */
   reservation(name: string): Promise<Reservation | undefined>;
