@@ -19,6 +19,7 @@ import type { Datagrams } from './datagrams/datagrams.js';
 import type { DatagramLink } from './datagrams/link.js';
 import type { AccessLists } from './access-lists.js';
 import { Handshake, type HandshakeContext } from './handshake.js';
+import { HeldVisits } from './held-visits.js';
 import type { Hops } from './hops.js';
 import type { LocalLease, OwnHolder } from './lease.js';
 import { UnservedNotices } from './unserved.js';
@@ -93,6 +94,7 @@ export class Session implements OwnHolder {
   #isDraining = false;
   /** Defined if the agent understands `lease.unserved`. */
   #notices: UnservedNotices | undefined;
+  readonly #visits = new HeldVisits((message) => this.#send(message));
   #requests = 0;
 
   /** `socket` is the TLS session below `ws`. Keys of datagrams are derived from it. */
@@ -107,7 +109,7 @@ export class Session implements OwnHolder {
       session: { node: context.node, session: this.id },
       tickets: context.tickets,
       gate: context.gate,
-      send: (message) => this.#send(message),
+      send: (message) => this.#visits.send(message),
       idleDataConnectionMs: context.idleDataConnectionMs,
     });
     this.datagrams = context.datagrams.link((exporterContext) => exportDatagramKey(socket, exporterContext));
@@ -157,6 +159,7 @@ export class Session implements OwnHolder {
   revoked(lease: LocalLease, reason: string): void {
     this.pool.forget(lease);
     this.#notices?.forget(lease);
+    this.#visits.forget(lease.record.id);
     const tell = (): void => this.#send({ type: 'lease.revoked', lease: lease.record.id, reason });
     // Once the agent knows, it ends this session. Other nodes hear of the new one at about the same time.
     if (this.#isDraining) setTimeout(tell, LIMITS.drainLingerMs).unref();
@@ -203,7 +206,7 @@ export class Session implements OwnHolder {
 
   /** Sends a message about a data connection that another node has, or will have. */
   forward(message: FromRelay<'dial' | 'visit'>): void {
-    if (this.open) this.#send(message);
+    if (this.open) this.#visits.send(message);
   }
 
   terminate(): void {
@@ -268,8 +271,13 @@ export class Session implements OwnHolder {
   async #request(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<void> {
     // If an agent sends requests faster than the relay responds, stop reading: TCP slows the agent down.
     if (++this.#requests === LIMITS.maxRequestsInFlight) this.#ws.pause();
+    const opens = message.type === 'lease.open';
+    if (opens) this.#visits.opening();
+    let opened: string | undefined;
     try {
-      this.#send(await this.#responseTo(message));
+      const response = await this.#responseTo(message);
+      this.#send(response);
+      if (response.type === 'lease.opened') opened = response.lease;
       // After the response, so that the agent knows the lease before its first visitor arrives.
       if (message.type === 'lease.open' && message.mode !== 'udp') this.pool.warm(message.carrier);
     } catch (error) {
@@ -278,6 +286,7 @@ export class Session implements OwnHolder {
       if (!isOnWire(failure)) this.#log.error({ err: error }, 'request failed');
       this.#send({ type: 'error', id: message.id, ...wireError(failure) });
     } finally {
+      if (opens) this.#visits.answered(opened);
       if (this.#requests-- === LIMITS.maxRequestsInFlight) this.#ws.resume();
     }
   }
@@ -297,8 +306,10 @@ export class Session implements OwnHolder {
     if (message.type === 'hop.open') return this.#context.hops.issue(this, message, this.#socket);
     if (message.type === 'datagrams.open') return this.#context.datagrams.open(message, this.datagrams);
     if (message.type === 'report') this.#context.agents.report(this, message);
-    else if (message.type === 'lease.close') leases.close(this, message.lease);
-    else leases.update(this, message.lease, message.metadata);
+    else if (message.type === 'lease.close') {
+      leases.close(this, message.lease);
+      this.#visits.forget(message.lease);
+    } else leases.update(this, message.lease, message.metadata);
     return { type: 'ok', id };
   }
 

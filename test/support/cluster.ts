@@ -81,8 +81,8 @@ export interface Engine {
 }
 
 /** A directory and a store in memory. */
-function memoryEngine(graceMs: number): Engine {
-  const [directory, store] = [new MemoryDirectory(), new MemoryStore()];
+export function memoryEngine(graceMs: number, store = new MemoryStore()): Engine {
+  const directory = new MemoryDirectory();
   const dead = new Set<string>();
   onTestFinished(() => store.close());
   return {
