@@ -18,7 +18,7 @@ export const METRICS_PORT = 9464;
 const TCP_PORTS = '20000-20099';
 const UDP_PORTS = '21000-21099';
 
-class Actor {
+export class Actor {
   program;
   /** Set while the program should be stopped. */
   #down = true;
@@ -68,10 +68,10 @@ class Actor {
     await this.program.kill();
   }
 
-  async stop() {
+  async stop(ms) {
     this.#down = true;
     clearTimeout(this.#restart);
-    return `${this.name}: ${await this.program?.stop()}`;
+    return `${this.name}: ${await this.program?.stop(ms)}`;
   }
 
   setClock(offsetSeconds) {
@@ -97,6 +97,7 @@ class Actor {
       keep: join(this.machine.folder, `${this.name}.log`),
     });
     this.program = program;
+    this.on.onRun?.(this.name, program.pid);
     void this.#watch(program);
     return program;
   }

@@ -82,7 +82,7 @@ export function fail(message) {
   process.exit(2);
 }
 
-function numberOf(name, value) {
+export function numberOf(name, value) {
   const number = Number(value);
   if (!Number.isFinite(number) || number < 0) fail(`--${name} ${value} is not a number`);
   return number;

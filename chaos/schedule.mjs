@@ -16,9 +16,10 @@ const MAX_TRIES = 20;
 
 /**
  * The rounds of `seed`, with `count` faults in all: [{number, faults: [{id, kind, target, atMs, durationMs, …}]}].
- * `kinds` are rows of faults/all.mjs, `shape` names relays and agents. No fault lasts longer than `mostMs`.
+ * `kinds` are rows of faults/all.mjs, `shape` names the targets. No fault lasts longer than `mostMs`. A round has between `perRound`
+ * faults.
  */
-export function schedule(seed, { count, kinds, shape, mostMs = Infinity }) {
+export function schedule(seed, { count, kinds, shape, mostMs = Infinity, perRound = [LEAST, MOST] }) {
   const random = randomOf(seed);
   const rounds = [];
   const usable = kinds.flatMap((kind) => {
@@ -28,7 +29,7 @@ export function schedule(seed, { count, kinds, shape, mostMs = Infinity }) {
   });
   if (usable.length === 0) return [];
   for (let left = count; left > 0;) {
-    const faults = oneRound(random, { usable, shape, most: left, mostMs });
+    const faults = oneRound(random, { usable, shape, most: left, mostMs, perRound });
     left -= faults.length;
     rounds.push({
       number: rounds.length + 1,
@@ -40,9 +41,9 @@ export function schedule(seed, { count, kinds, shape, mostMs = Infinity }) {
   return rounds;
 }
 
-function oneRound(random, { usable, shape, most, mostMs }) {
+function oneRound(random, { usable, shape, most, mostMs, perRound }) {
   const faults = [];
-  let wanted = Math.min(most, random.between(LEAST, MOST));
+  let wanted = Math.min(most, random.between(...perRound));
   let spreadMs = Math.min(SPREAD_MS, mostMs);
   for (let tries = 0; faults.length < wanted && tries < wanted + MAX_TRIES; tries++) {
     const kind = random.weighted(usable, ({ weight }) => weight);
@@ -54,8 +55,10 @@ function oneRound(random, { usable, shape, most, mostMs }) {
       ...kind.draw?.(random),
     };
     if (faults.some((other) => collide(fault, other, usable))) continue;
+    if (kind.isAlone && faults.length > 0) continue;
     faults.push(fault);
-    if (fault.durationMs < LONG_MS || spreadMs > SPREAD_MS) continue;
+    if (kind.isAlone) break;
+    if (fault.durationMs < LONG_MS || spreadMs > SPREAD_MS || perRound[1] < MOST) continue;
     // Uses time that the round otherwise spends waiting.
     spreadMs = fault.durationMs - SPREAD_MS;
     wanted = Math.min(most, wanted + Math.floor(fault.durationMs / BESIDE_LONG_EVERY_MS));

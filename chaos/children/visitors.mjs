@@ -49,11 +49,12 @@ class Lane {
   go() {
     if (this.#active || this.isShut) return;
     this.#active = true;
+    const { everyMs = EVERY_MS, streams = true } = this.#spec;
     // Spreads the visits over time.
     this.#timer = setTimeout(() => {
-      this.#timer = setInterval(() => void this.#ask(), EVERY_MS);
-    }, Math.random() * EVERY_MS);
-    if (!this.#udp && !this.#stream) this.#openStream();
+      this.#timer = setInterval(() => void this.#ask(), everyMs);
+    }, Math.random() * everyMs);
+    if (!this.#udp && !this.#stream && streams) this.#openStream();
   }
 
   quiet() {

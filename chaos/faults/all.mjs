@@ -9,6 +9,7 @@ import { environmentFaults } from './environment.mjs';
  *   limitMs             everything must recover within this time after the fault ends
  *   breaksStreams       connections through the target may end early (with an error, or short; never with wrong bytes)
  *   isHarmless          alone, it excuses no failed request
+ *   isAlone             no other fault happens in its round
  *   draw                draws further parameters of a fault
  *   inject              injects the fault, and resolves with a function that undoes it
  */

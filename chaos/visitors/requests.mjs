@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { request } from 'node:https';
 import { firstWrong, pattern } from '../lib/pattern.mjs';
-import { connectTo, reasonOf } from './connect.mjs';
+import { connectTo, contextOf, joinOf, reasonOf } from './connect.mjs';
 
 /** Longer than a relay queues a visitor for a missing agent (10 s). */
 const PATIENCE_MS = 12_000;
 
-/** One short visit on a new connection. Resolves with {} on success, else with {error} or {wrong}. */
+/** One short visit on a new connection. Resolves with {error} or {wrong} if it failed, and what `joinOf` tells. */
 export function requestOf(lane) {
   return lane.kind === 'http' ? httpRequest(lane) : echo(lane);
 }
@@ -15,12 +15,13 @@ function echo(lane) {
   const [stream, length] = [randomInt(2 ** 31), randomInt(1, 4_096)];
   return new Promise((resolve) => {
     const socket = connectTo(lane);
-    const timer = setTimeout(() => settle({ error: 'timed out' }), PATIENCE_MS);
+    const join = joinOf(socket);
+    const timer = setTimeout(() => settle({ error: 'timed out' }), lane.patienceMs ?? PATIENCE_MS);
     let got = 0;
     const settle = (outcome) => {
       clearTimeout(timer);
       socket.destroy();
-      resolve(outcome);
+      resolve({ ...outcome, ...join });
     };
     socket.on('error', (error) => settle({ error: reasonOf(error) }));
     socket.on('close', () => settle({ error: 'closed' }));
@@ -34,7 +35,7 @@ function echo(lane) {
   });
 }
 
-function httpRequest({ address, port, hostname, ca }) {
+function httpRequest({ address, port, hostname, ca, patienceMs = PATIENCE_MS }) {
   const [stream, length] = [randomInt(2 ** 31), randomInt(1, 16_384)];
   const id = `${stream}-${length}`;
   return new Promise((resolve) => {
@@ -42,17 +43,19 @@ function httpRequest({ address, port, hostname, ca }) {
       host: address,
       port,
       servername: hostname,
-      ca,
+      secureContext: contextOf(ca),
       method: 'POST',
       path: '/echo',
       agent: false,
       headers: { host: `${hostname}:${port}`, 'x-id': id, 'content-length': length },
     });
-    const timer = setTimeout(() => settle({ error: 'timed out' }), PATIENCE_MS);
+    let join = {};
+    outgoing.once('socket', (socket) => (join = joinOf(socket)));
+    const timer = setTimeout(() => settle({ error: 'timed out' }), patienceMs);
     const settle = (outcome) => {
       clearTimeout(timer);
       outgoing.destroy();
-      resolve(outcome);
+      resolve({ ...outcome, ...join });
     };
     outgoing.on('error', (error) => settle({ error: reasonOf(error) }));
     outgoing.on('response', (response) => {

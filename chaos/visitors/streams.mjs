@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { request } from 'node:https';
 import { firstWrong, pattern } from '../lib/pattern.mjs';
-import { connectTo, reasonOf } from './connect.mjs';
+import { connectTo, contextOf, joinOf, reasonOf } from './connect.mjs';
 
 /** A stream ends cleanly after this time, and the next one begins. */
 const LIFE_MS = [10_000, 40_000];
@@ -15,13 +15,14 @@ const DOWNLOAD_BYTES = [100_000, 400_000];
 /**
  * A long connection that carries the byte pattern: an echo, or a slow download in mode http. `onEnd`
  * gets how it ended: `whole`, `broken` (an error after correct bytes), `short` (a normal end before the last byte),
- * `wrong`, or `left` (by the visitor).
+ * `wrong`, or `left` (by the visitor). Also what `joinOf` tells.
  */
 export class Stream {
   #reported;
   #on;
   #finishing = () => undefined;
   #bytes = 0;
+  #join = {};
 
   constructor(lane, on) {
     this.#on = on;
@@ -37,6 +38,7 @@ export class Stream {
   #echo(lane) {
     const stream = randomInt(2 ** 31);
     const socket = connectTo(lane);
+    this.#join = joinOf(socket);
     let sent = 0;
     let saying = true;
     const timer = setInterval(() => {
@@ -45,7 +47,7 @@ export class Stream {
       socket.write(pattern(stream, sent, length));
       sent += length;
     }, BLOCK_EVERY_MS);
-    const ending = setTimeout(() => this.#finishing(), randomInt(...LIFE_MS));
+    const ending = setTimeout(() => this.#finishing(), randomInt(...(lane.lifeMs ?? LIFE_MS)));
     let isReady = false;
     socket.once(lane.hostname === undefined ? 'connect' : 'secureConnect', () => {
       isReady = true;
@@ -81,11 +83,12 @@ export class Stream {
       host: address,
       port,
       servername: hostname,
-      ca,
+      secureContext: contextOf(ca),
       path: `/stream?id=${stream}&bytes=${length}`,
       agent: false,
       headers: { host: `${hostname}:${port}` },
     });
+    outgoing.once('socket', (socket) => (this.#join = joinOf(socket)));
     const settle = (how, detail) => {
       outgoing.destroy();
       this.#end(how, detail);
@@ -116,6 +119,6 @@ export class Stream {
   #end(how, detail) {
     if (this.#reported) return;
     this.#reported = true;
-    this.#on.onEnd({ how, bytes: this.#bytes, ...(detail !== undefined && { detail }) });
+    this.#on.onEnd({ how, bytes: this.#bytes, ...(detail !== undefined && { detail }), ...this.#join });
   }
 }

@@ -1,0 +1,147 @@
+/** Checks of what visitors saw. Each returns violations: {promise, at, name?, what}. */
+
+/** Promise of cluster.md: new visitors wait in the queue and are served within 10 s. */
+const SERVED_MS = 10_000;
+/** With less than this between two moments at which a stream moved, it went on. */
+const STALLED_MS = 6_000;
+/** A request that fails later than this failed by a timeout: a deadline passed somewhere on its way. */
+const BY_TIME_MS = 7_500;
+/** A node learns of a change within this time, or is paused or cut off. */
+const HEARD_MS = 1_500;
+/** Before a failure, which faults may have caused it. */
+const BEFORE_MS = 12_000;
+
+/** A visitor never reaches the agent of an identity that does not have the name, nor gets bytes of another visitor. */
+export function checkStrangers({ requests, streams, faults }, facts) {
+  const found = [];
+  for (const visit of [...requests, ...streams]) {
+    const { name, owner, at, joinedAt, end } = visit;
+    if (visit.wrong !== undefined || visit.how === 'wrong')
+      found.push(violation('no stranger', visit, `wrong bytes: ${visit.wrong ?? visit.detail}`));
+    if (owner === undefined) continue;
+    // A handshake that a pause of the node interrupted had begun before the pause.
+    const began = faults.some(
+      ({ injectedAt, healedAt }) => at <= injectedAt && joinedAt >= (healedAt ?? Infinity),
+    );
+    const from = (began ? at : joinedAt) - HEARD_MS;
+    const delayMs = facts.starvation.between(from, joinedAt);
+    const spans = facts.spansOf(name, from - delayMs, joinedAt + HEARD_MS);
+    if (spans.some((span) => span.owner === owner)) continue;
+    const present = spans.map((span) => span.owner).join(', ') || 'nobody';
+    found.push(
+      violation('no stranger', visit, `${owner} answered at ${Math.round(end)}, and ${present} had the name`),
+    );
+  }
+  return found;
+}
+
+/** Every visitor is served in time, unless a fault excuses it: {violations, counts}. */
+export function checkServed({ requests, faults }, lanes, excuses, facts) {
+  const violations = [];
+  const counts = { requests: 0, failed: 0, excused: 0, starved: 0, slowestMs: 0 };
+  for (const request of requests) {
+    const { lane, at, end, error } = request;
+    if (!lanes.has(lane)) continue;
+    counts.requests++;
+    const tookMs = end - at;
+    if (error === undefined && tookMs <= SERVED_MS) {
+      counts.slowestMs = Math.max(counts.slowestMs, tookMs);
+      continue;
+    }
+    counts.failed++;
+    if (isExcused(excuses, request, lanes, facts)) counts.excused++;
+    else if (isStarved(request, facts)) counts.starved++;
+    else
+      violations.push(
+        violation(
+          promiseOf(faults, at, end),
+          request,
+          `${lane}: ${error === undefined ? 'a visitor waited' : `a visitor was not served (${error})`}, ${Math.round(tookMs)} ms`,
+        ),
+      );
+  }
+  return { violations, counts };
+}
+
+/** Streams end as visitors want, and move all the time, unless a fault excuses it: {violations, counts}. */
+export function checkStreams({ streams, moved, faults }, lanes, excuses, facts) {
+  const violations = [];
+  const breaking = excuses.filter((excuse) => excuse.streams);
+  const counts = { streams: 0, broken: 0, bytes: 0 };
+  for (const stream of streams) {
+    if (!lanes.has(stream.lane)) continue;
+    const { how, at, end, bytes, detail, lane } = stream;
+    counts.streams++;
+    counts.bytes += bytes;
+    if (how === 'whole' || how === 'left') continue;
+    counts.broken++;
+    // One that never opened is a failed request.
+    const fitting = bytes === 0 ? excuses : breaking;
+    if (isExcused(fitting, stream, lanes, facts)) continue;
+    if (bytes === 0 && isStarved(stream, facts)) continue;
+    violations.push(
+      violation(
+        promiseOf(faults, end, end),
+        stream,
+        `${lane}: a stream of ${bytes} bytes ended ${how} (${detail}) after ${Math.round(end - at)} ms`,
+      ),
+    );
+  }
+  for (const lane of lanes.values())
+    violations.push(...stalls(lane, { streams, moved, faults }, excuses, facts, lanes));
+  return { violations, counts };
+}
+
+/** The pauses within streams of a lane that are too long. */
+function stalls(lane, { streams, moved, faults }, excuses, facts, lanes) {
+  const moments = moved.filter((entry) => entry.lane === lane.id).map(({ at }) => at);
+  return streams
+    .filter((stream) => stream.lane === lane.id && stream.joinedAt !== undefined)
+    .flatMap((stream) => {
+      const own = [
+        stream.joinedAt,
+        ...moments.filter((at) => at > stream.joinedAt && at <= stream.end),
+        stream.end,
+      ];
+      return own.slice(1).flatMap((at, index) => {
+        const from = own[index];
+        const stalled = at - from > STALLED_MS + facts.starvation.between(from, at);
+        if (!stalled || isExcused(excuses, { ...stream, at: from, end: at }, lanes, facts)) return [];
+        const text = `${lane.id}: a stream did not move for ${Math.round(at - from)} ms`;
+        return [violation(promiseOf(faults, from, at), { ...stream, at: from }, text)];
+      });
+    });
+}
+
+/** A visitor ran into a deadline that it would have met if the machine had let the processes run. */
+const isStarved = ({ at, end }, facts) =>
+  end - at > BY_TIME_MS && end - at <= SERVED_MS + facts.starvation.between(at, end);
+
+/** Whether a fault explains what happened to a visit. */
+function isExcused(excuses, visit, lanes, facts) {
+  const agent = lanes.get(visit.lane)?.agent;
+  return excuses.some(
+    (excuse) =>
+      visit.end >= excuse.from &&
+      visit.at <= excuse.until &&
+      (excuse.node === undefined || facts.touches(visit, excuse.node)) &&
+      (excuse.entry === undefined || visit.node === excuse.entry) &&
+      (excuse.pair === undefined || excuse.pair.every((node) => facts.touches(visit, node))) &&
+      (excuse.agent === undefined || excuse.agent === agent),
+  );
+}
+
+/** The promise that a failure between these moments breaks. */
+function promiseOf(faults, from, until) {
+  const near = faults.filter(
+    ({ injectedAt, healedAt = Infinity }) => injectedAt <= until && healedAt >= from - BEFORE_MS,
+  );
+  const has = (test) => near.some(({ kind }) => test(kind));
+  if (has((kind) => kind === 'node-stop')) return 'a graceful stop loses nobody';
+  if (has((kind) => kind === 'node-kill')) return 'served within 10 s of a crash';
+  if (has((kind) => kind.startsWith('database') || kind.startsWith('cut-database')))
+    return 'visitors go on without the database';
+  return 'visitors are served';
+}
+
+const violation = (promise, { name, at }, what) => ({ promise, at, name, what });

@@ -1,0 +1,201 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { cannot, whyNot } from '../lib/can.mjs';
+import { now } from '../lib/now.mjs';
+import { killEverything } from '../lib/program.mjs';
+import { commandOf, fail } from '../options.mjs';
+import { schedule } from '../schedule.mjs';
+import { checkAll } from './checks/all.mjs';
+import { CLUSTER_FAULTS } from './faults.mjs';
+import { History } from './history.mjs';
+import { loadRecord, saveContext } from './record.mjs';
+import { DOMAIN } from './node.mjs';
+import { readClusterOptions } from './options.mjs';
+import { postgresPrograms } from './postgres.mjs';
+import { nameOfService, Race } from './race.mjs';
+import { describeRound, printReport, printViolation, report } from './report.mjs';
+import { playRound } from './round.mjs';
+import { Starvation } from './checks/starvation.mjs';
+import { shapeOf } from './shape.mjs';
+import { World } from './world.mjs';
+
+/** `npm run chaos -- --cluster`: faults of a relay on several machines. See docs/explanation/chaos.md. */
+
+const PREFIX = 'portal-chaos-';
+/** Faults of one round: few, so that it is clear which one excuses what. */
+const PER_ROUND = [1, 2];
+
+const args = process.argv.slice(2);
+const options = readClusterOptions(args);
+const { seed, minutes, count } = options;
+const shape = shapeOf({ agents: 3, racers: 2 });
+const progress = (text) => process.stderr.write(`${text}\n`);
+progress(`seed ${seed}`);
+const wanted = CLUSTER_FAULTS.filter(options.isWanted);
+const skipped = process.platform === 'linux' ? cannot(wanted) : {};
+for (const [kind, why] of Object.entries(skipped)) progress(`no ${kind}: ${why}`);
+const kinds = wanted.filter(({ kind }) => !(kind in skipped));
+const rounds = schedule(seed, { count, kinds, shape, perRound: PER_ROUND });
+if (options.plan) {
+  for (const round of rounds) process.stdout.write(`${describeRound(round)}\n`);
+  process.exit(0);
+}
+if (options.check !== undefined) {
+  const { recorded, context } = loadRecord(options.check);
+  const { violations: found } = checkAll(recorded, context);
+  for (const violation of found)
+    printViolation(violation, recorded, (line) => process.stdout.write(`${line}\n`));
+  progress(`${found.length} violations`);
+  process.exit(found.length > 0 ? 1 : 0);
+}
+const why = whyNot() ?? programMissing();
+if (why !== undefined) fail(why);
+
+const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.once(signal, () => {
+    stop.abort();
+    progress(`${signal}: shutting down`);
+    void takeDown().then(() => process.exit(1));
+  });
+
+const violations = [];
+const history = new History(join(folder, 'history.jsonl'));
+const lanes = new Map();
+const world = new World(shape, folder, {
+  onVisitor: (line) =>
+    history.visitor(
+      line,
+      (id) => lanes.get(id) ?? world.laneOf(id),
+      (issuer) => world.agentOf(issuer),
+    ),
+  onEntry: (line) => history.add('entries', { at: now(), ...line }),
+  onDelays: (line) => history.add('delays', line),
+  onLease(agent, line) {
+    history.lease(agent, line, nameOfService);
+    world.race?.lease(agent, nameOfService(line.service), line.phase);
+  },
+  onNode: (node, line) => history.add('logs', { at: now(), ...line, id: line.node, node }),
+  onTrouble(text, isViolation = false) {
+    if (stop.signal.aborted) return;
+    progress(`  ${isViolation ? 'VIOLATION' : 'note'}: ${text}`);
+    if (isViolation) violations.push({ promise: 'the harness', at: now(), what: text });
+  },
+});
+
+let outcome;
+try {
+  outcome = await run();
+} catch (error) {
+  // A shutdown on request causes this error too.
+  if (stop.signal.aborted) await new Promise(() => undefined);
+  progress(`the harness failed: ${error.stack}`);
+  await takeDown();
+  process.exit(1);
+}
+const actors = {
+  agents: new Map([...world.owners].map(([agent, { address }]) => [address, agent])),
+  machines: new Map([...world.nodes.values()].map(({ nodeAddress, name }) => [nodeAddress, name])),
+  domain: DOMAIN,
+  nodes: shape.nodes,
+};
+const { reservations } = outcome;
+saveContext(folder, { actors, lanes, reservations });
+await takeDown();
+const checked = checkAll(history, { actors, lanes, reservations });
+const result = report(history, checked, {
+  seed,
+  again: commandOf(seed, args),
+  skipped,
+  rounds,
+  violations,
+  ...outcome,
+});
+if (options.json) process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+else printReport(result, history, (line) => process.stdout.write(`${line}\n`));
+process.exit(result.violations.length > 0 ? 1 : 0);
+
+async function run() {
+  const startedAt = now();
+  await world.open();
+  progress(`the nodes are up after ${Math.round((now() - startedAt) / 1_000)} s; visitors begin`);
+  for (const lane of world.lanes) lanes.set(lane.id, lane);
+  world.admitVisitors();
+  world.race = new Race(world, { racers: shape.racers, owned: world.lanes.map(({ name }) => name) });
+  world.race.start();
+  await pause(options.warmUpMs);
+  const faultsFrom = now();
+  const load = [loadavg()[0]];
+  for (const round of rounds) {
+    if (now() - faultsFrom > minutes * 60_000 || stop.signal.aborted) break;
+    round.outcome = await playRound(world, history, round, stop.signal);
+    progress(`${Math.round((now() - faultsFrom) / 1_000)} s  ${describeRound(round)}`);
+    const { from, tookMs, limitMs, why: problem } = round.outcome;
+    const delayMs = new Starvation(history.delays, shape).between(from, from + tookMs);
+    if (problem !== undefined || tookMs > limitMs + delayMs)
+      violations.push({
+        promise: 'everything recovers',
+        at: from,
+        what: `round ${round.number}: ${problem ?? 'recovered late'} after ${Math.round(tookMs)} of ${limitMs} + ${Math.round(delayMs)} ms`,
+      });
+    load.push(loadavg()[0]);
+  }
+  const seconds = Math.round((now() - faultsFrom) / 1_000);
+  await world.race.stop();
+  const { open, of } = await world.quietVisitors();
+  if (open > 0)
+    violations.push({ promise: 'visitors are served', at: now(), what: `${open} visits did not end: ${of}` });
+  await history.readChanges(world.database);
+  const kept = await world.database.sql('SELECT name, address FROM portal.reservations');
+  for (const end of await world.close())
+    if (!end.endsWith('exit 0')) violations.push({ promise: 'a clean end', at: now(), what: end });
+  return {
+    reservations: kept,
+    seconds,
+    load: { cpus: cpus().length, least: Math.min(...load), most: Math.max(...load) },
+    commit: commit(),
+  };
+}
+
+async function takeDown() {
+  stop.abort();
+  if (options.logs !== undefined) keepLogs(resolve(options.logs));
+  await killEverything();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function keepLogs(to) {
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(folder, { recursive: true }).map(String))
+    if (/\.(log|jsonl|cfg|json)$/.test(name) && !name.includes('/disk/'))
+      cpSync(join(folder, name), join(to, name.replaceAll('/', '-')));
+}
+
+function programMissing() {
+  if (postgresPrograms() === undefined)
+    return 'PostgreSQL is not installed (Debian: apt-get install postgresql)';
+  try {
+    execFileSync('haproxy', ['-v'], { stdio: 'ignore', timeout: 5_000 });
+    return undefined;
+  } catch {
+    return 'haproxy is not installed (Debian: apt-get install haproxy)';
+  }
+}
+
+function commit() {
+  try {
+    return execFileSync('git', ['describe', '--always', '--dirty'], {
+      encoding: 'utf8',
+      timeout: 5_000,
+    }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function pause(ms) {
+  return new Promise((done) => setTimeout(done, ms));
+}

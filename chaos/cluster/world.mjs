@@ -1,0 +1,258 @@
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openLocalCa } from '../../dist/modules/certificates/local-ca.js';
+import { loadIdentity } from '../../dist/modules/identity/file.js';
+import { AgentProcess, RELAY_PORT } from '../actors.mjs';
+import { clockEnv } from '../lib/clock.mjs';
+import { Network } from '../lib/network.mjs';
+import { killEverything, Program } from '../lib/program.mjs';
+import { Balancer } from './balancer.mjs';
+import { Database } from './database.mjs';
+import { DOMAIN, NodeProcess } from './node.mjs';
+import { configOf, directLanesOf, lanesOf, LIMITS, DRAIN_MS } from './shape.mjs';
+
+/**
+ * Nodes of one relay, their database with a standby, a balancer before each of both, agents, and visitors, each on a machine of
+ * its own (lib/network.mjs).
+ */
+
+const child = (name) => fileURLToPath(new URL(`../children/${name}.mjs`, import.meta.url));
+const POSTGRES_PORT = 5432;
+
+export class World {
+  nodes = new Map();
+  agents = new Map();
+  /** By agent: its identity's address, and its CA as PEM and fingerprint. */
+  owners = new Map();
+  /** What visitors visit always (shape.mjs). */
+  lanes = [];
+  #folder;
+  #shape;
+  #on;
+  #ports = new Map();
+  #delays;
+  #visited = new Map();
+  /** File of the relay's CA. */
+  #ca;
+
+  /** `on` gets what happens: {onVisitor, onEntry, onDelays, onLease, onNode, onTrouble}. */
+  constructor(shape, folder, on) {
+    this.#shape = shape;
+    this.#folder = folder;
+    this.#on = {
+      onStart: () => undefined,
+      onRun: (name, pid) => this.#delays.say({ watch: { [name]: pid } }),
+      ...on,
+    };
+    this.network = new Network(folder);
+    chmodSync(folder, 0o711);
+  }
+
+  get on() {
+    return this.#on;
+  }
+
+  /** The services that an agent always has (shape.mjs). */
+  servicesOf(agent) {
+    return this.#shape.servicesOf(agent);
+  }
+
+  async open() {
+    const { network } = this;
+    await network.open();
+    this.#delays = new Program('the measure of delays', [process.execPath, child('delays')], {
+      onLine: (line) => this.#on.onDelays(line),
+    });
+    await this.#openDatabase();
+    await this.#openNodes();
+    this.#startDns();
+    for (const name of this.#shape.agents) await this.#openAgent(name);
+    await Promise.all([...this.agents.values()].map((agent) => agent.start()));
+    this.visitorMachine = await this.#machine('v1');
+    this.visitors = new Program(
+      'the visitors',
+      this.visitorMachine.within(process.execPath, child('visitors')),
+      {
+        onLine: (line) => this.#on.onVisitor(line),
+        keep: join(this.#folder, 'visitors.log'),
+      },
+    );
+    this.#on.onRun('visitors', this.visitors.pid);
+    this.lanes = this.#shape.owners.flatMap((agent) => this.#lanes(agent, lanesOf(agent)));
+  }
+
+  admitVisitors() {
+    this.visitors.say({ lanes: this.lanes });
+  }
+
+  /** A lane that visitors visit, or visited. */
+  laneOf(id) {
+    return this.#visited.get(id);
+  }
+
+  /** The agent that the CA with this fingerprint belongs to. */
+  agentOf(fingerprint) {
+    return [...this.owners].find(([, owner]) => owner.fingerprint === fingerprint)?.[0];
+  }
+
+  /** Visits a name at every node too. Returns what ends that. */
+  visitName(name) {
+    const lanes = this.#lanes(undefined, directLanesOf(name));
+    for (const lane of lanes) this.#visited.set(lane.id, { name, at: lane.at });
+    for (const lane of lanes) this.visitors.say({ open: lane });
+    return () => {
+      for (const { id } of lanes) this.visitors.say({ shut: id });
+    };
+  }
+
+  async quietVisitors() {
+    this.visitors.say({ quiet: true });
+    return (await this.visitors.next((line) => line.quiet, 60_000, 'end of their streams')).quiet;
+  }
+
+  /** Writes the services of an agent, which it follows. */
+  configure(agent, services) {
+    const relays = { urls: [{ url: `https://${DOMAIN}`, ca: this.#ca }] };
+    // JSON is YAML.
+    writeFileSync(
+      join(this.agents.get(agent).machine.folder, 'portal.yaml'),
+      JSON.stringify(
+        { version: 1, relays, services: configOf(services, this.#ports.get(agent)) },
+        undefined,
+        2,
+      ),
+    );
+  }
+
+  /** Ends everything in order. Resolves with how each agent and node ended. */
+  async close() {
+    this.visitors?.signal('SIGKILL');
+    const agents = await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
+    const nodes = await Promise.all([...this.nodes.values()].map((node) => node.stop(DRAIN_MS + 10_000)));
+    await killEverything();
+    return [...agents, ...nodes];
+  }
+
+  async #openDatabase() {
+    const machines = [await this.#machine('pg1'), await this.#machine('pg2')];
+    this.databaseBalancer = new Balancer(await this.#machine('dblb'), {
+      port: POSTGRES_PORT,
+      servers: machines.map(({ name, address }) => ({
+        name,
+        address: `${address}:${POSTGRES_PORT}`,
+        with: '',
+      })),
+    });
+    await this.databaseBalancer.start();
+    this.database = new Database(machines, this.databaseBalancer);
+    await this.database.open();
+  }
+
+  async #openNodes() {
+    const ca = join(this.#folder, 'ca');
+    this.#ca = (await openLocalCa(ca)).certificateFile;
+    const identity = join(this.#folder, 'identity.json');
+    await loadIdentity(identity, { create: true });
+    const balancer = await this.#machine('lb');
+    for (const name of this.#shape.nodes) {
+      const machine = await this.#machine(name);
+      cpSync(ca, machine.path('disk', 'ca'), { recursive: true });
+      mkdirSync(machine.path('disk', 'relay'), { mode: 0o700 });
+      cpSync(identity, machine.path('disk', 'relay', 'identity.json'));
+      const node = new NodeProcess(machine, clockEnv(join(machine.folder, 'clock')), this.#on, {
+        database: `postgres://portal@${this.databaseBalancer.machine.address}:${POSTGRES_PORT}/postgres`,
+        balancer: balancer.address,
+        limits: LIMITS,
+        drainMs: DRAIN_MS,
+      });
+      this.nodes.set(name, node);
+    }
+    this.balancer = new Balancer(balancer, {
+      port: 443,
+      onEnd: (line) => line.ip === this.visitorMachine?.address && this.#on.onEntry(line),
+      options: [
+        'balance roundrobin',
+        'option httpchk',
+        `http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host ${DOMAIN}`,
+        'http-check expect status 200',
+      ],
+      servers: [...this.nodes.values()].map(({ name, machine: { address } }) => ({
+        name,
+        address: `${address}:${RELAY_PORT}`,
+        with: `send-proxy-v2 check inter 1s fall 2 rise 1 check-send-proxy check-ssl verify none check-sni ${DOMAIN}`,
+      })),
+    });
+    const [first, ...others] = this.nodes.values();
+    await first.start();
+    await this.database.audit();
+    await Promise.all(others.map((node) => node.start()));
+    await this.balancer.start();
+    this.#on.onRun('balancer', this.balancer.pid);
+  }
+
+  /** The domain and every name below it lead to the balancer. */
+  #startDns() {
+    const { network, balancer } = this;
+    this.dns = new Program(
+      'dnsmasq',
+      network.onSwitch(
+        'dnsmasq',
+        '--keep-in-foreground',
+        '--conf-file=/dev/null',
+        '--no-resolv',
+        '--no-hosts',
+        '--user=root',
+        '--pid-file=',
+        '--bind-interfaces',
+        `--listen-address=${network.dns}`,
+        '--log-facility=-',
+        `--address=/${DOMAIN}/${balancer.machine.address}`,
+        `--local=/${DOMAIN}/`,
+      ),
+    );
+  }
+
+  async #openAgent(name) {
+    const machine = await this.#machine(name);
+    const services = new Program(
+      `the services of ${name}`,
+      machine.within(process.execPath, child('services')),
+      { keep: join(machine.folder, 'services.log') },
+    );
+    const { ports } = await services.next((line) => line.ports, 10_000, 'ports');
+    this.#ports.set(name, ports);
+    const { address } = await loadIdentity(machine.path('disk', 'identity.json'), { create: true });
+    const { certificateFile } = await openLocalCa(machine.path('disk', 'ca'));
+    const ca = readFileSync(certificateFile, 'utf8');
+    this.owners.set(name, { address, ca, fingerprint: new X509Certificate(ca).fingerprint256 });
+    const own = this.#shape.servicesOf(name);
+    const agent = new AgentProcess(machine, clockEnv(join(machine.folder, 'clock')), this.#on, own.length);
+    this.agents.set(name, agent);
+    this.configure(name, own);
+  }
+
+  async #machine(name) {
+    const folder = join(this.#folder, name);
+    mkdirSync(join(folder, 'disk'), { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o711);
+    return this.network.add(name);
+  }
+
+  /** Where visitors find lanes of shape.mjs. Visitors trust the CAs of all agents, and note whose it was. */
+  #lanes(agent, lanes) {
+    const ca = [...this.owners.values()].map((owner) => owner.ca);
+    return lanes.map((lane) => {
+      const node = this.nodes.get(lane.at);
+      return {
+        ...lane,
+        agent,
+        hostname: `${lane.name}.${DOMAIN}`,
+        ca,
+        address: (node ?? this.balancer).machine.address,
+        port: node ? RELAY_PORT : 443,
+      };
+    });
+  }
+}
