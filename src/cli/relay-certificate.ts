@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { AcmeCertificates } from '../certificates/acme/certificates.js';
+import type { CertificateFiles } from '../certificates/acme/files.js';
 import { LiveCertificate } from '../certificates/live.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import { covers } from '../certificates/local-names.js';
@@ -36,16 +37,23 @@ export interface RelayCertificate {
   close(): void;
 }
 
+export interface RelayCertificateOptions {
+  readonly domain: string;
+  readonly tls: TlsSpec;
+  /** What the nodes of the relay share, for certificates of a CA. Default: the data folder of this process. */
+  readonly files: CertificateFiles | undefined;
+}
+
 export async function openRelayCertificate(
   { paths }: Context,
-  { domain, tls }: { readonly domain: string; readonly tls: TlsSpec },
+  { domain, tls, files }: RelayCertificateOptions,
   log: Logger,
 ): Promise<RelayCertificate> {
   const openCa = () => openLocalCa(paths.caDir, { log });
   const local = new LocalCertificates(openCa, (hostname) =>
     hostname === 'localhost' ? LOOPBACK_NAMES : [hostname, ...LOOPBACK_NAMES],
   );
-  const acme = new AcmeCertificates({ folder: paths.acmeDir, log, proxyFor, owner: 'relay' });
+  const acme = new AcmeCertificates({ folder: paths.acmeDir, log, proxyFor, owner: 'relay', files });
   const stop = new AbortController();
   let relay: Pick<Relay, 'serveCertificate'> | undefined;
   let latest: ServingCertificate | undefined;

@@ -31,7 +31,7 @@ describe('the options of a node', () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, 'database-url'), `${URL_WITH_SECRET}\n`);
     const listen = { host: '10.0.0.5', port: 7443 };
-    const place = { url: URL_WITH_SECRET, ...AT, listen, nodeHost: undefined };
+    const place = { url: URL_WITH_SECRET, ...AT, listen, files: expect.anything(), nodeHost: undefined };
     expect(await parse({ ...AT, cluster: URL_WITH_SECRET })).toEqual(place);
     expect(await parse(AT, { PORTAL_CLUSTER: URL_WITH_SECRET })).toEqual(place);
     expect(await parse({ ...AT, cluster: 'database-url' }, {}, silent, folder)).toEqual(place);
@@ -57,13 +57,10 @@ describe('the options of a node', () => {
     expect(await failure({ ...AT, ...options })).toMatchObject({ code: 'usage', message });
   });
 
-  it.each([{ workers: 2 }, { acme: true }, { takeOver: 1_000 }])(
-    'reject %o, which nodes cannot do yet',
-    async (options) => {
-      const error = await failure({ ...AT, cluster: URL_WITH_SECRET, ...options });
-      expect(error).toMatchObject({ code: 'usage', message: expect.stringContaining('--cluster yet') });
-    },
-  );
+  it.each([{ workers: 2 }, { takeOver: 1_000 }])('reject %o, which nodes cannot do yet', async (options) => {
+    const error = await failure({ ...AT, cluster: URL_WITH_SECRET, ...options });
+    expect(error).toMatchObject({ code: 'usage', message: expect.stringContaining('--cluster yet') });
+  });
 
   it.each([{ tcpPorts: 'any' }, { udpPorts: 'any' }])('need a host of this node with %o', async (ports) => {
     const options = { ...AT, cluster: URL_WITH_SECRET, ...ports };

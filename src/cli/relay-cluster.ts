@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { cannotRead, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { MeetingPlace } from '../relay/nodes/join-machines.js';
+import { SharedFiles } from '../relay/nodes/shared-files.js';
 import type { Context } from './context.js';
 import { usage } from './expose-services.js';
 
@@ -16,7 +17,6 @@ export interface ClusterOptions {
   /** As typed. */
   readonly nodeHost?: string;
   readonly workers?: number;
-  readonly acme?: boolean;
   readonly tcpPorts?: unknown;
   readonly udpPorts?: unknown;
   readonly takeOver?: number;
@@ -25,11 +25,6 @@ export interface ClusterOptions {
 /** What a relay of several nodes cannot do yet, and what to do instead. */
 const UNSUPPORTED: readonly (readonly [keyof ClusterOptions, string, string])[] = [
   ['workers', '--workers', 'Start one node for each core.'],
-  [
-    'acme',
-    '--acme',
-    'Get a certificate with another ACME client, and give it to each node with --cert and --key.',
-  ],
   ['takeOver', '--take-over', 'Restart one node after the other.'],
 ];
 
@@ -68,7 +63,13 @@ export async function clusterPlace(
       `--cluster shows the password of the database to all users of this machine: use ${CLUSTER_ENV}, or --cluster FILE`,
     );
   const listen = parseNodeAddress(nodeAddress);
-  return { url, nodeAddress, listen, nodeHost: nodeHost && parseNodeHost(nodeHost) };
+  return {
+    url,
+    nodeAddress,
+    listen,
+    files: new SharedFiles(),
+    nodeHost: nodeHost && parseNodeHost(nodeHost),
+  };
 }
 
 /** A public port exists at one node, and the domain leads to any. */

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createServer as createTls, connect } from 'node:tls';
 import { expect, it, onTestFinished } from 'vitest';
 import { ACME_ALPN } from '../../src/certificates/acme/challenges.js';
@@ -228,8 +228,9 @@ it.each([
   const ca = await rejectingCa(() => ({ status: 403, type: 'caa', detail: 'CAA prevents issuance' }));
   const folder = await temporaryFolder();
   const store = new AcmeStore(folder, ca.spec.directory);
-  await mkdir(store.folder);
-  await writeFile(store.rejectionFileOf('shop.test'), text);
+  const file = store.rejectionFileOf('shop.test');
+  await mkdir(dirname(file));
+  await writeFile(file, text);
   await hold(certificates(folder), 'shop.test', ca.spec)
     .certificate.first(neverAborted)
     .catch(() => undefined);

@@ -1,7 +1,10 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { describe, expect, it } from 'vitest';
+import { dnsServer, everythingHere } from '../support/dns-server.js';
+import { pebble } from '../support/pebble.js';
 import { balancer } from '../support/balancer.js';
 import { keepVisiting } from '../support/keep-visiting.js';
 import { freePort } from '../support/ports.js';
@@ -15,7 +18,8 @@ import { Person } from './cli-support.js';
 /** An operator of a relay whose agents and visitors connect to `publicPort`. */
 async function operatorOf(server: PostgresServer, publicPort: number) {
   const operator = await Person.create();
-  await writeFile(join(operator.folder, 'database-url'), `${await server.database()}\n`);
+  const database = await server.database();
+  await writeFile(join(operator.folder, 'database-url'), `${database}\n`);
   let first: string | undefined;
   /** Starts a node with its own data folder, which has the identity of the first one. */
   const start = async (name: string, { host = '127.0.0.1', listenAt = 0 } = {}, ...options: string[]) => {
@@ -45,7 +49,7 @@ async function operatorOf(server: PostgresServer, publicPort: number) {
   };
   const specOf = (caFile: string) =>
     ({ kind: 'url', url: `https://localhost:${publicPort}`, caFile }) as const;
-  return { start, specOf };
+  return { start, specOf, database };
 }
 
 /** The path of agents, which leads to one node. */
@@ -62,6 +66,18 @@ function textFrom(host: string, port: number): Promise<string> {
     let text = '';
     socket.on('data', (chunk: Buffer) => (text += String(chunk)));
     socket.once('error', reject).once('end', () => resolve(text));
+  });
+}
+
+/** The serial number of the certificate for relay.test at a node; `none` if it has none that `root` issued. */
+function serialOf(port: number, root: string): Promise<string> {
+  return new Promise((resolve) => {
+    const options = { host: '127.0.0.1', port, servername: 'relay.test', ca: root };
+    const socket = connectTls({ ...options, ALPNProtocols: ['http/1.1'] }, () => {
+      resolve(socket.getPeerCertificate().serialNumber);
+      socket.destroy();
+    });
+    socket.once('error', () => resolve('none'));
   });
 }
 
@@ -133,5 +149,35 @@ describe('portal relay --cluster', () => {
     const results = visiting.flatMap((one) => one.results);
     expect(results.filter((text) => !text.includes('hello'))).toEqual([]);
     expect(results.length).toBeGreaterThan(10);
+  });
+
+  it('gets one certificate for all nodes, wherever the CA connects to, and encrypts it in the database', async (ctx) => {
+    const front = await balancer();
+    const { start, database } = await operatorOf(server, front.port);
+    const dns = await dnsServer(everythingHere);
+    const ca = await pebble(ctx, { tlsPort: front.port, dns: dns.address });
+    // Both nodes run before the first order, and the CA connects to both.
+    await ca.stop();
+    const acme = ['--acme', '--acme-directory', ca.spec.directory, '--acme-ca', ca.spec.caFile!];
+    const startNode = (name: string) => start(name, {}, '--domain', 'relay.test', ...acme);
+    const nodes = [await startNode('a'), await startNode('b')];
+    front.use(nodes.map(({ port }) => port));
+    await ca.start();
+    const root = await ca.root();
+    const serials = () => Promise.all(nodes.map(({ port }) => serialOf(port, root)));
+    await expect.poll(serials, { timeout: 60_000, interval: 200 }).not.toContain('none');
+    const [serial] = await serials();
+    expect(await serials()).toEqual([serial, serial]);
+    expect(ca.issued).toBe(1);
+    const files = await server.sql('SELECT name, sealed FROM portal.files ORDER BY name', database);
+    expect(files.map(({ name }) => String(name).split('/')[1])).toEqual([
+      'account.key.pem',
+      'relay.test.pem',
+    ]);
+    expect(JSON.stringify(files)).not.toContain('PRIVATE KEY');
+    // A later node needs no CA.
+    await ca.stop();
+    nodes.push(await startNode('c'));
+    await expect.poll(serials, { interval: 200 }).toEqual([serial, serial, serial]);
   });
 });

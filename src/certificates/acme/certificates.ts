@@ -2,6 +2,7 @@ import type { Logger } from '../../lib/logger.js';
 import type { ProxyFor } from '../../net/proxy/server.js';
 import { AcmeAuthority } from './authority.js';
 import { AcmeChallenges } from './challenges.js';
+import type { CertificateFiles } from './files.js';
 import { HeldCertificate, type HoldListener, type Schedule } from './held.js';
 import { AcmeStore } from './store.js';
 import type { AcmeSpec } from '../spec.js';
@@ -10,6 +11,8 @@ import type { CertificateOwner } from './problem.js';
 export interface AcmeOptions {
   /** The folder of accounts and certificates (lib/paths). */
   readonly folder: string;
+  /** Where these are instead, if not in files of the folder. */
+  readonly files?: CertificateFiles | undefined;
   readonly log: Logger;
   /** Default: `service`. */
   readonly owner?: CertificateOwner;
@@ -68,7 +71,7 @@ export class AcmeCertificates {
   #authority(account: string, spec: AcmeSpec): { authority: AcmeAuthority; store: AcmeStore } {
     let known = this.#authorities.get(account);
     if (!known) {
-      const store = new AcmeStore(this.#options.folder, spec.directory);
+      const store = new AcmeStore(this.#options.folder, spec.directory, this.#options.files);
       known = { store, authority: new AcmeAuthority(spec, store, this.challenges, this.#options) };
       this.#authorities.set(account, known);
     }

@@ -9,6 +9,9 @@ const HANDSHAKE_MS = 10_000;
 /** A CA validates from a few places at once. More connections than this come from others. */
 const MAX_HANDSHAKES = 64;
 
+/** Longer than any order: the process that ordered must have ended. */
+const MAX_PENDING_MS = 600_000;
+
 /** The certificate that responds to a challenge, PEM. */
 export interface ChallengePair {
   readonly cert: string;
@@ -36,6 +39,17 @@ export class AcmeChallenges {
       this.#pending.delete(hostname);
       void this.share?.(hostname, undefined);
     };
+  }
+
+  /** Responds to a challenge of another process until its `pair` is undefined, or it must have ended. */
+  hear(hostname: string, pair: ChallengePair | undefined): void {
+    this.#pending.delete(hostname);
+    if (!pair) return;
+    const context = createSecureContext(pair);
+    this.#pending.set(hostname, context);
+    setTimeout(() => {
+      if (this.#pending.get(hostname) === context) this.#pending.delete(hostname);
+    }, MAX_PENDING_MS).unref();
   }
 
   isPending(hostname: string): boolean {

@@ -13,7 +13,8 @@ afterEach(() => {
 
 const HOUR_MS = 3_600_000;
 const STORE = {
-  read: () => Promise.resolve(undefined),
+  read: (): Promise<DatedCertificate | undefined> => Promise.resolve(undefined),
+  exclusively: (_hostname: string, run: () => Promise<DatedCertificate>) => run(),
   rejection: (): Promise<RejectedOrder | undefined> => Promise.resolve(undefined),
   writeRejection: () => Promise.resolve(),
   removeRejection: () => Promise.resolve(),
@@ -78,5 +79,53 @@ it('orders only when the wait of the previous run has ended, and then forgets th
   await vi.advanceTimersByTimeAsync(60_000);
   expect([orders(), removeRejection.mock.calls.length]).toEqual([1, 1]);
   expect(certificate.status().error).toBeUndefined();
+  certificate.close();
+});
+
+const orderedElsewhere = (fingerprint: string): DatedCertificate => ({
+  cert: '',
+  key: '',
+  fingerprint,
+  notBefore: inHours(0),
+  notAfter: inHours(90),
+});
+
+it('takes what another process ordered while it waited for the lock, now and at a renewal', async () => {
+  let stored: DatedCertificate | undefined;
+  const { certificate, orders } = held(0, 90, {
+    read: () => Promise.resolve(stored),
+    exclusively: (_hostname, run) => {
+      stored = orderedElsewhere(stored ? 'second' : 'first');
+      return run();
+    },
+  });
+  const renewed: string[] = [];
+  certificate.add({ onNew: ({ fingerprint }) => renewed.push(fingerprint) });
+  expect(await certificate.first(new AbortController().signal)).toEqual(stored);
+  await vi.advanceTimersByTimeAsync(61 * HOUR_MS);
+  expect(renewed).toEqual(['first', 'second']);
+  expect(orders()).toBe(0);
+  certificate.close();
+});
+
+it('waits after a rejection that another process got meanwhile, and does not count it as another one', async () => {
+  const error = new PortalError('acme_rejected', 'no address');
+  let rejection: RejectedOrder | undefined;
+  const writeRejection = vi.fn<() => Promise<void>>(() => Promise.resolve());
+  const { certificate, orders } = held(0, 90, {
+    rejection: () => Promise.resolve(rejection),
+    writeRejection,
+    exclusively: (_hostname, run) => {
+      rejection ??= { error, count: 1, nextAt: Date.now() + 60_000 };
+      return run();
+    },
+  });
+  await expect(certificate.first(new AbortController().signal)).rejects.toMatchObject({
+    code: 'acme_rejected',
+    retryAfterMs: 60_000,
+  });
+  expect([orders(), writeRejection.mock.calls.length]).toEqual([0, 0]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(orders()).toBe(1);
   certificate.close();
 });

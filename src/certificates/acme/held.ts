@@ -95,12 +95,14 @@ export class HeldCertificate {
    * that error and `retryAfterMs`, until the next attempt is due.
    */
   async first(signal: AbortSignal): Promise<ServingCertificate> {
-    this.#read ??= this.#readStored();
+    this.#read ??= this.#readStored().catch((error: unknown) => {
+      this.#read = undefined;
+      throw error;
+    });
     await within(this.#read, CHECK_MS, 'the stored certificate', signal);
     if (this.#certificate && isValid(this.#certificate)) return this.#certificate;
-    const { error, nextAt } = this.#failure ?? {};
-    const leftMs = (nextAt ?? 0) - Date.now();
-    if (error && leftMs > 0) throw withPause(error, leftMs);
+    const { error, nextAt = 0 } = this.#failure ?? {};
+    if (error && this.#isWaiting) throw withPause(error, nextAt - Date.now());
     return await within(this.#obtain(), CHECK_MS, `the certificate for ${this.hostname}`, signal);
   }
 
@@ -183,7 +185,7 @@ export class HeldCertificate {
   }
 
   async #run(): Promise<DatedCertificate> {
-    const { authority } = this.#options;
+    const { authority, store } = this.#options;
     const before = this.#certificate;
     try {
       this.#log.info(
@@ -192,7 +194,8 @@ export class HeldCertificate {
           ? 'renewing the certificate'
           : 'no certificate yet: ordering one; TLS connections fail until it arrives',
       );
-      const certificate = await authority.order(this.hostname, this.#stop.signal);
+      const { signal } = this.#stop;
+      const certificate = await store.exclusively(this.hostname, () => this.#obtainOnce(), signal);
       // An expired certificate would be renewed immediately, in an endless loop.
       if (!isValid(certificate)) throw expired(certificate, authority.name);
       this.#take(certificate, { isNew: true });
@@ -201,8 +204,27 @@ export class HeldCertificate {
       for (const listener of this.#listeners) listener.onNew(certificate);
       return certificate;
     } catch (error) {
+      if (this.#isWaiting) throw error;
       throw await this.#failed(asPortalError(error));
     }
+  }
+
+  /** What another process that shares the store has ordered meanwhile, or a new order. */
+  async #obtainOnce(): Promise<DatedCertificate> {
+    const { authority, store } = this.#options;
+    const stored = await store.read(this.hostname);
+    if (stored && isValid(stored) && stored.fingerprint !== this.#certificate?.fingerprint) return stored;
+    const rejection = await store.rejection(this.hostname);
+    if (rejection && rejection.nextAt > Date.now()) {
+      this.#waitAfter(rejection);
+      throw withPause(rejection.error, rejection.nextAt - Date.now());
+    }
+    return authority.order(this.hostname, this.#stop.signal);
+  }
+
+  /** Whether the next order is not due yet. */
+  get #isWaiting(): boolean {
+    return (this.#failure?.nextAt ?? 0) > Date.now();
   }
 
   async #failed(error: PortalError): Promise<PortalError> {

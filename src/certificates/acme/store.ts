@@ -1,10 +1,9 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { asPortalError, PortalError } from '../../lib/errors.js';
-import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
 import { fingerprintOf, type ServingCertificate } from '../source.js';
+import { filesIn, type CertificateFiles } from './files.js';
 
 /** A certificate with its validity period. */
 export interface DatedCertificate extends ServingCertificate {
@@ -31,28 +30,33 @@ const MAX_WAIT_MS = 7 * 24 * 3_600_000;
  * restart does not send it sooner. Only the owner can read the files.
  */
 export class AcmeStore {
-  readonly folder: string;
+  readonly #folder: string;
+  readonly #files: CertificateFiles;
+  /** The folder of this CA. */
+  readonly #ca: string;
 
-  constructor(folder: string, directory: string) {
+  constructor(folder: string, directory: string, files = filesIn(folder)) {
     const hash = createHash('sha256').update(directory).digest('hex').slice(0, 12);
+    this.#folder = folder;
+    this.#files = files;
     // People read the host. The hash separates several directories on one host.
-    this.folder = join(folder, `${new URL(directory).host.replaceAll(/[^\w.-]/g, '_')}-${hash}`);
+    this.#ca = `${new URL(directory).host.replaceAll(/[^\w.-]/g, '_')}-${hash}`;
   }
 
   /** The account's private key, PEM. Calls `make` to create the first one. */
   async accountKey(make: () => Promise<string>): Promise<string> {
-    const file = join(this.folder, 'account.key.pem');
-    const present = await readPrivateFile(file, 'certificate_unavailable');
+    const name = `${this.#ca}/account.key.pem`;
+    const present = await this.#files.read(name);
     if (present !== undefined) return present;
     const fresh = await make();
     // Another process may have created the file first. Both then use the same account.
-    if (await createFile(file, fresh, PRIVATE_MODE)) return fresh;
-    return (await readPrivateFile(file, 'certificate_unavailable')) ?? fresh;
+    if (await this.#files.create(name, fresh)) return fresh;
+    return (await this.#files.read(name)) ?? fresh;
   }
 
   /** The stored certificate for `hostname`, even if expired. Undefined if none is stored or the file is unusable. */
   async read(hostname: string): Promise<DatedCertificate | undefined> {
-    const text = await readPrivateFile(this.fileOf(hostname), 'certificate_unavailable');
+    const text = await this.#files.read(this.#nameOf(hostname));
     if (text === undefined) return undefined;
     try {
       return parse(text, hostname);
@@ -65,14 +69,19 @@ export class AcmeStore {
   async write(hostname: string, key: string, chain: string): Promise<DatedCertificate> {
     const text = `${key.trimEnd()}\n${chain.trimStart()}`;
     const certificate = issued(text, hostname);
-    await replaceFile(this.fileOf(hostname), text, PRIVATE_MODE);
+    await this.#files.replace(this.#nameOf(hostname), text);
     return certificate;
+  }
+
+  /** Executes `run` while no other process that shares the store orders a certificate for `hostname`. */
+  exclusively<T>(hostname: string, run: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#files.exclusively(this.#nameOf(hostname), run, signal);
   }
 
   /** The last order for `hostname`, if the CA rejected it. */
   async rejection(hostname: string): Promise<RejectedOrder | undefined> {
-    const text = await readFile(this.rejectionFileOf(hostname), 'utf8').catch(() => '');
-    return parseRejection(text);
+    const text = await this.#files.read(this.#rejectionNameOf(hostname)).catch(() => undefined);
+    return parseRejection(text ?? '');
   }
 
   /** Only rejections that CAs count are stored. */
@@ -80,21 +89,26 @@ export class AcmeStore {
     if (!isCounted(error.code)) return;
     const { code, message, hint } = error;
     const text = JSON.stringify({ code, message, hint, count, nextAt: new Date(nextAt).toISOString() });
-    await replaceFile(this.rejectionFileOf(hostname), `${text}\n`, PRIVATE_MODE);
+    await this.#files.replace(this.#rejectionNameOf(hostname), `${text}\n`);
   }
 
   async removeRejection(hostname: string): Promise<void> {
-    await rm(this.rejectionFileOf(hostname), { force: true });
+    await this.#files.remove(this.#rejectionNameOf(hostname));
   }
 
+  /** The path, for people. */
   rejectionFileOf(hostname: string): string {
-    return this.fileOf(hostname).replace(/\.pem$/, '.retry.json');
+    return join(this.#folder, this.#rejectionNameOf(hostname));
   }
 
-  fileOf(hostname: string): string {
+  #rejectionNameOf(hostname: string): string {
+    return this.#nameOf(hostname).replace(/\.pem$/, '.retry.json');
+  }
+
+  #nameOf(hostname: string): string {
     if (!/^[a-z0-9][a-z0-9._-]*$/i.test(hostname))
       throw new PortalError('certificate_unavailable', `${JSON.stringify(hostname)} is not a hostname`);
-    return join(this.folder, `${hostname.toLowerCase()}.pem`);
+    return `${this.#ca}/${hostname.toLowerCase()}.pem`;
   }
 }
 

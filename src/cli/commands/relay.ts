@@ -140,7 +140,11 @@ async function prepare(context: Context, options: Options, log: Logger) {
   if (unreachable) log.warn({ listen, hint: unreachable.hint }, unreachable.message);
   // The first files that a new relay creates.
   const peers = await peersOf(context, options);
-  const certificate = await openRelayCertificate(context, { domain: options.domain, tls }, log);
+  const certificate = await openRelayCertificate(
+    context,
+    { domain: options.domain, tls, files: cluster?.files },
+    log,
+  );
   const relay = {
     domain: options.domain,
     host: hosts,

@@ -1,3 +1,4 @@
+import type { AcmeChallenges, ChallengePair } from '../../certificates/acme/challenges.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { listenError } from '../listen.js';
 import type { RelayOptions } from '../options.js';
@@ -6,6 +7,8 @@ import { LINK } from '../postgres/link.js';
 import { silent } from '../../lib/logger.js';
 import { Outage } from './outage.js';
 import type { JoinedNode } from './rejoining-relay.js';
+import { ask, type Nodes } from './nodes.js';
+import type { SharedFiles } from './shared-files.js';
 import { TlsNodes } from './tls-nodes.js';
 
 /** Where nodes on several machines meet. */
@@ -15,6 +18,8 @@ export interface MeetingPlace {
   /** Where other nodes reach this one: HOST:PORT. */
   readonly nodeAddress: string;
   readonly listen: { readonly host: string; readonly port: number };
+  /** Gets the files that the nodes share. */
+  readonly files: SharedFiles;
 }
 
 /** Joins the other nodes: they share a database, and connect to each other. */
@@ -41,6 +46,8 @@ export async function joinMachines(options: RelayOptions, place: MeetingPlace): 
   }
   const { node, directory, store, others, isConnected, isCurrent, degraded, counts } = cluster;
   nodes.join(node, others);
+  place.files.use(cluster.filesOf(identity));
+  if (options.challenges) shareChallenges(options.challenges, nodes);
   outage = new Outage({ nodes, isConnected, everyMs: LINK.renewMs });
   log.info({ node, address: place.nodeAddress }, 'joined the nodes of this relay');
   return {
@@ -53,4 +60,14 @@ export async function joinMachines(options: RelayOptions, place: MeetingPlace): 
       await cluster.close();
     },
   };
+}
+
+/** A CA may connect to any node to validate the domain. */
+function shareChallenges(challenges: AcmeChallenges, nodes: Nodes): void {
+  nodes.serve({
+    challenge: (_from: string, hostname: string, pair: ChallengePair | undefined) =>
+      challenges.hear(hostname, pair),
+  });
+  challenges.share = (hostname, pair) =>
+    Promise.all([...nodes.others].map((node) => ask(nodes, node, 'challenge', hostname, pair)));
 }

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import type { CertificateFiles } from '../../certificates/acme/files.js';
+import type { Identity } from '../../identity/identity.js';
 import type { Logger } from '../../lib/logger.js';
 import { PostgresDirectory } from '../directory/postgres.js';
 import type { LeaseDirectory } from '../directory/directory.js';
 import { PostgresStore } from '../store/postgres.js';
 import type { ClusterCounts } from '../nodes/nodes.js';
 import type { Store } from '../store/store.js';
+import { PostgresCertificateFiles } from './certificate-files.js';
 import { Changes } from './changes.js';
 import { Database, type DatabaseSettings } from './database.js';
 import { Lifetime } from './lifetime.js';
@@ -35,6 +38,8 @@ export interface PostgresCluster {
   /** The relay closes both. The node then leaves, and its connections close. */
   readonly directory: LeaseDirectory;
   readonly store: Store;
+  /** The relay's certificates, if a CA issues them, encrypted with a key that only its nodes have. */
+  readonly filesOf: (identity: Identity) => CertificateFiles;
   /** The other nodes that run now. */
   readonly others: Pick<OtherNodes, 'names' | 'addressOf' | 'onJoined' | 'onLeft'>;
   /** Whether this node hears of changes now. */
@@ -108,6 +113,7 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
     node,
     directory,
     store,
+    filesOf: (identity) => new PostgresCertificateFiles(database, identity),
     others,
     isConnected: () => link.live,
     isCurrent: () => lifetime.isCurrent(),

@@ -53,6 +53,9 @@ const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX agents_by_age ON portal.agents (seen_at);
   `,
+  `
+  CREATE TABLE portal.files (name text COLLATE "C" PRIMARY KEY, sealed text NOT NULL);
+  `,
 ];
 
 /** Keys of advisory locks, which all programs of a database share: "port" in ASCII, and a number. */

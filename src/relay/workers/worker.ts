@@ -74,7 +74,6 @@ class Worker {
   readonly #tell: (event: WorkerEvent) => void;
   readonly mayRelease = deferred<void>();
   readonly #challenges = new AcmeChallenges();
-  readonly #withdraw = new Map<string, () => void>();
   #relay: Relay | undefined;
 
   constructor(channels: Channels, log: Logger, tell: (event: WorkerEvent) => void) {
@@ -124,10 +123,8 @@ class Worker {
   }
 
   /** `pair` undefined: the challenge ended. */
-  async challenge(hostname: string, pair: KeyPair | undefined): Promise<void> {
-    this.#withdraw.get(hostname)?.();
-    this.#withdraw.delete(hostname);
-    if (pair) this.#withdraw.set(hostname, await this.#challenges.add(hostname, pair));
+  challenge(hostname: string, pair: KeyPair | undefined): void {
+    this.#challenges.hear(hostname, pair);
   }
 }
 
