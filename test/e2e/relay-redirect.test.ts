@@ -30,11 +30,13 @@ async function ask(port: number, host: string, path = '/'): Promise<string> {
   return `${text.split('\r\n')[0]!.slice(9)} ${location}`.trim();
 }
 
-describe('the port for plain HTTP', () => {
+describe.each([1, 2])('the port for plain HTTP of a relay with --workers %i', (workers) => {
+  const relay = ['relay', '--json', '--workers', String(workers)];
+
   it('redirects names of the relay to https, and no others', async () => {
     const operator = await Person.create();
     const [port, http] = await freePorts(2);
-    const args = ['relay', '--json', '--listen', `127.0.0.1:${port}`, '--http-redirect', String(http)];
+    const args = [...relay, '--listen', `127.0.0.1:${port}`, '--http-redirect', String(http)];
     const running = operator.start(args);
     expect((await listeningEvent(running)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
     const secure = `https://web.localhost:${port}`;
@@ -54,7 +56,7 @@ describe('the port for plain HTTP', () => {
   it('is available to the new process as soon as the relay is asked to stop, while visitors finish', async () => {
     const operator = await Person.create();
     const [port, http] = await freePorts(2);
-    const args = ['relay', '--json', '--listen', `127.0.0.1:${port}`, '--http-redirect', String(http)];
+    const args = [...relay, '--listen', `127.0.0.1:${port}`, '--http-redirect', String(http)];
     const old = operator.start([...args, '--drain', '60s']);
     const { url, ca } = await listeningEvent(old);
     const web = await handedOver();
@@ -80,7 +82,7 @@ describe('the port for plain HTTP', () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port } = taken.address() as AddressInfo;
-    const args = ['relay', '--json', '--listen', '127.0.0.1:0', '--http-redirect', String(port)];
+    const args = [...relay, '--listen', '127.0.0.1:0', '--http-redirect', String(port)];
     const { code, stdout } = await operator.run(args);
     taken.close();
     expect({ code, stdout }).toEqual({
@@ -95,7 +97,7 @@ describe('the port for plain HTTP', () => {
     for (const server of sockets) await once(server.listen(0, '127.0.0.1'), 'listening');
     const [port, http] = sockets.map((server) => (server.address() as AddressInfo).port);
     const start = (...args: string[]): Running =>
-      operator.start(['relay', '--json', '--log-level', 'info', ...args], {
+      operator.start([...relay, '--log-level', 'info', ...args], {
         within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=public:http exec "$@"', 'sh'],
         fds: sockets.map(descriptorOf),
       });
@@ -110,7 +112,9 @@ describe('the port for plain HTTP', () => {
     expect((await listeningEvent(second)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
     expect(await ask(http!, 'web.localhost')).toMatch(/^308 /);
   });
+});
 
+describe('the port for plain HTTP', () => {
   it('is 80 in addition to 443 by default, and is skipped if unavailable', async () => {
     const asked: number[] = [];
     const fronts = {
