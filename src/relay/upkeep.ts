@@ -14,14 +14,23 @@ export interface UpkeepParts {
   readonly clock: ExpiryClock;
   readonly limits: Pick<RelayLimits, 'reserveAfterMs'>;
   readonly log: Logger;
+  readonly machineLog: Pick<Logger, 'warn'>;
 }
 
 /** Keeps the store current: renews names in use, forgets expired ones. Returns what stops it. */
-export function startUpkeep({ leases, agents, reservations, clock, limits, log }: UpkeepParts): () => void {
+export function startUpkeep({
+  leases,
+  agents,
+  reservations,
+  clock,
+  limits,
+  log,
+  machineLog,
+}: UpkeepParts): () => void {
   const upkeep = setInterval(() => {
     leases.refresh();
     agents.refresh();
-    warnOfClock(clock, log);
+    warnOfClock(clock, machineLog);
     reservations.forget().catch((error: unknown) => log.error({ err: error }, 'cannot clean up the store'));
   }, STORE_UPKEEP_MS).unref();
   const confirming = setInterval(
@@ -34,6 +43,6 @@ export function startUpkeep({ leases, agents, reservations, clock, limits, log }
   };
 }
 
-export function warnOfClock({ aheadMs }: ExpiryClock, log: Logger): void {
+export function warnOfClock({ aheadMs }: ExpiryClock, log: Pick<Logger, 'warn'>): void {
   if (aheadMs > 0) log.warn({ aheadMs }, 'the clock is far ahead: ignoring it for the expiry of names');
 }

@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { createSocket } from 'node:dgram';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { once } from 'node:events';
@@ -123,6 +124,19 @@ it('serves visitors of every mode, whichever worker they arrive at', async () =>
   expect(await at.metric('portal_relay_visitors_served_total{kind="tls"}')).toBeGreaterThanOrEqual(40);
   at.running.kill('SIGTERM');
   expect((await at.running.finished).code).toBe(0);
+});
+
+it('gives a warning that concerns all workers once', async () => {
+  const operator = await Person.create();
+  const [port, udpPort] = (await freePorts(2)) as [number, number];
+  const taken = createSocket('udp4').bind(port, '127.0.0.1');
+  onTestFinished(() => void taken.close());
+  await once(taken, 'listening');
+  const listen = ['--listen', `127.0.0.1:${port}`, '--udp-ports', String(udpPort)];
+  const running = operator.start(['relay', '--json', '--workers', '3', ...listen]);
+  await running.event('listening');
+  const warnings = logOf(running).filter(({ msg }) => String(msg).startsWith('no UDP port for agents'));
+  expect(warnings).toHaveLength(1);
 });
 
 it('a worker that crashes costs only its own connections, and another one takes its place', async () => {

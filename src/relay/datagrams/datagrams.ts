@@ -27,7 +27,7 @@ export class Datagrams {
   readonly drops = new Drops();
   readonly passed = { toAgent: 0, toAgentBytes: 0, toVisitor: 0, toVisitorBytes: 0 };
   readonly #limits: DatagramLimits;
-  readonly #log: Logger;
+  readonly #log: Pick<Logger, 'warn'>;
   readonly #admits: (address: string) => boolean;
   /** By the ticket's name. */
   readonly #tickets = new Map<string, { link: DatagramLink; ticket: string; expiresAt: number }>();
@@ -35,7 +35,7 @@ export class Datagrams {
   #forwarding: PacketForwarding | undefined;
   #hub: DatagramHub | undefined;
 
-  constructor(limits: DatagramLimits, log: Logger, admits: (address: string) => boolean) {
+  constructor(limits: DatagramLimits, log: Pick<Logger, 'warn'>, admits: (address: string) => boolean) {
     this.#limits = limits;
     this.#admits = admits;
     this.#log = log;

@@ -31,11 +31,11 @@ export class DurableState {
   }
 
   static async open(settings: Settings, refusals: Refusals): Promise<DurableState> {
-    const { options, limits, log } = settings;
+    const { options, limits, machineLog } = settings;
     const store = options.cluster?.store ?? (await openStore(options.store));
     const newestUse = await store.newestUse();
     const clock = new ExpiryClock({ newestUse, reservationMs: limits.reservationMs });
-    warnOfClock(clock, log);
+    warnOfClock(clock, machineLog);
     return new DurableState(settings, store, clock, refusals);
   }
 

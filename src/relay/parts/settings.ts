@@ -3,6 +3,7 @@ import { LIMITS } from '../../protocol/limits.js';
 import { limitsFor } from '../descriptors.js';
 import type { RelayLimits } from '../limits.js';
 import type { ListenHost } from '../listen.js';
+import { machineLog } from '../nodes/machine-log.js';
 import { ALONE, type Nodes } from '../nodes/nodes.js';
 import { ticketTagOf } from '../nodes/tags.js';
 import type { RelayOptions } from '../options.js';
@@ -12,6 +13,8 @@ export interface Settings {
   readonly options: RelayOptions;
   readonly limits: RelayLimits;
   readonly log: Logger;
+  /** For warnings that all workers would give. */
+  readonly machineLog: Pick<Logger, 'warn'>;
   /** The other nodes of the relay. */
   readonly nodes: Nodes;
   /** Begins the names of this node's tickets; undefined without a cluster. */
@@ -19,11 +22,12 @@ export interface Settings {
 }
 
 export function settingsOf(options: RelayOptions): Settings {
-  const { cluster } = options;
+  const { cluster, log = silent } = options;
   return {
     options,
     limits: { ...LIMITS, ...limitsFor(LIMITS, options.descriptorLimit), ...options.limits },
-    log: options.log ?? silent,
+    log,
+    machineLog: machineLog(log, cluster),
     nodes: cluster?.nodes ?? ALONE,
     tag: cluster && ticketTagOf(cluster.directory.node),
   };

@@ -29,7 +29,7 @@ export class Visiting {
   readonly #links: Links | undefined;
   #ownPool: ((session: string) => DataPool | undefined) | undefined;
 
-  constructor({ options, limits, log, nodes, tag }: Settings, access: Access) {
+  constructor({ options, limits, machineLog, nodes, tag }: Settings, access: Access) {
     this.#access = access;
     this.tallies = new Tallies(options.onVisitorWaited);
     const { quotas, descriptors } = access;
@@ -50,7 +50,7 @@ export class Visiting {
       idleDataConnectionMs: limits.idleDataConnectionMs,
       links: this.#links,
     });
-    this.datagrams = new Datagrams(limits, log, (address) => access.denied.admits(address));
+    this.datagrams = new Datagrams(limits, machineLog, (address) => access.denied.admits(address));
   }
 
   /** Call when the relay has sessions: `ownPool` returns the data connections of a session of this node. */
