@@ -1,13 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import { expect, it } from 'vitest';
 import { cluster } from '../support/cluster.js';
 import { relay, type TestRelay } from '../support/world.js';
+import { Person } from './cli-support.js';
 
 /** A TLS session of one node of a relay resumes at another. */
 
-function open({ port, ca }: TestRelay, session?: Buffer): TLSSocket {
+/** Where a relay listens, and its CA. */
+interface At {
+  readonly port: number;
+  readonly ca: { readonly certificatePem: string };
+}
+
+function open({ port, ca }: At, session?: Buffer): TLSSocket {
   return connect({
     host: '127.0.0.1',
     port,
@@ -19,7 +27,7 @@ function open({ port, ca }: TestRelay, session?: Buffer): TLSSocket {
 }
 
 /** A session that the relay issued. */
-async function issuedBy(at: TestRelay): Promise<Buffer> {
+async function issuedBy(at: At): Promise<Buffer> {
   const socket = open(at);
   const [session] = (await once(socket, 'session')) as [Buffer];
   expect(socket.isSessionReused()).toBe(false);
@@ -27,7 +35,7 @@ async function issuedBy(at: TestRelay): Promise<Buffer> {
   return session;
 }
 
-async function resumes(at: TestRelay, session: Buffer): Promise<boolean> {
+async function resumes(at: At, session: Buffer): Promise<boolean> {
   const socket = open(at, session);
   await once(socket, 'secureConnect');
   const resumed = socket.isSessionReused();
@@ -52,4 +60,14 @@ it('resumes at every node of a relay on several machines, without keys from an o
   expect(await resumes(b, await issuedBy(a))).toBe(true);
   const other = (await cluster(1, { tls: await a.ca.issue(['localhost']) })).nodes[0]!;
   expect(await resumes(Object.assign(other, { ca: a.ca }), await issuedBy(a))).toBe(false);
+});
+
+it('resumes at every worker of a relay', async () => {
+  const operator = await Person.create();
+  const running = operator.start(['relay', '--json', '--listen', '127.0.0.1:0', '--workers', '2']);
+  const { url, ca } = (await running.event('listening')) as unknown as { url: string; ca: string };
+  const at = { port: Number(new URL(url).port), ca: { certificatePem: await readFile(ca, 'utf8') } };
+  const session = await issuedBy(at);
+  // Each connection arrives at one of the workers, at random.
+  for (let connection = 0; connection < 20; connection++) expect(await resumes(at, session)).toBe(true);
 });
