@@ -14,6 +14,7 @@ import { apply } from './suites/apply.mjs';
 import { burst } from './suites/burst.mjs';
 import { chain } from './suites/chain.mjs';
 import { connections, resumptions } from './suites/connections.mjs';
+import { directory } from './suites/directory.mjs';
 import { exec } from './suites/exec.mjs';
 import { floods } from './suites/floods.mjs';
 import { load, services } from './suites/load.mjs';
@@ -49,6 +50,7 @@ const SUITES = {
   connections,
   resumptions,
   workers,
+  directory,
   burst,
   memory,
   services,
