@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import type { FromRelay } from '../protocol/messages.js';
+import { REPLICAS_CAPABILITY, type FromAgent, type FromRelay } from '../protocol/messages.js';
 import { requestedCarrier } from './capabilities.js';
 import type { ControlChannel } from './control.js';
 import { wireMode, type ServiceSpec } from './spec.js';
@@ -16,11 +16,16 @@ const CLOSE_MS = 2_000;
 
 export type Opened = FromRelay<'lease.opened'>;
 
+/** What an agent tells relays of its replica. */
+export type ReplicaState = Omit<FromAgent<'lease.replica'>, 'type' | 'id' | 'lease'>;
+
 /** Owns a lease as the relay holds it: requests, updates and releases it, and stores the relay's reply. */
 export class HeldLease {
   readonly #relay: string;
   #opened: Opened | undefined;
   #publicPort: number | undefined;
+  /** Whether visitors should come to this replica. */
+  healthy = false;
 
   /** @param relay the relay's key, as in `relayKey` */
   constructor(relay: string) {
@@ -57,10 +62,7 @@ export class HeldLease {
 
   /** Requests the lease, or refreshes a lease that is already held. */
   async ask(channel: ControlChannel, spec: ServiceSpec, log: Logger, signal?: AbortSignal): Promise<Opened> {
-    const response = await channel.request(
-      openRequest(spec, wantedPort(this.#relay, spec, this.#publicPort), channel.via?.hides ?? false),
-      signal,
-    );
+    const response = await channel.request(this.#openRequest(spec, channel), signal);
     if (response.type !== 'lease.opened')
       throw new PortalError('protocol', `unexpected reply ${response.type} to lease.open`);
     this.#opened = response;
@@ -79,8 +81,13 @@ export class HeldLease {
     log: Logger,
   ): Promise<boolean> {
     if (!this.#opened) return false;
-    const { carrier, port, mode, metadata } = after;
-    if (carrier !== before.carrier || port !== before.port || wireMode(mode) !== wireMode(before.mode)) {
+    const { carrier, port, mode, metadata, replicas } = after;
+    const isOther =
+      carrier !== before.carrier ||
+      port !== before.port ||
+      replicas !== before.replicas ||
+      wireMode(mode) !== wireMode(before.mode);
+    if (isOther) {
       const { address } = this;
       await this.ask(channel, after, log);
       return !isDeepStrictEqual(this.address, address);
@@ -88,6 +95,12 @@ export class HeldLease {
     if (!isDeepStrictEqual(metadata, before.metadata))
       await channel.request({ type: 'lease.update', lease: this.#opened.lease, metadata });
     return false;
+  }
+
+  /** Tells the relay about this replica. Does nothing for a lease without replicas. */
+  async tell(channel: ControlChannel, spec: ServiceSpec, state: ReplicaState): Promise<void> {
+    if (!this.#opened || !offersReplicas(channel) || !spec.replicas) return;
+    await channel.request({ type: 'lease.replica', lease: this.#opened.lease, ...state });
   }
 
   /** Releases the lease, if there is a channel for that. */
@@ -106,19 +119,26 @@ export class HeldLease {
   forget(): void {
     this.#opened = undefined;
   }
+
+  #openRequest(spec: ServiceSpec, channel: ControlChannel) {
+    const { name, mode, carrier, metadata, hostname, replicas } = spec;
+    const port = wantedPort(this.#relay, spec, this.#publicPort);
+    return {
+      type: 'lease.open',
+      name,
+      mode: wireMode(mode),
+      carrier: requestedCarrier(mode, carrier, channel.via?.hides ?? false),
+      metadata: { ...metadata },
+      ...(hostname !== undefined && { hostname }),
+      ...(port !== undefined && { port }),
+      ...(replicas && offersReplicas(channel) && { replicas: { policy: replicas, healthy: this.healthy } }),
+    } as const;
+  }
 }
 
-function openRequest(spec: ServiceSpec, port: number | undefined, inChain: boolean) {
-  const { name, mode, carrier, metadata, hostname } = spec;
-  return {
-    type: 'lease.open',
-    name,
-    mode: wireMode(mode),
-    carrier: requestedCarrier(mode, carrier, inChain),
-    metadata: { ...metadata },
-    ...(hostname !== undefined && { hostname }),
-    ...(port !== undefined && { port }),
-  } as const;
+/** Whether the relay lets several agents serve one name. */
+export function offersReplicas({ welcome }: Pick<ControlChannel, 'welcome'>): boolean {
+  return welcome.capabilities.includes(REPLICAS_CAPABILITY);
 }
 
 function portOf(address: string | undefined): number | undefined {

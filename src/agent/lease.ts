@@ -16,14 +16,14 @@ import { hintFor, missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
 import type { Recorders } from './inspect/recorder.js';
 import type { KnownTargets } from './known-targets.js';
-import { HeldLease, type Opened } from './held-lease.js';
+import { HeldLease, offersReplicas, type Opened, type ReplicaState } from './held-lease.js';
 import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
 import { PhaseRecord, summaryOf } from './phase.js';
 import type { ProbePace } from './probe-pace.js';
 import { Prover, type Visit } from './prover.js';
 import { FINAL_RETRY_MS, isFinal, RETRY, spread } from './retry.js';
 import { openServing, type Serving } from './serving/serving.js';
-import { servedMode, type ServedAs, type ServiceSpec } from './spec.js';
+import { kindOf, servedMode, type ServedAs, type ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, Unproven } from './status.js';
 
 export interface LeaseOptions {
@@ -50,12 +50,18 @@ export interface LeaseOptions {
   readonly onUnserved: (lease: AgentLease, reason: string, count: number) => void;
   /** Called when visitors are served in another way, because of the target's protocol. */
   readonly onServedAs: (lease: AgentLease) => void;
+  /** Called when the relay does not let other agents serve the name as well. */
+  readonly onWithoutReplicas?: (lease: AgentLease) => void;
   /** Called for each connection to a target, with its error if it failed. */
   readonly onReached: (lease: AgentLease, target: Target, failure?: PortalError) => void;
   /** Called after each change of phase. */
   readonly onPhase: (lease: AgentLease) => void;
   readonly log: Logger;
 }
+
+/** How long to wait while a CA validates the hostname at another replica, and the pause between requests. */
+const VALIDATION_MS = 60_000;
+const VALIDATION_PAUSE_MS = 2_000;
 
 /** The lease that takes over another's place. It has an id once it holds the place. */
 export type NextLease = Pick<AgentLease, 'id'>;
@@ -72,6 +78,10 @@ export class AgentLease {
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
   readonly #held: HeldLease;
+  /** Whether all local services respond, as far as known. */
+  #isTargetUp = true;
+  /** Whether it can serve visitors: it has its certificate. */
+  #isPrepared = false;
   readonly #rejections: Rejections;
   readonly #gates: Gates;
   /** What serves the lease, and for which hostname. It survives reconnects, so visitors and counters do too. */
@@ -133,6 +143,11 @@ export class AgentLease {
   /** The relay's id of the lease, while it is open. */
   get id(): string | undefined {
     return this.#held.id;
+  }
+
+  /** Where visitors reach it, in modes with a hostname. */
+  get hostname(): string | undefined {
+    return this.#serving?.hostname;
   }
 
   /** Whether it accepts only visitors that were already on their way. */
@@ -199,6 +214,24 @@ export class AgentLease {
     this.#unserved.add(reason, count);
     this.#log.warn({ reason, count }, 'the relay could not serve visitors');
     this.#options.onUnserved(this, reason, count);
+  }
+
+  /** The local services respond, or do not any more. */
+  set targetUp(isUp: boolean) {
+    this.#isTargetUp = isUp;
+    this.#tellHealth();
+  }
+
+  /** Tells the relay whether a CA validates the hostname here. Waits until the relay agrees. */
+  async validates(isValidating: boolean): Promise<void> {
+    const [channel, { signal }] = [this.#channel, this.#attachment];
+    if (!channel || !this.#spec.replicas) return;
+    await pRetry(() => this.#held.tell(channel, this.#spec, { validating: isValidating }), {
+      ...RETRY,
+      maxTimeout: VALIDATION_PAUSE_MS,
+      maxRetryTime: VALIDATION_MS,
+      signal: AbortSignal.any([signal, this.#ending.signal]),
+    });
   }
 
   /** Proves now that visitors get through, independent of the schedule. `status` shows the result. */
@@ -306,11 +339,14 @@ export class AgentLease {
 
   async #open(channel: ControlChannel, opening: Limit, signal: AbortSignal): Promise<void> {
     this.#checkOffer(channel);
+    if (this.#spec.replicas && !offersReplicas(channel)) this.#options.onWithoutReplicas?.(this);
     const serving = await opening(async () =>
       this.#serve(await this.#held.ask(channel, this.#spec, this.#log, signal)),
     );
     // Outside the limit, because a lease that waits for a CA must not keep others from opening.
     await serving.prepare?.(signal);
+    this.#isPrepared = true;
+    this.#tellHealth();
     const visit = this.#visitOf(serving, channel, signal);
     await this.#prover.first(visit);
     this.#phase.set('ready');
@@ -329,7 +365,7 @@ export class AgentLease {
   /** A visit to the public address, as a visitor makes it. */
   #visitOf(serving: Serving, channel: ControlChannel, signal: AbortSignal): Visit {
     const { relayAddress, welcome, via, tunnel } = channel;
-    return () =>
+    const prove = (): Promise<void | 'unproven'> =>
       serving.prove({
         address: this.#held.publicHost ?? relayAddress,
         port: this.#held.publicPort ?? welcome.publicPort,
@@ -339,6 +375,31 @@ export class AgentLease {
         via: via?.hides ? tunnel : via,
         signal,
       });
+    if (!this.#spec.replicas || kindOf(this.#spec.mode) === 'tls') return prove;
+    // A visit to a port has no TLS that another replica could prove, so it must arrive here.
+    if (via?.hides) return () => Promise.resolve('unproven');
+    return () => this.#whileProbing(channel, prove);
+  }
+
+  async #whileProbing<T>(channel: ControlChannel, visit: () => Promise<T>): Promise<T> {
+    const tell = (state: ReplicaState): Promise<void> => this.#held.tell(channel, this.#spec, state);
+    await tell({ probing: true });
+    try {
+      return await visit();
+    } finally {
+      await tell({ probing: false }).catch(() => undefined);
+    }
+  }
+
+  /** Visitors go to other replicas while this one cannot serve them. */
+  #tellHealth(): void {
+    const healthy = this.#isPrepared && this.#isTargetUp;
+    const [channel, isNews] = [this.#channel, healthy !== this.#held.healthy];
+    this.#held.healthy = healthy;
+    if (!channel || !isNews) return;
+    this.#held.tell(channel, this.#spec, { healthy }).catch((error: unknown) => {
+      this.#log.debug({ err: error }, 'could not report the health of the replica');
+    });
   }
 
   /** Visitors no longer reach a ready lease: it is opened again, or closed permanently. */
@@ -374,6 +435,7 @@ export class AgentLease {
       certificates: this.#options.certificates,
       targets: this.#options.targets,
       gates: this.#gates,
+      sessionKey: this.#options.sessionKey,
       recorders: this.#options.recorders,
       onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
       // Ignored before it serves. The decision until then is reported below.

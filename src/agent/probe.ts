@@ -36,15 +36,17 @@ export interface Probe {
   /** Whether we serve a leaf with this fingerprint (SHA-256). Called when the certificate arrives. */
   readonly isOurs: (fingerprint: string) => boolean;
   readonly target: ProbeTarget;
+  /** Whether another replica ended the TLS session of `session`. Default: there are no replicas. */
+  readonly isOfReplica?: ((session: Buffer) => Promise<boolean>) | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * Resolves when a TLS session to the public address ends in our own server. Rejects with `not_through`, or with
- * `intercepted` if the server has another certificate.
+ * Resolves when a TLS session to the public address ends in our own server, or in that of another replica. Rejects with
+ * `not_through`, or with `intercepted` if the server has another certificate.
  */
 export async function probe(options: Probe): Promise<void> {
-  const { address, port, via, hostname, alpn, isOurs, target, signal } = options;
+  const { address, port, via, hostname, alpn, isOurs, isOfReplica, target, signal } = options;
   const startedAt = performance.now();
   const plain = await openTcp({ host: address, port, via }, PROBE_MS, signal).catch((error: unknown) => {
     throw signal.aborted ? error : notThrough(hostname, error, performance.now() - startedAt);
@@ -58,6 +60,7 @@ export async function probe(options: Probe): Promise<void> {
     rejectUnauthorized: false,
   });
   let exporter: string | undefined;
+  let isForeign = false;
   /** A server that sent a ticket has completed the handshake (RFC 8446 §4.6.1), so our server would know the session. */
   let isComplete = false;
   socket.once('session', () => (isComplete = true));
@@ -67,17 +70,20 @@ export async function probe(options: Probe): Promise<void> {
       socket.once('close', () => reject(new PortalError('not_through', 'the connection was closed')));
       socket.once('secureConnect', () => {
         if (!isOurs(fingerprintOf(socket.getPeerCertificate().raw))) {
-          reject(new PortalError('intercepted', `${hostname} served a certificate that is not this agent's`));
+          isForeign = true;
+          if (!isOfReplica) reject(foreign(hostname));
           return;
         }
         exporter = exporterOf(socket);
         target.expectProbe(exporter).then(resolve, reject);
       });
     });
-    await within(arrived, PROBE_MS, 'a visit to the public address', signal);
+    const ended = isOfReplica ? Promise.race([arrived, atReplica(socket, isOfReplica)]) : arrived;
+    await within(ended, PROBE_MS, 'a visit to the public address', signal);
   } catch (error) {
     const failure = asPortalError(error);
     if (failure.code === 'intercepted' || signal.aborted) throw failure;
+    if (isForeign) throw foreign(hostname, error);
     if (exporter && isComplete) {
       throw new PortalError(
         'intercepted',
@@ -92,6 +98,18 @@ export async function probe(options: Probe): Promise<void> {
     socket.destroy();
     plain.destroy();
   }
+}
+
+const foreign = (hostname: string, cause?: unknown): PortalError =>
+  new PortalError('intercepted', `${hostname} served a certificate that is not this agent's`, { cause });
+
+/** Resolves when the server has sent a ticket that only a replica can create. */
+function atReplica(socket: TLSSocket, isOfReplica: (session: Buffer) => Promise<boolean>): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('session', (session: Buffer) => {
+      void isOfReplica(session).then((isOurs) => isOurs && resolve());
+    });
+  });
 }
 
 /** A hex value that only the two ends of one TLS session share. */

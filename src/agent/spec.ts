@@ -1,4 +1,5 @@
 import type { TlsSpec } from '../certificates/spec.js';
+import type { ReplicaPolicy } from '../protocol/messages.js';
 import { kindOf as kindOfWire, type LeaseKind } from '../protocol/kind.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
@@ -130,6 +131,8 @@ export interface ServiceSpec {
   readonly inspect?: InspectSpec;
   /** Default: only `status` checks, by a connection. */
   readonly health?: HealthSpec;
+  /** Other agents of the identity may serve the name as well. Default: this agent serves it alone. */
+  readonly replicas?: ReplicaPolicy;
   /** In mode udp: the target may reply from a port other than the addressed one. */
   readonly udp?: { readonly replyFromAnyPort?: boolean };
   /** How long connections to a former target may live. Default: RETIRE_MS. */

@@ -56,6 +56,7 @@ show that a service responds.
 | \`lock_written\`, \`lock_changed\` | file, relay |
 | \`identity_created\` | file, address |
 | \`ca_created\` | file |
+| \`replicas_missing\` | service, relay |
 | \`carrier_fallback\` | relay, carrier |
 | \`name_rejected\` | service, framework, name |
 | \`dns_missing\` | service, name, domain (of the relay) |

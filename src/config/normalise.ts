@@ -155,6 +155,7 @@ function serviceSpec(
     ...(options.forwarded === false && { forwarded: false as const }),
     ...(options.inspect && { inspect: inspectSpec(options.inspect) }),
     ...(options.health !== undefined && { health: healthOf(options.health) }),
+    ...(options.replicas !== undefined && { replicas: options.replicas }),
     ...(options.udp !== undefined && { udp: options.udp }),
     ...(options.retireMs !== undefined && { retireMs: options.retireMs }),
     relays: relaysOf(options, known),

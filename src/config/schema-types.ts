@@ -260,6 +260,10 @@ export interface ServiceOptions {
   targetTls?: TargetTls;
   health?: Health;
   /**
+   * Lets several agents of your identity serve this name at once, one on each machine, if each of them sets it. `spread`: a new visitor goes to the agent with the fewest visitors, in turn between equals. `failover`: to the agent that opened the service first, and to the next one while that agent cannot serve. An agent that stops, is disconnected, or whose target does not respond gets no new visitors. If the agents differ, the value of the agent that opened last counts. Default: one agent serves the name.
+   */
+  replicas?: 'spread' | 'failover';
+  /**
    * When Portal closes the service: a time after `portal up` started (`30m`, `8h`, `7d`), or a date and time as in RFC 3339. Default: never.
    */
   expires?: Duration;

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { PortalError, systemCode } from '../lib/errors.js';
@@ -117,8 +118,9 @@ export function secureTo(
  * TLS over an established connection. A connecting socket is not safe: while node chooses between addresses, it replaces
  * the socket below TLS, and the process crashes.
  */
-export function secure(plain: Socket, options: ConnectionOptions): TLSSocket {
-  if (plain.connecting) throw new PortalError('internal', 'TLS needs a connected socket');
+export function secure(plain: Socket | Duplex, options: ConnectionOptions): TLSSocket {
+  if ('connecting' in plain && plain.connecting)
+    throw new PortalError('internal', 'TLS needs a connected socket');
   return tlsConnect({ ...options, socket: plain });
 }
 

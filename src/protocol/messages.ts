@@ -20,6 +20,8 @@ const metadata = {
   additionalProperties: { type: 'string', maxLength: LIMITS.maxMetadataValueChars },
 } as const;
 const carrier = { enum: ['raw', 'tls', 'ws'] } as const;
+/** How visitors are divided between the replicas of a name. */
+const replicaPolicy = { enum: ['spread', 'failover'] } as const;
 const port = { type: 'integer', minimum: 1, maximum: 65535 } as const;
 const phase = {
   enum: ['connecting', 'opening', 'ready', 'retrying', 'draining', 'closed', 'failed'],
@@ -77,6 +79,17 @@ export const AGENT_MESSAGES = {
       metadata,
       hostname,
       port,
+      /** Other agents of this identity may serve the name as well. Only for relays with the capability `replicas`. */
+      replicas: {
+        type: 'object',
+        properties: {
+          policy: replicaPolicy,
+          /** Default: true. */
+          healthy: { type: 'boolean' },
+        },
+        required: ['policy'],
+        additionalProperties: false,
+      },
     },
     ['id', 'name', 'mode', 'carrier'] as const,
   ),
@@ -86,6 +99,21 @@ export const AGENT_MESSAGES = {
     'lease',
     'metadata',
   ] as const),
+  /** What the relay should know of a replica. Missing fields keep their values. */
+  'lease.replica': message(
+    'lease.replica',
+    {
+      id,
+      lease: short,
+      /** False: the relay prefers other replicas for new visitors. */
+      healthy: { type: 'boolean' },
+      /** Whether visitors from the agent's own address go to this replica: the agent visits its public port. */
+      probing: { type: 'boolean' },
+      /** Whether visitors with the protocol `acme-tls/1` go to this replica. */
+      validating: { type: 'boolean' },
+    },
+    ['id', 'lease'] as const,
+  ),
   /** Requests tickets for connections to `target`: `host:port` of a peer, or of a lease of this session. */
   'hop.open': message(
     'hop.open',
@@ -184,7 +212,7 @@ export const RELAY_MESSAGES = {
     { id, tickets: { type: 'array', minItems: 1, maxItems: LIMITS.maxTicketsPerDial, items: short } },
     ['id', 'tickets'] as const,
   ),
-  /** Response to `lease.close`, `lease.update` and `report`. */
+  /** Response to `lease.close`, `lease.update`, `lease.replica` and `report`. */
   ok: message('ok', { id }, ['id'] as const),
   /** Response to a failed request (with its id), or the end of the channel (without an id). */
   error: message(
@@ -274,3 +302,7 @@ export type FromRelay<T extends RelayMessageType = RelayMessageType> = {
 }[T];
 
 export type WireCarrier = FromAgent<'lease.open'>['carrier'];
+export type ReplicaPolicy = NonNullable<FromAgent<'lease.open'>['replicas']>['policy'];
+
+/** The capability of relays that let several agents of an identity serve one name. */
+export const REPLICAS_CAPABILITY = 'replicas';

@@ -21,6 +21,7 @@ export type Notice = { readonly message: string } & (
       /** The domain of the relay. */
       readonly domain: string;
     }
+  | { readonly kind: 'replicas_missing'; readonly service: string; readonly relay: string }
   | { readonly kind: 'carrier_fallback'; readonly relay: string; readonly carrier: 'ws' }
 );
 
@@ -46,6 +47,15 @@ export function caCreated(file: string): Notice {
 
 export function nameRejected(service: string, { id, name, message, hint }: NameRejection): Notice {
   return { kind: 'name_rejected', message: `${service}: ${message}. ${hint}`, service, framework: id, name };
+}
+
+export function replicasMissing(service: string, relay: string): Notice {
+  return {
+    kind: 'replicas_missing',
+    message: `${service}: ${relay} has a version without replicas, so only one agent serves the name there, and another takes over when it stops. Update the relay`,
+    service,
+    relay,
+  };
 }
 
 export function dnsMissing(service: string, name: string, domain: string): Notice {

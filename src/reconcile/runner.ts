@@ -25,7 +25,7 @@ import type { ProxyFor } from './endpoint.js';
 import { ExpiryClock } from './expiry.js';
 import { HealthChecks } from './health.js';
 import type { NameRejection } from '../agent/rejected-name.js';
-import { caCreated, nameRejected, type Notice } from './notices.js';
+import { caCreated, nameRejected, replicasMissing, type Notice } from './notices.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
 import { PublicNames } from './public-names.js';
 import { placements, plan, type Action, type Placement } from './plan.js';
@@ -109,8 +109,8 @@ export class Runner {
   readonly #publicNames: PublicNames;
   readonly #passes = new Passes((desired) => this.#pass(desired));
   #revision = 0;
-  /** Targets that reject the public name and were already reported. */
-  readonly #rejections = new Set<string>();
+  /** Notices that users saw. */
+  readonly #noticed = new Set<string>();
   #rejected: ProblemSummary[] = [];
   #stopping: Promise<void> | undefined;
 
@@ -134,6 +134,7 @@ export class Runner {
           healthy: error === undefined,
           ...(error !== undefined && { error }),
         });
+        this.#tellTarget(service);
         this.#inspection?.changed();
       },
       async (spec, signal) => {
@@ -146,6 +147,7 @@ export class Runner {
     this.#targetWatch = new TargetWatch(({ service, target, error }) => {
       const found = { reachable: error === undefined, ...(error !== undefined && { error }) };
       emit({ event: 'target', service, target, ...found });
+      this.#tellTarget(service);
       this.#inspection?.changed();
     });
     this.#publicNames = new PublicNames({ proxyFor: options.proxyFor, notify, log });
@@ -161,6 +163,9 @@ export class Runner {
         ...options.acme,
       }),
     };
+    // The CA may reach any replica, so relays must know which one has the response.
+    this.#certificates.acme.challenges.share = (hostname, pair) =>
+      this.#tellValidation(hostname, pair !== undefined);
     this.#candidates = new CandidatePool({
       ...(options.registryDir !== undefined && { cacheDir: options.registryDir }),
       ...(options.proxyFor && { proxyFor: options.proxyFor }),
@@ -340,7 +345,7 @@ export class Runner {
   }
 
   #makeLease({ relay, spec }: Placement): AgentLease {
-    return new AgentLease({
+    const lease = new AgentLease({
       spec,
       relay: relayKey(relay),
       pace: this.#pace,
@@ -356,6 +361,8 @@ export class Runner {
         if (changed.phase === 'ready') this.#publicNames.ready(relay, changed);
       },
       onNameRejected: ({ spec: { service } }, rejection) => this.#nameRejected(service, rejection),
+      onWithoutReplicas: ({ spec: { service }, relay: at }) =>
+        this.#once(`replicas ${service} ${at}`, () => replicasMissing(service, at)),
       onServedAs: (changed) => {
         this.#announce.served(changed);
         this.#inspection?.changed();
@@ -366,14 +373,35 @@ export class Runner {
         this.#options.emit({ event: 'refused', service, reason, remote }),
       log: this.#options.log,
     });
+    lease.targetUp = this.#targetErrorOf(spec.service) === undefined;
+    return lease;
+  }
+
+  #targetErrorOf(service: string): string | undefined {
+    return this.#targetWatch.errorOf(service) ?? this.#health.errorOf(service);
+  }
+
+  async #tellValidation(hostname: string, isValidating: boolean): Promise<void> {
+    const leases = this.#active.all.filter((lease) => lease.hostname === hostname);
+    await Promise.all(leases.map((lease) => lease.validates(isValidating)));
+  }
+
+  /** Visitors should go to other replicas while a local service does not respond. */
+  #tellTarget(service: string): void {
+    const error = this.#targetErrorOf(service);
+    for (const lease of this.#active.leases)
+      if (lease.spec.service === service) lease.targetUp = error === undefined;
   }
 
   /** Reports each service and framework once, however many visitors see it. */
   #nameRejected(service: string, rejection: NameRejection): void {
-    const key = `${service} ${rejection.id}`;
-    if (this.#rejections.has(key)) return;
-    this.#rejections.add(key);
-    this.#options.emit({ event: 'notice', ...nameRejected(service, rejection) });
+    this.#once(`rejected ${service} ${rejection.id}`, () => nameRejected(service, rejection));
+  }
+
+  #once(key: string, notice: () => Notice): void {
+    if (this.#noticed.has(key)) return;
+    this.#noticed.add(key);
+    this.#options.emit({ event: 'notice', ...notice() });
   }
 
   /** What the identity's owner sees of this agent. */

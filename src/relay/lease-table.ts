@@ -2,7 +2,8 @@ import type { Logger } from '../lib/logger.js';
 import { networkOf } from '../net/cidr.js';
 import type { LeaseKind } from '../protocol/kind.js';
 import type { LeaseDirectory } from './directory/directory.js';
-import type { LeaseRecord } from './directory/record.js';
+import { ByPlace } from './directory/by-place.js';
+import { publicPlaceOf, type LeaseRecord, type ReplicaState } from './directory/record.js';
 import type { LeaseHolder, LocalLease, OwnHolder } from './lease.js';
 import { plainAddress } from './names.js';
 import type { OpenPort } from './ports.js';
@@ -11,6 +12,8 @@ import type { Quotas } from './quotas.js';
 export interface LeaseTableOptions {
   readonly directory: LeaseDirectory;
   readonly quotas: Quotas;
+  /** Call when a lease ended whose visitors are in the queue. Empties the queue. */
+  readonly onOrphaned: (lease: LocalLease) => void;
   readonly log: Logger;
 }
 
@@ -20,7 +23,7 @@ export interface LeaseTableOptions {
  */
 export class LeaseTable {
   readonly #options: LeaseTableOptions;
-  readonly #byPlace = new Map<string, LocalLease>();
+  readonly #byPlace = new ByPlace<LocalLease>();
   readonly #byHolder = new Map<LeaseHolder, Map<string, LocalLease>>();
   #stopped = false;
 
@@ -51,6 +54,11 @@ export class LeaseTable {
     return this.#byPlace.get(place);
   }
 
+  /** All leases of a public place. */
+  allAt(publicPlace: string): LocalLease[] {
+    return this.#byPlace.at(publicPlace);
+  }
+
   has(lease: LocalLease): boolean {
     return this.#byPlace.get(lease.record.place) === lease;
   }
@@ -68,7 +76,7 @@ export class LeaseTable {
   /** Adds a lease at a free place; without a holder, it waits for one. Throws `limit_exceeded`. */
   add(lease: LocalLease, holder: OwnHolder | undefined): void {
     const { quotas } = this.#options;
-    const { kind, owner, place } = lease.record;
+    const { kind, owner } = lease.record;
     const network = holder ? networkOfHolder(holder) : '';
     if (kind !== 'tls') quotas.openPort(owner, network);
     try {
@@ -77,7 +85,7 @@ export class LeaseTable {
       if (kind !== 'tls') quotas.closePort(owner, network);
       throw error;
     }
-    this.#byPlace.set(place, lease);
+    this.#byPlace.set(lease.record.place, lease);
     this.#give(lease, holder);
   }
 
@@ -85,9 +93,14 @@ export class LeaseTable {
   handOver(lease: LocalLease, record: LeaseRecord, holder: OwnHolder): void {
     if (record.kind !== 'tls') this.#options.quotas.movePort(lease.network, networkOfHolder(holder));
     this.#give(lease, undefined);
+    // Its place changes when its agent begins to share the name, or ends that.
+    this.#byPlace.delete(lease.record.place);
     // The claim knows no port.
-    lease.record = { ...record, port: lease.port?.port };
-    if (lease.port) this.#tell(lease);
+    const { port, portHost } = lease.record;
+    const next = port === undefined ? record : { ...record, port, portHost };
+    lease.record = lease.port ? listening(next) : next;
+    this.#byPlace.set(record.place, lease);
+    if (lease.record.port !== undefined) this.#tell(lease);
     this.#give(lease, holder);
   }
 
@@ -95,6 +108,12 @@ export class LeaseTable {
   detach(lease: LocalLease): void {
     this.#give(lease, undefined);
     lease.record = { ...lease.record, session: undefined };
+    this.#tell(lease);
+  }
+
+  /** Notes what the agent of a replica says of it. */
+  setReplica(lease: LocalLease, replica: ReplicaState): void {
+    lease.record = { ...lease.record, replica };
     this.#tell(lease);
   }
 
@@ -109,7 +128,13 @@ export class LeaseTable {
     if (this.#stopped || !this.has(lease)) return port.close();
     lease.port?.close();
     lease.port = port;
-    lease.record = { ...lease.record, port: port.port };
+    lease.record = listening({ ...lease.record, port: port.port });
+    this.#tell(lease);
+  }
+
+  /** Notes that visitors of a replica arrive at the public port of another one. */
+  share(lease: LocalLease, { port, portHost }: Pick<LeaseRecord, 'port' | 'portHost'>): void {
+    lease.record = { ...lease.record, port, portHost };
     this.#tell(lease);
   }
 
@@ -124,7 +149,7 @@ export class LeaseTable {
     const wasOwn = this.has(lease);
     this.surrender(lease);
     if (wasOwn && lease.record.epoch > 0) this.release(lease.record);
-    lease.waiting.clear();
+    this.#options.onOrphaned(lease);
   }
 
   /** Ends a lease whose place another node has. Its visitors stay, including those in the queue. */
@@ -138,8 +163,7 @@ export class LeaseTable {
       quotas.closeLease(owner);
       if (kind !== 'tls') quotas.closePort(owner, lease.network);
     }
-    lease.port?.close();
-    lease.port = undefined;
+    this.#bequeathPort(lease);
   }
 
   /** Frees the place of a record in the directory. */
@@ -148,6 +172,22 @@ export class LeaseTable {
     directory.release(place, epoch).catch((error: unknown) => {
       log.error({ err: error, place }, 'cannot release a lease in the directory');
     });
+  }
+
+  /** Another replica of the public place keeps the port open. */
+  #bequeathPort(lease: LocalLease): void {
+    const { port } = lease;
+    lease.port = undefined;
+    const [heir] = this.#others(lease);
+    if (!heir || !port) return port?.close();
+    heir.port = port;
+    heir.record = listening(heir.record);
+    this.#tell(heir);
+  }
+
+  /** The other leases of a public place here. */
+  #others(lease: LocalLease): LocalLease[] {
+    return this.allAt(publicPlaceOf(lease.record.place)).filter((other) => other !== lease);
   }
 
   #give(lease: LocalLease, holder: OwnHolder | undefined): void {
@@ -172,6 +212,9 @@ export class LeaseTable {
     });
   }
 }
+
+const listening = (record: LeaseRecord): LeaseRecord =>
+  record.replica ? { ...record, replica: { ...record.replica, listens: true } } : record;
 
 const NO_LEASES: ReadonlyMap<string, LocalLease> = new Map();
 

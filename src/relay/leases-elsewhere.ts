@@ -1,5 +1,6 @@
 import type { LeaseChange, LeaseDirectory } from './directory/directory.js';
-import type { LeaseRecord } from './directory/record.js';
+import { ByPlace } from './directory/by-place.js';
+import { displaces, publicPlaceOf, type LeaseRecord } from './directory/record.js';
 import { newLease, type LeaseHolder, type LocalLease } from './lease.js';
 import type { SessionRef } from './nodes/remote-sessions.js';
 import type { Quotas } from './quotas.js';
@@ -12,6 +13,10 @@ export interface LeasesElsewhereOptions {
   readonly directory: LeaseDirectory;
   readonly quotas: Quotas;
   readonly holderOf: (session: SessionRef) => LeaseHolder | undefined;
+  /** Call when a lease no longer has a holder. */
+  readonly onHolderLost: (lease: LocalLease) => void;
+  /** Call when a lease ended whose visitors are in the queue. Empties the queue. */
+  readonly onOrphaned: (lease: LocalLease) => void;
 }
 
 /**
@@ -21,7 +26,7 @@ export interface LeasesElsewhereOptions {
 export class LeasesElsewhere {
   readonly #options: LeasesElsewhereOptions;
   /** By place. Only leases with visitors so far. */
-  readonly #leases = new Map<string, LocalLease>();
+  readonly #leases = new ByPlace<LocalLease>();
 
   constructor(options: LeasesElsewhereOptions) {
     this.#options = options;
@@ -36,6 +41,11 @@ export class LeasesElsewhere {
     // It is new, its agent is disconnected, or the connection to its node was lost, which may still run.
     if (!lease.holder) this.adopt(lease, record);
     return lease;
+  }
+
+  /** The leases of a public place that other nodes have. */
+  allAt(publicPlace: string): LocalLease[] {
+    return this.#options.directory.at(publicPlace).flatMap(({ place }) => this.at(place) ?? []);
   }
 
   /** Takes a lease that another node has now, or its next record. */
@@ -62,13 +72,12 @@ export class LeasesElsewhere {
 
   /** Call with each change of the directory that does not concern a lease of this node. */
   heard({ place, record }: LeaseChange): void {
+    if (record) this.#displace(record);
     const lease = this.#leases.get(place);
     // A lease that this node claimed: the claim takes it.
     if (!lease || record?.node === this.#options.directory.node) return;
-    if (record) return this.adopt(lease, record);
-    this.#leases.delete(place);
-    this.#leave(lease);
-    lease.waiting.clear();
+    if (record) this.adopt(lease, record);
+    else this.#end(lease);
   }
 
   /** Call when a session of another node ended: visitors wait for the next one. */
@@ -78,6 +87,7 @@ export class LeasesElsewhere {
       lease.holder = undefined;
       // For visitors in the queue, if the session still exists.
       setTimeout(() => this.at(lease.record.place), RETRY_MS).unref();
+      this.#options.onHolderLost(lease);
     }
   }
 
@@ -95,6 +105,18 @@ export class LeasesElsewhere {
   clear(): void {
     for (const lease of this.#leases.values()) lease.waiting.clear();
     this.#leases.clear();
+  }
+
+  /** Ends the leases that cannot share a public place with `record`. */
+  #displace(record: LeaseRecord): void {
+    for (const lease of this.#leases.at(publicPlaceOf(record.place)))
+      if (displaces(record, lease.record)) this.#end(lease);
+  }
+
+  #end(lease: LocalLease): void {
+    this.#leases.delete(lease.record.place);
+    this.#leave(lease);
+    this.#options.onOrphaned(lease);
   }
 
   #leave(lease: LocalLease): void {

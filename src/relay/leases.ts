@@ -4,15 +4,28 @@ import type { Logger } from '../lib/logger.js';
 import { LEASE_KINDS, type LeaseKind } from '../protocol/kind.js';
 import type { FromAgent } from '../protocol/messages.js';
 import type { LeaseChange } from './directory/directory.js';
-import { placeOf } from './directory/record.js';
+import {
+  displaces,
+  placeOf,
+  publicPlaceOf,
+  type LeaseRecord,
+  type ReplicaState,
+} from './directory/record.js';
 import { newLease, type OwnHolder, type LocalLease } from './lease.js';
 import { LeasesElsewhere } from './leases-elsewhere.js';
 import { LeaseOpening, type LeaseOpeningOptions } from './lease-opening.js';
 import { LeaseTable } from './lease-table.js';
 import { nameOf } from './names.js';
+import { Replicas, type VisitorTraits } from './replicas.js';
 import { ReturningAgents } from './returning-agents.js';
+import type { VisitorGate } from './visitors.js';
 
-export interface LeaseRegistryOptions extends Omit<LeaseOpeningOptions, 'table' | 'returning' | 'elsewhere'> {
+export interface LeaseRegistryOptions extends Omit<
+  LeaseOpeningOptions,
+  'table' | 'returning' | 'elsewhere' | 'onOpened' | 'onOrphaned'
+> {
+  /** Where visitors wait. */
+  readonly queues: Pick<VisitorGate, 'move' | 'onStalled'>;
   readonly graceMs: number;
   readonly reserveAfterMs: number;
   readonly log: Logger;
@@ -24,15 +37,30 @@ export class LeaseRegistry {
   readonly #returning = new ReturningAgents();
   readonly #elsewhere: LeasesElsewhere;
   readonly #opening: LeaseOpening;
+  readonly #replicas: Replicas;
   readonly #options: LeaseRegistryOptions;
   readonly #unwatch: () => void;
 
   constructor(options: LeaseRegistryOptions) {
     this.#options = options;
-    this.#table = new LeaseTable(options);
-    this.#elsewhere = new LeasesElsewhere({ ...options, holderOf: (session) => options.remote.of(session) });
+    const onOrphaned = (lease: LocalLease): void => this.#orphaned(lease);
+    this.#table = new LeaseTable({ ...options, onOrphaned });
+    this.#elsewhere = new LeasesElsewhere({
+      ...options,
+      holderOf: (session) => options.remote.of(session),
+      onHolderLost: (lease) => this.#settle(lease.record.place),
+      onOrphaned,
+    });
+    this.#replicas = new Replicas({
+      ...options,
+      leaseAt: (place) => this.#table.at(place) ?? this.#elsewhere.at(place),
+      move: (visitor, lease) => options.queues.move(visitor, lease),
+    });
+    options.queues.onStalled((lease) => this.#replicas.stalled(lease, publicPlaceOf(lease.record.place)));
     this.#opening = new LeaseOpening({
       ...options,
+      onOpened: (lease) => this.#settle(lease.record.place),
+      onOrphaned,
       table: this.#table,
       elsewhere: this.#elsewhere,
       returning: this.#returning,
@@ -50,9 +78,26 @@ export class LeaseRegistry {
     return this.#table.sizes;
   }
 
-  /** The lease that serves `hostname`, at this node or another one. */
-  find(hostname: string): LocalLease | undefined {
-    return this.#table.at(hostname) ?? this.#elsewhere.at(hostname);
+  /** The lease for a new visitor of a public place, at this node or another one. */
+  find(publicPlace: string, traits?: VisitorTraits): LocalLease | undefined {
+    return (
+      this.#table.at(publicPlace) ??
+      this.#elsewhere.at(publicPlace) ??
+      this.#replicas.choose(publicPlace, traits)
+    );
+  }
+
+  /** The same, but only at this node: datagrams of a public port reach no agents of other nodes. */
+  findHere(publicPlace: string, traits?: VisitorTraits): LocalLease | undefined {
+    return (
+      this.#table.at(publicPlace) ??
+      this.#replicas.choose(publicPlace, traits, this.#table.allAt(publicPlace))
+    );
+  }
+
+  /** Whether a lease serves `hostname`, at this node or another one. */
+  serves(hostname: string): boolean {
+    return this.#options.directory.at(hostname).length > 0 || this.#table.at(hostname) !== undefined;
   }
 
   /** The traffic of visitors here, of leases that other nodes serve, by place. */
@@ -132,12 +177,23 @@ export class LeaseRegistry {
     this.#own(holder, id).metadata = metadata;
   }
 
+  /** Notes what an agent says of its replica. */
+  setReplica(holder: OwnHolder, id: string, changes: Partial<ReplicaState>): void {
+    const lease = this.#own(holder, id);
+    const { replica, place } = lease.record;
+    if (!replica) return;
+    if (changes.validating) this.#checkNoOtherValidates(lease);
+    this.#table.setReplica(lease, { ...replica, ...changes });
+    this.#settle(place);
+  }
+
   /** Call when a session ends: its leases wait `graceMs` for their identity to return. */
   detach(holder: OwnHolder): void {
     for (const lease of this.#table.of(holder).values()) {
       this.#table.detach(lease);
       lease.graceTimer = setTimeout(() => this.#expire(lease), this.#options.graceMs);
       lease.graceTimer.unref();
+      this.#settle(lease.record.place);
     }
   }
 
@@ -262,7 +318,7 @@ export class LeaseRegistry {
   async #dropElsewhere(identity: string, name: string): Promise<void> {
     const { directory, domain, remote } = this.#options;
     const hostname = `${name}.${domain}`;
-    const records = LEASE_KINDS.flatMap((kind) => directory.lookup(placeOf({ kind, hostname })) ?? []).filter(
+    const records = LEASE_KINDS.flatMap((kind) => directory.at(placeOf({ kind, hostname }))).filter(
       ({ owner, node }) => owner === identity && node !== directory.node,
     );
     if (records.some(({ session }) => session !== undefined)) throw nameInUse(name);
@@ -279,15 +335,59 @@ export class LeaseRegistry {
   #heard(change: LeaseChange): void {
     const { place, epoch, record } = change;
     if (record && record.node !== this.#options.directory.node) this.#returning.returned(record);
+    if (record) this.#yieldTo(record);
     const lease = this.#table.at(place);
-    if (!lease) return this.#elsewhere.heard(change);
-    if (record?.node === this.#options.directory.node || epoch < lease.record.epoch) return;
+    if (!lease) this.#elsewhere.heard(change);
+    else if (record?.node !== this.#options.directory.node && epoch >= lease.record.epoch) {
+      this.#surrender(lease);
+      if (record) this.#elsewhere.adopt(lease, record);
+      else this.#orphaned(lease);
+    }
+    this.#settle(place);
+    this.#opening.settlePort(publicPlaceOf(place));
+  }
+
+  /** Ends the leases here that cannot share their public place with a claim of another node. */
+  #yieldTo(record: LeaseRecord): void {
+    if (record.node === this.#options.directory.node) return;
+    for (const lease of this.#table.allAt(publicPlaceOf(record.place))) {
+      if (!displaces(record, lease.record) || record.epoch < lease.record.epoch) continue;
+      this.#surrender(lease);
+      this.#orphaned(lease);
+    }
+  }
+
+  #surrender(lease: LocalLease): void {
     const { holder } = lease;
     this.#options.log.info({ hostname: lease.record.hostname }, 'lease moved to another node');
     this.#table.surrender(lease);
     holder?.revoked(lease, 'taken over by a newer session of the same identity');
-    if (record) this.#elsewhere.adopt(lease, record);
-    else lease.waiting.clear();
+  }
+
+  /** The visitors in the queue of an ended lease go to a lease of the same public place, or leave. */
+  #orphaned(lease: LocalLease): void {
+    if (lease.waiting.size === 0) return;
+    const at = publicPlaceOf(lease.record.place);
+    const whole = this.#table.at(at) ?? this.#elsewhere.at(at);
+    if (whole && whole !== lease)
+      for (const visitor of lease.waiting.all()) this.#options.queues.move(visitor, whole);
+    else this.#replicas.leave(lease, at);
+    lease.waiting.clear();
+  }
+
+  /** A CA connects to the name, and only one replica can respond. */
+  #checkNoOtherValidates({ record }: LocalLease): void {
+    const others = this.#options.directory
+      .at(publicPlaceOf(record.place))
+      .filter(({ place, session }) => place !== record.place && session !== undefined);
+    if (!others.some(({ replica }) => replica?.validating)) return;
+    throw new PortalError('relay_busy', `a CA validates ${record.hostname} at another replica`, {
+      retryAfterMs: 1_000,
+    });
+  }
+
+  #settle(place: string): void {
+    this.#replicas.settle(publicPlaceOf(place));
   }
 
   /** Stores the last use of a name. Logs a failure, since the lease does not depend on it. */

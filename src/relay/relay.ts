@@ -1,3 +1,4 @@
+import { REPLICAS_CAPABILITY } from '../protocol/messages.js';
 import { AgentsSurface } from './agents/surface.js';
 import { announceEnd, serveNodes } from './nodes/serve-nodes.js';
 import type { Relay, RelayOptions } from './options.js';
@@ -105,6 +106,7 @@ function capabilitiesOf({ agents }: RelayOptions, { ports }: Leasing, { peers }:
     ...PORT_KINDS.filter((kind) => ports.offers(kind)),
     ...(peers.size > 0 ? ['hop'] : []),
     ...(agents === false ? [] : ['agents']),
+    REPLICAS_CAPABILITY,
   ];
 }
 

@@ -6,24 +6,32 @@ const PING_MS = 1_000;
 const RETRY_MS = 5_000;
 
 /**
- * Another session of the same identity may hold the name that `holder` requests: another machine, or a past connection of
- * this agent that has not timed out yet. Pings that session. Only a session that responds keeps the name: then throws
- * `name_taken`. `find` returns the lease of the name.
+ * Other sessions of the same identity may hold the name that `holder` requests: other machines, or a past connection of
+ * this agent that has not timed out yet. Pings these sessions. Only a session that responds keeps the name: then throws
+ * `name_taken`. `find` returns the leases of the name that `holder` cannot share.
  */
-export async function settleRival(holder: OwnHolder, find: () => LocalLease | undefined): Promise<void> {
-  for (let asked: LeaseHolder | undefined; ;) {
-    const lease = find();
+export async function settleRivals(holder: OwnHolder, find: () => readonly LocalLease[]): Promise<void> {
+  const asked = new Set<LeaseHolder>();
+  for (;;) {
+    // A third session may have taken a lease during a ping.
+    const lease = find().find((one) => isRival(one, holder) && !asked.has(one.holder!));
     const rival = lease?.holder;
-    if (!lease || !rival || rival === holder || lease.record.owner !== holder.address) return;
-    // A third session may have taken the lease during the ping.
-    if (lease.record.instance === holder.instance || rival === asked) return;
-    asked = rival;
+    if (!lease || !rival) return;
+    asked.add(rival);
     if (!(await rival.alive(PING_MS))) continue;
-    if (lease.holder !== rival) continue;
-    throw new PortalError(
-      'name_taken',
-      `another agent with your identity serves ${lease.record.hostname}; stop it, or choose another name`,
-      { retryAfterMs: RETRY_MS },
-    );
+    if (lease.holder !== rival || !find().includes(lease)) continue;
+    throw taken(lease);
   }
+}
+
+function isRival({ record, holder: rival }: LocalLease, holder: OwnHolder): boolean {
+  if (!rival || rival === holder || record.owner !== holder.address) return false;
+  return record.instance !== holder.instance;
+}
+
+function taken({ record: { hostname, replica } }: LocalLease): PortalError {
+  const message = replica
+    ? `agents with your identity serve ${hostname} as replicas; set \`replicas\` here too, stop them, or choose another name`
+    : `another agent with your identity serves ${hostname}; stop it, set \`replicas\` for both, or choose another name`;
+  return new PortalError('name_taken', message, { retryAfterMs: RETRY_MS });
 }

@@ -309,7 +309,9 @@ export class Session implements OwnHolder {
     else if (message.type === 'lease.close') {
       leases.close(this, message.lease);
       this.#visits.forget(message.lease);
-    } else leases.update(this, message.lease, message.metadata);
+    } else if (message.type === 'lease.replica')
+      leases.setReplica(this, message.lease, replicaChangesOf(message));
+    else leases.update(this, message.lease, message.metadata);
     return { type: 'ok', id };
   }
 
@@ -349,4 +351,13 @@ export class Session implements OwnHolder {
     this.#context.quotas.closeSession(this);
     if (wasOpen) this.#log.info({}, 'session closed');
   }
+}
+
+/** The fields of the message that are there. */
+function replicaChangesOf({ healthy, probing, validating }: FromAgent<'lease.replica'>) {
+  return {
+    ...(healthy !== undefined && { healthy }),
+    ...(probing !== undefined && { probing }),
+    ...(validating !== undefined && { validating }),
+  };
 }

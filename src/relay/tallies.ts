@@ -33,6 +33,8 @@ export class Tallies {
   readonly forwardsFailed = new Tally<ForwardFailure>();
   /** Visitors of leases of other nodes, served or forwarded. */
   visitorsRemote = 0;
+  /** Visitors that changed to another replica while they waited. */
+  visitorsMoved = 0;
   readonly visitorsServed = new Tally<LeaseKind>();
   readonly visitorsUnserved = new Tally<UnservedReason>();
   readonly #onWaited: ((seconds: number) => void) | undefined;

@@ -5,9 +5,14 @@ export class LeaseTraffic {
   /** Bytes of a UDP lease. */
   readonly datagrams = { toAgentBytes: 0, toVisitorBytes: 0 };
   /** Open flows of a UDP lease. */
-  flows: { readonly size: number } | undefined;
+  flows = 0;
   readonly #joined = new Set<Spliced>();
   #ended = { in: 0, out: 0 };
+
+  /** Open connections and flows. */
+  get visitors(): number {
+    return this.#joined.size + this.flows;
+  }
 
   began(visitor: Spliced): void {
     this.#joined.add(visitor);
@@ -31,6 +36,6 @@ export class LeaseTraffic {
       bytesIn += bytesToB;
       bytesOut += bytesToA;
     }
-    return { visitors: this.#joined.size + (this.flows?.size ?? 0), bytesIn, bytesOut };
+    return { visitors: this.visitors, bytesIn, bytesOut };
   }
 }

@@ -1,4 +1,5 @@
 import { clientOf } from '../net/client-address.js';
+import { ACME_ALPN } from '../certificates/acme/challenges.js';
 import type { Socket } from 'node:net';
 import { deadline } from '../lib/wait.js';
 import type { Place } from '../lib/fair-places.js';
@@ -27,12 +28,17 @@ export interface VisitorLimits {
 /** Why a visitor left the queue; `queue_full`: a newer visitor took its place. */
 type QueueOutcome = 'joined' | 'forwarded' | 'queue_full' | UnservedReason;
 
+/** How long a visitor may wait for a data connection of a replica until others get its visitors. */
+const REPLICA_WAIT_MS = 1_000;
+
 const START = Buffer.from([START_BYTE]);
 
 /** A visitor's connection to a lease, until it is joined to a data connection. */
 export class Visitor {
-  readonly lease: LocalLease;
-  readonly carrier: WireCarrier;
+  lease: LocalLease;
+  carrier: WireCarrier;
+  /** Whether it is a CA that validates the hostname (`acme-tls/1`). */
+  readonly validates: boolean;
   readonly remote: { readonly address: string; readonly port: number };
   /** Its network, as limits count it. */
   readonly network: string;
@@ -58,8 +64,13 @@ export class Visitor {
     lease: LocalLease,
     carrier: WireCarrier,
     socket: Socket,
-    { head, remote }: { head?: Buffer; remote?: Visitor['remote'] } = {},
+    {
+      head,
+      remote,
+      validates = false,
+    }: { head?: Buffer; remote?: Visitor['remote']; validates?: boolean } = {},
   ) {
+    this.validates = validates;
     this.lease = lease;
     this.carrier = carrier;
     const { address, port = 0 } = clientOf(socket);
@@ -78,6 +89,14 @@ export class Visitor {
     // On a TCP port a visitor may end its side and wait for the response. In TLS no visitor does so this early.
     if (this.lease.record.kind === 'tls') this.#socket.once('end', this.#gone);
     this.#socket.resume();
+  }
+
+  /** Goes to the queue of another replica; false if that is full, and the visitor must leave. */
+  moveTo(lease: LocalLease, max: number): boolean {
+    this.lease.waiting.delete(this);
+    this.lease = lease;
+    this.carrier = carrierFor(lease, this.validates);
+    return lease.waiting.add(this, max);
   }
 
   /** Leaves the queue and closes the connection. */
@@ -135,6 +154,11 @@ function reject(lease: LocalLease, socket: Socket): void {
   else resetSocket(socket);
 }
 
+/** On the raw carrier, a machine on the agent's network could answer a certificate challenge for the agent's hostname. */
+function carrierFor({ record: { carrier } }: LocalLease, validates: boolean): WireCarrier {
+  return carrier === 'raw' && validates ? 'tls' : carrier;
+}
+
 function gaveUp(lease: LocalLease, reason: UnservedCause): void {
   lease.unserved.add(reason);
   lease.holder?.gaveUp(lease);
@@ -160,6 +184,7 @@ export class VisitorGate {
   readonly #tcp: SpliceSet;
   #waiting = 0;
   #arrivedAt = performance.now();
+  #onStalled: (lease: LocalLease) => void = () => undefined;
 
   constructor(limits: VisitorLimits, { quotas, tallies, descriptors, node }: GateParts) {
     this.#limits = limits;
@@ -174,6 +199,18 @@ export class VisitorGate {
     };
     this.#tls = new SpliceSet({ ...splices, firstResponseMs: limits.firstResponseMs });
     this.#tcp = new SpliceSet({ ...splices, firstResponseMs: 0 });
+  }
+
+  /** Calls `listener` with a replica for which a visitor waits long. */
+  onStalled(listener: (lease: LocalLease) => void): void {
+    this.#onStalled = listener;
+  }
+
+  /** Lets another replica serve a visitor in the queue. */
+  move(visitor: Visitor, lease: LocalLease): void {
+    if (!visitor.moveTo(lease, this.#limits.maxWaitingVisitorsPerLease)) return visitor.giveUp('queue_full');
+    this.#tallies.visitorsMoved++;
+    lease.holder?.serve(lease);
   }
 
   /** Visitors joined to a data connection. */
@@ -209,10 +246,8 @@ export class VisitorGate {
   /** A visitor of a hostname, whose ClientHello is `head`. */
   admit(lease: LocalLease, socket: Socket, hello: { alpn: readonly string[] }, head: Buffer): void {
     this.#arrivedAt = performance.now();
-    // On the raw carrier, a machine on the agent's network could answer a certificate challenge for the agent's hostname.
-    const { carrier } = lease.record;
-    const mustHide = carrier === 'raw' && hello.alpn.includes('acme-tls/1');
-    this.#enqueue(new Visitor(lease, mustHide ? 'tls' : carrier, socket, { head }), socket);
+    const validates = hello.alpn.includes(ACME_ALPN);
+    this.#enqueue(new Visitor(lease, carrierFor(lease, validates), socket, { head, validates }), socket);
   }
 
   /** A visitor of a lease's own port. */
@@ -253,19 +288,26 @@ export class VisitorGate {
       return reject(lease, socket);
     }
     this.#waiting++;
+    const stalls = lease.record.replica && this.#watchForStall(visitor);
     visitor.wait(this.#limits.visitorWaitMs, (why) => {
       this.#waiting--;
+      clearInterval(stalls);
       const isServed = why === 'joined' || why === 'forwarded';
-      if (isServed && this.#node !== undefined && lease.record.node !== this.#node)
+      if (isServed && this.#node !== undefined && visitor.lease.record.node !== this.#node)
         this.#tallies.visitorsRemote++;
-      if (why === 'joined') this.#tallies.served(lease.record.kind, performance.now() - visitor.arrivedAt);
+      if (why === 'joined')
+        this.#tallies.served(visitor.lease.record.kind, performance.now() - visitor.arrivedAt);
       else if (why === 'forwarded') this.#tallies.visitorsForwarded++;
-      else if (why === 'queue_full') this.#queueFull(lease);
+      else if (why === 'queue_full') this.#queueFull(visitor.lease);
       else this.#tallies.visitorsUnserved.add(why);
-      if (why === 'timed_out' || why === 'too_many_bytes') gaveUp(lease, why);
+      if (why === 'timed_out' || why === 'too_many_bytes') gaveUp(visitor.lease, why);
     });
     // During the grace period there is no holder. The queue stays with the lease, and the returning session serves it.
     lease.holder?.serve(lease);
+  }
+
+  #watchForStall(visitor: Visitor): NodeJS.Timeout {
+    return setInterval(() => this.#onStalled(visitor.lease), REPLICA_WAIT_MS).unref();
   }
 
   #queueFull(lease: LocalLease): void {

@@ -192,7 +192,7 @@ describe('nodes that share PostgreSQL', () => {
     const { place, owner, ...rest } = claimOf('web', ALICE);
     const record = JSON.stringify({ place, owner, ...rest });
     await statements.claim(database.query, { place, owner, node: a.node, record, by: 'nobody' });
-    await expect.poll(() => statements.leaseAt(database.query, place)).toBeUndefined();
+    await expect.poll(() => statements.leasesAt(database.query, place)).toEqual([]);
     await expect.poll(() => a.directory.lookup(place)).toBeUndefined();
   });
 });

@@ -13,6 +13,9 @@ import type { RelayLimits } from '../../src/relay/limits.js';
 import { PublicPorts } from '../../src/relay/ports.js';
 import { Quotas } from '../../src/relay/quotas.js';
 import { Reservations } from '../../src/relay/reservations.js';
+import { Tallies } from '../../src/relay/tallies.js';
+import { VisitorGate } from '../../src/relay/visitors.js';
+import type { Descriptors } from '../../src/relay/descriptors.js';
 import { MemoryStore } from '../../src/relay/store/memory.js';
 
 const NO_OTHERS: LeaseRegistryOptions['remote'] = {
@@ -49,6 +52,11 @@ export function leaseNode({
     store,
     ...limits,
   });
+  const queues = new VisitorGate(limits, {
+    quotas,
+    tallies: new Tallies(),
+    descriptors: {} as Descriptors,
+  });
   const leases = new LeaseRegistry({
     directory,
     remote,
@@ -57,6 +65,7 @@ export function leaseNode({
     ports,
     domains: {} as DomainProofs,
     quotas,
+    queues,
     domain: 'relay.test',
     log: silent,
     ...limits,

@@ -7,10 +7,13 @@ import { CIPHERS } from '../../net/ciphers.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { exporterOf, type ProbeTarget } from '../probe.js';
+import type { SharedTickets } from '../serving/shared-tickets.js';
 import type { VisitorInfo } from './mode.js';
 
 export interface TlsEndpointOptions {
   readonly certificate: ServingCertificate;
+  /** Default: keys of its own. */
+  readonly tickets?: SharedTickets | undefined;
   /** Chooses one of the protocols that a visitor offers (RFC 7301). Undefined ends the handshake with an alert. */
   readonly choose: (offered: readonly string[]) => string | undefined;
   /** A visitor offered only unsupported protocols. */
@@ -25,6 +28,7 @@ export class TlsEndpoint implements ProbeTarget {
   readonly #options: TlsEndpointOptions;
   readonly #server: Server;
   #certificate: ServingCertificate;
+  #tickets: SharedTickets | undefined;
   /** Connections with an unfinished TLS handshake. */
   readonly #arriving = new Map<Socket, VisitorInfo>();
   readonly #probes = new Map<string, () => void>();
@@ -32,6 +36,7 @@ export class TlsEndpoint implements ProbeTarget {
   constructor(options: TlsEndpointOptions) {
     this.#options = options;
     this.#certificate = options.certificate;
+    this.#tickets = options.tickets;
     this.#server = this.#createServer();
   }
 
@@ -43,6 +48,13 @@ export class TlsEndpoint implements ProbeTarget {
   /** Connected visitors keep their TLS session. */
   serveCertificate(certificate: ServingCertificate): void {
     this.#certificate = certificate;
+    this.#server.setSecureContext(this.#tlsOptions());
+  }
+
+  /** Shares the keys of TLS sessions with other agents from now on. */
+  shareTickets(tickets: SharedTickets): void {
+    if (this.#tickets) return;
+    this.#tickets = tickets;
     this.#server.setSecureContext(this.#tlsOptions());
   }
 
@@ -73,7 +85,14 @@ export class TlsEndpoint implements ProbeTarget {
 
   #tlsOptions(): SecureContextOptions {
     const { cert, key } = this.#certificate;
-    return { cert, key, minVersion: 'TLSv1.2', ciphers: CIPHERS, honorCipherOrder: true };
+    return {
+      cert,
+      key,
+      minVersion: 'TLSv1.2',
+      ciphers: CIPHERS,
+      honorCipherOrder: true,
+      ...this.#tickets,
+    };
   }
 
   #createServer(): Server {

@@ -67,6 +67,8 @@ export interface ServingOptions {
   readonly targets: KnownTargets;
   /** Which visitors may use the service. The lease applies new settings to them, before it calls `update`. */
   readonly gates: Gates;
+  /** A secret that all agents of the identity have. */
+  readonly sessionKey: Buffer;
   /** Records the requests of inspected services. Default: no recording. */
   readonly recorders?: Recorders | undefined;
   /** Called when the target rejects the public name. */

@@ -29,6 +29,7 @@ async function served(target: number) {
     certificates: {} as CertificateSources,
     targets: new KnownTargets(),
     gates: new Gates({ spec, sessionKey: Buffer.alloc(32), rejections }),
+    sessionKey: Buffer.alloc(32),
     signal: new AbortController().signal,
     onServedAs: () => undefined,
     onReached: () => undefined,

@@ -1,13 +1,14 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { resetSocket } from '../../net/reset.js';
+import pRetry from 'p-retry';
 import type { Drain } from '../../net/splice.js';
 import type { Logger } from '../../lib/logger.js';
 import type { AcmeChallenges } from '../../certificates/acme/challenges.js';
 import type { RenewalStatus } from '../../certificates/acme/held.js';
 import { LiveCertificate } from '../../certificates/live.js';
 import type { ServingCertificate } from '../../certificates/source.js';
-import { PortalError } from '../../lib/errors.js';
+import { asPortalError, PortalError } from '../../lib/errors.js';
 import { until } from '../../lib/wait.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { AutoHandler } from '../modes/auto.js';
@@ -22,12 +23,16 @@ import {
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
 import { probe } from '../probe.js';
+import { RETRY } from '../retry.js';
 import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.js';
 import { requestReconnect, rejectVisitor } from '../reject-visitor.js';
 import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
+import { isOfReplica, sharedTickets, type SharedTickets } from './shared-tickets.js';
 import type { ProveOptions, ServedAs, Serving, ServingOptions } from './serving.js';
 
+/** Visits that must all meet a certificate of someone else before this counts as an interception, with replicas. */
+const REPLICA_VISITS = 3;
 /** How long a closing lease still admits visitors in their handshake. */
 const ARRIVING_MS = 1_000;
 
@@ -71,6 +76,8 @@ class TlsServing implements Serving {
   readonly #options: HandlerOptions;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
+  /** Used while there are replicas. */
+  readonly #tickets: SharedTickets;
   /** Set with the first certificate. A CA that issues it may need a response here first. */
   #endpoint: TlsEndpoint | undefined;
   /** Visitors that arrived before the endpoint, and a function that passes each to it. */
@@ -93,6 +100,7 @@ class TlsServing implements Serving {
     this.#options = options;
     this.#offer = offer;
     this.#hostname = opened.hostname;
+    this.#tickets = sharedTickets(options.sessionKey, opened.hostname);
     this.#spec = spec;
     this.#mode = servedMode(spec);
     this.#log = log;
@@ -125,6 +133,7 @@ class TlsServing implements Serving {
   update(spec: ServiceSpec): void {
     this.#spec = spec;
     this.#certificate.update(spec.tls);
+    if (spec.replicas) this.#endpoint?.shareTickets(this.#tickets);
     // The handler being created starts with the latest settings.
     if (this.#changing) return;
     if (servedMode(spec) !== this.#mode) return void (this.#changing = this.#changeMode(spec));
@@ -138,16 +147,26 @@ class TlsServing implements Serving {
       throw new PortalError('certificate_unavailable', `no certificate for ${this.#hostname} yet`);
     await this.#offer.settle();
     const before = endpoint.certificate.fingerprint;
-    await probe({
-      address,
-      port,
-      via,
-      hostname: this.#hostname,
-      alpn: this.#offer.possibleNames,
-      // It may be renewed during the visit: the previous one is ours as well.
-      isOurs: (fingerprint) => [before, endpoint.certificate.fingerprint].includes(fingerprint),
-      target: endpoint,
+    const { replicas } = this.#spec;
+    const visit = (): Promise<void> =>
+      probe({
+        address,
+        port,
+        via,
+        hostname: this.#hostname,
+        alpn: this.#offer.possibleNames,
+        // It may be renewed during the visit: the previous one is ours as well.
+        isOurs: (fingerprint) => [before, endpoint.certificate.fingerprint].includes(fingerprint),
+        isOfReplica: replicas && ((session) => isOfReplica(session, endpoint.certificate, this.#tickets)),
+        target: endpoint,
+        signal,
+      });
+    // Another replica may stop during a visit, which then looks like an interception.
+    await pRetry(visit, {
+      ...RETRY,
+      retries: replicas ? REPLICA_VISITS - 1 : 0,
       signal,
+      shouldRetry: ({ error }) => asPortalError(error).code === 'intercepted',
     });
   }
 
@@ -184,6 +203,7 @@ class TlsServing implements Serving {
     if (this.#endpoint) return this.#endpoint.serveCertificate(certificate);
     this.#endpoint = new TlsEndpoint({
       certificate,
+      tickets: this.#spec.replicas && this.#tickets,
       choose: (offered) => this.#offer.choose(offered),
       onNoCommonProtocol: () => this.#offer.noCommonProtocol(),
       onVisitor: (socket, visitor) => this.#offer.whenKnown(() => this.#admit(socket, visitor)),

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { checksumAddress } from '../../identity/keys.js';
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
@@ -47,11 +46,6 @@ export interface AgentsOptions {
   /** Limits reported services too, per identity over all its sessions; 0: unlimited. */
   readonly maxLeasesPerIdentity: number;
   readonly log: Logger;
-}
-
-/** The id of an agent process as people see it: the same at every relay, and not reversible to the instance. */
-export function agentId(instance: string): string {
-  return createHash('sha256').update(`portal agent ${instance}`).digest('hex').slice(0, 12);
 }
 
 const keyOf = ({ address, instance }: Pick<AgentSession, 'address' | 'instance'>): string =>

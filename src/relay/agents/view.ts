@@ -4,7 +4,8 @@ import { publicAddressOf, type PublicPlace } from '../addresses.js';
 import { plainAddress } from '../names.js';
 import type { NamedUntil, Reservations } from '../reservations.js';
 import type { SeenAgent, Store } from '../store/store.js';
-import { agentId, type ReportedService } from './agents.js';
+import { agentId } from '../agent-id.js';
+import type { ReportedService } from './agents.js';
 import type { Observation, Observed, ObservedLease } from './observe.js';
 
 export interface ViewParts {

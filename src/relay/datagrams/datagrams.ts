@@ -10,7 +10,7 @@ import type { OpenPort } from '../ports.js';
 import type { ShownTicket } from '../shown-ticket.js';
 import type { Cluster } from '../nodes/nodes.js';
 import { PacketForwarding } from './forwarding.js';
-import { LeaseFlows } from './flows.js';
+import { LeaseFlows, type LeaseFlowsOptions } from './flows.js';
 import { DatagramHub } from './hub.js';
 import { DatagramLink } from './link.js';
 
@@ -71,25 +71,26 @@ export class Datagrams {
     }
   }
 
-  /** Listens for visitors of a lease. */
-  async openPort(hosts: readonly ListenHost[], port: number, lease: LocalLease): Promise<OpenPort> {
+  /** Listens for visitors of a public place. `leaseFor` returns the lease that serves a visitor. */
+  async openPort(
+    hosts: readonly ListenHost[],
+    port: number,
+    { rate }: LocalLease,
+    leaseFor: LeaseFlowsOptions['leaseFor'],
+  ): Promise<OpenPort> {
     const sockets = await bindOnAllHosts(hosts, port);
     const { flowIdleMs, maxFlowsPerLease } = this.#limits;
     const flows = new LeaseFlows({
-      lease: lease.record.id,
-      carrier: () => (lease.record.carrier === 'ws' ? 'ws' : 'udp'),
+      leaseFor,
       sockets,
-      link: () => lease.holder?.datagrams,
       flowIdleMs,
       maxFlows: maxFlowsPerLease,
       drops: this.drops,
       admits: this.#admits,
       passed: this.passed,
-      leasePassed: lease.traffic.datagrams,
-      rate: lease.rate,
+      rate,
     });
     this.#flows.add(flows);
-    lease.traffic.flows = flows;
     return {
       port: sockets[0]!.port,
       close: () => {

@@ -5,6 +5,7 @@ import type { UdpSocket } from '../../net/udp.js';
 import type { ByteRate } from '../../net/rate.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import { encodeOpening } from '../../protocol/datagrams/frames.js';
+import type { LocalLease } from '../lease.js';
 import { plainAddress } from '../names.js';
 
 /** Where the datagrams of a lease go: the link of the session that serves it. */
@@ -23,8 +24,8 @@ export class Flow {
   /** The visitor's address, as the socket reports it. */
   readonly address: string;
   readonly port: number;
-  /** The frame that announces the flow to an agent, without its number. */
-  readonly opening: Buffer;
+  /** The lease that serves it. */
+  lease: LocalLease;
   lastAt: number;
   /** When it last moved to the end of the queue. */
   queuedAt: number;
@@ -39,7 +40,7 @@ export class Flow {
 
   constructor(
     flows: LeaseFlows,
-    lease: string,
+    lease: LocalLease,
     { address, port }: { readonly address: string; readonly port: number },
     socket: UdpSocket,
     now: number,
@@ -48,9 +49,15 @@ export class Flow {
     this.socket = socket;
     this.address = address;
     this.port = port;
-    this.opening = encodeOpening(lease, { address: plainAddress(address), port });
+    this.lease = lease;
     this.lastAt = now;
     this.queuedAt = now;
+  }
+
+  /** The frame that announces the flow to an agent, without its number. */
+  get opening(): Buffer {
+    const { address, port } = this;
+    return encodeOpening(this.lease.record.id, { address: plainAddress(address), port });
   }
 }
 
@@ -63,14 +70,10 @@ interface PassedDatagrams {
 }
 
 export interface LeaseFlowsOptions {
-  /** The lease's id. */
-  readonly lease: string;
-  /** The carrier that the agent wants for the lease: `ws`, or the one that works best. */
-  readonly carrier: () => 'udp' | 'ws';
+  /** The lease that serves a new visitor with this address. */
+  readonly leaseFor: (address: string) => LocalLease | undefined;
   /** One for each address that the relay listens at. */
   readonly sockets: readonly UdpSocket[];
-  /** The link of the session that serves the lease; undefined while its agent is disconnected. */
-  readonly link: () => FlowLink | undefined;
   readonly flowIdleMs: number;
   readonly maxFlows: number;
   /** Counts of the whole relay; those of the lease are in `drops`. */
@@ -79,8 +82,6 @@ export interface LeaseFlowsOptions {
   readonly admits: (address: string) => boolean;
   /** Forwarded datagrams of the whole relay. */
   readonly passed: PassedDatagrams;
-  /** Forwarded bytes of the lease. */
-  readonly leasePassed: Pick<PassedDatagrams, 'toAgentBytes' | 'toVisitorBytes'>;
   /** Rate that all visitors of the identity share. Datagrams over it are dropped. */
   readonly rate: ByteRate | undefined;
 }
@@ -118,18 +119,9 @@ export class LeaseFlows {
     return this.#size;
   }
 
-  /** The current link. */
-  get link(): FlowLink | undefined {
-    return this.#options.link();
-  }
-
-  get carrier(): 'udp' | 'ws' {
-    return this.#options.carrier();
-  }
-
   /** Sends a reply to the visitor. */
   reply(flow: Flow, payload: Buffer): void {
-    const { drops, passed, leasePassed, rate } = this.#options;
+    const { drops, passed, rate } = this.#options;
     this.#used(flow);
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     if (!flow.replied) {
@@ -141,7 +133,7 @@ export class LeaseFlows {
     if (!flow.socket.send(payload, flow.port, flow.address)) return drops.add('busy');
     passed.toVisitor++;
     passed.toVisitorBytes += payload.length;
-    leasePassed.toVisitorBytes += payload.length;
+    flow.lease.traffic.datagrams.toVisitorBytes += payload.length;
   }
 
   /** Ends the flows of visitors that are no longer admitted. */
@@ -170,7 +162,10 @@ export class LeaseFlows {
   /** Ends all flows. The owner of the sockets closes them. */
   close(): void {
     clearInterval(this.#timer);
-    for (const flow of this.#all()) flow.link?.forget(flow);
+    for (const flow of this.#all()) {
+      flow.link?.forget(flow);
+      flow.lease.traffic.flows--;
+    }
     for (const flows of this.#byVisitor.values()) flows.clear();
     this.#size = 0;
     for (const flow of this.#queue) this.#leave(flow);
@@ -181,22 +176,36 @@ export class LeaseFlows {
   }
 
   #receive(payload: Buffer, from: RemoteInfo, socket: UdpSocket): void {
-    const link = this.#options.link();
-    // A delayed datagram would come too late. The visitor retries, or does not need it.
-    const { drops, passed, leasePassed, rate } = this.#options;
-    if (!link) return drops.add('away');
+    const { drops, passed, rate } = this.#options;
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     const latest = this.#latest;
     const isLatest =
       latest?.port === from.port && latest.address === from.address && latest.socket === socket;
     const flow = isLatest ? latest : this.#flowOf(from, socket);
-    if (!flow) return drops.add('refused');
+    if (!flow) return;
     this.#latest = flow;
+    const link = this.#linkOf(flow);
+    // A delayed datagram would come too late. The visitor retries, or does not need it.
+    if (!link) return drops.add('away');
     this.#used(flow);
     passed.toAgent++;
     passed.toAgentBytes += payload.length;
-    leasePassed.toAgentBytes += payload.length;
+    flow.lease.traffic.datagrams.toAgentBytes += payload.length;
     link.deliver(flow, payload);
+  }
+
+  /** The link to the agent that serves a flow. Another replica may take over. */
+  #linkOf(flow: Flow): FlowLink | undefined {
+    const { holder, record } = flow.lease;
+    if (holder && record.replica?.healthy !== false) return holder.datagrams;
+    const next = this.#options.leaseFor(flow.address);
+    if (!next) return undefined;
+    if (next !== flow.lease) {
+      flow.lease.traffic.flows--;
+      next.traffic.flows++;
+      flow.lease = next;
+    }
+    return next.holder?.datagrams;
   }
 
   #flowOf(from: RemoteInfo, socket: UdpSocket): Flow | undefined {
@@ -205,10 +214,16 @@ export class LeaseFlows {
     const here = this.#byVisitor.get(socket)!;
     const present = here.get(key);
     if (present) return present;
-    if (!this.#options.admits(address)) return undefined;
+    const { admits, leaseFor, drops } = this.#options;
+    const lease = admits(address) ? leaseFor(address) : undefined;
+    if (!lease?.holder) {
+      drops.add(lease || admits(address) ? 'away' : 'refused');
+      return undefined;
+    }
     if (this.#size >= this.#options.maxFlows) this.evict();
-    const flow = new Flow(this, this.#options.lease, from, socket, performance.now());
+    const flow = new Flow(this, lease, from, socket, performance.now());
     here.set(key, flow);
+    lease.traffic.flows++;
     this.#size++;
     this.#queue.add(flow);
     this.#enterPlace(flow);
@@ -235,7 +250,10 @@ export class LeaseFlows {
   }
 
   #end(flow: Flow): void {
-    if (this.#byVisitor.get(flow.socket)?.delete(`${flow.port} ${flow.address}`)) this.#size--;
+    if (this.#byVisitor.get(flow.socket)?.delete(`${flow.port} ${flow.address}`)) {
+      this.#size--;
+      flow.lease.traffic.flows--;
+    }
     if (this.#latest === flow) this.#latest = undefined;
     this.#leave(flow);
     flow.link?.forget(flow);

@@ -137,7 +137,7 @@ export class DatagramLink implements FlowLink {
   }
 
   #pathOf(flow: Flow): OpenPath | undefined {
-    const carrier = flow.flows.carrier === 'ws' ? 'ws' : this.#used;
+    const carrier = flow.lease.record.carrier === 'ws' ? 'ws' : this.#used;
     return carrier && this.#paths.get(carrier);
   }
 
@@ -160,7 +160,7 @@ export class DatagramLink implements FlowLink {
     const data = (id: number, payload: Buffer): void => {
       const flow = this.#flows.get(id);
       // Another session may have taken the lease meanwhile.
-      if (!flow || flow.flows.link !== this) return drops.add('no_flow');
+      if (!flow || flow.lease.holder?.datagrams !== this) return drops.add('no_flow');
       flow.opened = true;
       flow.flows.reply(flow, payload);
     };

@@ -69,6 +69,10 @@ class ChannelDirectory implements LeaseDirectory {
     return this.#view.lookup(place);
   }
 
+  at(publicPlace: string): readonly LeaseRecord[] {
+    return this.#view.at(publicPlace);
+  }
+
   watch(listener: (change: LeaseChange) => void): () => void {
     return this.#view.watch(listener);
   }

@@ -1,5 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest';
 import type { LeaseChange, LeaseClaim, LeaseDirectory } from './directory.js';
+import { replicaPlaceOf } from './record.js';
 
 /** Opens views of one directory that has no leases yet, one for each name. */
 export type OpenNodes = (...names: string[]) => Promise<readonly LeaseDirectory[]>;
@@ -22,6 +23,15 @@ export const claimOf = (name: string, owner: string, over: Partial<LeaseClaim> =
   ...over,
 });
 
+/** A claim of one agent among several. */
+const replicaOf = (name: string, owner: string, instance: string): LeaseClaim =>
+  claimOf(name, owner, {
+    id: `lease of ${name} at ${instance}`,
+    place: replicaPlaceOf(`${name}.relay.test`, instance),
+    instance,
+    replica: { policy: 'spread', healthy: true, probing: false, validating: false, listens: false },
+  });
+
 /** The changes that a node hears from now on. */
 function heard(node: LeaseDirectory): LeaseChange[] {
   const changes: LeaseChange[] = [];
@@ -31,17 +41,23 @@ function heard(node: LeaseDirectory): LeaseChange[] {
 
 const epochs = (changes: readonly LeaseChange[]): number[] => changes.map(({ epoch }) => epoch);
 
-/** Tests for every engine of a directory. */
-export function directoryContract(open: OpenNodes): void {
-  async function nodes<Names extends string[]>(
+/** Opens nodes that close with the test. */
+function nodesOf(open: OpenNodes) {
+  return async <Names extends string[]>(
     ...names: Names
-  ): Promise<{ [at in keyof Names]: LeaseDirectory }> {
+  ): Promise<{ [at in keyof Names]: LeaseDirectory }> => {
     const opened = await open(...names);
     onTestFinished(async () => {
       for (const node of opened) await node.close();
     });
     return opened as { [at in keyof Names]: LeaseDirectory };
-  }
+  };
+}
+
+/** Tests for every engine of a directory. */
+export function directoryContract(open: OpenNodes): void {
+  replicaContract(open);
+  const nodes = nodesOf(open);
 
   it('gives a place to the node that claims it, and tells every node', async () => {
     const [a, b] = await nodes('a', 'b');
@@ -197,5 +213,93 @@ export function directoryContract(open: OpenNodes): void {
     await a.claim(claimOf('web', ALICE));
     await expect.poll(() => changes).toHaveLength(1);
     expect([ended, closed]).toEqual([[], []]);
+  });
+}
+
+function replicaContract(open: OpenNodes): void {
+  const nodes = nodesOf(open);
+  const AT = 'web.relay.test';
+  const placesAt = (node: LeaseDirectory): string[] =>
+    node
+      .at(AT)
+      .map(({ place }) => place)
+      .toSorted();
+
+  it('lets replicas of one owner share a public place, at any nodes', async () => {
+    const [a, b] = await nodes('a', 'b');
+    const records = [
+      await a.claim(replicaOf('web', ALICE, 'i1')),
+      await b.claim(replicaOf('web', ALICE, 'i2')),
+      await a.claim(replicaOf('web', ALICE, 'i3')),
+    ];
+    const expected = records.map(({ place }) => place).toSorted();
+    for (const node of [a, b]) {
+      await expect.poll(() => placesAt(node)).toEqual(expected);
+      for (const record of records) expect(node.lookup(record.place)).toEqual(record);
+      expect(node.lookup(AT)).toBeUndefined();
+    }
+    await b.release(records[1]!.place, records[1]!.epoch);
+    for (const node of [a, b])
+      await expect.poll(() => placesAt(node)).toEqual([records[0]!.place, records[2]!.place].toSorted());
+  });
+
+  it('gives a public place with replicas to no other owner', async () => {
+    const [a, b] = await nodes('a', 'b');
+    const first = await a.claim(replicaOf('web', ALICE, 'i1'));
+    const second = await a.claim(replicaOf('web', ALICE, 'i2'));
+    for (const claim of [claimOf('web', BOB), replicaOf('web', BOB, 'i1'), replicaOf('web', BOB, 'i9')])
+      await expect(b.claim(claim)).rejects.toMatchObject({ code: 'name_taken' });
+    await a.release(first.place, first.epoch);
+    await expect(b.claim(claimOf('web', BOB))).rejects.toMatchObject({ code: 'name_taken' });
+    await a.release(second.place, second.epoch);
+    await expect.poll(() => placesAt(b)).toEqual([]);
+    const { epoch } = await b.claim(replicaOf('web', BOB, 'i1'));
+    expect(epoch).toBeGreaterThan(second.epoch);
+    await expect(a.claim(replicaOf('web', ALICE, 'i1'))).rejects.toMatchObject({ code: 'name_taken' });
+  });
+
+  it('gives a public place to one owner if several claim replicas there at once', async () => {
+    const all = await nodes('a', 'b', 'c', 'd');
+    for (let round = 0; round < 10; round++) {
+      const name = `n${round}`;
+      const claims = await Promise.allSettled(
+        all.map((node, at) => node.claim(replicaOf(name, at % 2 === 0 ? ALICE : BOB, `i${at}`))),
+      );
+      const won = claims.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+      expect(new Set(won.map(({ owner }) => owner)).size).toBe(1);
+      expect(won).toHaveLength(2);
+      for (const node of all) await expect.poll(() => node.at(`${name}.relay.test`)).toHaveLength(2);
+    }
+  });
+
+  it('ends the replicas with a claim for the whole public place, and the reverse', async () => {
+    const [a, b] = await nodes('a', 'b');
+    const replicas = [
+      await a.claim(replicaOf('web', ALICE, 'i1')),
+      await b.claim(replicaOf('web', ALICE, 'i2')),
+    ];
+    const whole = await a.claim(claimOf('web', ALICE));
+    for (const node of [a, b]) await expect.poll(() => node.at(AT)).toEqual([whole]);
+    // The ended records do not return.
+    await b.update({ ...replicas[1]!, carrier: 'ws' });
+    await a.release(replicas[0]!.place, replicas[0]!.epoch);
+    const again = await b.claim(replicaOf('web', ALICE, 'i2'));
+    expect(again.epoch).toBeGreaterThan(whole.epoch);
+    for (const node of [a, b]) await expect.poll(() => node.at(AT)).toEqual([again]);
+    const [late] = await nodes('late');
+    await expect.poll(() => late.at(AT)).toEqual([again]);
+  });
+
+  it('lets the epochs of each replica only rise', async () => {
+    const [a, b] = await nodes('a', 'b');
+    const other = await a.claim(replicaOf('web', ALICE, 'i2'));
+    let last = 0;
+    for (const node of [a, b, a, b]) {
+      const { place, epoch } = await node.claim(replicaOf('web', ALICE, 'i1'));
+      expect(epoch).toBeGreaterThan(last);
+      last = epoch;
+      if (node === b) await node.release(place, epoch);
+    }
+    await expect.poll(() => b.at(AT)).toEqual([other]);
   });
 }

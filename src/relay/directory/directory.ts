@@ -5,7 +5,7 @@ import type { LeaseRecord } from './record.js';
 /** What a node asks for. The directory adds the node and the epoch. */
 export type LeaseClaim = Omit<LeaseRecord, 'node' | 'epoch'>;
 
-/** A place has a new record, or none after its release. */
+/** A place has a new record, which ends those that it displaces, or none after its release. */
 export interface LeaseChange {
   readonly place: string;
   /** The epoch of the new record, or of the released one. */
@@ -23,8 +23,9 @@ export interface LeaseDirectory {
   /** The name of this node. */
   readonly node: string;
   /**
-   * Gives a place to this node, with a new epoch. A claim for the same owner takes the place from the node that has it.
-   * Throws `name_taken` if another owner has the place. `lookup` knows the record once the claim resolves.
+   * Gives a place to this node, with a new epoch. A claim for the same owner takes the place from the node that has it, and
+   * ends the records that it cannot share the public place with (`displaces`). Throws `name_taken` if another owner has any
+   * record there. `lookup` knows the record once the claim resolves.
    */
   claim(claim: LeaseClaim): Promise<LeaseRecord>;
   /** Replaces the record of a place. Changes nothing if its epoch is not the current one. */
@@ -33,6 +34,8 @@ export interface LeaseDirectory {
   release(place: string, epoch: number): Promise<void>;
   /** The last known record of a place. It may be older than the directory's. */
   lookup(place: string): LeaseRecord | undefined;
+  /** The last known records of a public place: one, or those of replicas. */
+  at(publicPlace: string): readonly LeaseRecord[];
   /** Calls `listener` with each later change of any node, in order. Returns what ends that. */
   watch(listener: (change: LeaseChange) => void): () => void;
   /** Ends the view of this node. Places that it still has wait for their agents at the other nodes, as if these had disconnected. */

@@ -1,10 +1,10 @@
 import { nameTaken, type LeaseChange, type LeaseClaim, type LeaseDirectory } from './directory.js';
-import type { LeaseRecord } from './record.js';
+import { publicPlaceOf, withoutNode, type LeaseRecord } from './record.js';
 import { DirectoryView } from './view.js';
 
 /** A directory in the memory of one process. Its nodes share it, as nodes of a cluster share a database. */
 export class MemoryDirectory {
-  readonly #records = new Map<string, LeaseRecord>();
+  readonly #records = new DirectoryView();
   readonly #nodes = new Set<MemoryNode>();
   /** One count for all places, so that a released place needs no memory of its last epoch. */
   #epoch = 0;
@@ -17,26 +17,25 @@ export class MemoryDirectory {
   }
 
   claim(node: string, claim: LeaseClaim): LeaseRecord {
-    const present = this.#records.get(claim.place);
-    if (present && present.owner !== claim.owner) throw nameTaken(present);
+    const other = this.#records.at(publicPlaceOf(claim.place)).find(({ owner }) => owner !== claim.owner);
+    if (other) throw nameTaken(other);
     const record = { ...claim, node, epoch: ++this.#epoch };
     this.#set(record);
     return record;
   }
 
   update(record: LeaseRecord): void {
-    if (this.#records.get(record.place)?.epoch === record.epoch) this.#set(record);
+    if (this.#records.lookup(record.place)?.epoch === record.epoch) this.#set(record);
   }
 
   release(place: string, epoch: number): void {
-    if (this.#records.get(place)?.epoch !== epoch) return;
-    this.#records.delete(place);
+    if (this.#records.lookup(place)?.epoch !== epoch) return;
     this.#tell({ place, epoch, record: undefined });
   }
 
   /** Every record. */
   records(): Iterable<LeaseRecord> {
-    return this.#records.values();
+    return this.#records.all();
   }
 
   /**
@@ -44,8 +43,8 @@ export class MemoryDirectory {
    * disconnected. Then releases the places that no other node has claimed.
    */
   lost(node: string, graceMs: number): void {
-    const records = [...this.#records.values()].filter((record) => record.node === node);
-    for (const record of records) this.update({ ...record, session: undefined });
+    const records = this.#records.of(node);
+    for (const record of records) this.update(withoutNode(record));
     setTimeout(() => {
       for (const { place, epoch } of records) this.release(place, epoch);
     }, graceMs).unref();
@@ -56,12 +55,12 @@ export class MemoryDirectory {
   }
 
   #set(record: LeaseRecord): void {
-    this.#records.set(record.place, record);
     this.#tell({ place: record.place, epoch: record.epoch, record });
   }
 
   /** Every node hears each change a moment later, in the same order. */
   #tell(change: LeaseChange): void {
+    this.#records.hear(change);
     for (const node of this.#nodes) queueMicrotask(() => node.hear(change));
   }
 }
@@ -93,6 +92,10 @@ class MemoryNode implements LeaseDirectory {
 
   lookup(place: string): LeaseRecord | undefined {
     return this.#view.lookup(place);
+  }
+
+  at(publicPlace: string): readonly LeaseRecord[] {
+    return this.#view.at(publicPlace);
   }
 
   watch(listener: (change: LeaseChange) => void): () => void {

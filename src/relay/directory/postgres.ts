@@ -8,7 +8,7 @@ import type { Lifetime } from '../postgres/lifetime.js';
 import type { OtherNodes } from '../postgres/other-nodes.js';
 import * as statements from '../postgres/statements.js';
 import { nameTaken, type LeaseChange, type LeaseClaim, type LeaseDirectory } from './directory.js';
-import type { LeaseRecord } from './record.js';
+import { publicPlaceOf, withoutNode, type LeaseRecord } from './record.js';
 import { DirectoryView } from './view.js';
 
 export interface PostgresDirectoryOptions {
@@ -101,6 +101,10 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
     return this.#view.lookup(place);
   }
 
+  at(publicPlace: string): readonly LeaseRecord[] {
+    return this.#view.at(publicPlace);
+  }
+
   watch(listener: (change: LeaseChange) => void): () => void {
     return this.#view.watch(listener);
   }
@@ -116,7 +120,7 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
     const running = new Set(nodes.map(({ node }) => node));
     const records = leases.map((row) => {
       const record = recordOf(row);
-      return running.has(record.node) ? record : { ...record, session: undefined };
+      return running.has(record.node) ? record : withoutNode(record);
     });
     for (const change of this.#view.replace(records)) this.#forgetOwn(change);
     for (const claiming of this.#claiming.values()) this.#confirm(claiming);
@@ -169,7 +173,7 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
     if (node === this.node) return this.#options.lifetime.expire();
     this.#options.others.left(node);
     for (const record of this.#view.of(node))
-      this.#hear({ place: record.place, epoch: record.epoch, record: { ...record, session: undefined } });
+      this.#hear({ place: record.place, epoch: record.epoch, record: withoutNode(record) });
   }
 
   #hear(change: LeaseChange): void {
@@ -227,8 +231,9 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
       this.#confirm(claiming);
       return within(claiming.heard.promise, HEARD_MS, 'the notification', this.#closing.signal);
     }
-    const present = await statements.leaseAt(query, place);
-    if (present && present.owner !== owner) throw nameTaken(recordOf(present));
+    const present = await statements.leasesAt(query, publicPlaceOf(place));
+    const other = present.find((lease) => lease.owner !== owner);
+    if (other) throw nameTaken(recordOf(other));
     if (await statements.isRegistered(query, this.node)) return undefined;
     this.#options.lifetime.expire();
     throw busy();

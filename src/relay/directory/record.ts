@@ -1,11 +1,12 @@
 import type { LeaseKind } from '../../protocol/kind.js';
-import type { WireCarrier } from '../../protocol/messages.js';
+import { agentId } from '../agent-id.js';
+import type { ReplicaPolicy, WireCarrier } from '../../protocol/messages.js';
 
 /** What every node of a relay may know of a lease: plain data. A change replaces the record. */
 export interface LeaseRecord {
   /** Its id on the wire. It stays while the lease stays at one node. */
   readonly id: string;
-  /** Its key: see `placeOf`. */
+  /** Its key: the public place, or for a replica its own part of it (`replicaPlaceOf`). */
   readonly place: string;
   readonly name: string;
   readonly hostname: string;
@@ -29,9 +30,51 @@ export interface LeaseRecord {
   readonly port: number | undefined;
   /** The carrier that its agent wants for data connections. */
   readonly carrier: WireCarrier;
+  /** Undefined: its agent serves the name alone. */
+  readonly replica?: ReplicaState | undefined;
 }
 
-/** The key of a lease. Hostnames contain no space, so kinds never collide. */
+/** What its agent says of a replica. */
+export interface ReplicaState {
+  /** How visitors are divided. That of the replica that opened last counts. */
+  readonly policy: ReplicaPolicy;
+  /** False: other replicas get new visitors, if there are any. */
+  readonly healthy: boolean;
+  /** Whether its agent visits the public port now, to prove that visitors get through. */
+  readonly probing: boolean;
+  /** Whether a CA validates the hostname at its agent now. */
+  readonly validating: boolean;
+  /** Whether its node listens on the public port for all replicas. */
+  readonly listens: boolean;
+}
+
+/** Where visitors arrive. Hostnames contain no space, so kinds never collide. */
 export function placeOf({ kind, hostname }: Pick<LeaseRecord, 'kind' | 'hostname'>): string {
   return kind === 'tls' ? hostname : `${kind} ${hostname}`;
+}
+
+/** The record of a lease whose node was lost. */
+export function withoutNode(record: LeaseRecord): LeaseRecord {
+  const { replica } = record;
+  return { ...record, session: undefined, ...(replica && { replica: { ...replica, listens: false } }) };
+}
+
+const REPLICA = ' #';
+
+/** The key of a replica. An agent has one at a public place. */
+export function replicaPlaceOf(publicPlace: string, instance: string): string {
+  return publicPlace + REPLICA + agentId(instance);
+}
+
+/** The public place of any key. */
+export function publicPlaceOf(place: string): string {
+  const at = place.indexOf(REPLICA);
+  return at === -1 ? place : place.slice(0, at);
+}
+
+/** Whether a claim of the same owner ends `present`: only replicas share a public place. */
+export function displaces(claim: Pick<LeaseRecord, 'place'>, present: Pick<LeaseRecord, 'place'>): boolean {
+  const at = publicPlaceOf(claim.place);
+  if (at !== publicPlaceOf(present.place) || claim.place === present.place) return false;
+  return claim.place === at || present.place === at;
 }

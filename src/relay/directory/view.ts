@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { LeaseChange } from './directory.js';
-import type { LeaseRecord } from './record.js';
+import { ByPlace } from './by-place.js';
+import { displaces, publicPlaceOf, type LeaseRecord } from './record.js';
 
 /** What one node knows of the directory, in memory: every engine answers `lookup` and `watch` from it. */
 export class DirectoryView {
-  readonly #known = new Map<string, LeaseRecord>();
+  readonly #known = new ByPlace<LeaseRecord>();
   readonly #listeners = new Set<(change: LeaseChange) => void>();
 
   /** Starts with these records, of which no listener hears. */
@@ -34,8 +35,17 @@ export class DirectoryView {
     return this.#known.size;
   }
 
+  all(): Iterable<LeaseRecord> {
+    return this.#known.values();
+  }
+
   lookup(place: string): LeaseRecord | undefined {
     return this.#known.get(place);
+  }
+
+  /** The records of a public place: one, or those of replicas. */
+  at(publicPlace: string): LeaseRecord[] {
+    return this.#known.at(publicPlace);
   }
 
   watch(listener: (change: LeaseChange) => void): () => void {
@@ -46,8 +56,12 @@ export class DirectoryView {
   /** Takes a change of any node, in order. */
   hear(change: LeaseChange): void {
     const { place, record } = change;
-    if (record) this.#known.set(place, record);
-    else this.#known.delete(place);
+    if (record) {
+      // Every engine frees these with the claim, so there is no change for them.
+      for (const present of this.at(publicPlaceOf(place)))
+        if (displaces(record, present)) this.#known.delete(present.place);
+      this.#known.set(place, record);
+    } else this.#known.delete(place);
     for (const listener of this.#listeners) listener(change);
   }
 

@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
 import { acceptProxied } from '../../net/proxy-protocol-reader.js';
 import { resetSocket } from '../../net/reset.js';
+import { clientOf } from '../../net/client-address.js';
 import type { LeaseDirectory } from '../directory/directory.js';
+import { publicPlaceOf } from '../directory/record.js';
 import { MemoryDirectory } from '../directory/memory.js';
 import { DomainWatch } from '../domain-watch.js';
 import { DomainProofs } from '../domains.js';
@@ -50,7 +52,7 @@ export class Leasing {
       ranges: options.ports ?? {},
       listen: {
         tcp: (lease, at) => this.#listenTcp(lease, at),
-        udp: (lease, at) => parts.visiting.datagrams.openPort(this.#hosts, at, lease),
+        udp: (lease, at) => this.#listenUdp(lease, at),
       },
       store,
       now: () => clock.now(),
@@ -67,6 +69,7 @@ export class Leasing {
       ports: this.ports,
       domains: this.#domains,
       quotas: parts.access.quotas,
+      queues: parts.visiting.gate,
       domain: options.domain,
       nodeHost: options.nodeHost,
       log,
@@ -107,11 +110,21 @@ export class Leasing {
     await this.directory.close();
   }
 
+  #listenUdp(lease: LocalLease, at: number): Promise<OpenPort> {
+    const publicPlace = publicPlaceOf(lease.record.place);
+    return this.#parts.visiting.datagrams.openPort(this.#hosts, at, lease, (address) =>
+      this.leases.findHere(publicPlace, { address }),
+    );
+  }
+
   #listenTcp(lease: LocalLease, at: number): Promise<OpenPort> {
     const { access, visiting } = this.#parts;
+    const publicPlace = publicPlaceOf(lease.record.place);
     const admit = (socket: Socket): void => {
-      if (this.isCurrent() && access.admits(socket) && access.descriptors.admits(socket))
-        visiting.gate.admitToPort(lease, socket);
+      const isAdmitted = this.isCurrent() && access.admits(socket) && access.descriptors.admits(socket);
+      const { address } = clientOf(socket);
+      const served = isAdmitted ? this.leases.find(publicPlace, { address }) : undefined;
+      if (served) visiting.gate.admitToPort(served, socket);
       else resetSocket(socket);
     };
     const { firstBytesMs } = this.#settings.limits;

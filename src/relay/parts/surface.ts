@@ -126,7 +126,9 @@ export class Surface {
       visitor: (hello, socket, head) => {
         const { leases } = leasing;
         if (!leasing.isCurrent()) return false;
-        const lease = leases.find(hello.serverName) ?? leases.expect(hello.serverName);
+        const { serverName, alpn } = hello;
+        const lease =
+          leases.find(serverName, { validates: alpn.includes(ACME_ALPN) }) ?? leases.expect(serverName);
         if (lease) visiting.gate.admit(lease, socket, hello, head);
         else visiting.tallies.visitorsUnserved.add('unknown_name');
         return lease !== undefined;
@@ -147,7 +149,7 @@ export class Surface {
       tls: options.tls,
       ticketKeys: this.#ticketKeys?.current ?? options.ticketKeys,
       url: () => this.#url,
-      serves: (hostname) => leasing.leases.find(hostname) !== undefined,
+      serves: (hostname) => leasing.leases.serves(hostname),
       requestHeadMs: limits.requestHeadMs,
       maxRequestConnections: limits.maxRequestConnections,
       turns,

@@ -56,6 +56,32 @@ const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE portal.files (name text COLLATE "C" PRIMARY KEY, sealed text NOT NULL);
   `,
+  // Each statement of a function sees what others committed while the lock was waited for. One statement alone does not.
+  `
+  ALTER TABLE portal.leases
+    ADD COLUMN public_place text COLLATE "C" GENERATED ALWAYS AS (split_part(place, ' #', 1)) STORED;
+  CREATE INDEX leases_by_public_place ON portal.leases (public_place);
+  CREATE FUNCTION portal.claim(at_place text, by_owner text, at_node text, new_record text) RETURNS bigint
+  LANGUAGE plpgsql AS $$
+  DECLARE
+    public text := split_part(at_place, ' #', 1);
+    new_epoch bigint;
+  BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(public, 0));
+    PERFORM FROM portal.nodes WHERE node = at_node FOR KEY SHARE;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM FROM portal.leases WHERE public_place = public AND owner <> by_owner;
+    IF FOUND THEN RETURN NULL; END IF;
+    DELETE FROM portal.leases
+      WHERE public_place = public AND place <> at_place AND (place = public OR at_place = public);
+    new_epoch := nextval('portal.epochs');
+    INSERT INTO portal.leases AS present (place, owner, node, epoch, record)
+      VALUES (at_place, by_owner, at_node, new_epoch, new_record)
+      ON CONFLICT (place) DO UPDATE SET node = excluded.node, epoch = excluded.epoch, record = excluded.record;
+    RETURN new_epoch;
+  END
+  $$;
+  `,
 ];
 
 /** Keys of advisory locks, which all programs of a database share: "port" in ASCII, and a number. */

@@ -106,39 +106,29 @@ export interface ClaimRow {
 }
 
 /**
- * Gives a place to a registered node with a new epoch, if it is free or its owner is the same. Returns the epoch; undefined if
- * not. The lock comes before the epoch: otherwise a claim with an earlier epoch could take effect after a claim with a later one.
+ * Gives a place to a registered node with a new epoch, if its public place is free or has the same owner. Ends the leases that
+ * cannot share the public place. Returns the epoch; undefined if not. The lock comes before the epoch: otherwise a claim with
+ * an earlier epoch could take effect after a claim with a later one.
  */
 export async function claim(query: Query, row: ClaimRow): Promise<number | undefined> {
   const [claimed] = await query<{ epoch: string }>(
-    `WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($1, 0))),
-       claimant AS MATERIALIZED (
-         SELECT nodes.node FROM portal.nodes, turn WHERE nodes.node = $3 FOR KEY SHARE OF nodes
-       ),
-       claimed AS (
-         INSERT INTO portal.leases AS present (place, owner, node, epoch, record)
-         SELECT $1, $2, claimant.node, nextval('portal.epochs'), $4 FROM claimant
-         ON CONFLICT (place) DO UPDATE SET
-           node = excluded.node, epoch = excluded.epoch, record = excluded.record
-         WHERE present.owner = excluded.owner
-         RETURNING place, node, epoch, record
-       )
-     SELECT epoch, ${notify('lease', `${LEASE}, 'by', $5::text`)} FROM claimed`,
+    `WITH claimed AS MATERIALIZED (
+       SELECT $1::text AS place, $3::text AS node, $4::text AS record, portal.claim($1, $2, $3, $4) AS epoch
+     )
+     SELECT epoch, ${notify('lease', `${LEASE}, 'by', $5::text`)} FROM claimed WHERE epoch IS NOT NULL`,
     [row.place, row.owner, row.node, row.record, row.by],
   );
   return claimed && Number(claimed.epoch);
 }
 
-/** Who has a place; undefined if it is free. */
-export async function leaseAt(
+/** The leases of a public place, with their owner. */
+export async function leasesAt(
   query: Query,
-  place: string,
-): Promise<(LeaseRow & { owner: string }) | undefined> {
-  const rows = await query<LeaseRow & { owner: string }>(
-    'SELECT place, owner, node, epoch, record FROM portal.leases WHERE place = $1',
-    [place],
-  );
-  return rows[0];
+  publicPlace: string,
+): Promise<(LeaseRow & { readonly owner: string })[]> {
+  return query('SELECT place, owner, node, epoch, record FROM portal.leases WHERE public_place = $1', [
+    publicPlace,
+  ]);
 }
 
 export async function isRegistered(query: Query, node: string): Promise<boolean> {

@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
+import { replica, replicas, siblings, type Replica } from '../support/replicas.js';
+import { agent, desired, get, httpService, relay, service, visit, type TestRelay } from '../support/world.js';
+
+const bodyOf = ({ text }: { text: string }): string => text.slice(text.lastIndexOf('\r\n\r\n') + 4).trim();
+
+/** Which agent served each of `count` visitors, one after another. */
+async function servedBy(at: TestRelay, { ca }: Pick<Replica, 'ca'>, count: number): Promise<string[]> {
+  const all: string[] = [];
+  for (let index = 0; index < count; index++) all.push(bodyOf(await get(at, 'web.localhost', ca)));
+  return all;
+}
+
+const countsOf = (all: readonly string[]): Record<string, number> =>
+  Object.fromEntries(
+    [...new Set(all)].toSorted().map((one) => [one, all.filter((other) => other === one).length]),
+  );
+
+describe.each(['stream', 'http'] as const)('replicas in mode %s', (mode) => {
+  it('divide visitors evenly', async () => {
+    const at = await relay();
+    const [a] = await replicas(at.spec, ['a', 'b', 'c'], { mode });
+    expect(countsOf(await servedBy(at, a!, 12))).toEqual({ a: 4, b: 4, c: 4 });
+  });
+
+  it('with failover, serve in the order in which they opened', async () => {
+    const at = await relay();
+    const [a, b, c] = await replicas(at.spec, ['a', 'b', 'c'], { mode, replicas: 'failover' });
+    expect(countsOf(await servedBy(at, c!, 3))).toEqual({ a: 3 });
+    await a!.runner.stop({ reason: 'test', drainMs: 0 });
+    expect(countsOf(await servedBy(at, c!, 3))).toEqual({ b: 3 });
+    await b!.runner.stop({ reason: 'test', drainMs: 0 });
+    expect(countsOf(await servedBy(at, c!, 3))).toEqual({ c: 3 });
+  });
+});
+
+describe('a replica gets no new visitors', () => {
+  it('while its local service does not respond', async () => {
+    const at = await relay();
+    const [a, b] = await replicas(at.spec, ['a', 'b'], { mode: 'http' });
+    await b!.closeTarget();
+    await eventually(async () => expect(countsOf(await servedBy(at, a!, 4))).toEqual({ a: 4 }));
+    expect(await get(at, 'web.localhost', a!.ca)).toMatchObject({ status: 200 });
+  });
+
+  it('once it has stopped, while its connected visitors finish', async () => {
+    const at = await relay();
+    const [a, b] = await replicas(at.spec, ['a', 'b']);
+    const connected = [];
+    for (let index = 0; index < 2; index++) connected.push(await visit(at, 'web.localhost', a!.ca));
+    const stopping = b!.runner.stop({ reason: 'test', drainMs: 10_000 });
+    await b!.event('lease', ({ phase }) => phase === 'draining');
+    await eventually(() => expect(at.counts().leases).toBe(1));
+    expect(countsOf(await servedBy(at, a!, 4))).toEqual({ a: 4 });
+    await stopping;
+  });
+});
+
+describe('agents of one identity', () => {
+  it('reject an agent without `replicas` while replicas serve the name, and say why', async () => {
+    const at = await relay();
+    const as = await siblings();
+    await replica(at.spec, 'a', { as });
+    const alone = await agent(as);
+    const local = await httpService((_request, response) => response.end('alone'));
+    await alone.runner.apply(desired([at.spec], service('web', local.port)));
+    const { error } = await alone.event('lease', ({ error: one }) => one !== undefined);
+    expect(error).toMatchObject({
+      code: 'name_taken',
+      message: expect.stringContaining('set `replicas` here too'),
+    });
+  });
+
+  it('change from one to several in place', async () => {
+    const at = await relay();
+    const as = await siblings();
+    const local = await httpService((_request, response) => response.end('first'));
+    const first = await agent(as);
+    const of = (over = {}) => desired([at.spec], service('web', local.port, over));
+    await first.runner.apply(of());
+    await first.event('ready');
+    const before = first.runner.snapshot().leases[0]!.lease;
+    await first.runner.apply(of({ replicas: 'spread' }));
+    const second = await replica(at.spec, 'second', { as });
+    expect(countsOf(await servedBy(at, second, 4))).toEqual({ first: 2, second: 2 });
+    expect(first.runner.snapshot().leases[0]).toMatchObject({ lease: before, phase: 'ready' });
+    await second.runner.stop({ reason: 'test', drainMs: 0 });
+    await first.runner.apply(of());
+    expect(countsOf(await servedBy(at, first, 2))).toEqual({ first: 2 });
+  });
+
+  it('share no name with another identity', async () => {
+    const at = await relay();
+    await replicas(at.spec, ['a', 'b']);
+    const other = await agent();
+    const local = await httpService((_request, response) => response.end('other'));
+    await other.runner.apply(desired([at.spec], service('web', local.port, { replicas: 'spread' })));
+    const { error } = await other.event('lease', ({ error: one }) => one !== undefined);
+    expect(error).toMatchObject({ code: 'name_taken' });
+  });
+});
