@@ -29,7 +29,11 @@ async function visitFrom(address: string, isKnown = true): Promise<string> {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const channel = Object.assign(new EventEmitter(), { relayAddress: '127.0.0.1', welcome: {} });
+  const channel = Object.assign(new EventEmitter(), {
+    relayAddress: '127.0.0.1',
+    welcome: {},
+    announced: new Map(),
+  });
   const endpoint: RelayEndpoint = { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}` };
   let visitor: Socket | undefined;
   const lease = {
@@ -136,7 +140,11 @@ describe('how a data connection of the carrier raw begins', () => {
     const { port } = server.address() as AddressInfo;
     const visitors: Socket[] = [];
     const ended: string[] = [];
-    const channel = Object.assign(new EventEmitter(), { relayAddress: '127.0.0.1', welcome });
+    const channel = Object.assign(new EventEmitter(), {
+      relayAddress: '127.0.0.1',
+      welcome,
+      announced: new Map(),
+    });
     const connections = new DataConnections(
       channel as unknown as ControlChannel,
       { url: `https://127.0.0.1:${port}`, ...(via && { via }) },

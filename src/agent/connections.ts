@@ -69,6 +69,7 @@ export class DataConnections {
       const pending = this.#pending.get(visit.connection);
       if (!pending) return;
       pending.isNoticed = true;
+      this.#channel.announced.set(visit.connection, visit.lease);
       pending.notice.resolve(visit);
     });
   }
@@ -96,7 +97,11 @@ export class DataConnections {
             if (!this.#isClosed)
               this.#log.debug({ code: asPortalError(error).code, err: error }, 'data connection ended');
           })
-          .finally(() => this.#pending.delete(connection));
+          .finally(() => {
+            this.#pending.delete(connection);
+            // The lease has the visitor in the next turn.
+            setImmediate(() => this.#channel.announced.delete(connection));
+          });
       });
     }
     if (!this.#isStarting) this.#startSoon();

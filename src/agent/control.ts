@@ -45,6 +45,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   datagrams: AgentDatagrams | undefined;
   /** Connections through this relay to others. Set at the same time. */
   tunnel: HopTunnel | undefined;
+  /** The lease of each visitor that the relay announced and whose data connection has not started yet, by connection. */
+  readonly announced = new Map<string, string>();
   readonly #tls: TLSSocket | undefined;
   readonly #ws: WebSocket;
   readonly #requests = new Map<number, Deferred<FromRelay>>();

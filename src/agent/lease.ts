@@ -4,7 +4,7 @@ import pRetry from 'p-retry';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { Tally } from '../lib/tally.js';
-import { delay } from '../lib/wait.js';
+import { delay, until } from '../lib/wait.js';
 import { resetSocket } from '../net/reset.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
@@ -58,6 +58,9 @@ export interface LeaseOptions {
   readonly onPhase: (lease: AgentLease) => void;
   readonly log: Logger;
 }
+
+/** How long a closing lease waits for visitors that were announced. */
+const ARRIVING_MS = 1_000;
 
 /** How long to wait while a CA validates the hostname at another replica, and the pause between requests. */
 const VALIDATION_MS = 60_000;
@@ -461,7 +464,11 @@ export class AgentLease {
     this.#ending.abort();
     this.#prover.stop();
     this.#phase.set('draining');
-    if (!this.#takenOverBy) await this.#held.release(this.#channel, this.#log);
+    const [channel, id] = [this.#channel, this.id];
+    if (!this.#takenOverBy) await this.#held.release(channel, this.#log);
+    // The data connections of visitors that the relay announced before may still be on their way.
+    const isArriving = (): boolean => [...(channel?.announced.values() ?? [])].some((lease) => lease === id);
+    await until(() => !isArriving(), Math.min(drain.ms, ARRIVING_MS));
     await this.#served?.close(drain);
     this.#phase.set('closed');
   }
