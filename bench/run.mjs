@@ -19,6 +19,7 @@ import { exec } from './suites/exec.mjs';
 import { floods } from './suites/floods.mjs';
 import { load, services } from './suites/load.mjs';
 import { memory } from './suites/memory.mjs';
+import { nodes } from './suites/nodes.mjs';
 import { paced } from './suites/paced.mjs';
 import { pool } from './suites/pool.mjs';
 import { reconnect } from './suites/reconnect.mjs';
@@ -51,6 +52,7 @@ const SUITES = {
   resumptions,
   workers,
   directory,
+  nodes,
   burst,
   memory,
   services,

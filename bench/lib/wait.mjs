@@ -1,9 +1,9 @@
 import { createServer } from 'node:net';
 
-/** Polls every few milliseconds until `test` returns true. Rejects after `ms`, naming `what`. */
+/** Polls every few milliseconds until `test` returns true, or a promise of it. Rejects after `ms`, naming `what`. */
 export async function until(test, what, { everyMs = 10, ms = 10_000 } = {}) {
   const end = performance.now() + ms;
-  while (!test()) {
+  while (!(await test())) {
     if (performance.now() > end) throw new Error(`${what} timed out after ${ms} ms`);
     await pause(everyMs);
   }
