@@ -26,6 +26,7 @@ const PROCESS_WIDE = /\bprocess\.(exit|stdout|stderr|argv|env|on|once)\b|\bconso
  */
 const TIME_OF_DAY: readonly string[] = [
   'agent/access/pin-gate.ts',
+  'agent/access/webhook-gate.ts',
   'agent/inspect/exchange.ts',
   'agent/inspect/refused.ts',
   'agent/inspect/history/files.ts',

@@ -60,13 +60,15 @@ const MODES = ['stream', 'http', 'tcp', 'udp'];
 /** The keys that each mode excludes, where the file sets the mode. */
 function conditions(modeRules) {
   return MODES.map((mode) => {
-    const excluded = modeRules.filter((rule) => !rule.modes.includes(mode)).map(({ key }) => forbidden(key));
+    const excluded = {};
+    for (const { key, modes } of modeRules) if (!modes.includes(mode)) forbid(excluded, key);
     const isWritten = { properties: { mode: { const: mode } }, required: ['mode'] };
-    return { if: { not: isWritten }, else: { properties: Object.fromEntries(excluded) } };
+    return { if: { not: isWritten }, else: { properties: excluded } };
   });
 }
 
 /** Forbids a key, or a key inside it. */
-function forbidden([first, second]) {
-  return [first, second === undefined ? false : { properties: { [second]: false } }];
+function forbid(properties, [first, second]) {
+  if (second === undefined) properties[first] = false;
+  else (properties[first] ??= { properties: {} }).properties[second] = false;
 }

@@ -1,3 +1,4 @@
+import { GATE_FAILED } from './access/kinds.js';
 import { contentPolicy, htmlPage } from './page-style.js';
 
 /**
@@ -113,6 +114,31 @@ export const notAllowed = (address: string): Page =>
     owner: 'Add the address to `access.allowIps` in `portal.yaml`.',
   });
 
+/** @param waitS whole seconds until the next request passes */
+export const tooManyRequests = (waitS: number): Page =>
+  page(429, 'Too Many Requests', 'rate_limited', {
+    title: 'Too many requests',
+    text: 'You have sent more requests than this service allows.',
+    owner: '`access.rateLimit` in `portal.yaml` sets the limit.',
+    retryAfterS: waitS,
+  });
+
+/** A webhook that its sender has not signed as expected. */
+export const notSigned = (problem: 'missing' | 'wrong' | 'old'): Page =>
+  page(403, 'Forbidden', `signature_${problem}`, {
+    ...NOT_SIGNED[problem],
+    owner: '`access.webhook` in `portal.yaml` has the secret that the sender must use.',
+  });
+
+const NOT_SIGNED = {
+  missing: { title: 'Signature missing', text: 'This service accepts only signed webhooks.' },
+  wrong: { title: 'Wrong signature', text: 'The signature of the webhook does not match its body.' },
+  old: {
+    title: 'Signature expired',
+    text: 'The webhook was signed more than 5 minutes ago, or the clocks of its sender and of this service differ.',
+  },
+} as const;
+
 const CHECK_SERVICE = 'Check the logs of the service. `portal logs` shows what Portal saw.';
 
 export const PAGES = {
@@ -150,6 +176,10 @@ export const PAGES = {
     text: 'The request names a different host than its connection. Reload the page, or check the address.',
     owner: 'If a proxy is in front of Portal, have it connect with the name that visitors use.',
   }),
+  bodyTooLarge: page(413, 'Content Too Large', 'body_too_large', {
+    title: 'Request body too large',
+    text: 'The body of a signed webhook may have 25 MiB.',
+  }),
   tooLarge: page(431, 'Request Header Fields Too Large', 'request_headers_too_large', {
     title: 'Request headers too large',
     text: 'The header fields of the request are too many or too long. Deleting the cookies of this site may help.',
@@ -162,7 +192,7 @@ export const PAGES = {
     title: 'Unknown method',
     text: 'Over HTTP/1.1 this server forwards only registered methods. Use HTTP/2 for others.',
   }),
-  gateFailed: page(500, 'Internal Server Error', 'gate_failed', {
+  gateFailed: page(500, 'Internal Server Error', GATE_FAILED, {
     title: 'Access could not be checked',
     text: 'The check of your access failed. Try again later.',
     owner: '`portal logs` shows the error.',

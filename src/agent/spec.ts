@@ -3,7 +3,7 @@ import type { ReplicaPolicy } from '../protocol/messages.js';
 import { kindOf as kindOfWire, type LeaseKind } from '../protocol/kind.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
-import { readsHttp } from './access/gates.js';
+import { readsHttp } from './access/kinds.js';
 import type { Mode, WireMode } from './served-as.js';
 
 export type { LeaseKind } from '../protocol/kind.js';
@@ -69,7 +69,27 @@ export interface AccessSpec {
   readonly allowIps?: readonly string[];
   /** The PIN that visitors must enter. A secret. */
   readonly pin?: string;
+  /** How many requests each visitor may send. */
+  readonly rateLimit?: RateLimitSpec;
+  /** How the sender of a webhook signs it. */
+  readonly webhook?: WebhookSpec;
 }
+
+export interface RateLimitSpec {
+  /** The average, per second, minute or hour. */
+  readonly requests: number;
+  readonly per: 's' | 'm' | 'h';
+  /** As many at once. */
+  readonly burst: number;
+}
+
+export type WebhookProvider = 'github' | 'slack' | 'stripe';
+export type HmacAlgorithm = 'sha1' | 'sha256' | 'sha512';
+
+export type WebhookSpec =
+  | { readonly provider: WebhookProvider; readonly secret: string }
+  /** The field `header`, in lower case, has the HMAC of the body. */
+  | { readonly header: string; readonly algorithm: HmacAlgorithm; readonly secret: string };
 
 /** Settings for recording a service's requests, in mode http. */
 export interface InspectSpec {

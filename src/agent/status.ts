@@ -1,3 +1,4 @@
+import type { RejectionReason } from './access/rejections.js';
 import type { Mode, ServedAs } from './served-as.js';
 
 /**
@@ -65,7 +66,7 @@ export interface LeaseStatus extends PublicAddress {
   requests?: number;
   lastStatus?: number;
   /** Rejected visitors, by gate. */
-  refused?: { ip?: number; pin?: number };
+  refused?: Readonly<Partial<Record<RejectionReason, number>>>;
   /** Visitors that the relay gave up on, by reason, since this agent started. Only from relays that report it. */
   visitorsUnserved?: Readonly<Record<string, number>>;
   /** A certificate from a CA: its expiry, the next renewal, and the error of the last attempt. */

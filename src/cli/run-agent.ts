@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { gateFor } from '../agent/access/gates.js';
+import { gateFor } from '../agent/access/kinds.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';

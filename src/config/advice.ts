@@ -105,6 +105,8 @@ function forText(text: string, path: Path, definition: string | undefined): stri
     case 'duration':
     case 'keepFor':
       return forDuration(text);
+    case 'rate':
+      return /^\d{1,6}$/.test(text) ? `Write ${text}/s for ${text} requests per second.` : undefined;
     default:
       break;
   }

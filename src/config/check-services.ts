@@ -1,4 +1,4 @@
-import { GATE_KINDS } from '../agent/access/gates.js';
+import { GATE_KINDS } from '../agent/access/kinds.js';
 import type { Mode } from '../agent/spec.js';
 import type { Report } from './check.js';
 import { checkAccess } from './check-access.js';

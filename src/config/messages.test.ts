@@ -204,6 +204,30 @@ it.each([
     '"10.0.0.0/33" is not an IP address or range: /33 is beyond /32 | For example 85.99.254.169, 10.0.0.0/8 or "2001:db8::/32".',
   ],
   [
+    '  a: { target: 1, access: { webhook: { secret: 12345678 } } }',
+    '`provider` is missing: who signs the webhooks? | Add `provider: github`, slack or stripe. For another sender, add `header` and `algorithm`.',
+  ],
+  [
+    '  a: { target: 1, access: { webhook: { secret: "12345678", header: X-Signature } } }',
+    '`algorithm` is missing: who signs the webhooks? | Add it, for example `algorithm: sha256`.',
+  ],
+  [
+    '  a: { target: 1, access: { webhook: { secret: "12345678", provider: github, header: X-Signature } } }',
+    '`provider` cannot be used with `header` and `algorithm` | A provider has its own header. Remove one or the other.',
+  ],
+  [
+    '  a: { target: 1, access: { rateLimit: { perVisitor: 10 } } }',
+    '`perVisitor` must be text | Write 10/s for 10 requests per second.',
+  ],
+  [
+    '  a: { target: 1, access: { rateLimit: { perVisitor: 10 per s } } }',
+    '"10 per s" is not a number of requests per second, minute or hour, such as 10/s, 600/m or 5000/h',
+  ],
+  [
+    '  a: { mode: tcp, target: 1, access: { rateLimit: { perVisitor: 10/s } } }',
+    '`access.rateLimit` needs mode auto, stream or http; this service runs mode tcp | This gate reads requests. `allowIps` works in every mode.',
+  ],
+  [
     '  a: { target: 1, access: { allowIps: 10.0.0.1 } }',
     '`allowIps` must be a list | Write `allowIps: [10.0.0.1]`.',
   ],

@@ -1,15 +1,18 @@
 import { resolve } from 'node:path';
 import type {
+  AccessSpec,
   Carrier,
   Expiry,
   HealthSpec,
   InspectSpec,
+  RateLimitSpec,
   RelaySpec,
   RouteSpec,
   ServiceSpec,
   TargetTls,
   TlsSpec,
   UrlRelay,
+  WebhookSpec,
 } from '../agent/spec.js';
 import { checksummed } from '../lib/eip55.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
@@ -18,14 +21,17 @@ import type { CandidatesSpec, Desired } from './desired.js';
 import { modeOf } from './mode.js';
 import { originOf } from './relay-refs.js';
 import type {
+  Access,
   Health,
   Inspect,
   PortalConfig,
+  RateLimit,
   Relay,
   Route,
   RouteOptions,
   Service,
   ServiceOptions,
+  Webhook,
 } from './schema-types.js';
 
 export const DEFAULT_EMBEDDED_PORT = 8443;
@@ -151,7 +157,7 @@ function serviceSpec(
     targetTls: targetTlsSpec(options.targetTls),
     metadata: options.metadata ?? {},
     expires: options.expires === undefined ? undefined : expiryOf(options.expires),
-    access: options.access ?? {},
+    access: accessOf(options.access),
     ...(options.forwarded === false && { forwarded: false as const }),
     ...(options.inspect && { inspect: inspectSpec(options.inspect) }),
     ...(options.health !== undefined && { health: healthOf(options.health) }),
@@ -160,6 +166,24 @@ function serviceSpec(
     ...(options.retireMs !== undefined && { retireMs: options.retireMs }),
     relays: relaysOf(options, known),
   };
+}
+
+function accessOf({ rateLimit, webhook, ...access }: Access = {}): AccessSpec {
+  return {
+    ...access,
+    ...(rateLimit && { rateLimit: rateLimitOf(rateLimit) }),
+    ...(webhook && { webhook: webhookOf(webhook) }),
+  };
+}
+
+function rateLimitOf({ perVisitor, burst }: RateLimit): RateLimitSpec {
+  const [count, per] = perVisitor.split('/') as [string, RateLimitSpec['per']];
+  return { requests: Number(count), per, burst: burst ?? Number(count) };
+}
+
+function webhookOf({ provider, header, algorithm, secret }: Webhook): WebhookSpec {
+  if (provider !== undefined) return { provider, secret };
+  return { header: header!.toLowerCase(), algorithm: algorithm!, secret };
 }
 
 const HEALTH_DEFAULTS = { intervalMs: 10_000, timeoutMs: 2_000 };

@@ -83,6 +83,14 @@ export type HeaderText = string;
  */
 export type NoHeader = null;
 /**
+ * The average: a number of requests per second (`s`), minute (`m`) or hour (`h`).
+ */
+export type Rate = string;
+/**
+ * For other senders: the header field with the HMAC of the body, in hex or base64, with or without `sha256=` before it.
+ */
+export type HeaderName = string;
+/**
  * Record requests for the inspector, on this machine only, in the modes auto and http. A mapping sets which headers are masked, and how long Portal keeps requests.
  */
 export type Inspect = boolean | InspectOptions;
@@ -332,6 +340,36 @@ export interface Access {
    * @minItems 1
    */
   allowIps?: string[];
+  rateLimit?: RateLimit;
+  webhook?: Webhook;
+}
+/**
+ * How many requests each visitor may send, in the modes auto, stream and http. Further requests get 429 with `Retry-After`. A visitor is an IPv4 address, or the /64 of an IPv6 address.
+ */
+export interface RateLimit {
+  perVisitor: Rate;
+  /**
+   * As many requests at once. Default: the number in `perVisitor`.
+   */
+  burst?: number;
+}
+/**
+ * Who signs the requests, in the modes auto, stream and http. Portal verifies the signature of each request before the target gets it, and rejects others with 403. Write `provider`, or `header` and `algorithm`.
+ */
+export interface Webhook {
+  /**
+   * A sender that Portal knows. Signatures of Slack and Stripe expire after 5 minutes.
+   */
+  provider?: 'github' | 'slack' | 'stripe';
+  header?: HeaderName;
+  /**
+   * The hash function of the HMAC in `header`.
+   */
+  algorithm?: 'sha1' | 'sha256' | 'sha512';
+  /**
+   * The secret that the sender signs with. Take it from a variable, so that you do not commit it. Portal masks it wherever it prints it.
+   */
+  secret: string;
 }
 /**
  * Inspector settings.

@@ -168,3 +168,16 @@ it('does not mask a service or a route named pin', () => {
   expect(isSecret(['services', 'a', 'routes', '/', 'headers', 'X'])).toBe(true);
   expect(isSecret(['services', 'a', 'routes', '/', 'responseHeaders', 'X'])).toBe(true);
 });
+
+const isSecretGate = (...keys: string[]): boolean => isSecret(['services', 'a', 'access', ...keys]);
+
+it('masks the settings of gates, except those that are not secret', () => {
+  expect(isSecretGate('webhook', 'secret')).toBe(true);
+  expect(isSecretGate('webhok', 'provider')).toBe(true);
+  expect(isSecretGate('pni')).toBe(true);
+  expect(isSecretGate('webhook', 'provider')).toBe(false);
+  expect(isSecretGate('webhook', 'header')).toBe(false);
+  expect(isSecretGate('rateLimit', 'perVisitor')).toBe(false);
+  expect(isSecret(['services', 'a', 'webhook', 'secret'])).toBe(true);
+  expect(isSecret(['services', 'a', 'routes', '/', 'headers', 'access', 'allowIps'])).toBe(true);
+});

@@ -3,18 +3,27 @@ import { child, type Path, type Tree } from './tree.js';
 /** Printed instead of a secret. */
 export const MASK = '****';
 
-const SECRET_KEY = /^(pin|(response[-_]?)?header)s?$/i;
+const SECRET_KEY = /^(pin|secret|(response[-_]?)?header)s?$/i;
+
+/** Settings of gates that are not secret, below `access`. */
+const OPEN = ['allowIps', 'rateLimit', 'webhook.provider', 'webhook.header', 'webhook.algorithm'];
 
 /**
- * Whether a value must not be printed: PINs and header values. Checks the key instead of the full path, so that an
+ * Whether a value must not be printed: PINs, secrets and header values. Checks the key instead of the full path, so that an
  * error about a misplaced PIN, or a misspelt key below `access`, does not show it.
  */
 export function isSecret(path: Path): boolean {
-  return path.some((part, index) => {
-    if (typeof part === 'number' || isFreeName(path, index)) return false;
-    if (part === 'access') return path[index + 1] !== 'allowIps';
-    return SECRET_KEY.test(part);
-  });
+  const isKey = (part: Path[number], index: number): part is string =>
+    typeof part === 'string' && !isFreeName(path, index);
+  const access = path.findIndex((part, index) => part === 'access' && isKey(part, index));
+  const outside = access === -1 ? path : path.slice(0, access);
+  if (outside.some((part, index) => isKey(part, index) && SECRET_KEY.test(part))) return true;
+  return access !== -1 && !OPEN.some((key) => isWithin(path.slice(access + 1), key.split('.')));
+}
+
+/** Whether `path` starts with `keys`. */
+function isWithin(path: Path, keys: readonly string[]): boolean {
+  return keys.every((key, i) => path[i] === key);
 }
 
 /** Keys that the user chooses: a service may be named `pin`. */

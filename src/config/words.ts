@@ -25,6 +25,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   address: '`0x` and 40 hex digits',
   host: '`visitor`, `target`, or a name such as localhost:3000',
   healthPath: 'a path that begins with `/`',
+  rate: 'a number of requests per second, minute or hour, such as 10/s, 600/m or 5000/h',
+  headerName: 'the name of a header field, such as X-Signature',
 };
 
 let definitionNames: Map<Schema, string> | undefined;

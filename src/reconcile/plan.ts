@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { admitsMore } from '../agent/access/gates.js';
+import { admitsMore } from '../agent/access/kinds.js';
 import { kindOf, relayKey, targetsOf, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 import { formatTarget } from '../net/target.js';

@@ -22,7 +22,18 @@ export const isRejected = ({ portal }: RequestRow): boolean =>
   portal !== undefined && INVALID.has(portal.code);
 
 /** Codes of gates, which reject visitors whatever they request. */
-const GATES = new Set(['ip_denied', 'pin_required', 'pin_wrong', 'pin_wait', 'pin_form', 'misdirected']);
+const GATES = new Set([
+  'ip_denied',
+  'pin_required',
+  'pin_wrong',
+  'pin_wait',
+  'pin_form',
+  'rate_limited',
+  'signature_missing',
+  'signature_wrong',
+  'signature_old',
+  'misdirected',
+]);
 
 export const isGate = ({ portal }: RequestRow): boolean => portal !== undefined && GATES.has(portal.code);
 

@@ -2,7 +2,8 @@ import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { service } from '../../../test/support/world.js';
 import type { AccessSpec } from '../spec.js';
-import { admitsMore, GATE_KINDS, gateFor, Gates, readsHttp } from './gates.js';
+import { Gates } from './gates.js';
+import { admitsMore, GATE_KINDS, gateFor, readsHttp } from './kinds.js';
 import { Rejections } from './rejections.js';
 
 const specWith = (access: AccessSpec) => service('web', 3000, { access });
@@ -13,6 +14,8 @@ function opened(access: AccessSpec) {
   const gates = new Gates({ spec: specWith(access), sessionKey: Buffer.alloc(32), rejections });
   return { gates, reports, update: (next: AccessSpec) => gates.update(specWith(next)) };
 }
+
+const rate = (requests: number, per: 's' | 'm' | 'h', burst = 60) => ({ requests, per, burst });
 
 /** A connection with a visitor, which a gate may close. */
 const connection = (): Socket => new Socket().on('error', () => undefined);
@@ -49,24 +52,37 @@ describe('the gates of a lease', () => {
   });
 });
 
+const ALL: AccessSpec = {
+  allowIps: ['a', 'b', 'c', 'd', 'e'],
+  rateLimit: { requests: 600, per: 'm', burst: 10 },
+  pin: '1234',
+  webhook: { provider: 'github', secret: 'a secret' },
+};
+
 describe('kinds of gates', () => {
   it('have a key, a reason and a description of their own', () => {
     const all = GATE_KINDS.map((kind) => [kind.key, kind.reason]);
     expect(all).toEqual([
       ['allowIps', 'ip'],
+      ['rateLimit', 'rate'],
       ['pin', 'pin'],
+      ['webhook', 'webhook'],
     ]);
-    const described = GATE_KINDS.map((kind) =>
-      kind.describe({ pin: '1234', allowIps: ['a', 'b', 'c', 'd', 'e'] }),
-    );
-    expect(described).toEqual(['only from a, b, c and 2 more', 'with a PIN']);
-    expect(GATE_KINDS.map((kind) => kind.describe({}))).toEqual([undefined, undefined]);
+    expect(GATE_KINDS.map((kind) => kind.describe(ALL))).toEqual([
+      'only from a, b, c and 2 more',
+      'at most 600 requests per minute per visitor',
+      'with a PIN',
+      'only webhooks signed by GitHub',
+    ]);
+    expect(GATE_KINDS.flatMap((kind) => kind.describe({}) ?? [])).toEqual([]);
   });
 
   it('say whether requests are read, and how curl passes', () => {
     expect([{}, { allowIps: [] }, { pin: '1234' }].map(readsHttp)).toEqual([false, false, true]);
     expect([{}, { allowIps: [] }].map(gateFor)).toEqual([undefined, undefined]);
     expect(gateFor({ pin: '1234' })).toEqual({ curl: "-H 'Portal-Pin: YOUR-PIN'" });
+    expect(gateFor({ rateLimit: { requests: 1, per: 's', burst: 1 } })).toBeUndefined();
+    expect(gateFor(ALL)).toEqual({});
   });
 
   it.each<[AccessSpec, AccessSpec, boolean]>([
@@ -78,6 +94,16 @@ describe('kinds of gates', () => {
     [{ allowIps: ['10.0.0.0/8'] }, { allowIps: ['10.1.0.0/16'] }, false],
     [{ allowIps: ['10.0.0.0/8'] }, { allowIps: ['10.1.0.0/16', '192.0.2.1'] }, true],
     [{ allowIps: ['10.0.0.0/8'], pin: '1234' }, { allowIps: ['10.0.0.0/8'] }, true],
+    [{ rateLimit: rate(60, 'm') }, { rateLimit: rate(1, 's') }, false],
+    [{ rateLimit: rate(60, 'm') }, { rateLimit: rate(61, 'm') }, true],
+    [{ rateLimit: rate(60, 'm', 1) }, { rateLimit: rate(60, 'm', 2) }, true],
+    [{ rateLimit: rate(60, 'm') }, {}, true],
+    [
+      { webhook: { provider: 'github', secret: 'a' } },
+      { webhook: { provider: 'slack', secret: 'b' } },
+      false,
+    ],
+    [{ webhook: { provider: 'github', secret: 'a' } }, {}, true],
   ])('from %j to %j, more visitors are admitted: %s', (before, after, more) => {
     expect(admitsMore(before, after)).toBe(more);
   });

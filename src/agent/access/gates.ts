@@ -3,38 +3,24 @@ import { resetSocket } from '../../net/reset.js';
 import type { Exchange } from '../modes/http/exchange.js';
 import type { Page } from '../pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
-import { ADDRESS_GATE } from './address-gate.js';
-import type { Gate, GateKind, GateOptions, Passed } from './gate.js';
-import { PIN_GATE } from './pin-gate.js';
-import type { Rejections } from './rejections.js';
+import { AddressGate } from './address-gate.js';
+import type { Gate, GateOptions, Passed } from './gate.js';
+import { GATE_KINDS, readsHttp } from './kinds.js';
+import { PinGate } from './pin-gate.js';
+import { RateLimitGate } from './rate-limit-gate.js';
+import type { RejectionReason, Rejections } from './rejections.js';
+import { WebhookGate } from './webhook-gate.js';
 
-/** Every kind of gate, in the order in which a visitor passes them: those that know the address come first. */
-export const GATE_KINDS: readonly GateKind[] = [ADDRESS_GATE, PIN_GATE];
-
-/** Whether a gate must read requests. */
-export const readsHttp = (access: AccessSpec): boolean =>
-  GATE_KINDS.some((kind) => kind.readsHttp && access[kind.key] !== undefined);
-
-/** Whether `after` admits visitors that a gate rejected `before`. */
-export const admitsMore = (before: AccessSpec, after: AccessSpec): boolean =>
-  GATE_KINDS.some((kind) => kind.widens(before, after));
-
-/** Request header fields for gates, in lower case. */
-export const GATE_FIELDS: readonly string[] = GATE_KINDS.flatMap(({ strips }) => strips);
-
-/** Paths on which gates respond instead of the target. Requests there may contain a secret. */
-export const GATE_PATHS: ReadonlySet<string> = new Set(GATE_KINDS.flatMap(({ paths }) => paths));
-
-/** How programs pass the gates that read requests: `curl` has the arguments for it. Undefined without such a gate. */
-export function gateFor(access: AccessSpec): { readonly curl?: string } | undefined {
-  const set = GATE_KINDS.filter((kind) => kind.readsHttp && access[kind.key] !== undefined);
-  if (set.length === 0) return undefined;
-  return set.every(({ curl }) => curl !== undefined) ? { curl: set.map(({ curl }) => curl).join(' ') } : {};
-}
+const GATES: Readonly<Record<keyof AccessSpec, new (options: GateOptions) => Gate>> = {
+  allowIps: AddressGate,
+  rateLimit: RateLimitGate,
+  pin: PinGate,
+  webhook: WebhookGate,
+};
 
 /** The open gates of one lease, the same for each mode. */
 export class Gates {
-  readonly #gates: readonly { readonly kind: GateKind; readonly gate: Gate }[];
+  readonly #gates: readonly { readonly reason: RejectionReason; readonly gate: Gate }[];
   readonly #asking: readonly Gate[];
   readonly #rejections: Rejections;
   #access: AccessSpec;
@@ -44,7 +30,7 @@ export class Gates {
   constructor(options: GateOptions) {
     this.#rejections = options.rejections;
     this.#access = options.spec.access;
-    this.#gates = GATE_KINDS.map((kind) => ({ kind, gate: kind.open(options) }));
+    this.#gates = GATE_KINDS.map(({ key, reason }) => ({ reason, gate: new GATES[key](options) }));
     this.#asking = this.#gates.map(({ gate }) => gate).filter((gate) => gate.ask !== undefined);
   }
 
@@ -65,7 +51,7 @@ export class Gates {
   enter(address: string, socket?: Socket): Page | undefined {
     const by = this.#rejecting(address);
     if (by) {
-      this.#rejections.note(by.kind.reason, address);
+      this.#rejections.note(by.reason, address);
       return by.gate.page!(address);
     }
     if (socket) {
@@ -101,7 +87,7 @@ export class Gates {
     return passed && this.ask(passed, from);
   }
 
-  #rejecting(address: string): { kind: GateKind; gate: Gate } | undefined {
+  #rejecting(address: string): { reason: RejectionReason; gate: Gate } | undefined {
     return this.#gates.find(({ gate }) => gate.admits?.(address) === false);
   }
 }

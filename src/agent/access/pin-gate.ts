@@ -1,13 +1,14 @@
-import type { Readable } from 'node:stream';
 import { isSameSecret } from '../../lib/same-secret.js';
 import { networkOf } from '../../net/cidr.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { respond, valuesOf, type Exchange } from '../modes/http/exchange.js';
+import { readBody } from '../modes/http/read-body.js';
 import { respondWith } from '../modes/http/own-response.js';
 import type { ServiceSpec } from '../spec.js';
 import { Attempts } from './attempts.js';
-import type { Gate, GateKind, GateOptions, Passed } from './gate.js';
-import { PIN_HEADER, PIN_PATH, pinPage } from './pin-page.js';
+import type { Gate, GateOptions, Passed } from './gate.js';
+import { PIN_HEADER, PIN_PATH } from './kinds.js';
+import { pinPage } from './pin-page.js';
 import type { Rejections } from './rejections.js';
 import { Sessions } from './sessions.js';
 
@@ -16,20 +17,8 @@ const MAX_RETURN_CHARS = 2_048;
 
 type Verdict = { readonly kind: 'right' | 'wrong' } | { readonly kind: 'wait'; readonly waitS: number };
 
-/** The gate for a PIN: a page for people, a header for programs, and a cookie after a correct PIN. */
-export const PIN_GATE: GateKind = {
-  key: 'pin',
-  reason: 'pin',
-  readsHttp: true,
-  strips: [PIN_HEADER],
-  paths: [PIN_PATH],
-  curl: "-H 'Portal-Pin: YOUR-PIN'",
-  widens: (before, after) => before.pin !== undefined && after.pin === undefined,
-  describe: ({ pin }) => (pin === undefined ? undefined : 'with a PIN'),
-  open: (options) => new PinGate(options),
-};
-
-class PinGate implements Gate {
+/** Asks for the PIN: a page for people, a header for programs, and a cookie after a correct PIN. */
+export class PinGate implements Gate {
   readonly #sessions: Sessions;
   readonly #attempts = new Attempts();
   readonly #rejections: Rejections;
@@ -58,8 +47,7 @@ class PinGate implements Gate {
     const { hostname } = exchange.client;
     const isForm = exchange.target.split('?', 1)[0] === PIN_PATH;
     const isIn = this.#sessions.isValid(valuesOf(exchange, 'cookie', '; '), { hostname, pin }, Date.now());
-    if (isForm && exchange.method === 'POST' && exchange.body)
-      void this.#readForm(exchange, exchange.body, pin);
+    if (isForm && exchange.method === 'POST' && exchange.body) void this.#readForm(exchange, pin);
     else if (isForm && isIn) redirect(exchange, '/');
     else if (isIn || this.#passesProgram(exchange, pin)) return exchange;
     return undefined;
@@ -80,10 +68,10 @@ class PinGate implements Gate {
     return false;
   }
 
-  async #readForm(exchange: Exchange, body: Readable, pin: string): Promise<void> {
-    if (exchange.expectsContinue) exchange.inform(100, []);
-    const form = await read(exchange, body);
-    if (form === undefined) return;
+  async #readForm(exchange: Exchange, pin: string): Promise<void> {
+    const read = await readBody(exchange, { maxBytes: MAX_FORM_BYTES, idleMs: LIMITS.requestHeadMs });
+    if (read.kind === 'gone') return;
+    const form = new URLSearchParams(read.kind === 'whole' ? read.bytes.toString() : '');
     const to = form.get('to') ?? '/';
     const verdict = this.#judge(exchange, form.get('pin') ?? '', pin);
     if (verdict.kind !== 'right') return this.#refuse(exchange, to, verdict);
@@ -138,26 +126,4 @@ function redirect(exchange: Exchange, to: string, cookie?: string): void {
 /** Whether every URL parser reads `to` as a path on this host. */
 function isLocal(to: string): boolean {
   return to.length <= MAX_RETURN_CHARS && /^\/(?![/\\])[!-~]*$/.test(to) && !to.startsWith(PIN_PATH);
-}
-
-/** The form's fields; empty if the form is too long; undefined if the visitor disconnected or timed out. */
-function read(exchange: Exchange, body: Readable): Promise<URLSearchParams | undefined> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => exchange.abort(), LIMITS.requestHeadMs);
-    const finish = (form?: URLSearchParams): void => {
-      clearTimeout(timer);
-      resolve(form);
-    };
-    body.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= MAX_FORM_BYTES) chunks.push(chunk);
-    });
-    body.once('end', () =>
-      finish(new URLSearchParams(length > MAX_FORM_BYTES ? '' : Buffer.concat(chunks).toString())),
-    );
-    body.once('error', () => finish());
-    body.once('close', () => finish());
-  });
 }

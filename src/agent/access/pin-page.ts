@@ -1,10 +1,7 @@
 import { contentPolicy, escapeHtml, htmlPage } from '../page-style.js';
 import { OWN_HEADERS, type Page } from '../pages.js';
+import { PIN_PATH } from './kinds.js';
 
-/** Where the page's form posts to. Reserved for Portal while a PIN is set. */
-export const PIN_PATH = '/__portal/pin';
-/** The header in which programs send the PIN. */
-export const PIN_HEADER = 'portal-pin';
 const SHOWN_HEADER = 'Portal-Pin';
 
 export interface PinPage {

@@ -2,12 +2,12 @@ import type { Socket } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import {
   valuesOf,
-  type Client,
   type Exchange,
   type Follows,
   type Headers,
   type SwitchedStream,
 } from '../modes/http/exchange.js';
+import { ExchangeAround } from '../modes/http/exchange-around.js';
 import { FrameReader, MessageLog } from './messages.js';
 import { CapturedBody, fieldOf, type Recording } from './recording.js';
 import type { OwnResponse } from './wire.js';
@@ -28,34 +28,13 @@ export function inspected(exchange: Exchange, store: RequestStore, capture: Capt
   return new InspectedExchange(exchange, store, capture);
 }
 
-class InspectedExchange implements Exchange {
-  readonly #inner: Exchange;
+class InspectedExchange extends ExchangeAround {
   readonly #store: RequestStore;
   readonly #recording: Recording;
-  readonly client: Client;
-  readonly method: string;
-  readonly target: string;
-  readonly authority: string;
-  readonly headers: Headers;
-  readonly body: Readable | undefined;
-  readonly expectsContinue: boolean;
-  readonly upgrade: string | undefined;
-  readonly isHttp2: boolean;
-  readonly version: string;
 
   constructor(inner: Exchange, store: RequestStore, { service, withholdBody, replayOf }: Capture) {
-    this.#inner = inner;
+    super(inner);
     this.#store = store;
-    this.client = inner.client;
-    this.method = inner.method;
-    this.target = inner.target;
-    this.authority = inner.authority;
-    this.headers = inner.headers;
-    this.body = inner.body;
-    this.expectsContinue = inner.expectsContinue;
-    this.upgrade = inner.upgrade;
-    this.isHttp2 = inner.isHttp2;
-    this.version = inner.version;
     const requestBody = new CapturedBody();
     if (inner.body) requestBody.cut = withholdBody ? 'pin' : undefined;
     this.#recording = {
@@ -85,58 +64,34 @@ class InspectedExchange implements Exchange {
     inner.onDisconnect(() => this.#recording.outcome !== 'switched' && this.#finish('broken'));
   }
 
-  get isBodyWhole(): boolean {
-    return this.#inner.isBodyWhole;
-  }
-
-  trailers(): Headers {
-    return this.#inner.trailers();
-  }
-
-  inform(status: number, headers: Headers): void {
-    this.#inner.inform(status, headers);
-  }
-
-  begin(status: number, reason: string, headers: Headers, follows: Follows): void {
-    this.#inner.begin(status, reason, headers, follows);
+  override begin(status: number, reason: string, headers: Headers, follows: Follows): void {
+    this.inner.begin(status, reason, headers, follows);
     this.#noteResponse(status, reason, headers);
   }
 
-  get begun(): boolean {
-    return this.#inner.begun;
-  }
-
-  write(chunk: Buffer): boolean {
+  override write(chunk: Buffer): boolean {
     this.#keep(this.#recording.responseBody, chunk);
-    return this.#inner.write(chunk);
+    return this.inner.write(chunk);
   }
 
-  onOwnResponse(why: OwnResponse): void {
+  override onOwnResponse(why: OwnResponse): void {
     this.#recording.portal = why;
-    if (isReload(this.#inner)) this.#recording.reload = true;
+    if (isReload(this.inner)) this.#recording.reload = true;
   }
 
-  onDrain(resume: () => void): void {
-    this.#inner.onDrain(resume);
-  }
-
-  end(trailers: Headers): void {
-    this.#inner.end(trailers);
+  override end(trailers: Headers): void {
+    this.inner.end(trailers);
     this.#recording.responseTrailers = trailers;
     this.#finish('done', sizeOf(trailers));
   }
 
-  abort(): void {
-    this.#inner.abort();
+  override abort(): void {
+    this.inner.abort();
     this.#finish('broken');
   }
 
-  onDisconnect(gone: () => void): void {
-    this.#inner.onDisconnect(gone);
-  }
-
-  switchProtocols(headers: Headers, protocol: string): SwitchedStream | undefined {
-    const switched = this.#inner.switchProtocols?.(headers, protocol);
+  override switchProtocols(headers: Headers, protocol: string): SwitchedStream | undefined {
+    const switched = this.inner.switchProtocols?.(headers, protocol);
     if (!switched) return undefined;
     this.#recording.outcome = 'switched';
     this.#noteResponse(this.isHttp2 ? 200 : 101, this.isHttp2 ? '' : 'Switching Protocols', headers);
@@ -151,7 +106,7 @@ class InspectedExchange implements Exchange {
   }
 
   /** The visitor's bytes are those written to the target. */
-  onJoined(upstream: Socket): void {
+  override onJoined(upstream: Socket): void {
     const { messages, requestBody } = this.#recording;
     if (messages) this.#observe(upstream, new FrameReader('visitor', messages), requestBody);
   }
@@ -210,7 +165,7 @@ class InspectedExchange implements Exchange {
       });
       body.once('end', () => {
         if (!this.isBodyWhole) return;
-        recording.requestTrailers = this.#inner.trailers();
+        recording.requestTrailers = this.inner.trailers();
         recording.requestMs ??= this.#elapsedMs();
         this.#store.changed(recording.id, sizeOf(recording.requestTrailers));
       });

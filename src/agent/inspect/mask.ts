@@ -1,4 +1,4 @@
-import { GATE_FIELDS } from '../access/gates.js';
+import { GATE_FIELDS } from '../access/kinds.js';
 import type { Headers } from '../modes/http/exchange.js';
 import type { Field } from './wire.js';
 

@@ -1,6 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 import { deferred, within } from '../../lib/wait.js';
-import { GATE_PATHS } from '../access/gates.js';
+import { GATE_PATHS } from '../access/kinds.js';
 import type { Exchange } from '../modes/http/exchange.js';
 import type { InspectSpec } from '../spec.js';
 import { inspected } from './exchange.js';

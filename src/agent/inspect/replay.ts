@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { GATE_CODES } from '../access/kinds.js';
 import type { Client, Exchange, Headers } from '../modes/http/exchange.js';
 import type { Recording } from './recording.js';
 import type { ReplayEdits } from './wire.js';
@@ -21,6 +22,8 @@ export class ReplayExchange implements Exchange {
   readonly upgrade = undefined;
   readonly isHttp2: boolean;
   readonly version: string;
+  /** Signatures expire, and a limit is for visitors. */
+  readonly passesGates: boolean;
   /** The request that is repeated. */
   readonly original: number;
   /** Set by the recorder: the id of this request. */
@@ -31,6 +34,7 @@ export class ReplayExchange implements Exchange {
 
   constructor(recording: Recording, edits: ReplayEdits, ms: number) {
     this.original = recording.id;
+    this.passesGates = !GATE_CODES.has(recording.portal?.code ?? '');
     this.client = { address: ADDRESS, network: ADDRESS, forwardedFor: ADDRESS, hostname: recording.hostname };
     this.method = edits.method ?? recording.method;
     this.target = edits.target ?? recording.target;

@@ -1,4 +1,4 @@
-import { GATE_KINDS } from '../../agent/access/gates.js';
+import { GATE_KINDS } from '../../agent/access/kinds.js';
 import { relayKey, targetsOf, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import { describePermission, variableText, type Permission } from '../../config/permissions.js';

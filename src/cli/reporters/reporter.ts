@@ -13,7 +13,7 @@ export interface Expected {
   readonly more?: boolean;
   /** Visitors get a certificate of the local CA. */
   readonly isLocalCa?: boolean;
-  /** A gate reads visitors' requests. `curl` has the arguments with which curl passes it, if it can. */
+  /** What visitors need to pass a gate. `curl`: the arguments for curl, if it can pass. */
   readonly gate?: { readonly curl?: string };
 }
 

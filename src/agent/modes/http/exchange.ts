@@ -72,6 +72,8 @@ export interface Exchange {
   onOwnResponse?(why: OwnResponse): void;
   /** The protocol that the visitor asks to switch to (RFC 9110, 7.8, or RFC 8441). */
   readonly upgrade: string | undefined;
+  /** The owner repeats a request that has passed the gates. */
+  readonly passesGates?: boolean;
   /** The HTTP version as in Node: `1.1`, `2.0`. */
   readonly version: string;
   /** The upgrade is requested over HTTP/2, where a WebSocket has no key. */

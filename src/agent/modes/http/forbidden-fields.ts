@@ -1,4 +1,4 @@
-import { GATE_FIELDS } from '../../access/gates.js';
+import { GATE_FIELDS } from '../../access/kinds.js';
 
 /**
  * Request header fields that visitors may never send, because some targets trust them: proxies set them, or they

@@ -1,5 +1,6 @@
 import type { ServerHttp2Session } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
+import { TokenBucket } from '../../../lib/token-bucket.js';
 import type { HttpLimits } from './limits.js';
 
 /** What visitors of HTTP/2 may cost: quiet connections, cancelled requests, and frames without a request. */
@@ -39,27 +40,6 @@ export class Liveness {
   }
 }
 
-/** A limit on how often a visitor may do something: in a burst, and then per second. */
-export class Budget {
-  readonly #burst: number;
-  readonly #perSecond: number;
-  #left: number;
-  #at = performance.now();
-
-  constructor(burst: number, perSecond: number) {
-    this.#burst = burst;
-    this.#perSecond = perSecond;
-    this.#left = burst;
-  }
-
-  spend(): boolean {
-    const now = performance.now();
-    this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#perSecond) - 1;
-    this.#at = now;
-    return this.#left >= 0;
-  }
-}
-
 /**
  * The acknowledgement of a PING or SETTINGS frame, with TLS overhead, is smaller than this. The response to a request
  * is larger.
@@ -76,12 +56,12 @@ export function endIdleFrames(
   limits: HttpLimits,
   end: (why: string) => void,
 ): void {
-  const budget = new Budget(limits.idleFrameBurst, limits.idleFramesPerSecond);
+  const budget = new TokenBucket(limits.idleFrameBurst, limits.idleFramesPerSecond);
   let written = 0;
   const onFrame = (): void => {
     const isBusy = socket.bytesWritten - written > ACK_BYTES;
     written = socket.bytesWritten;
-    if (!isBusy && !budget.spend()) end('too many PING or SETTINGS frames');
+    if (!isBusy && budget.take() > 0) end('too many PING or SETTINGS frames');
   };
   session.on('ping', onFrame);
   session.on('remoteSettings', onFrame);

@@ -8,6 +8,7 @@ import {
 } from 'node:http2';
 import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { TokenBucket } from '../../../lib/token-bucket.js';
 import { systemCode } from '../../../lib/errors.js';
 import { lenientSettings, isTooLarge, type HttpLimits } from './limits.js';
 import { endWithNghttp2 } from './h2-ended.js';
@@ -20,7 +21,7 @@ import {
   type SwitchedStream,
 } from './exchange.js';
 import { breakStream, watchStreamEnd } from './h2-ends.js';
-import { Budget, endIdleFrames, Liveness } from './h2-cost.js';
+import { endIdleFrames, Liveness } from './h2-cost.js';
 import { PAGES, type Page } from '../../pages.js';
 import type { Rejected } from './h1.js';
 import { respondWith } from './own-response.js';
@@ -68,7 +69,7 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
     maxOutstandingPings: 10,
   });
   session.setLocalWindowSize(4 * MAX_STREAM_WINDOW_BYTES);
-  const resets = new Budget(limits.resetBurst, limits.resetsPerSecond);
+  const resets = new TokenBucket(limits.resetBurst, limits.resetsPerSecond);
   const rejected = (why: string): void => {
     const asked = { method: '?', target: '?', authority: client.hostname, headers: [], version: '2.0' };
     options.onRejected?.({ asked, page: PAGES.badRequest, why });
@@ -103,7 +104,7 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
         if (--open === 0 && !session.destroyed) session.setTimeout(limits.keepAliveMs);
         // Cancelled before the response, with any code: the rapid-reset attack (CVE-2023-44487).
         const isCancelled = stream.aborted && !exchange.isAborted;
-        if (isCancelled && !resets.spend()) endCalmly('too many cancelled requests');
+        if (isCancelled && resets.take() > 0) endCalmly('too many cancelled requests');
       });
       const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
       const exchange = new H2Exchange(client, stream, headers, raw, endOfStream, limits.lingerMs);

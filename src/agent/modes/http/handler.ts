@@ -207,7 +207,7 @@ export class HttpHandler implements ModeHandler {
   #serve(asked: Exchange): void {
     this.requests++;
     const exchange = this.#recorder ? this.#recorder.record(asked) : asked;
-    const passed = this.#gates.ask(exchange);
+    const passed = asked.passesGates ? exchange : this.#gates.ask(exchange);
     if (!(passed instanceof Promise)) return passed && this.#route(passed);
     let isGone = false;
     exchange.onDisconnect(() => (isGone = true));

@@ -1,0 +1,138 @@
+import { AddressSet } from '../../net/cidr.js';
+import type { AccessSpec, RateLimitSpec } from '../spec.js';
+import type { RejectionReason } from './rejections.js';
+
+/**
+ * A kind of gate: what the rest of Portal must know about it without opening one. Its settings are one key of `access` in the
+ * schema, and `gates.ts` opens it. This file loads nothing of the agent.
+ */
+interface GateKind {
+  /** Its key under `access`. */
+  readonly key: keyof AccessSpec;
+  /** Its name in events, in counts and in `status`. */
+  readonly reason: RejectionReason;
+  /** Whether it reads requests. A service with such a gate is served as HTTP. */
+  readonly readsHttp: boolean;
+  /** Request header fields for the gate alone, in lower case. The target does not get them, and the inspector hides them. */
+  readonly strips?: readonly string[];
+  /** Its own paths, on which it responds instead of the target while it is set. */
+  readonly paths?: readonly string[];
+  /** Codes of the pages with which it rejects requests. */
+  readonly codes: readonly string[];
+  /**
+   * Set if visitors need something to pass. `curl`: the arguments with which curl passes, with a placeholder for the secret.
+   */
+  readonly needs?: { readonly curl?: string };
+  /** Whether `after` admits visitors that `before` rejected. */
+  widens(before: AccessSpec, after: AccessSpec): boolean;
+  /** Which visitors pass, for example `with a PIN`. Undefined if the gate is not set. Contains no secret. */
+  describe(access: AccessSpec): string | undefined;
+}
+
+/** The header in which programs send the PIN. */
+export const PIN_HEADER = 'portal-pin';
+/** Where the form of the PIN page posts to. Reserved for Portal while a PIN is set. */
+export const PIN_PATH = '/__portal/pin';
+
+/** Limit of the addresses that `describe` names. */
+const MAX_DESCRIBED = 3;
+
+const ADDRESSES: GateKind = {
+  key: 'allowIps',
+  reason: 'ip',
+  readsHttp: false,
+  codes: ['ip_denied'],
+  widens({ allowIps: before }, { allowIps: after }) {
+    if (!before) return false;
+    return !after || !new AddressSet(before).covers(new AddressSet(after));
+  },
+  describe({ allowIps = [] }) {
+    if (allowIps.length === 0) return undefined;
+    const rest = allowIps.length - MAX_DESCRIBED;
+    return `only from ${allowIps.slice(0, MAX_DESCRIBED).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+  },
+};
+
+const PERIODS = {
+  s: { seconds: 1, text: 'per second' },
+  m: { seconds: 60, text: 'per minute' },
+  h: { seconds: 3_600, text: 'per hour' },
+} as const;
+
+/** The average rate. */
+export const perSecond = ({ requests, per }: RateLimitSpec): number => requests / PERIODS[per].seconds;
+
+const RATE_LIMIT: GateKind = {
+  key: 'rateLimit',
+  reason: 'rate',
+  readsHttp: true,
+  codes: ['rate_limited'],
+  widens({ rateLimit: before }, { rateLimit: after }) {
+    if (!before) return false;
+    return !after || perSecond(after) > perSecond(before) || after.burst > before.burst;
+  },
+  describe: ({ rateLimit }) =>
+    rateLimit && `at most ${rateLimit.requests} requests ${PERIODS[rateLimit.per].text} per visitor`,
+};
+
+const PIN: GateKind = {
+  key: 'pin',
+  reason: 'pin',
+  readsHttp: true,
+  strips: [PIN_HEADER],
+  paths: [PIN_PATH],
+  codes: ['pin_required', 'pin_wrong', 'pin_wait', 'pin_form'],
+  needs: { curl: "-H 'Portal-Pin: YOUR-PIN'" },
+  widens: (before, after) => before.pin !== undefined && after.pin === undefined,
+  describe: ({ pin }) => (pin === undefined ? undefined : 'with a PIN'),
+};
+
+const PROVIDERS = { github: 'GitHub', slack: 'Slack', stripe: 'Stripe' } as const;
+
+const WEBHOOK: GateKind = {
+  key: 'webhook',
+  reason: 'webhook',
+  readsHttp: true,
+  codes: ['signature_missing', 'signature_wrong', 'signature_old', 'body_too_large'],
+  needs: {},
+  widens: ({ webhook: before }, { webhook: after }) => before !== undefined && after === undefined,
+  describe({ webhook }) {
+    if (!webhook) return undefined;
+    const signed = 'provider' in webhook ? `by ${PROVIDERS[webhook.provider]}` : `in \`${webhook.header}\``;
+    return `only webhooks signed ${signed}`;
+  },
+};
+
+/** Every kind of gate, in the order in which a visitor passes them: the cheapest first. */
+export const GATE_KINDS: readonly GateKind[] = [ADDRESSES, RATE_LIMIT, PIN, WEBHOOK];
+
+/** Whether a gate must read requests. */
+export const readsHttp = (access: AccessSpec): boolean =>
+  GATE_KINDS.some((kind) => kind.readsHttp && access[kind.key] !== undefined);
+
+/** Whether `after` admits visitors that a gate rejected `before`. */
+export const admitsMore = (before: AccessSpec, after: AccessSpec): boolean =>
+  GATE_KINDS.some((kind) => kind.widens(before, after));
+
+/** Request header fields for gates, in lower case. */
+export const GATE_FIELDS: readonly string[] = GATE_KINDS.flatMap(({ strips = [] }) => strips);
+
+/** Paths on which gates respond instead of the target. Requests there may contain a secret. */
+export const GATE_PATHS: ReadonlySet<string> = new Set(GATE_KINDS.flatMap(({ paths = [] }) => paths));
+
+/** The page for a request that a gate could not check. */
+export const GATE_FAILED = 'gate_failed';
+
+/** Codes of the pages with which gates reject requests. */
+export const GATE_CODES: ReadonlySet<string> = new Set([
+  ...GATE_KINDS.flatMap(({ codes }) => codes),
+  GATE_FAILED,
+]);
+
+/** What a visitor needs to pass the gates, as `GateKind.needs`. Undefined if nothing is needed. */
+export function gateFor(access: AccessSpec): { readonly curl?: string } | undefined {
+  const needed = GATE_KINDS.flatMap(({ key, needs }) => (needs && access[key] !== undefined ? [needs] : []));
+  if (needed.length === 0) return undefined;
+  const all = needed.map(({ curl }) => curl);
+  return all.includes(undefined) ? {} : { curl: all.join(' ') };
+}

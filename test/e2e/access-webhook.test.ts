@@ -1,0 +1,160 @@
+import { createHmac } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Gates } from '../../src/agent/access/gates.js';
+import { Rejections } from '../../src/agent/access/rejections.js';
+import { Recorders } from '../../src/agent/inspect/recorder.js';
+import type { Recording } from '../../src/agent/inspect/recording.js';
+import type { AccessSpec } from '../../src/agent/spec.js';
+import { ask, askH2, connectTo, edge, h2Visitor, HOST } from '../support/http-edge.js';
+import { settled } from '../support/inspector.js';
+import { readAll, service } from '../support/world.js';
+
+/** The gates for signed webhooks and for the rate of requests, over each HTTP version. */
+
+const SECRET = 'a long enough secret';
+const GITHUB: AccessSpec = { webhook: { provider: 'github', secret: SECRET } };
+
+const signatureOf = (body: string | Buffer): string =>
+  `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`;
+
+/** A target that records what it gets. */
+async function receiver() {
+  const bodies: Buffer[] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.once('end', () => {
+      bodies.push(Buffer.concat(chunks));
+      response.end('received');
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return { port: (server.address() as AddressInfo).port, bodies };
+}
+
+async function gated(
+  access: AccessSpec,
+  { visitor, recorders }: { visitor?: () => string; recorders?: Recorders } = {},
+) {
+  const target = await receiver();
+  const reports: string[] = [];
+  const rejections = new Rejections((reason) => reports.push(reason));
+  const spec = service('hooks', target.port, { mode: 'http', access });
+  const gates = new Gates({ spec, sessionKey: Buffer.alloc(32), rejections });
+  const at = await edge(
+    { '/': target.port },
+    { gates, ...(visitor && { visitor }), ...(recorders && { recorders }) },
+  );
+  return { at, target, reports, gates, spec };
+}
+
+const head = (length: number): string =>
+  `POST / HTTP/1.1\r\nHost: ${HOST}\r\nX-Hub-Signature-256: ${signatureOf('body')}\r\nContent-Length: ${length}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n`;
+
+describe('a service for signed webhooks', () => {
+  it('gives the target the whole body of a signed request', async () => {
+    const { at, target, reports } = await gated(GITHUB);
+    const body = Buffer.alloc(1_000_000, 'portal');
+    const headers = { 'x-hub-signature-256': signatureOf(body) };
+    expect(await ask(at, '/', { method: 'POST', body, headers })).toMatchObject({ status: 200 });
+    const visitor = await h2Visitor(at);
+    const h2 = { ':method': 'POST', ':path': '/', ...headers };
+    expect(await askH2(visitor, h2, body)).toMatchObject({ status: 200, body: 'received' });
+    expect(target.bodies.map((each) => each.equals(body))).toEqual([true, true]);
+    expect(reports).toEqual([]);
+  });
+
+  it('gives the target nothing of other requests', async () => {
+    const { at, target, reports } = await gated(GITHUB);
+    const wrong = { 'x-hub-signature-256': signatureOf('another body') };
+    const accept = { accept: 'application/json' };
+    const visitor = await h2Visitor(at);
+    const h2 = { ':method': 'POST', ':path': '/', ...wrong };
+    const answers = [
+      await ask(at, '/', { headers: accept }),
+      await ask(at, '/', { method: 'POST', body: 'body', headers: { ...accept, ...wrong } }),
+      await ask(at, '/', { method: 'OPTIONS', headers: { ...accept, origin: 'https://elsewhere.example' } }),
+    ];
+    expect(
+      answers.map(({ status, body }) => [status, (JSON.parse(body) as { error: string }).error]),
+    ).toEqual([
+      [403, 'signature_missing'],
+      [403, 'signature_wrong'],
+      [403, 'signature_missing'],
+    ]);
+    expect(await askH2(visitor, h2, 'body')).toMatchObject({ status: 403 });
+    expect(target.bodies).toEqual([]);
+    // Once for an address in a minute.
+    expect(reports).toEqual(['webhook']);
+  });
+
+  it('accepts a signed request without a body', async () => {
+    const { at, target } = await gated({
+      webhook: { header: 'x-signature', algorithm: 'sha256', secret: SECRET },
+    });
+    const headers = { 'x-signature': signatureOf('').slice(7) };
+    expect(await ask(at, '/', { headers })).toMatchObject({ status: 200 });
+    expect(target.bodies).toEqual([Buffer.alloc(0)]);
+  });
+
+  it('asks for a body that the sender holds back, and rejects one that is too long', async () => {
+    const { at, target } = await gated(GITHUB);
+    const socket = await connectTo(at);
+    socket.write(head(4));
+    let text = '';
+    await new Promise<void>((resolve) => {
+      socket.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+        if (text === 'HTTP/1.1 100 Continue\r\n\r\n') socket.write('body');
+        if (text.includes('received')) resolve();
+      });
+    });
+    expect(target.bodies).toEqual([Buffer.from('body')]);
+    const other = await connectTo(at);
+    other.write(head(26 * 1024 * 1024));
+    expect((await readAll(other)).toString()).toMatch(/^HTTP\/1\.1 413 /);
+  });
+
+  it('verifies with the next secret after a save, on the same connection', async () => {
+    const { at, gates, spec } = await gated(GITHUB);
+    const visitor = await h2Visitor(at);
+    const headers = { ':method': 'POST', ':path': '/', 'x-hub-signature-256': signatureOf('body') };
+    expect(await askH2(visitor, headers, 'body')).toMatchObject({ status: 200 });
+    gates.update({ ...spec, access: { webhook: { provider: 'github', secret: 'the next secret' } } });
+    expect(await askH2(visitor, headers, 'body')).toMatchObject({ status: 403 });
+  });
+});
+
+describe('a service with a limit for each visitor', () => {
+  it('responds with 429 beyond the burst, and says when to try again', async () => {
+    let address = '203.0.113.7';
+    const limit = { rateLimit: { requests: 1, per: 'h', burst: 2 } } as const;
+    const { at, target, reports } = await gated(limit, { visitor: () => address });
+    const statuses = [];
+    for (let i = 0; i < 3; i++) statuses.push((await ask(at, '/')).status);
+    expect(statuses).toEqual([200, 200, 429]);
+    const rejected = await ask(at, '/');
+    expect(Number(rejected.headers['retry-after'])).toBeGreaterThan(3_000);
+    expect(reports).toEqual(['rate']);
+    address = '203.0.113.8';
+    expect(await ask(at, '/')).toMatchObject({ status: 200 });
+    expect(target.bodies).toHaveLength(3);
+  });
+});
+
+it('lets the owner replay a request that has passed the gates as often as wanted', async () => {
+  const recorders = new Recorders();
+  const limit = { rateLimit: { requests: 1, per: 'h', burst: 1 } } as const;
+  const { at, target } = await gated(limit, { recorders });
+  expect([(await ask(at, '/first')).status, (await ask(at, '/second')).status]).toEqual([200, 429]);
+  const [first, second] = [await settled(recorders.store, 1), await settled(recorders.store, 2)];
+  const replay = async (recording: Recording): Promise<number | undefined> =>
+    (await settled(recorders.store, recorders.replay(recording, {}))).status;
+  expect([await replay(first), await replay(first)]).toEqual([200, 200]);
+  // The gate counts it as a request of this machine.
+  expect([await replay(second), await replay(second)]).toEqual([200, 429]);
+  expect(target.bodies).toHaveLength(4);
+});
