@@ -52,6 +52,9 @@ describe('the options of a node', () => {
   it.each([
     [{ cluster: `mysql://portal:${SECRET}@db/portal` }, '--cluster has no URL of a PostgreSQL database'],
     [{ cluster: `postgres://portal:${SECRET}@db:port/x` }, '--cluster has no URL of a PostgreSQL database'],
+    [{ cluster: `postgres://portal:${SECRET}@a:5432,b:5432/portal` }, '--cluster names several hosts'],
+    [{ cluster: `postgres://portal:${SECRET}@a,b/portal` }, '--cluster names several hosts'],
+    [{ cluster: `postgres://portal:a,${SECRET}@db:port/x` }, '--cluster has no URL of a PostgreSQL database'],
     [{ cluster: 'missing-file' }, '--cluster: /missing-file does not exist'],
   ])('reject %o', async (options, message) => {
     expect(await failure({ ...AT, ...options })).toMatchObject({ code: 'usage', message });

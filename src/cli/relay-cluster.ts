@@ -106,6 +106,11 @@ async function readUrl(file: string, from: string): Promise<string> {
 
 /** `from` names where the URL is from, since the URL itself may contain a password. */
 function databaseUrl(text: string, from: string): URL {
+  const [, authority = ''] = /^\w+:\/\/([^/?]*)/.exec(text) ?? [];
+  if (authority.slice(authority.lastIndexOf('@') + 1).includes(','))
+    throw new PortalError('usage', `${from} names several hosts`, {
+      hint: 'Use one name or virtual IP address that follows the primary database.',
+    });
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && PROTOCOLS.includes(url.protocol)) return url;
   throw new PortalError('usage', `${from} has no URL of a PostgreSQL database`, {

@@ -30,6 +30,8 @@ const PROGRAMS = {
   nginx: 'nginx-light',
   openssl: 'openssl',
   pebble: 'pebble',
+  pgbouncer: 'pgbouncer',
+  pg_basebackup: 'postgresql-client',
   pg_dump: 'postgresql-client',
   pg_restore: 'postgresql-client',
   postgres: 'postgresql',

@@ -21,18 +21,22 @@ export interface PostgresOptions {
   readonly durable?: boolean;
   /** A prefix that runs it on another machine, where it also listens for users with a password. */
   readonly within?: readonly string[];
+  /** Further settings of the server. Read when it starts. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** A PostgreSQL server for the tests of a file, with a Unix socket in a folder of its own. */
 export class PostgresServer {
   readonly #durable: boolean;
   readonly #within: readonly string[];
+  readonly #settings: Readonly<Record<string, string>>;
   #folder = '';
   #programs = { initdb: '', postgres: '' };
   #process: ChildProcess | undefined;
   #databases = 0;
 
-  constructor({ durable = false, within = [] }: PostgresOptions) {
+  constructor({ durable = false, within = [], settings = {} }: PostgresOptions) {
+    this.#settings = settings;
     this.#durable = durable;
     this.#within = within;
   }
@@ -67,6 +71,7 @@ export class PostgresServer {
       shared_buffers: '32MB',
       max_connections: '200',
       log_min_messages: 'fatal',
+      ...this.#settings,
     };
     const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const [program, ...rest] = this.#command(this.#programs.postgres, ['-D', this.#data, ...args]);
@@ -139,8 +144,13 @@ export class PostgresServer {
   }
 
   #command(program: string, args: readonly string[]): string[] {
-    return [...this.#within, ...(process.getuid?.() === 0 ? AS_NOBODY : []), program, ...args];
+    return [...this.#within, ...asDatabaseUser(program, args)];
   }
+}
+
+/** A command that does not run as root. */
+export function asDatabaseUser(program: string, args: readonly string[]): string[] {
+  return [...(process.getuid?.() === 0 ? AS_NOBODY : []), program, ...args];
 }
 
 /** A server that runs for the tests of this file or `describe`. Skips them, with the reason, if PostgreSQL is not installed. */

@@ -108,6 +108,7 @@ export async function prepareDatabase(database: Database, relay: RelayOfDatabase
   try {
     await client.connect();
     await checkServer(client);
+    await checkPooler(database, client);
     await inTransaction(client, async (query) => {
       await lock(query, 'migration');
       await migrate(query);
@@ -133,6 +134,23 @@ async function checkServer(client: Client): Promise<void> {
   throw new PortalError('cluster_unavailable', `the database is PostgreSQL ${row!.name}`, {
     hint: 'Use PostgreSQL 13 or newer.',
   });
+}
+
+/** A pooler gives a connection to another client between two transactions: nothing would arrive at a node that listens. */
+async function checkPooler(database: Database, client: Client): Promise<void> {
+  const backend = async (): Promise<number> => {
+    const [row] = await queryOf(client)<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    return row!.pid;
+  };
+  const before = await backend();
+  // This transaction takes the connection that `client` has just used.
+  const during = await database.transaction(backend);
+  if (before === during) return;
+  throw new PortalError(
+    'cluster_unavailable',
+    'the database gives each transaction another connection, so a node would miss changes',
+    { hint: DIRECTLY },
+  );
 }
 
 async function migrate(query: Query): Promise<void> {
@@ -171,6 +189,10 @@ async function checkRelay(query: Query, { identity, domain }: RelayOfDatabase): 
     );
 }
 
+/** PgBouncer passes neither notifications nor timeouts in its mode `transaction`. */
+const DIRECTLY =
+  'Connect to PostgreSQL itself, not to a pooler such as PgBouncer: the relay has its own pool of connections.';
+
 /** The error of a node that cannot start. */
 export function unavailable(cause: unknown): PortalError {
   if (cause instanceof PortalError) return cause;
@@ -179,5 +201,6 @@ export function unavailable(cause: unknown): PortalError {
   const reason = message === '' ? code : message;
   return new PortalError('cluster_unavailable', `the database of the relay cannot be used: ${reason}`, {
     cause,
+    ...(/startup parameter/.test(reason ?? '') && { hint: DIRECTLY }),
   });
 }
