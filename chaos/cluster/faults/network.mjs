@@ -8,7 +8,8 @@ const RESUME_MS = 10_000;
 /** Forwarded connections outlive a shorter cut between nodes. */
 const LINK_LOST_MS = 8_000;
 
-const between = (address) => ({ to: `ip saddr ${address}`, from: `ip daddr ${address}` });
+/** Packets between a machine and an address, for `drop` of lib/network.mjs. */
+export const between = (address) => ({ to: `ip saddr ${address}`, from: `ip daddr ${address}` });
 
 const fromDatabase = {
   targets: ['node'],

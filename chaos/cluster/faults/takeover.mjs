@@ -1,14 +1,18 @@
 import { LIMITS, RENEW_MS, TTL_MS } from '../shape.mjs';
 import { hostnameOf } from '../race.mjs';
+import { between } from './network.mjs';
 import { silent } from './nodes.mjs';
 
 /**
  * A node and the agent of a name at that node stop for so long that the name becomes free, and an agent with another identity
- * takes it. Then both continue. Their session still exists, so only the node itself can keep visitors from a stranger.
+ * takes it. Then both continue. Their session still exists, so only the node itself can keep visitors from a stranger. With
+ * `isCut`, the node does not hear from the database either until later, so it has nothing but its clock.
  */
 
 const OPEN_MS = 8_000;
 const TRY_EVERY_MS = 3_000;
+/** Visitors come to the node meanwhile. */
+const CUT_MS = 4_000;
 const LEAST_MS = TTL_MS + RENEW_MS + LIMITS.graceMs + 4_000;
 
 export const takeoverFaults = [
@@ -23,7 +27,7 @@ export const takeoverFaults = [
     losesNode: true,
     downs: true,
     isAlone: true,
-    draw: ({ pick }) => ({ first: pick(['node', 'agent']) }),
+    draw: ({ pick }) => ({ first: pick(['node', 'agent']), isCut: pick([true, false]) }),
     inject,
     excuses: (fault) => (fault.target === 'takeover' ? [] : silent(fault)),
   },
@@ -49,6 +53,9 @@ async function inject(world, fault) {
   const agent = world.agents.get(former);
   node.program.signal('SIGSTOP');
   agent.program.signal('SIGSTOP');
+  const connect = fault.isCut
+    ? await world.network.drop(node.machine, between(world.databaseBalancer.machine.address))
+    : undefined;
   const trying = setInterval(() => {
     race.want(next, name, false);
     setTimeout(() => race.want(next, name), TRY_EVERY_MS / 3);
@@ -59,6 +66,7 @@ async function inject(world, fault) {
   });
   return async () => {
     for (const one of fault.first === 'node' ? [node, agent] : [agent, node]) one.program.signal('SIGCONT');
+    if (connect) await pause(CUT_MS).then(connect);
     fault.outcome = (await taken) ? 'taken' : 'not taken';
     setTimeout(() => {
       race.want(former, name, false);
@@ -76,3 +84,5 @@ async function nodeOf(world, name) {
   );
   return [...world.nodes.values()].find(({ nodeAddress }) => nodeAddress === row?.address);
 }
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
