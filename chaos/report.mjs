@@ -115,17 +115,19 @@ export function printReport(result, line) {
 /** The fields of every fault. All other fields were drawn for its kind. */
 const COMMON = new Set(['id', 'kind', 'target', 'atMs', 'durationMs', 'injectedAt', 'healedAt']);
 
-/** One line: the fault, its target, when it happened, and when everything recovered. */
+/** The fault, its target, when it happens, and what was drawn for it. */
+export function describeFault(fault) {
+  const { kind, target, atMs, durationMs } = fault;
+  const drawn = Object.keys(fault).filter((key) => !COMMON.has(key));
+  const details = drawn.map((key) => `${key} ${fault[key]}`).join(', ');
+  return `${kind} ${[target].flat().join('–')} at ${atMs} for ${durationMs} ms${details && ` (${details})`}`;
+}
+
+/** One line: the faults of a round, and when everything recovered. */
 export function describeRound({ number, faults, endedAt }) {
-  const texts = faults.map((fault) => {
-    const { kind, target, atMs, durationMs } = fault;
-    const drawn = Object.keys(fault).filter((key) => !COMMON.has(key));
-    const details = drawn.map((key) => `${key} ${fault[key]}`).join(', ');
-    return `${kind} ${[target].flat().join('–')} at ${atMs} for ${durationMs} ms${details && ` (${details})`}`;
-  });
   const healedAt = Math.max(...faults.map((fault) => fault.healedAt ?? 0));
   const well = endedAt === undefined ? '' : `: well after ${Math.round(endedAt - healedAt)} ms`;
-  return `round ${number}: ${texts.join('; ')}${well}`;
+  return `round ${number}: ${faults.map(describeFault).join('; ')}${well}`;
 }
 
 const mega = (bytes) => Math.round(bytes / 1e5) / 10;

@@ -1,3 +1,4 @@
+import { describeFault } from '../report.mjs';
 import { clusterFaultOf, CLUSTER_FAULTS } from './faults.mjs';
 
 /** The outcome of a run, as data and as text. */
@@ -139,9 +140,6 @@ const time = (at) => new Date(at).toISOString().slice(11, 23);
 
 /** One line: the faults of a round, and when everything was healthy again. */
 export function describeRound({ number, faults, outcome }) {
-  const texts = faults.map(
-    ({ kind, target, atMs, durationMs }) =>
-      `${kind} ${[target].flat().join('–')} at ${atMs} for ${durationMs} ms`,
-  );
-  return `round ${number}: ${texts.join('; ')}${outcome ? `: well after ${Math.round(outcome.tookMs)} ms` : ''}`;
+  const well = outcome ? `: well after ${Math.round(outcome.tookMs)} ms` : '';
+  return `round ${number}: ${faults.map(describeFault).join('; ')}${well}`;
 }
