@@ -19,6 +19,7 @@ import { summarizeProblem } from '../failure.js';
 import { findAgent } from '../find-agent.js';
 import { printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
+import { SIGNS } from '../signs.js';
 import { createStyle, printable } from '../style.js';
 
 interface Options {
@@ -124,8 +125,6 @@ function relaysOf({ relays, services }: Desired): RelaySpec[] {
   const all = [...relays, ...services.flatMap((service) => service.relays)];
   return [...new Map(all.map((spec) => [relayKey(spec), spec])).values()];
 }
-
-const SIGNS: Readonly<Record<Level, string>> = { ok: '✓', warning: '!', problem: '✗' };
 
 /** Prints findings, and counts them. */
 class Report {

@@ -4,6 +4,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { installedUnit, unitOf, type ServiceOptions } from '../service/find.js';
 import { serviceManager } from '../service/manager.js';
+import { SIGNS } from '../signs.js';
 import { createStyle, printable } from '../style.js';
 
 /** Exits 1 unless the service is active. */
@@ -29,7 +30,7 @@ export async function run(context: Context, { options }: CommandInput<ServiceOpt
   const { stdout } = context;
   const { green, yellow } = createStyle(stdout.color);
   const line = (good: boolean, text: string): void =>
-    stdout.line(`${good ? green('✓') : yellow('!')} ${printable(text)}`);
+    stdout.line(`${good ? green(SIGNS.ok) : yellow(SIGNS.warning)} ${printable(text)}`);
   line(installed !== undefined, installed ? `${unit} runs ${installed.file}` : `${unit} is not installed`);
   if (absent !== undefined) line(false, `${manager.name} is not running for this user (${absent})`);
   if (!isKnown) return 1;

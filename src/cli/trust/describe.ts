@@ -1,3 +1,4 @@
+import { SIGNS } from '../signs.js';
 import type { Style } from '../style.js';
 import { printable } from '../style.js';
 import type { Change, StoreReport } from './change.js';
@@ -38,9 +39,9 @@ export function summarizeStore({ store, state, outcome, isCreated, message, hint
 }
 
 function sign({ state, outcome }: StoreReport, { green, yellow, red }: Style): string {
-  if (outcome === 'failed') return red('✗');
-  if (outcome === 'skipped' || state.trusted === undefined) return yellow('!');
-  return outcome !== undefined || state.trusted ? green('✓') : red('✗');
+  if (outcome === 'failed') return red(SIGNS.problem);
+  if (outcome === 'skipped' || state.trusted === undefined) return yellow(SIGNS.warning);
+  return outcome !== undefined || state.trusted ? green(SIGNS.ok) : red(SIGNS.problem);
 }
 
 function stateOf({ store, state, outcome, isCreated }: StoreReport): string {
