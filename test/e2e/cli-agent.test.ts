@@ -77,7 +77,7 @@ test('up without --json: prints addresses on stdout and messages for people on s
   expect(code).toBe(0);
   expect(stdout).toMatch(/^web https:\/\/web\.localhost:\d+\ndead https:\/\/dead\.localhost:\d+\n$/);
   expect(stderr).toContain('dead: unreachable: nothing listens on port 1 (tried 127.0.0.1');
-  expect(stderr).toContain('all services are ready, targets unreachable: dead\n');
+  expect(stderr).toContain('all services are published, target down: dead\n');
   expect(stderr).not.toMatch(/connecting|opening|draining|closed/);
   expect(stderr).not.toContain('\u001b');
   expect(stderr).toMatch(/\nstopped: SIGINT\n$/);
@@ -508,7 +508,7 @@ test('expose: prints how to reach the service once the target’s protocol is kn
   await programFor(context, 'openssl');
   const port = await freePort();
   const expose = person.start(['expose', String(port), '--name', 'late']);
-  await expose.line(/^all services are ready/);
+  await expose.line(/^all services are published/);
   const server = createServer((socket) => socket.end('SSH-2.0-test\r\n'));
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());

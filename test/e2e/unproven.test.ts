@@ -31,14 +31,14 @@ describe('an agent’s own visit that times out', () => {
     expect(first).toMatchObject({ proven: false, unproven: { failures: 1 } });
     await applied;
     expect(await one.event('ready')).toMatchObject({ unproven: ['web'] });
-    expect(await shown(one)).toMatch(/web +ready \(unproven\).*never.*\n.*timed out/);
+    expect(await shown(one)).toMatch(/web +ready \(unverified\).*never.*\n.*timed out/);
     // Visitors on another path are served meanwhile.
     expect(await get(at, 'web.localhost', one.ca)).toMatchObject({ status: 200 });
     between.release();
     const later = await one.event('lease', ({ proven }) => proven === true);
     expect(later).toMatchObject({ phase: 'ready', lease: first.lease, url: first.url });
     expect(later).not.toHaveProperty('unproven');
-    expect(await shown(one)).not.toContain('unproven');
+    expect(await shown(one)).not.toContain('unverified');
     const phases = one.events.flatMap((event) => (event.event === 'lease' ? event.phase : []));
     expect(phases).toEqual(['connecting', 'opening', 'ready', 'ready']);
   });

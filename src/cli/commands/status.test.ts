@@ -91,12 +91,45 @@ it('shows host and port of a service that does not speak HTTP', () => {
   expect(shown([{ ...redis, mode: 'stream' } as unknown as LeaseStatus])).toContain(' https://db.example ');
 });
 
-it('says why a service is undecided', () => {
-  const auto = { ...lease('web', 'https://a.example'), mode: 'auto', servedAs: 'undecided' } as LeaseStatus;
-  expect(shown([auto])).toContain('\n  undecided between http and stream: the target has sent nothing yet');
-  expect(shown([{ ...auto, targetError: 'nothing listens on port 3000' }])).not.toContain(
-    'undecided between',
+it.each<[string, Partial<LeaseStatus>]>([
+  ['ready', {}],
+  ['target down', { targetError: 'nothing listens' }],
+  ['degraded', { targetError: 'nothing listens', routes: { '/': 'localhost:1', '/api': 'localhost:2' } }],
+  ['unhealthy', { healthError: 'GET / returned 500' }],
+  ['ready (unverified)', { unproven: { since: '', failures: 1, reason: 'timeout' } }],
+  ['retrying', { phase: 'retrying', targetError: 'nothing listens' }],
+])('has the state %s of a lease with %j', (state, over) => {
+  const text = shown([{ ...lease('web', 'https://a.example'), ...over }]);
+  expect(text).toContain(`\nweb      ${state}  `);
+});
+
+it('shows the error of a relay once, with the relay', () => {
+  const relay = 'https://a.example';
+  const error = { code: 'relay_unreachable', message: `no connection to ${relay}`, hint: 'Start the relay.' };
+  const lost = { phase: 'retrying', error, nextInMs: 2_000 };
+  const leases = ['web', 'api'].map((name) => ({ ...lease(name, relay), ...lost }) as LeaseStatus);
+  const relays = [{ relay, state: 'retrying', since: '', error, nextInMs: 2_000 }] as AgentStatus['relays'];
+  const text = shown(leases, { relays });
+  expect(text.split('no connection').length - 1).toBe(1);
+  expect(text.split('Start the relay.').length - 1).toBe(1);
+  expect(text.split('next try in').length - 1).toBe(1);
+  expect(shown([{ ...leases[0]!, error: { ...error, message: 'name taken' } }], { relays })).toContain(
+    'name taken',
   );
+});
+
+it('has no words of the program in it', () => {
+  const never = { ...lease('web', 'https://a.example'), mode: 'auto', servedAs: 'undecided' } as LeaseStatus;
+  expect(shown([never])).toMatch(/SERVED AS +VERIFIED[^]* unknown +never /);
+  expect(shown([never])).not.toMatch(/revision|undecided|proven/i);
+});
+
+it('says why the protocol of a service is unknown', () => {
+  const auto = { ...lease('web', 'https://a.example'), mode: 'auto', servedAs: 'undecided' } as LeaseStatus;
+  expect(shown([auto])).toContain(
+    '\n  http or stream is not detected yet, because the target has sent nothing. To choose one, set `mode`.',
+  );
+  expect(shown([{ ...auto, targetError: 'nothing listens on port 3000' }])).not.toContain('not detected');
 });
 
 it('shows how many relays of a registry the pool does not use', () => {

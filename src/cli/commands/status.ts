@@ -15,11 +15,12 @@ import {
   nextTry,
   publicAddress,
   relayName,
-  UNPROVEN,
+  UNVERIFIED,
 } from '../reporters/describe.js';
 import { checkServices, isPath } from '../unknown-service.js';
 import { formatAge, formatAgo, formatBytes } from '../amounts.js';
-import { createStyle, printable, type Style } from '../style.js';
+import { servedState, withoutRelayError } from '../state.js';
+import { createStyle, printable, type Paint, type Style } from '../style.js';
 
 interface Options {
   readonly file?: string;
@@ -96,16 +97,16 @@ function print(context: Context, status: AgentStatus): void {
   for (const line of lines) stdout.line(line);
 }
 
-const UNDECIDED =
-  'undecided between http and stream: the target has sent nothing yet; to decide yourself, set `mode`';
+const UNDETECTED =
+  'http or stream is not detected yet, because the target has sent nothing. To choose one, set `mode`.';
 
 /** Columns that a narrow terminal does not show, in the order of removal. An address gets a line of its own. */
-const OPTIONAL = ['OUT', 'IN', 'PROVEN', 'SERVED AS', 'VISITORS', 'TARGET', 'FOR', 'RELAY', 'ADDRESS'];
+const OPTIONAL = ['OUT', 'IN', 'VERIFIED', 'SERVED AS', 'VISITORS', 'TARGET', 'FOR', 'RELAY', 'ADDRESS'];
 
 /** Formats the status as lines of text. The table of services has fewer columns where `width` is small. */
 export function describeStatus(status: AgentStatus, style: Style, now: number, width = Infinity): string[] {
   const up = formatAge(now - Date.parse(status.startedAt));
-  const head = [status.file ?? 'no file', `pid ${status.pid}`, `up ${up}`, `revision ${status.revision}`];
+  const head = [status.file ?? 'no file', `pid ${status.pid}`, `up ${up}`];
   return [
     style.bold(head.join(' · ')),
     `identity ${status.identity}`,
@@ -137,12 +138,13 @@ function describeRejected({ rejected }: AgentStatus, style: Style): string[] {
 }
 
 function describeLeases(
-  { leases, unplaced = [] }: Pick<AgentStatus, 'leases' | 'unplaced'>,
+  { leases: all, relays, unplaced = [] }: Pick<AgentStatus, 'leases' | 'relays' | 'unplaced'>,
   style: Style,
   now: number,
   width: number,
 ): string[] {
-  if (leases.length + unplaced.length === 0) return ['no services'];
+  if (all.length + unplaced.length === 0) return ['no services'];
+  const leases = all.map((lease) => withoutRelayError(lease, relays));
   const without = unplaced.map(({ service, since }) => [
     service,
     'no relay',
@@ -154,12 +156,12 @@ function describeLeases(
   const onRelay = (relay: string): string[] => (showsRelay ? [relay] : []);
   const rows = leases.map((lease) => [
     lease.service,
-    lease.unproven ? UNPROVEN : lease.phase,
+    stateOf(lease),
     formatAge(now - Date.parse(lease.since)),
     publicAddress(lease) ?? '',
     ...onRelay(relayName(lease.relay)),
     targetOf(lease),
-    lease.servedAs,
+    lease.servedAs === 'undecided' ? 'unknown' : lease.servedAs,
     lease.provenAt === undefined ? 'never' : formatAgo(now - Date.parse(lease.provenAt)),
     String(lease.visitors),
     formatBytes(lease.bytesIn),
@@ -175,7 +177,7 @@ function describeLeases(
         ...onRelay('RELAY'),
         'TARGET',
         'SERVED AS',
-        'PROVEN',
+        'VERIFIED',
         'VISITORS',
         'IN',
         'OUT',
@@ -216,17 +218,14 @@ function describeLeases(
         healthError && !targetError && `${printable(healthError)}; visitors still reach it`,
         // Without a lease, there are no visitors.
         targetError && `${printable(targetError)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,
-        servedAs === 'undecided' && !targetError && UNDECIDED,
+        servedAs === 'undecided' && !targetError && UNDETECTED,
         ...(certificate?.error && !error ? errorLines(certificateFailure(certificate.error)) : []),
         certificate?.error && !error && certificate.nextAt && nextTry(Date.parse(certificate.nextAt) - now),
         certificate?.error &&
           certificate.notAfter &&
           `the current certificate is valid until ${certificate.notAfter}`,
       ];
-      return [
-        paintPhase(style, unproven ? 'unproven' : phase, line),
-        ...notes.filter(Boolean).map((note) => `  ${note}`),
-      ];
+      return [paintOf(style, leases[index]!)(line), ...notes.filter(Boolean).map((note) => `  ${note}`)];
     }),
     ...lines
       .slice(rows.length)
@@ -272,7 +271,7 @@ function describeRelays(relays: readonly RelayStatus[], style: Style, width: num
     { name: relayName(relay.relay), status: relay },
     ...(relay.hops ?? [])
       .toReversed()
-      .map((hop) => ({ name: `  through ${relayName(hop.relay)}`, status: hop })),
+      .map((hop) => ({ name: `  through ${relayName(hop.relay)}`, status: { ...hop, nextInMs: undefined } })),
   ]);
   const [header, ...lines] = fitColumns(
     [['RELAY', 'STATE', 'ROUND TRIP'], ...rows.map(({ name, status }) => relayRow(name, status))],
@@ -281,8 +280,9 @@ function describeRelays(relays: readonly RelayStatus[], style: Style, width: num
   return [
     style.dim(header!),
     ...lines.flatMap((line, index) => {
-      const { error } = rows[index]!.status;
-      return [line, ...(error ? errorLines(error).map((text) => `  ${text}`) : [])];
+      const { error, state, nextInMs } = rows[index]!.status;
+      const next = nextInMs === undefined || state === 'connected' ? [] : [nextTry(nextInMs)];
+      return [line, ...[...(error ? errorLines(error) : []), ...next].map((text) => `  ${text}`)];
     }),
   ];
 }
@@ -299,7 +299,13 @@ function describeRegistry({ registry }: AgentStatus): string[] {
   ];
 }
 
-function paintPhase(style: Style, phase: LeaseStatus['phase'] | 'unproven', line: string): string {
-  if (phase === 'ready') return style.green(line);
-  return phase === 'failed' ? style.red(line) : style.yellow(line);
+function stateOf(lease: LeaseStatus): string {
+  if (lease.phase !== 'ready') return lease.phase;
+  const state = servedState(lease);
+  return state === 'unverified' ? UNVERIFIED : state;
+}
+
+function paintOf(style: Style, lease: LeaseStatus): Paint {
+  if (stateOf(lease) === 'ready') return style.green;
+  return lease.phase === 'failed' ? style.red : style.yellow;
 }

@@ -68,6 +68,6 @@ it('names the port of a service that the agent cannot visit', async () => {
   const unproven = { since: '', failures: 0, reason: 'no visit' };
   const udp = { service: 'dns', relay: RELAY, phase: 'ready', unproven, udpAddr: 'r.example:20005' } as const;
   expect(await leaseFindings([udp])).toEqual([
-    `dns on ${RELAY}: r.example:20005 is ready but unproven: no visit; if visitors cannot connect either, open 20005/udp in the firewall of the relay's server`,
+    `dns on ${RELAY}: r.example:20005 is ready but unverified: no visit; if visitors cannot connect either, open 20005/udp in the firewall of the relay's server`,
   ]);
 });

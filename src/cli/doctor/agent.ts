@@ -27,7 +27,7 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
     else subject.failed('agent.running', error);
     return { subject, runs: !isAbsent };
   }
-  subject.ok('agent.running', `pid ${status.pid}, revision ${status.revision}`);
+  subject.ok('agent.running', `pid ${status.pid}`);
   if (status.rejected.length > 0)
     subject.warning('agent.revision', 'the file on disk was rejected; the agent runs the last valid one');
   const ready = new Set(status.leases.flatMap(({ service, phase }) => (phase === 'ready' ? [service] : [])));
@@ -79,7 +79,7 @@ function checkLease(
   const name = `${listOf(services, 'and')} on ${relayName(relay)}`;
   const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr ?? '';
   if (unproven) {
-    const what = `${name}: ${address} is ready but unproven`;
+    const what = `${name}: ${address} is ready but unverified`;
     if (unproven.failures === 0) subject.ok('agent.lease', `${what}: ${describeUnproven(unproven, lease)}`);
     else
       subject.warning('agent.lease', `${what}: ${describeVisits(unproven)}`, unprovenHint(portToOpen(lease)));

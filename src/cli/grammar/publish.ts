@@ -17,7 +17,7 @@ export function addUp(program: Command, execute: Execute): void {
     .option('-d, --detach', 'run in the background; return after the first attempt for every service')
     .option(
       '--wait',
-      'like --detach, but return once all services are ready, proven or not; exit 1 if one fails',
+      'like --detach, but return once all services are ready, verified or not; exit 1 if one fails',
     )
     .addOption(duration('--timeout <time>', 'limit how long --wait waits', 1).default(60_000, '60s'))
     .option('--plain', 'print plain lines, even on a terminal')

@@ -10,10 +10,8 @@ export interface Key {
 
 /** Asks a terminal for the position of its cursor (DSR). */
 export const ASK_CURSOR = '\u001B[6n';
-/** The response. Node reads it as a key if the cursor is in one of the first nine columns. */
+/** The response. Node reads it as a key if the cursor is in one of the first nine columns: F3 in the first nine rows. */
 const CURSOR = /^\[(\d+);\d+R$/;
-/** Timeout of a terminal that does not respond. */
-const CURSOR_MS = 1_000;
 
 /** Reads single keys from a terminal, until closed. */
 export class Keys {
@@ -22,9 +20,9 @@ export class Keys {
   #cursor: Deferred<number | undefined> | undefined;
   readonly #listener = (
     text: string | undefined,
-    key: { name?: string; ctrl?: boolean; code?: string },
+    key: { name?: string; ctrl?: boolean; sequence?: string },
   ): void => {
-    const row = CURSOR.exec(key.code ?? '')?.[1];
+    const row = CURSOR.exec(key.sequence?.slice(1) ?? '')?.[1];
     if (row !== undefined) this.#cursor?.resolve(Number(row) - 1);
     else this.#onKey({ name: text === '?' ? '?' : (key.name ?? text ?? ''), isCtrl: key.ctrl === true });
   };
@@ -38,9 +36,13 @@ export class Keys {
   }
 
   /** Undefined without a keyboard, or if the shell reads it. */
-  static open(stdin: NodeJS.ReadableStream, onKey: (key: Key) => void): Keys | undefined {
+  static open(
+    stdin: NodeJS.ReadableStream,
+    onKey: (key: Key) => void,
+    reads: () => boolean = isForeground,
+  ): Keys | undefined {
     const terminal = stdin as ReadStream;
-    return terminal.isTTY && isForeground() ? new Keys(terminal, onKey) : undefined;
+    return terminal.isTTY && reads() ? new Keys(terminal, onKey) : undefined;
   }
 
   take(): void {
@@ -48,11 +50,14 @@ export class Keys {
     this.#stdin.resume();
   }
 
-  /** The row of the cursor, from 0, after `ask` sent `ASK_CURSOR`; undefined if the terminal does not respond. */
-  async cursorRow(ask: () => void): Promise<number | undefined> {
+  /**
+   * The row of the cursor, from 0, after `ask` sent `ASK_CURSOR`; undefined if the terminal does not respond within
+   * `timeoutMs`.
+   */
+  async cursorRow(ask: () => void, timeoutMs: number): Promise<number | undefined> {
     const cursor = deferred<number | undefined>();
     this.#cursor = cursor;
-    const stop = deadline(CURSOR_MS, () => cursor.resolve(undefined));
+    const stop = deadline(timeoutMs, () => cursor.resolve(undefined));
     ask();
     try {
       return await cursor.promise;

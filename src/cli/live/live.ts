@@ -72,7 +72,14 @@ export class Live {
 
   /** Prints a permanent line above the view. */
   print(text: string): void {
+    noticeSize();
     this.#region.print(text);
+  }
+
+  /** The last public addresses of every service. */
+  get served(): LiveModel['served'] {
+    this.#view();
+    return this.#model.served;
   }
 
   /** Removes the view and keeps the printed lines. */
@@ -99,6 +106,7 @@ export class Live {
     return render(view, {
       columns,
       rows,
+      wraps: this.#reflow.wraps,
       style: this.#options.style,
       selected: this.#selected,
       overlay: this.#overlay,
@@ -108,6 +116,7 @@ export class Live {
   }
 
   #draw(): void {
+    noticeSize();
     this.#region.draw(this.#lines());
   }
 
@@ -128,7 +137,7 @@ export class Live {
     const { terminal } = this.#options;
     const { columns, rows } = terminal;
     const ask = (): void => void terminal.write(ASK_CURSOR);
-    const row = this.#reflow.wraps ? await this.#keys?.cursorRow(ask) : undefined;
+    const row = this.#reflow.wraps ? await this.#keys?.cursorRow(ask, this.#reflow.cursorMs) : undefined;
     // If the size changed again meanwhile, the next repaint follows.
     if (this.#isClosed || columns !== terminal.columns || rows !== terminal.rows) return;
     this.#region.repaint(this.#lines(), row);
@@ -219,3 +228,9 @@ export class Live {
     this.#message = 'printed it above, and asked the terminal to copy it (OSC 52): not every terminal can';
   }
 }
+
+/**
+ * Makes Node read the size of its terminals now. On a busy machine the signal comes late, and what is drawn for the former size
+ * leaves a copy of the view.
+ */
+const noticeSize = (): void => void process.emit('SIGWINCH', 'SIGWINCH');

@@ -31,8 +31,43 @@ describe('the model of the live view', () => {
     const other = lease({ relay: 'https://b', url: 'https://web.b', phase: 'retrying', visitors: 2 });
     const { services } = new LiveModel().view(snapshot([other, lease(), lease({ phase: 'draining' })]), 0);
     expect(services).toMatchObject([
-      { state: 'ready', open: 3, addresses: ['https://web.b', 'https://web.a'] },
+      { state: 'degraded', open: 3, addresses: ['https://web.a', 'https://web.b'] },
     ]);
+  });
+
+  it.each<[string, Partial<LeaseStatus>]>([
+    ['ready', {}],
+    ['target down', { targetError: 'nothing listens' }],
+    ['target down', { targetError: 'nothing listens', unproven: { since: '', failures: 1, reason: 'x' } }],
+    ['degraded', { targetError: 'nothing listens', routes: { '/': 'localhost:1', '/api': 'localhost:2' } }],
+    [
+      'target down',
+      { targetError: 'nothing listens', routes: { '/': 'localhost:1', '/api': 'localhost:1' } },
+    ],
+    ['unhealthy', { healthError: 'GET / returned 500' }],
+    ['unverified', { unproven: { since: '', failures: 1, reason: 'timeout' } }],
+    ['failed', { phase: 'failed', targetError: 'nothing listens' }],
+    ['starting', { phase: 'opening' }],
+    ['stopping', { phase: 'draining' }],
+  ])('says %s of a lease with %j', (state, over) => {
+    expect(new LiveModel().view(snapshot([lease(over)]), 0).services[0]!.state).toBe(state);
+  });
+
+  it('says that a service is degraded while one of its relays has a problem', () => {
+    const other = lease({ relay: 'https://b', phase: 'failed', error: { code: 'x', message: 'y' } });
+    expect(new LiveModel().view(snapshot([lease(), other]), 0).services[0]!.state).toBe('degraded');
+  });
+
+  it('remembers the last addresses, without services that were removed', () => {
+    const model = new LiveModel();
+    expect(model.served).toEqual([]);
+    const db = lease({ service: 'db', url: 'https://db.a' });
+    model.view(snapshot([lease(), lease({ relay: 'https://b', url: 'https://web.b' }), db]), 0);
+    model.view(snapshot([lease({ phase: 'retrying' }), { ...db, phase: 'draining' }]), 0);
+    expect(model.served).toEqual([{ service: 'web', address: 'https://web.a' }]);
+    model.view(snapshot([lease({ phase: 'draining' })]), 0);
+    model.view(snapshot([]), 0);
+    expect(model.served).toEqual([{ service: 'web', address: 'https://web.a' }]);
   });
 
   it('knows the state of a target only from events and status', () => {

@@ -3,6 +3,7 @@ import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { UnplacedStatus } from '../../reconcile/events.js';
 import { describeError, describeUnproven, nextTry, publicAddress, relayName } from '../reporters/describe.js';
 import type { TimedEvent } from '../reporters/reporter.js';
+import { servedState, withoutRelayError, type ServedState } from '../state.js';
 import { printable } from '../style.js';
 
 type Shown = Pick<
@@ -20,7 +21,7 @@ export interface Snapshot {
   readonly inspector: string | undefined;
 }
 
-export type State = 'ready' | 'unproven' | 'starting' | 'retrying' | 'failed' | 'no relay';
+export type State = ServedState | 'starting' | 'retrying' | 'failed' | 'no relay' | 'stopping';
 
 /** A service in the live view. Every text is safe to print. */
 export interface ServiceView {
@@ -76,7 +77,19 @@ interface Sample {
 /** Rates are averages over this time. */
 const RATE_MS = 3_000;
 /** Best state first: a service has the state of its best lease. */
-const BEST: readonly State[] = ['ready', 'unproven', 'retrying', 'starting', 'failed'];
+const BEST: readonly State[] = [
+  'ready',
+  'unverified',
+  'unhealthy',
+  'degraded',
+  'target down',
+  'retrying',
+  'starting',
+  'failed',
+  'stopping',
+];
+
+const rankOf = (lease: LeaseStatus): number => BEST.indexOf(stateOf(lease));
 
 /** Combines the data of the live view. */
 export class LiveModel {
@@ -87,6 +100,15 @@ export class LiveModel {
   readonly #renewed = new Set<string>();
   /** The number of requests of each at that time. */
   readonly #outdated = new Map<string, number>();
+  /** The services with an address, until they stop. */
+  #served: readonly ServiceView[] = [];
+
+  /** The last public addresses of every service, even after the services stopped. */
+  get served(): { service: string; address: string }[] {
+    return this.#served.flatMap(({ service, addresses }) =>
+      addresses.map((address) => ({ service, address })),
+    );
+  }
 
   note(event: TimedEvent): void {
     if (event.event !== 'target') return;
@@ -96,15 +118,21 @@ export class LiveModel {
   }
 
   view(snapshot: Snapshot, now: number): View {
-    const leases = snapshot.leases.filter(({ phase }) => phase !== 'closed' && phase !== 'draining');
+    const open = snapshot.leases.filter(({ phase }) => phase !== 'closed');
+    const lasting = open.filter(({ phase }) => phase !== 'draining');
+    // While the agent stops, every lease drains. Otherwise a draining lease was replaced or removed.
+    const leases = lasting.length > 0 ? lasting : open;
     const names = [...new Set(leases.map(({ service }) => service))];
     const placed = names.map((name) =>
       this.#serviceOf(
         name,
-        leases.filter(({ service }) => service === name).map((lease) => withoutRelayError(lease, snapshot)),
+        leases
+          .filter(({ service }) => service === name)
+          .map((lease) => withoutRelayError(lease, snapshot.relays)),
         now,
       ),
     );
+    if (lasting.length > 0) this.#served = placed;
     return {
       services: [...placed, ...snapshot.unplaced.map(unplacedView)],
       relays: snapshot.relays.map(relayView),
@@ -113,18 +141,18 @@ export class LiveModel {
     };
   }
 
-  #serviceOf(service: string, leases: readonly LeaseStatus[], now: number): ServiceView {
+  #serviceOf(service: string, unordered: readonly LeaseStatus[], now: number): ServiceView {
+    const leases = unordered.toSorted((one, other) => rankOf(one) - rankOf(other));
     const [first] = leases;
-    const states = leases.map(stateOf);
-    const state = BEST.find((each) => states.includes(each)) ?? 'starting';
+    const problems = [...new Set(leases.flatMap(problemsOf))];
     const routes = Object.keys(first!.routes ?? {}).length;
     return {
       service: printable(service),
-      state,
+      state: combined(leases, problems),
       addresses: leases.flatMap((lease) => publicAddress(lease) ?? []),
       target: routes > 1 ? `${routes} routes` : printable(first!.target),
       isReachable: this.#isReachable(first!),
-      problems: [...new Set(leases.flatMap(problemsOf))],
+      problems,
       open: sumOf(leases, ({ visitors }) => visitors),
       requests: requestsOf(leases),
       rate: this.#rateOf(service, leases, now),
@@ -176,17 +204,18 @@ const requestsOf = (leases: readonly LeaseStatus[]): number | undefined =>
     ? sumOf(leases, ({ requests = 0 }) => requests)
     : undefined;
 
-/** The error of a lost relay is shown with the relay. */
-function withoutRelayError(lease: LeaseStatus, { relays }: Snapshot): LeaseStatus {
-  const at = relays.find(({ relay }) => relay === lease.relay);
-  if (!at?.error || at.error.message !== lease.error?.message) return lease;
-  const { error: _, ...rest } = lease;
-  return rest;
+function stateOf(lease: LeaseStatus): State {
+  const { phase } = lease;
+  if (phase === 'ready') return servedState(lease);
+  if (phase === 'draining' || phase === 'closed') return 'stopping';
+  return phase === 'retrying' || phase === 'failed' ? phase : 'starting';
 }
 
-function stateOf({ phase, unproven }: LeaseStatus): State {
-  if (phase === 'ready') return unproven ? 'unproven' : 'ready';
-  return phase === 'retrying' || phase === 'failed' ? phase : 'starting';
+/** The state of the best lease, the first one. A service is `ready` only if no other lease has a problem. */
+function combined(leases: readonly LeaseStatus[], problems: readonly string[]): State {
+  const [best = 'starting', ...others] = leases.map(stateOf);
+  const isWhole = problems.length === 0 && others.every((state) => state === 'ready' || state === 'starting');
+  return best === 'ready' && !isWhole ? 'degraded' : best;
 }
 
 function problemsOf(lease: LeaseStatus): string[] {

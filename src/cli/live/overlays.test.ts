@@ -13,7 +13,7 @@ it.each(SIZES)('the help explains every key and mark on $columns×$rows', (size)
   const lines = help(size);
   expect(lines.length).toBeLessThanOrEqual(size.rows - 3);
   expect(Math.max(...lines.map((line) => stringWidth(line)))).toBeLessThan(size.columns);
-  for (const each of ['o ', 'c ', 'q ', 'i ', '✔', '▲', '✘', '…', '✓', '✗', 'Ctrl-C  stop'])
+  for (const each of ['o ', 'c ', 'q ', 'i ', '✓', '!', '✗', '…', 'target down', 'Ctrl-C  stop'])
     expect(lines.join('\n')).toContain(each);
 });
 

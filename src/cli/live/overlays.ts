@@ -1,5 +1,6 @@
 import { wrapWords } from '../wrap.js';
 import { isShareable } from './actions.js';
+import { SIGNS } from '../signs.js';
 import { rowsOf, type Overlay } from './render.js';
 
 const HELP = [
@@ -10,10 +11,11 @@ const HELP = [
   '  i     open the inspector, if a service has `inspect: true`',
   '  ?     show or hide this help',
   '',
-  '  SERVICE: ✔ healthy, ▲ degraded or retrying, ✘ failed, … starting.',
+  `  ${SIGNS.ok} ready, ${SIGNS.warning} degraded, ${SIGNS.problem} failed, … starting.`,
+  '  target down: the local service does not respond.',
   '  OPEN counts connections of visitors now. LAST is the status of the last response,',
   '  without errors from before the target recovered.',
-  '  ✓ the target is reachable, ✗ it is not; blank: unknown, as in mode udp.',
+  `  TARGET: ${SIGNS.ok} reachable, ${SIGNS.problem} down, blank unknown.`,
   '',
   '  Ctrl-C  stop',
 ];

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { Region } from './region.js';
 import type { Reflow } from './reflow.js';
 
-const WRAPS: Reflow = { wraps: true, movesEmptyRows: false };
-const CUTS: Reflow = { wraps: false, movesEmptyRows: false };
-const TMUX: Reflow = { wraps: true, movesEmptyRows: true };
+const WRAPS: Reflow = { wraps: true, movesEmptyRows: false, cursorMs: 1_000 };
+const CUTS: Reflow = { wraps: false, movesEmptyRows: false, cursorMs: 1_000 };
+const TMUX: Reflow = { wraps: true, movesEmptyRows: true, cursorMs: 1_000 };
 
 /** A terminal with a history, for a region. */
 class Screen {

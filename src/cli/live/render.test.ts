@@ -29,6 +29,7 @@ const view = (services: readonly ServiceView[], over: Partial<View> = {}): View 
 const screen = (columns: number, rows: number, over: Partial<Screen> = {}): Screen => ({
   columns,
   rows,
+  wraps: true,
   style: createStyle(false),
   selected: 0,
   overlay: undefined,
@@ -37,6 +38,7 @@ const screen = (columns: number, rows: number, over: Partial<Screen> = {}): Scre
   ...over,
 });
 const DEAD = service('api', {
+  state: 'target down',
   isReachable: false,
   problems: ['nothing listens on port 5999'],
   lastStatus: 503,
@@ -58,9 +60,9 @@ describe('the live view', () => {
 
   it('has a row for each service with its problems below it, relays and keys', () => {
     expect(render(view([service('web'), DEAD]), screen(120, 40))).toEqual([
-      '  SERVICE  STATE  ADDRESS                     TARGET            OPEN  REQUESTS  RATE   LAST',
-      '› ✔ web    ready  https://web.localhost:8443  ✓ localhost:3000  2     7         1.3/s  200',
-      '  ▲ api    ready  https://api.localhost:8443  ✗ localhost:3000  2     7         1.3/s  503',
+      '  SERVICE  STATE        ADDRESS                     TARGET            OPEN  REQUESTS  RATE   LAST',
+      '› ✓ web    ready        https://web.localhost:8443  ✓ localhost:3000  2     7         1.3/s  200',
+      '  ! api    target down  https://api.localhost:8443  ✗ localhost:3000  2     7         1.3/s  503',
       '    nothing listens on port 5999',
       '  relay embedded:8443  connected  1 ms',
       '  o open · c copy · q QR code · ? help · Ctrl-C stop',
@@ -100,6 +102,18 @@ describe('the live view', () => {
     expect(folded).toMatch(/and \d+ more \(↑↓\): target down: api/);
   });
 
+  it.each([
+    [120, 30],
+    [80, 24],
+  ])('leaves room to wrap 30 services on a terminal of %ix%i that becomes half as wide', (columns, rows) => {
+    const services = [...many(29), DEAD];
+    const lines = render(view(services), screen(columns, rows));
+    expect(rowsOf(lines, columns / 2)).toBeLessThan(rows);
+    const cuts = render(view(services), screen(columns, rows, { wraps: false }));
+    expect(cuts.length).toBeGreaterThan(lines.length);
+    expect(rowsOf(cuts, columns)).toBeLessThan(rows);
+  });
+
   it('shows the latest requests if there is room, and sums up many relays in one line', () => {
     const requests = [1, 2, 3].map((second) => ({
       time: new Date(2026, 0, 1, 12, 0, second),
@@ -134,9 +148,27 @@ describe('the live view', () => {
     expect(lines({ nextTryS: undefined })).toEqual(['  relay https://r  retrying', '    refused']);
   });
 
-  it('marks a service with a problem although it is ready', () => {
-    const ill = service('web', { problems: ['GET /healthz returned 500'] });
-    expect(render(view([ill]), screen(120, 40))[1]).toMatch(/^ {2}▲ web/);
+  it.each([120, 80, 50])('breaks long errors between words, and loses nothing, at %i columns', (columns) => {
+    const why = `${'the relay rejected the request for a reason that needs a long sentence, '.repeat(3)}see example.com`;
+    const relay = { name: 'https://r', state: 'retrying', rttMs: undefined, nextTryS: 3 } as const;
+    const lines = render(
+      view([service('web', { state: 'failed', problems: [why] })], { relays: [{ ...relay, error: why }] }),
+      screen(columns, 40),
+    );
+    expect(Math.max(...lines.map((line) => stringWidth(line)))).toBeLessThan(columns);
+    const words = lines.map((line) => line.trim()).join(' ');
+    expect(words.split(why)).toHaveLength(3);
+  });
+
+  it('never has more rows than the screen, and says where the rest of an error is', () => {
+    const why = 'a reason that needs a long sentence '.repeat(20);
+    const lost = { name: 'https://r', state: 'retrying', rttMs: undefined, nextTryS: 3, error: why } as const;
+    const services = [service('web', { state: 'failed', problems: [why] }), service('api')];
+    const lines = render(view(services, { relays: [lost, lost] }), screen(50, 14));
+    expect(rowsOf(lines, 50)).toBeLessThan(14);
+    expect(lines.find((line) => line.includes('✗ web'))).toBeDefined();
+    expect(lines.join('\n')).toMatch(/… {2}portal status shows the rest/);
+    expect(lines.at(-1)).toContain('Ctrl-C stop');
   });
 
   it.each([120, 50, 20])('shows the key of the inspector while it runs, at %i columns', (columns) => {
@@ -156,15 +188,15 @@ describe('the live view', () => {
       expect(render(view([], { inspector }), screen(columns, 24)).at(-1)).toMatch(/\? help · Ctrl-C stop$/);
   });
 
-  it('says of hidden services whether they are not ready, or their target is down', () => {
+  it('names hidden services that are not ready by their state', () => {
     const services = [
       ...many(20),
       DEAD,
       service('db', { state: 'failed' }),
-      service('slow', { problems: ['GET /health returned 500'] }),
+      service('slow', { state: 'unhealthy', problems: ['GET /health returned 500'] }),
     ];
     expect(render(view(services), screen(120, 12)).join('\n')).toMatch(
-      /and \d+ more \(↑↓\): target down: api; not ready: db; degraded: slow$/m,
+      /and \d+ more \(↑↓\): target down: api; failed: db; unhealthy: slow$/m,
     );
   });
 

@@ -2,6 +2,7 @@ import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
 import { formatBytes } from '../amounts.js';
 import { wrapWords } from '../wrap.js';
+import { SIGNS } from '../signs.js';
 import type { Paint, Style } from '../style.js';
 import type { RelayView, RequestView, ServiceView, State, View } from './model.js';
 
@@ -14,6 +15,8 @@ export type Overlay = (size: Size) => readonly string[];
 export interface Screen {
   readonly columns: number;
   readonly rows: number;
+  /** Whether the terminal wraps its lines again when it becomes narrower. */
+  readonly wraps: boolean;
   readonly style: Style;
   /** The index of the selected service, on which keys act. */
   readonly selected: number;
@@ -29,17 +32,38 @@ const MAX_REQUESTS = 5;
 const MAX_RELAYS = 3;
 /** With many relays, this many lost ones have their own lines. */
 const MAX_LOST = 2;
+/** The part of the screen that relays may use. */
+const RELAYS_PART = 1 / 3;
+/** A narrower terminal has no live view. */
+const MIN_COLUMNS = 40;
 
 /** The lines of the live view, as many as fit. It never breaks a URL: a long URL gets its own lines. */
 export function render(view: View, screen: Screen): string[] {
   const footer = footerOf(view, screen);
   const overlay = screen.overlay?.(screen);
   if (overlay) return [...overlay, '', ...footer].slice(-(screen.rows - 1));
-  const relays = relayLines(view.relays, screen);
-  const left = screen.rows - 1 - relays.length - rowsOf(footer, screen.columns);
+  const room = screen.rows - 1;
+  const relays = shortened(relayLines(view.relays, screen), Math.floor(room * RELAYS_PART), screen);
+  const narrow = narrowestOf(screen);
+  const left = room - rowsOf([...relays, ...footer], narrow);
   const requests = requestLines(view.requests, screen, Math.min(MAX_REQUESTS, Math.floor(left / 4)));
-  const services = serviceLines(view.services, screen, Math.max(3, left - requests.length));
-  return [...services, ...relays, ...requests, ...footer];
+  const services = serviceLines(view.services, screen, Math.max(3, left - rowsOf(requests, narrow)));
+  return [...services, ...relays, ...requests, ...footer].slice(-room);
+}
+
+/**
+ * The width at which all rows still fit. A terminal that becomes narrower wraps the rows, and moves those that no longer fit
+ * into its history, where nothing can erase them. So there is room until it has half of its width, as after a split.
+ */
+const narrowestOf = ({ columns, wraps }: Screen): number =>
+  wraps ? Math.min(columns, Math.max(MIN_COLUMNS, Math.ceil(columns / 2))) : columns;
+
+/** As many lines as fit into `rows`. The last one says where to find the others. */
+function shortened(lines: readonly string[], rows: number, screen: Screen): readonly string[] {
+  if (rowsOf(lines, screen.columns) <= rows) return lines;
+  let kept = lines.length;
+  while (kept > 1 && rowsOf(lines.slice(0, kept), screen.columns) >= rows) kept--;
+  return [...lines.slice(0, kept), screen.style.dim(cut('    …  portal status shows the rest', screen))];
 }
 
 interface Column {
@@ -47,37 +71,29 @@ interface Column {
   readonly cell: (service: ServiceView, screen: Screen) => string;
 }
 
-const MARKS: Readonly<Record<State, string>> = {
-  ready: '✔',
-  unproven: '▲',
+/** The mark of each state that is not degraded in some way. */
+const MARKS: Readonly<Partial<Record<State, string>>> = {
+  ready: SIGNS.ok,
   starting: '…',
-  retrying: '▲',
-  failed: '✘',
-  'no relay': '✘',
+  stopping: '…',
+  failed: SIGNS.problem,
+  'no relay': SIGNS.problem,
 };
 
-/** Healthy: ready, reachable, and without problems. */
-const isHealthy = ({ state, isReachable, problems }: ServiceView): boolean =>
-  state === 'ready' && isReachable !== false && problems.length === 0;
-
-function markOf(service: ServiceView): string {
-  return service.state === 'ready' && !isHealthy(service) ? '▲' : MARKS[service.state];
-}
-
-function paintOf({ style }: Screen, service: ServiceView): Paint {
-  if (isHealthy(service)) return style.green;
-  return service.state === 'failed' || service.state === 'no relay' ? style.red : style.yellow;
+function paintOf({ style }: Screen, { state }: ServiceView): Paint {
+  if (state === 'ready') return style.green;
+  return state === 'failed' || state === 'no relay' ? style.red : style.yellow;
 }
 
 const targetMark = ({ isReachable }: ServiceView, { style }: Screen): string => {
   if (isReachable === undefined) return ' ';
-  return isReachable ? style.green('✓') : style.red('✗');
+  return isReachable ? style.green(SIGNS.ok) : style.red(SIGNS.problem);
 };
 
 const NAME: Column = {
   title: 'SERVICE',
   cell: (service, screen) =>
-    `${paintOf(screen, service)(markOf(service))} ${screen.style.bold(service.service)}`,
+    `${paintOf(screen, service)(MARKS[service.state] ?? SIGNS.warning)} ${screen.style.bold(service.service)}`,
 };
 const STATE: Column = {
   title: 'STATE',
@@ -142,10 +158,14 @@ function serviceLines(services: readonly ServiceView[], screen: Screen, height: 
   const blocks = services.map((service, index) => [
     lines[index]!,
     ...service.addresses.slice(wide ? 1 : 0).map((address) => addressLine(address, screen)),
-    ...service.problems.map((problem) => paintOf(screen, service)(cut(`    ${problem}`, screen))),
+    ...service.problems.flatMap((problem) => below(problem, screen).map(paintOf(screen, service))),
   ]);
-  return [title!, ...scrolled(services, blocks, screen, height - 1)];
+  return [title!, ...scrolled(services, blocks, screen, height - rowsOf([title!], narrowestOf(screen)))];
 }
+
+/** An error on as many lines as it needs, below what it is about. */
+const below = (text: string, { columns }: Screen): string[] =>
+  wrapWords(`    ${text}`, columns - 1).split('\n');
 
 /** An address that is too long to indent begins at the left edge, so that a wrapped one still copies as one URL. */
 function addressLine(address: string, { columns, style }: Screen): string {
@@ -160,7 +180,10 @@ function scrolled(
   screen: Screen,
   height: number,
 ): string[] {
-  const heights = blocks.map((lines) => rowsOf(lines, screen.columns));
+  // Errors may be long, so there is no more room for them than they need now.
+  const heights = blocks.map(
+    ([row, ...more]) => rowsOf([row!], narrowestOf(screen)) + rowsOf(more, screen.columns),
+  );
   const total = heights.reduce((sum, each) => sum + each, 0);
   if (total <= height) return blocks.flat();
   const selected = Math.min(screen.selected, blocks.length - 1);
@@ -177,19 +200,15 @@ function scrolled(
     `  and ${folded.length} more${how}: ${trouble === '' ? 'all ready' : screen.style.yellow(trouble)}`,
     screen,
   );
-  return [...blocks.slice(from, to).flat(), more];
+  return [...shortened(blocks.slice(from, to).flat(), height - 1, screen), more];
 }
 
-/** Groups services with problems. Ready means that visitors reach the agent: a target that is down has its own group. */
+/** The services that are not ready, by state. */
 function troubleOf(services: readonly ServiceView[]): string {
-  const groups = new Map<string, string[]>();
-  for (const service of services) {
-    if (isHealthy(service)) continue;
-    const isReady = service.state === 'ready';
-    const trouble = isReady ? (service.isReachable === false ? 'target down' : 'degraded') : 'not ready';
-    groups.set(trouble, [...(groups.get(trouble) ?? []), service.service]);
-  }
-  return [...groups].map(([trouble, names]) => `${trouble}: ${names.join(', ')}`).join('; ');
+  const names = new Map<State, string[]>();
+  for (const { state, service } of services)
+    if (state !== 'ready') names.set(state, [...(names.get(state) ?? []), service]);
+  return [...names].map(([state, some]) => `${state}: ${some.join(', ')}`).join('; ');
 }
 
 /** Rows of the terminal that `lines` occupy. */
@@ -220,7 +239,7 @@ function relayLine({ name, state, rttMs, error, nextTryS }: RelayView, screen: S
   const { dim, yellow } = screen.style;
   if (state === 'connected') return [dim(cut(`  relay ${name}  ${state}${msText(rttMs)}`, screen))];
   const next = nextTryS === undefined ? '' : `, next try in ${nextTryS} s`;
-  const why = error === undefined ? [] : [yellow(cut(`    ${error}`, screen))];
+  const why = error === undefined ? [] : below(error, screen).map(yellow);
   return [yellow(cut(`  relay ${name}  ${state}${next}`, screen)), ...why];
 }
 

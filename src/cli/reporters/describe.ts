@@ -2,6 +2,7 @@ import type { ErrorSummary, LeaseStatus, PublicAddress, Unproven } from '../../a
 import { isLoopback } from '../../net/target.js';
 import type { PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import { formatWait } from '../amounts.js';
+import type { StopReason } from '../interrupts.js';
 import { printable, type Style } from '../style.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
@@ -42,9 +43,16 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     case 'refused':
       return `${style.bold(event.service)}: refused a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
     default:
-      return `stopped: ${event.reason}${disconnectedText(event)}`;
+      return `stopped: ${STOP_REASONS[event.reason] ?? printable(event.reason)}${disconnectedText(event)}`;
   }
 }
+
+/** In words, where the reason of the event is not the name of a signal or an error code. */
+const STOP_REASONS: Readonly<Record<string, string>> = {
+  down: 'portal down',
+  'starter exited': 'the command that started it has ended',
+  'output closed': 'its output was closed',
+} satisfies Partial<Record<StopReason, string>>;
 
 function disconnectedText({ disconnected = 0 }: Extract<PortalEvent, { event: 'stopped' }>): string {
   return disconnected === 0 ? '' : `; disconnected ${visitorsText(disconnected)}`;
@@ -79,10 +87,10 @@ function describeLease(event: Lease, style: Style): string {
 }
 
 const readiness = ({ unproven }: Pick<Lease, 'unproven'>, style: Style): string =>
-  unproven ? style.yellow(UNPROVEN) : style.green('ready');
+  unproven ? style.yellow(UNVERIFIED) : style.green('ready');
 
 /** The relay opened the lease, but no visitor is known to have reached it. */
-export const UNPROVEN = 'ready (unproven)';
+export const UNVERIFIED = 'ready (unverified)';
 
 function unprovenWhy({ unproven, ...address }: Lease): string {
   return unproven ? `: ${describeUnproven(unproven, address)}` : '';
@@ -129,9 +137,9 @@ export function describeUnserved(counts: Readonly<Record<string, number>>): stri
 
 function describeReady({ unproven = [], unreachable = [] }: Ready, style: Style): string {
   return [
-    style.green('all services are ready'),
-    unproven.length > 0 && style.yellow(`unproven: ${firstNames(unproven)}`),
-    unreachable.length > 0 && style.yellow(`targets unreachable: ${firstNames(unreachable)}`),
+    unreachable.length === 0 ? style.green('all services are ready') : 'all services are published',
+    unproven.length > 0 && style.yellow(`unverified: ${firstNames(unproven)}`),
+    unreachable.length > 0 && style.yellow(`target down: ${firstNames(unreachable)}`),
   ]
     .filter(Boolean)
     .join(', ');
@@ -207,7 +215,7 @@ function describeApplied(event: Applied): string {
     .map(([what, names]) => `${what} ${firstNames(names)}`);
   const still = Object.entries(retiring).map(([service, count]) => `${service}: ${describeRetiring(count)}`);
   const what = [changes.join('; ') || 'no change', ...still].join('; ');
-  return `applied revision ${event.revision}: ${what} (${Math.round(event.durationMs)} ms)`;
+  return `applied the configuration: ${what} (${Math.round(event.durationMs)} ms)`;
 }
 
 /** More names than this are counted. */

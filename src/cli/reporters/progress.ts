@@ -105,7 +105,7 @@ export class Progress {
     const address = publicAddress(lease);
     if (lease.phase === 'ready' && address !== undefined) addresses.add(address);
     const { bold, dim, cyan, yellow } = this.#style;
-    const unproven = lease.unproven ? yellow('  (unproven)') : '';
+    const unproven = lease.unproven ? yellow('  (unverified)') : '';
     const next = lease.nextInMs === undefined ? '' : `, ${nextTry(lease.nextInMs)}`;
     const why = lease.phase === 'retrying' && lease.error ? `${next}: ${describeError(lease.error)}` : '';
     const state =

@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it, test } from 'vitest';
 import { capturedOutput } from '../../../test/e2e/cli-support.js';
+import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { ServedAs } from '../../agent/served-as.js';
 import { formatProblem } from '../../config/frame.js';
 import type { Problem } from '../../config/problem.js';
@@ -28,6 +29,17 @@ const READY = at({
     web: { urls: ['https://web.localhost:8443'], tcp: ['localhost:7000'], udp: [], servedAs: 'http' },
   },
 });
+const APPLIED: PortalEvent = {
+  event: 'applied',
+  revision: 1,
+  opened: ['web'],
+  updated: [],
+  replaced: [],
+  closed: [],
+  kept: [],
+  failed: [],
+  durationMs: 1,
+};
 const FAILED = at({
   event: 'lease',
   service: 'web',
@@ -261,6 +273,59 @@ test('terminal: how to reach a service that is decided while the progress ends',
   reporter.event(at({ event: 'served', service: 'web', servedAs: 'http', target: 'localhost:3000' }));
   await reporter.close();
   await expect.poll(() => stderr.text()).toContain('try: curl --cacert');
+});
+
+/** A reporter with an open live view, what it printed since, and the leases and relays that the view shows. */
+async function withView() {
+  const stderr = capturedOutput({ isTTY: true, columns: 100 });
+  const state = { leases: [] as LeaseStatus[], relays: [] as RelayStatus[] };
+  const reporter = terminalReporter({
+    stdout: capturedOutput({ isTTY: true, columns: 100 }).output,
+    stderr: stderr.output,
+    verbosity: 'normal',
+    stdin: new PassThrough(),
+    env: {},
+    formatProblem,
+  });
+  reporter.attach?.(() => ({ ...state, unplaced: [], requests: [], inspector: undefined }));
+  reporter.begin([{ service: 'web', leases: 1 }]);
+  for (const event of [STARTED, READY_LEASE, READY, at(APPLIED)]) reporter.event(event);
+  const shown = (): string => stripVTControlCharacters(stderr.text());
+  await expect.poll(shown).toContain('all services are ready');
+  const before = shown().length;
+  return { reporter, state, printed: (): string => shown().slice(before) };
+}
+
+test('terminal: a relay whose key changed and changed back is reported both times', async () => {
+  const { reporter, state, printed } = await withView();
+  const lost = { code: 'relay_unreachable', message: 'connection lost' };
+  const changed = { code: 'relay_key_changed', message: 'another key' };
+  state.relays = [{ relay: RELAY, state: 'retrying', since: '', error: lost }];
+  const lease = { event: 'lease', service: 'web', relay: RELAY } as const;
+  reporter.event(at({ ...lease, phase: 'retrying', error: lost }));
+  reporter.event(at({ ...lease, phase: 'failed', error: changed }));
+  await expect.poll(printed).toContain('web: failed');
+  reporter.event(at({ ...lease, phase: 'connecting' }));
+  state.relays = [{ relay: RELAY, state: 'connected', since: '' }];
+  reporter.event(READY_LEASE);
+  await expect.poll(printed).toContain('web: ready at https://web.localhost:8443');
+  await reporter.close();
+});
+
+test('terminal: the addresses stay on the screen after the view has ended', async () => {
+  const { reporter, state, printed } = await withView();
+  const lease = { service: 'web', relay: RELAY, phase: 'ready', mode: 'http', servedAs: 'http' } as const;
+  const counts = { since: '', retries: 0, visitors: 0, bytesIn: 0, bytesOut: 0 };
+  const target = 'localhost:3000';
+  state.leases = [{ ...lease, ...counts, target, url: 'https://web.localhost:8443' }];
+  reporter.event(READY_LEASE);
+  await expect.poll(printed).toContain('ADDRESS');
+  state.leases = [];
+  reporter.event(at({ event: 'stopped', reason: 'SIGINT' }));
+  await reporter.close();
+  expect(printed()).toMatch(
+    /served until now:\n {2}web {2}https:\/\/web\.localhost:8443\n[^]*stopped: SIGINT\n/,
+  );
 });
 
 test('terminal: a service that fails before anything is drawn is shown as failed', async () => {

@@ -1,9 +1,10 @@
+import { columns } from '../columns.js';
 import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/problem.js';
 import { createStyle, printable } from '../style.js';
 import { EventGroups } from './event-groups.js';
-import { EventFilter } from './event-filter.js';
+import { EventFilter, STEPS } from './event-filter.js';
 import { writeProblems, type TextOutputs } from './plain.js';
 import { Progress } from './progress.js';
 import type { Expected, Reporter, TimedEvent } from './reporter.js';
@@ -28,7 +29,7 @@ class TerminalReporter implements Reporter {
   #progress: Progress | undefined;
   #snapshot: (() => Snapshot) | undefined;
   #live: Live | undefined;
-  /** Leases that were lost with their relay. */
+  /** Leases that were lost with their relay, and are only in the view. */
   readonly #lost = new Set<string>();
   /** Events from before the view opened. */
   readonly #early: TimedEvent[] = [];
@@ -65,6 +66,7 @@ class TerminalReporter implements Reporter {
     if (event.event === 'served') this.#progress?.noteServed(event);
     // The view shows the addresses, if there is one.
     if (event.event === 'ready' && !(stdout.isTTY && this.#snapshot)) writeAddresses(stdout, event);
+    if (event.event === 'stopped') this.#leaveAddresses();
     if (this.#filter.isShown(event) && !this.#isInView(event)) this.#groups.print(event);
     this.#groups.note(event);
     this.#accessHints.note(event);
@@ -95,9 +97,24 @@ class TerminalReporter implements Reporter {
     const key = `${service} ${relay}`;
     if (phase === 'ready') return this.#lost.delete(key);
     const at = this.#snapshot().relays.find((one) => one.relay === relay);
-    if (phase !== 'retrying' || at?.state === 'connected') return false;
-    this.#lost.add(key);
-    return true;
+    const isInView = phase === 'retrying' && at?.state !== 'connected';
+    if (isInView) this.#lost.add(key);
+    // A printed line, such as a changed key of the relay, needs another one when the lease is ready again.
+    else if (!STEPS.has(phase)) this.#lost.delete(key);
+    return isInView;
+  }
+
+  /** The view ends with the agent. Its addresses stay on the screen. */
+  #leaveAddresses(): void {
+    const served = this.#live?.served ?? [];
+    if (served.length === 0) return;
+    const { bold, cyan } = this.#style;
+    const rows = columns(served.map(({ service, address }) => [service, address]));
+    const lines = rows.map((row, index) => {
+      const { service } = served[index]!;
+      return `  ${bold(service)}${cyan(row.slice(service.length))}`;
+    });
+    this.#print(['served until now:', ...lines].join('\n'));
   }
 
   #print(text = ''): void {

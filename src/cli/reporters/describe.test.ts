@@ -1,0 +1,41 @@
+import { expect, it } from 'vitest';
+import type { PortalEvent } from '../../reconcile/events.js';
+import { createStyle } from '../style.js';
+import { describeEvent } from './describe.js';
+
+const shown = (event: PortalEvent): string => describeEvent(event, createStyle(false));
+
+it.each([
+  ['SIGINT', 'stopped: SIGINT'],
+  ['down', 'stopped: portal down'],
+  ['starter exited', 'stopped: the command that started it has ended'],
+  ['output closed', 'stopped: its output was closed'],
+  ['all_failed', 'stopped: all_failed'],
+])('says why the agent stopped: %s', (reason, text) => {
+  expect(shown({ event: 'stopped', reason })).toBe(text);
+  expect(shown({ event: 'stopped', reason, disconnected: 2 })).toBe(`${text}; disconnected 2 visitors`);
+});
+
+it('describes a change of the configuration without its number', () => {
+  const none = { opened: [], replaced: [], closed: [], kept: [], failed: [] };
+  expect(shown({ event: 'applied', revision: 7, ...none, updated: ['web'], durationMs: 5.2 })).toBe(
+    'applied the configuration: updated web (5 ms)',
+  );
+});
+
+it('calls a service unverified that no visit of the agent has reached', () => {
+  const unproven = { since: '', failures: 1, reason: 'timeout' };
+  const lease = { event: 'lease', service: 'web', relay: 'https://a', url: 'https://web.a' } as const;
+  expect(shown({ ...lease, phase: 'ready', proven: false, unproven })).toMatch(
+    /^web: ready \(unverified\) at https:\/\/web\.a: .*timed out/,
+  );
+  expect(shown({ event: 'ready', services: {}, unproven: ['web'] })).toBe(
+    'all services are ready, unverified: web',
+  );
+});
+
+it('does not call a service ready whose target is down', () => {
+  expect(shown({ event: 'ready', services: {}, unreachable: ['web', 'api'] })).toBe(
+    'all services are published, target down: web, api',
+  );
+});
