@@ -8,11 +8,11 @@ import { createServer } from 'node:http';
 
 const HOST = '127.0.0.1';
 
-const page = `<!doctype html>
+const page = (port) => `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>Sample service on port 3000</title>
+<title>Sample service on port ${port}</title>
 <style>
   :root { color-scheme: light dark; font: 1.1rem/1.6 system-ui, sans-serif }
   body { max-width: 34rem; margin: 18vh auto; padding: 0 1.5rem }
@@ -20,7 +20,7 @@ const page = `<!doctype html>
   small { opacity: .7 }
 </style>
 <h1>It works.</h1>
-<p>This page comes from a sample service at <code>127.0.0.1:3000</code>. You read it at
+<p>This page comes from a sample service at <code>127.0.0.1:${port}</code>. You read it at
 <code id="here"></code>: your own <code>portal up</code> terminated TLS, and the relay only forwarded
 encrypted bytes.</p>
 <p><small>Sample of the Portal repository, examples/services.mjs. Replace it with your own service.</small></p>
@@ -29,13 +29,13 @@ encrypted bytes.</p>
 `;
 
 const web = createServer((request, response) => {
-  response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(page);
+  response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(page(web.address().port));
 });
 
 const api = createServer((request, response) => {
   const body = {
     service: 'sample api',
-    port: 3001,
+    port: api.address().port,
     method: request.method,
     path: request.url,
     time: new Date(),
@@ -47,24 +47,33 @@ const api = createServer((request, response) => {
 const echo = createSocket('udp4');
 echo.on('message', (message, { port, address }) => echo.send(message, port, address));
 
-start('web', web, 3000, (port, done) => web.listen(port, HOST, done));
-start('api', api, 3001, (port, done) => api.listen(port, HOST, done));
-start('echo', echo, 19132, (port, done) => echo.bind(port, HOST, done));
+start('web', web, 3000, (port) => web.listen(port, HOST));
+start('api', api, 3001, (port) => api.listen(port, HOST));
+start('echo', echo, 19132, (port) => echo.bind(port, HOST));
 
-function start(name, server, port, listen) {
-  server.once('error', (error) => {
+/** Starts a server on `wanted`. For the demo, which tells `portal up` the port, it moves if that port is in use. */
+function start(name, server, wanted, listen) {
+  const candidates = [
+    wanted,
+    ...(process.send ? Array.from({ length: 20 }, (_, at) => wanted + 10 * (at + 1)) : []),
+  ];
+  let port = candidates.shift();
+  server.on('error', (error) => {
     const taken = error.code === 'EADDRINUSE';
+    if (taken && candidates.length > 0) return listen((port = candidates.shift()));
     const why = taken
       ? `port ${port} is in use. Stop the program that listens there. To find it: ${finder(port, server === echo)}`
       : error.message;
     process.stderr.write(`sample service ${name}: ${why}\n`);
     process.exit(1);
   });
-  listen(port, () => {
+  server.once('listening', () => {
     const scheme = server === echo ? 'udp' : 'http';
-    process.stderr.write(`sample service ${name}: ${scheme}://${HOST}:${port}\n`);
-    process.send?.({ listening: name });
+    const moved = port === wanted ? '' : ` (port ${wanted} is in use)`;
+    process.stderr.write(`sample service ${name}: ${scheme}://${HOST}:${port}${moved}\n`);
+    process.send?.({ wanted, port });
   });
+  listen(port);
 }
 
 /** The command that shows which program uses a port. */
