@@ -37,9 +37,15 @@ export function fromCompose(file: Fields, draft: Draft): void {
       );
       continue;
     }
-    const before = draft.services.size;
-    for (const one of written) addPort(name, one, written.length > 1, draft);
-    if (listOf(profiles).length > 0 && draft.services.size > before)
+    const ports = written.flatMap((one) => portToPublish(name, one, draft));
+    // Docker publishes the same port on several addresses, such as 0.0.0.0 and [::].
+    const published = ports.filter(
+      (port, index) => ports.findIndex((other) => isSame(port, other)) === index,
+    );
+    const added = published.filter((port) => ![...draft.services.values()].some(isServiceOf(port)));
+    for (const port of added)
+      draft.add(added.length > 1 ? `${name}-${port.container}` : name, serviceOf(port));
+    if (listOf(profiles).length > 0 && added.length > 0)
       draft.note(`${name}: it runs only with a profile of Compose: ${listOf(profiles).join(', ')}.`);
   }
   if (file['include'] !== undefined) draft.note('Services of files in `include` were not converted.');
@@ -59,38 +65,47 @@ function eachOf(written: unknown): unknown[] {
   return Array.from({ length: count }, (_, i) => `${address}${from + i}:${inner + i}${match[6] ?? ''}`);
 }
 
-function addPort(name: string, written: unknown, isOneOfSeveral: boolean, draft: Draft): void {
+/** The port, unless Portal cannot convert it or should not publish it; then a note says why. */
+function portToPublish(name: string, written: unknown, draft: Draft): PublishedPort[] {
   const short = textOf(written);
   const port = short === undefined ? longForm(fieldsOf(written)) : shortForm(short);
-  if (port?.published === undefined) {
+  if (!isPublished(port)) {
     const shown =
       short ?? textOf(fieldsOf(written)['published']) ?? textOf(fieldsOf(written)['target']) ?? '';
     draft.note(`${name}: the port ${shown} was not converted: ${whyNot(shown)}`);
-    return;
+    return [];
   }
-  // The same port on another address, such as 0.0.0.0 and [::].
-  const same = [...draft.services.values()].some(
-    ({ target, mode }) => target === port.published && (mode === 'udp') === port.isUdp,
-  );
-  if (same) return;
-  const service: DraftService = { target: port.published };
-  if (!port.isUdp && TLS_PORTS.has(port.container)) service.target = `https://localhost:${port.published}`;
-  if (port.isUdp) service.mode = 'udp';
-  else if (TCP_PORTS.has(port.container)) service.mode = 'tcp';
   const why = port.isLocal
     ? 'Compose publishes it on this machine only'
     : PRIVATE_PORTS.has(port.container)
       ? 'a database, cache, queue or debugger listens there'
       : undefined;
-  if (why !== undefined) {
-    const asService =
-      service.mode === undefined ? service.target : `{ mode: ${service.mode}, target: ${service.target} }`;
-    draft.note(
-      `${name}: the port ${port.published} was not converted: ${why}. To publish it anyway, write \`${dnsLabel(name)}: ${asService}\`.`,
-    );
-    return;
-  }
-  draft.add(isOneOfSeveral ? `${name}-${port.container}` : name, service);
+  if (why === undefined) return [port];
+  const { mode, target } = serviceOf(port);
+  const asService = mode === undefined ? target : `{ mode: ${mode}, target: ${target} }`;
+  draft.note(
+    `${name}: the port ${port.published} was not converted: ${why}. To publish it anyway, write \`${dnsLabel(name)}: ${asService}\`.`,
+  );
+  return [];
+}
+
+type PublishedPort = Port & { readonly published: number | string };
+
+const isPublished = (port: Port | undefined): port is PublishedPort => port?.published !== undefined;
+
+const isSame = (one: PublishedPort, other: PublishedPort): boolean =>
+  one.published === other.published && one.isUdp === other.isUdp;
+
+/** Whether a service already publishes the port. */
+const isServiceOf =
+  (port: PublishedPort) =>
+  ({ target, mode }: DraftService): boolean =>
+    target === serviceOf(port).target && (mode === 'udp') === port.isUdp;
+
+function serviceOf({ published, container, isUdp }: PublishedPort): DraftService {
+  const target = !isUdp && TLS_PORTS.has(container) ? `https://localhost:${published}` : published;
+  if (isUdp) return { target, mode: 'udp' };
+  return { target, ...(TCP_PORTS.has(container) && { mode: 'tcp' as const }) };
 }
 
 function whyNot(written: string): string {

@@ -214,6 +214,20 @@ services:
   });
 });
 
+it('names a service of Docker Compose after its container, unless it has several ports here', async () => {
+  const text = `
+services:
+  web: { image: a, ports: ["8080:80", "[::]:8080:80", "127.0.0.1:9229:9229", "3000"] }
+  site: { image: b, ports: ["81:80", "444:443"] }
+`;
+  const { services } = await converted('compose.yaml', text);
+  expect(services).toEqual({
+    web: { target: 8080 },
+    'site-80': { target: 81 },
+    'site-443': { target: 'https://localhost:444' },
+  });
+});
+
 it('converts a short range of ports of Docker Compose to a service each', async () => {
   const text = `
 services:
@@ -433,7 +447,7 @@ services:
     {
       'web-80': { target: '${WEB_PORT:-8080}' },
       'web-443': { target: 'https://localhost:443' },
-      'api-3000': { target: 3001 },
+      api: { target: 3001 },
     },
   ]);
 });
