@@ -99,7 +99,7 @@ function handshakeFailure(reason: string, url: string): { why: string; hint?: st
   if (alert === ALERT.handshakeFailure)
     return {
       why: `it has no certificate yet ${sent}`,
-      hint: 'A new relay requests its certificate from its CA, which takes about a minute. The agent retries. If it takes longer, read the log of the relay.',
+      hint: 'A new relay requests its certificate from its CA, which usually takes a few seconds. The agent retries. If it takes longer than a minute, read the log of the relay.',
     };
   if (alert === ALERT.unrecognizedName)
     return {

@@ -98,11 +98,11 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   relay: [
     { run: 'portal relay', does: 'serve *.localhost, with a certificate issued by your local CA' },
     {
-      run: 'portal relay --domain relay.example.com --listen 0.0.0.0:443 --cert chain.pem --key key.pem',
+      run: 'portal relay --domain relay.example.com --listen :443 --cert chain.pem --key key.pem',
       does: 'run a public relay',
     },
     {
-      run: 'portal relay --domain relay.example.com --listen 0.0.0.0:443 --acme --acme-email ops@example.com',
+      run: 'portal relay --domain relay.example.com --listen :443 --acme --acme-email ops@example.com',
       does: "get the certificate from Let's Encrypt",
     },
     {

@@ -14,7 +14,7 @@ export function parseListenAddress(text: string): ListenAddress {
   const port = Number(portText);
   if (!match || port > 65_535) {
     throw new PortalError('usage', `"${text}" is not an address to listen on`, {
-      hint: 'Use host:port, for example 127.0.0.1:8443 or 0.0.0.0:443.',
+      hint: 'Use host:port, for example 127.0.0.1:8443, or :443 for every address.',
     });
   }
   if (v6 !== undefined) return { host: v6, port };

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest';
-import { modesLine } from './relay-report.js';
+import { capturedOutput } from '../../test/e2e/cli-support.js';
+import type { Context } from './context.js';
+import { modesLine, reportListening, type Listening } from './relay-report.js';
 
 it.each([
   [
@@ -10,4 +12,37 @@ it.each([
   [['stream', 'http', 'tcp', 'udp'], 'offers the modes http, stream, tcp and udp'],
 ])('names the modes of a relay with %j, and the flags for the others', (capabilities, line) => {
   expect(modesLine(capabilities)).toBe(line);
+});
+
+/** What a relay for `domain` prints on a terminal. */
+function printed(domain: string, ca?: string): string {
+  const [stdout, stderr] = [capturedOutput(), capturedOutput({ isTTY: true, columns: 200 })];
+  const url = `https://${domain}:8443`;
+  const relay = {
+    url,
+    domain,
+    address: '0x',
+    addresses: [],
+    httpRedirect: [],
+    descriptor: { capabilities: [] },
+  };
+  reportListening({ stdout: stdout.output, stderr: stderr.output, json: false } as unknown as Context, {
+    relay: relay as unknown as Listening['relay'],
+    ca,
+    metrics: undefined,
+  });
+  expect(stdout.text()).toBe(`${url}\n`);
+  return stderr.text();
+}
+
+it('prints what an agent of a public relay writes in portal.yaml, with a public CA', () => {
+  expect(printed('relay.example.com')).toContain(
+    '\nagents write in portal.yaml:\n\nrelays: { urls: [https://relay.example.com:8443] }\nservices: { web: { target: 3000, tls: acme } }\n\n',
+  );
+});
+
+it.each(['localhost', 'relay.test'])('prints no public CA for agents of a relay for %s', (domain) => {
+  const text = printed(domain, '/ca.pem');
+  expect(text).toContain('\nagents on this machine write in portal.yaml:\n\nrelays: ');
+  expect(text).not.toContain('acme');
 });

@@ -21,7 +21,7 @@ function addListening(relay: Command): void {
     .addOption(
       list(
         '--listen <address>',
-        'listen here for visitors and agents, host:port (repeatable, or separated by commas; default: 127.0.0.1:8443); systemd sockets replace it',
+        'listen here for visitors and agents: host:port, or :port for every address (repeatable, or separated by commas; default: 127.0.0.1:8443); systemd sockets replace it',
       ),
     )
     .addOption(
