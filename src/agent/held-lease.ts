@@ -5,7 +5,7 @@ import { REPLICAS_CAPABILITY, type FromAgent, type FromRelay } from '../protocol
 import { requestedCarrier } from './capabilities.js';
 import type { ControlChannel } from './control.js';
 import { wireMode, type ServiceSpec } from './spec.js';
-import type { PublicAddress } from './status.js';
+import type { PortRange, PublicAddress } from './status.js';
 import { wantedPort } from './wanted-port.js';
 
 /**
@@ -46,6 +46,11 @@ export class HeldLease {
       ...(tcpAddr !== undefined && { tcpAddr }),
       ...(udpAddr !== undefined && { udpAddr }),
     };
+  }
+
+  /** The relay's range of public ports for the lease, if the relay said it. */
+  get portRange(): PortRange | undefined {
+    return this.#opened?.ports;
   }
 
   /** The lease's own public port, in modes that have one. Without a lease, the last one. */

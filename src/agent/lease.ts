@@ -143,6 +143,13 @@ export class AgentLease {
     return given === undefined || asked === given ? undefined : asked;
   }
 
+  /** The requested port that the relay did not assign, and the ports that it offers. Empty if it assigned that port. */
+  get otherPort(): Pick<LeaseStatus, 'askedPort' | 'portRange'> {
+    const { askedPort } = this;
+    const { portRange } = this.#held;
+    return askedPort === undefined ? {} : { askedPort, ...(portRange && { portRange }) };
+  }
+
   /** The relay's id of the lease, while it is open. */
   get id(): string | undefined {
     return this.#held.id;
@@ -294,7 +301,7 @@ export class AgentLease {
       ...this.#phase.status(),
       ...(this.id !== undefined && { lease: this.id }),
       ...this.address,
-      ...(this.askedPort !== undefined && { askedPort: this.askedPort }),
+      ...this.otherPort,
       ...(provenAt && { provenAt: provenAt.toISOString() }),
       ...(unproven && { unproven }),
       ...traffic,

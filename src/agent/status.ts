@@ -33,6 +33,12 @@ export interface PublicAddress {
   udpAddr?: string;
 }
 
+/** Public ports of a relay, both ends included. */
+export interface PortRange {
+  from: number;
+  to: number;
+}
+
 /** One lease, as `portal status` shows it. */
 export interface LeaseStatus extends PublicAddress {
   service: string;
@@ -45,6 +51,8 @@ export interface LeaseStatus extends PublicAddress {
   lease?: string;
   /** The requested public port, if the relay assigned another one. */
   askedPort?: number;
+  /** With `askedPort`: the relay's range of public ports, if the relay said it. */
+  portRange?: PortRange;
   /** ISO time of the last successful visit to the public address. */
   provenAt?: string;
   /** Set while the lease is `ready` without a recent successful visit. */

@@ -191,7 +191,21 @@ export const RELAY_MESSAGES = {
   /** Response to `lease.open`, with one of the three kinds of public address. */
   'lease.opened': message(
     'lease.opened',
-    { id, lease: short, hostname, url: short, tcpAddr: hostPort, udpAddr: hostPort },
+    {
+      id,
+      lease: short,
+      hostname,
+      url: short,
+      tcpAddr: hostPort,
+      udpAddr: hostPort,
+      /** The relay's range of public ports in this mode, both ends included. */
+      ports: {
+        type: 'object',
+        properties: { from: port, to: port },
+        required: ['from', 'to'],
+        additionalProperties: false,
+      },
+    },
     ['id', 'lease', 'hostname'] as const,
   ),
   /** Response to `datagrams.open`, with an association for packets, or with a ticket for the WebSocket. */

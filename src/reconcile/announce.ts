@@ -14,7 +14,7 @@ export class Announcer {
     this.#emit = emit;
   }
 
-  lease({ id, address, askedPort, error, phase, unproven, spec, relay, nextInMs }: AgentLease): void {
+  lease({ id, address, otherPort, error, phase, unproven, spec, relay, nextInMs }: AgentLease): void {
     this.#emit({
       event: 'lease',
       service: spec.service,
@@ -22,7 +22,7 @@ export class Announcer {
       phase,
       ...(id === undefined ? {} : { lease: id }),
       ...address,
-      ...(askedPort === undefined ? {} : { askedPort }),
+      ...otherPort,
       ...(phase === 'ready' && { proven: unproven === undefined }),
       ...(unproven === undefined ? {} : { unproven }),
       ...(error === undefined ? {} : { error }),

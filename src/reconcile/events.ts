@@ -2,6 +2,7 @@ import type {
   ErrorSummary,
   LeaseStatus,
   Phase,
+  PortRange,
   PublicAddress,
   RelayStatus,
   Unproven,
@@ -32,6 +33,8 @@ export type PortalEvent =
       lease?: string;
       /** The requested public port, if the relay assigned another one. */
       askedPort?: number;
+      /** With `askedPort`: the relay's range of public ports, if the relay said it. */
+      portRange?: PortRange;
       /** In phase `ready`: whether the agent's last own visit succeeded. */
       proven?: boolean;
       /** Why the lease is unproven. */

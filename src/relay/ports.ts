@@ -176,6 +176,12 @@ export class PublicPorts {
     return this.#options.ranges[kind] !== undefined && this.#options.listen[kind] !== undefined;
   }
 
+  /** The range of a kind, for agents. Undefined without one, and if any port will do. */
+  rangeOf(kind: PortKind): Exclude<PortRange, 'any'> | undefined {
+    const range = this.#options.ranges[kind];
+    return range === 'any' ? undefined : range;
+  }
+
   /** Opens a port for `lease`. Throws `capability_missing` or `ports_exhausted`. */
   async open(kind: PortKind, lease: LocalLease, asked: number | undefined): Promise<OpenPort> {
     const range = this.#range(kind);

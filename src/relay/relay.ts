@@ -145,6 +145,7 @@ function serve({ options, limits, log, nodes }: Settings, parts: Parts, place: P
     capabilities: parts.capabilities,
     carriers: CARRIERS,
     leases: leasing.leases,
+    ports: leasing.ports,
     agents: agents.registry,
     denied: access.denied,
     quotas: access.quotas,

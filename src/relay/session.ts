@@ -24,6 +24,7 @@ import type { Hops } from './hops.js';
 import type { LocalLease, OwnHolder } from './lease.js';
 import { UnservedNotices } from './unserved.js';
 import type { LeaseRegistry } from './leases.js';
+import type { PublicPorts } from './ports.js';
 import { Liveness } from './liveness.js';
 import type { Quotas } from './quotas.js';
 import type { Tallies } from './tallies.js';
@@ -44,6 +45,7 @@ export interface SessionContext extends HandshakeContext {
   readonly heartbeatMs: number;
   readonly idleDataConnectionMs: number;
   readonly leases: LeaseRegistry;
+  readonly ports: Pick<PublicPorts, 'rangeOf'>;
   readonly agents: Agents;
   readonly denied: AccessLists;
   readonly quotas: Quotas;
@@ -298,10 +300,18 @@ export class Session implements OwnHolder {
       const lease = await leases.open(this, message);
       // Reports visitors that nobody could serve while the agent was disconnected.
       this.#notices?.add(lease);
-      const { hostname } = lease.record;
+      const { hostname, kind } = lease.record;
+      const ports = kind === 'tls' ? undefined : this.#context.ports.rangeOf(kind);
       const address = publicAddressOf(lease.record, this.#context);
       this.#log.info({ hostname, ...address }, 'lease open');
-      return { type: 'lease.opened', id, lease: lease.record.id, hostname, ...address };
+      return {
+        type: 'lease.opened',
+        id,
+        lease: lease.record.id,
+        hostname,
+        ...address,
+        ...(ports && { ports }),
+      };
     }
     if (message.type === 'hop.open') return this.#context.hops.issue(this, message, this.#socket);
     if (message.type === 'datagrams.open') return this.#context.datagrams.open(message, this.datagrams);

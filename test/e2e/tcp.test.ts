@@ -139,6 +139,14 @@ describe('mode tcp', () => {
     expect((await runner.status()).leases).toMatchObject([{ phase: 'ready', askedPort: taken }]);
   });
 
+  it('says which ports the relay offers if the requested one is not among them', async () => {
+    const from = await freePort();
+    const range = { from, to: from };
+    const { lease, runner } = await published(1, { port: 1, options: { ports: { tcp: range } } });
+    expect(lease).toMatchObject({ askedPort: 1, portRange: range });
+    expect((await runner.status()).leases).toMatchObject([{ askedPort: 1, portRange: range }]);
+  });
+
   it('moves to another port in place, and keeps visitors connected', async () => {
     const { port: target, next } = await handedOver();
     const { port, runner, at, spec, event } = await published(target);

@@ -15,6 +15,7 @@ import {
   nextTry,
   publicAddress,
   relayName,
+  whyOtherPort,
   UNVERIFIED,
 } from '../reporters/describe.js';
 import { checkServices, isPath } from '../unknown-service.js';
@@ -214,7 +215,7 @@ function describeLeases(
         dropped && describeDropped(dropped),
         retiring !== undefined && describeRetiring(retiring),
         askedPort !== undefined &&
-          `the relay assigned another port: port ${askedPort} is in use, or the relay does not offer it`,
+          `the relay assigned a port other than ${askedPort}: ${whyOtherPort(leases[index]!)}`,
         healthError && !targetError && `${printable(healthError)}; visitors still reach it`,
         // Without a lease, there are no visitors.
         targetError && `${printable(targetError)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,

@@ -16,6 +16,17 @@ it.each([
   expect(shown({ event: 'stopped', reason, disconnected: 2 })).toBe(`${text}; disconnected 2 visitors`);
 });
 
+it.each([
+  [undefined, 'it is in use, or the relay does not offer it'],
+  [{ from: 20_000, to: 20_999 }, 'the relay offers the ports 20000-20999'],
+  [{ from: 25_565, to: 25_600 }, 'it is in use, or reserved for another identity'],
+])('says why a relay with the ports %j did not assign the requested one', (portRange, why) => {
+  const lease = { event: 'lease', service: 'game', relay: 'https://a', tcpAddr: 'a:20005' } as const;
+  expect(
+    shown({ ...lease, phase: 'ready', proven: true, askedPort: 25_565, ...(portRange && { portRange }) }),
+  ).toBe(`game: ready at a:20005 (not port 25565: ${why})`);
+});
+
 it('describes a change of the configuration without its number', () => {
   const none = { opened: [], replaced: [], closed: [], kept: [], failed: [] };
   expect(shown({ event: 'applied', revision: 7, ...none, updated: ['web'], durationMs: 5.2 })).toBe(

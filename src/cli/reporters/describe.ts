@@ -164,10 +164,18 @@ function describeHealth({ service, error }: Health, style: Style): string {
   return `${style.bold(service)}: ${style.yellow('unhealthy')}: ${printable(error)}; visitors still reach it`;
 }
 
-function otherPort({ askedPort }: Lease): string {
-  return askedPort === undefined
-    ? ''
-    : ` (not port ${askedPort}: it is in use, or the relay does not offer it)`;
+const otherPort = (lease: Lease): string =>
+  lease.askedPort === undefined ? '' : ` (not port ${lease.askedPort}: ${whyOtherPort(lease)})`;
+
+/** Why the relay did not assign the requested port. */
+export function whyOtherPort({
+  askedPort = 0,
+  portRange,
+}: Pick<LeaseStatus, 'askedPort' | 'portRange'>): string {
+  if (portRange === undefined) return 'it is in use, or the relay does not offer it';
+  const { from, to } = portRange;
+  if (askedPort < from || askedPort > to) return `the relay offers the ports ${from}-${to}`;
+  return 'it is in use, or reserved for another identity';
 }
 
 /** The readable form of a relay's key. A chain starts with the visitors' side. */
