@@ -17,6 +17,7 @@ import type { AgentLease } from './lease.js';
 import { NetworkWatch } from './network-watch.js';
 import type { Tunnel, RelayEndpoint } from './relay-endpoint.js';
 import { withJitter } from './retry.js';
+import { summaryOf } from './phase.js';
 import type { RelayStatus } from './status.js';
 
 /**
@@ -139,7 +140,7 @@ export class RelaySession {
       ...(relayKey !== undefined && { address: relayKey }),
       ...(capabilities && { capabilities, carriers }),
       ...this.#datagrams(),
-      ...(this.#error && { error: { code: this.#error.code, message: this.#error.message } }),
+      ...(this.#error && { error: summaryOf(this.#error) }),
       ...(this.#nextAt !== undefined && {
         nextInMs: Math.max(0, Math.round(this.#nextAt - performance.now())),
       }),

@@ -16,6 +16,7 @@ const lease = (phase: string, code?: string): PortalEvent =>
 const applied = (revision: number): PortalEvent =>
   ({ event: 'applied', revision, opened: [], updated: [], replaced: [], closed: [] }) as never;
 const served = (servedAs: string): PortalEvent => ({ event: 'served', service: 'web', servedAs }) as never;
+const stopped = (reason: string): PortalEvent => ({ event: 'stopped', reason });
 const told = (filter: EventFilter, events: readonly PortalEvent[]): boolean[] =>
   events.map((event) => filter.isShown(event));
 
@@ -52,6 +53,11 @@ describe('the filter', () => {
     expect(told(filter, lost)).toEqual([true, false, false, true]);
     expect(told(filter, [lease('opening'), lease('ready'), lease('ready')])).toEqual([false, true, false]);
     expect(told(filter, [lease('draining'), lease('closed')])).toEqual([false, false]);
+  });
+
+  it('report that the agent stopped, unless an error follows', () => {
+    expect(told(new EventFilter(), [stopped('SIGINT'), stopped('all_failed')])).toEqual([true, false]);
+    expect(told(new EventFilter('verbose'), [stopped('all_failed')])).toEqual([true]);
   });
 
   it('report a later edit, and a change of a target’s protocol', () => {

@@ -1,3 +1,4 @@
+import { ERRORS } from '../../lib/error-codes.js';
 import type { PortalEvent } from '../../reconcile/events.js';
 import type { Verbosity } from '../verbosity.js';
 
@@ -34,6 +35,9 @@ export class EventFilter {
     switch (event.event) {
       case 'started':
         return false;
+      // The error of the command follows.
+      case 'stopped':
+        return !(event.reason in ERRORS);
       case 'lease':
         return this.#isNewPhase(event);
       case 'applied':

@@ -32,21 +32,24 @@ it('prints one line for a lost relay, however many services it had', () => {
   ]);
 });
 
-it('prints one line if services fail because of their relay', () => {
-  const { lines, groups } = reporter();
-  const error = {
-    code: 'relay_key_changed',
-    message: 'https://a has the key 0x2 now',
-    hint: 'Ask its operator.',
-  };
-  for (const service of ['a', 'b', 'c'])
-    groups.print({ event: 'lease', service, relay: 'https://a', phase: 'failed', error });
-  groups.print({ event: 'stopped', reason: 'all_failed' });
-  expect(lines).toEqual([
-    '3 services failed: https://a has the key 0x2 now [relay_key_changed]\n  Ask its operator.',
-    'stopped: all_failed',
-  ]);
-});
+it.each(['relay_key_changed', 'address_in_use'])(
+  'prints one line if services fail together with %s',
+  (code) => {
+    const { lines, groups } = reporter();
+    const error = {
+      code,
+      message: 'https://a has the key 0x2 now',
+      hint: 'Ask its operator.',
+    };
+    for (const service of ['a', 'b', 'c'])
+      groups.print({ event: 'lease', service, relay: 'https://a', phase: 'failed', error });
+    groups.print({ event: 'stopped', reason: 'all_failed' });
+    expect(lines).toEqual([
+      `3 services failed: https://a has the key 0x2 now [${code}]\n  Ask its operator.`,
+      'stopped: all_failed',
+    ]);
+  },
+);
 
 it('prints one line for a relay that recovers, and no more for services that return later', () => {
   const { lines, groups } = reporter();
@@ -57,12 +60,22 @@ it('prints one line for a relay that recovers, and no more for services that ret
   expect(lines.slice(1)).toEqual(['https://a: 3 services ready again', 'a: ready at https://a.a']);
 });
 
-it('prints lines in the order of events', async () => {
+it('prints one line for services whose events arrive one by one, as from a background agent', async () => {
+  const { lines, groups } = reporter();
+  for (const service of ['a', 'b', 'c']) {
+    groups.print(lost(service));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  groups.flush();
+  expect(lines).toEqual(['https://a: 3 services retrying: connection lost [relay_unreachable]']);
+});
+
+it('prints lines in the order of events', () => {
   const { lines, groups } = reporter();
   groups.print(lost('a'));
   groups.print({ event: 'stopped', reason: 'down' });
   groups.print(lost('b'));
-  await new Promise((resolve) => setImmediate(resolve));
+  groups.flush();
   expect(lines.map((line) => line.split(':')[0])).toEqual(['a', 'stopped', 'b']);
 });
 

@@ -7,6 +7,8 @@ type Target = Extract<PortalEvent, { event: 'target' }>;
 
 /** More leases than this that are lost or recover together share a line. */
 const MAX_SEPARATE = 1;
+/** The events of a relay's leases come together, from a background agent with a short delay. */
+const LOST_MS = 200;
 /** Most leases of a relay that recovers become ready within this time. */
 const RECOVERY_MS = 500;
 
@@ -24,6 +26,7 @@ export class EventGroups {
   readonly #style: Style;
   readonly #print: (line: string) => void;
   #lost: Lease[] = [];
+  #lostTimer: NodeJS.Timeout | undefined;
   /** Leases that were lost together. */
   readonly #lostTogether = new Set<string>();
   /** Lost leases that are ready again. */
@@ -46,10 +49,11 @@ export class EventGroups {
     this.#print = print;
   }
 
-  /** Prints an event. Leases that are lost together arrive in one turn of the event loop. */
+  /** Prints an event. */
   print(event: PortalEvent): void {
-    if (event.event === 'lease' && (event.phase === 'retrying' || failsWithRelay(event))) {
-      if (this.#lost.push(event) === 1) setImmediate(() => this.#flushLost());
+    if (event.event === 'lease' && (event.phase === 'retrying' || isFailure(event))) {
+      this.#lost.push(event);
+      this.#lostTimer ??= setTimeout(() => this.#flushLost(), LOST_MS).unref();
       return;
     }
     this.#flushLost();
@@ -99,6 +103,8 @@ export class EventGroups {
   }
 
   #flushLost(): void {
+    clearTimeout(this.#lostTimer);
+    this.#lostTimer = undefined;
     const lost = this.#lost;
     this.#lost = [];
     const keys = new Set(lost.map(keyOf));
@@ -176,9 +182,8 @@ export class EventGroups {
   }
 }
 
-/** An error of the relay itself, which all its services share. */
-const failsWithRelay = ({ phase, error }: Lease): boolean =>
-  phase === 'failed' && error?.code.startsWith('relay_') === true;
+/** A failure that services may share, such as a port of the embedded relay. Names have lines of their own. */
+const isFailure = ({ phase, error }: Lease): boolean => phase === 'failed' && !NAME_CODES.has(error?.code);
 
 const placeOf = ({ relay, service }: Lease): string => `${relay} ${service}`;
 
