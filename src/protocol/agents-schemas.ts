@@ -28,11 +28,12 @@ const service = object(
       propertyNames: { maxLength: LIMITS.maxMetadataKeyChars },
       additionalProperties: { type: 'string', maxLength: LIMITS.maxMetadataValueChars },
     },
+    replica: { enum: ['active', 'standby', 'unhealthy'] },
     visitors: count,
     bytesIn: count,
     bytesOut: count,
   },
-  ['service', 'name', 'kind', 'address', 'code', 'metadata'],
+  ['service', 'name', 'kind', 'address', 'code', 'metadata', 'replica'],
 );
 
 const agent = object(

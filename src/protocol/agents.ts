@@ -19,6 +19,8 @@ export interface ServiceView {
   readonly phase: ReportedPhase | 'open' | 'reconnecting';
   /** The error that caused this phase. */
   readonly code?: string;
+  /** Set if several agents may serve the name: whether it gets new visitors now, and why not. */
+  readonly replica?: 'active' | 'standby' | 'unhealthy';
   /** Current visitors, and bytes since the lease opened: from visitors and to them. */
   readonly visitors: number;
   readonly bytesIn: number;

@@ -377,9 +377,11 @@ export class LeaseRegistry {
 
   /** A CA connects to the name, and only one replica can respond. */
   #checkNoOtherValidates({ record }: LocalLease): void {
-    const others = this.#options.directory
-      .at(publicPlaceOf(record.place))
-      .filter(({ place, session }) => place !== record.place && session !== undefined);
+    const at = publicPlaceOf(record.place);
+    // The directory learns of changes here a moment later.
+    const elsewhere = this.#elsewhere.allAt(at).map((lease) => lease.record);
+    const all = [...this.#table.allAt(at).map((lease) => lease.record), ...elsewhere];
+    const others = all.filter(({ place, session }) => place !== record.place && session !== undefined);
     if (!others.some(({ replica }) => replica?.validating)) return;
     throw new PortalError('relay_busy', `a CA validates ${record.hostname} at another replica`, {
       retryAfterMs: 1_000,

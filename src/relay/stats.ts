@@ -32,6 +32,7 @@ export function readStats({ leases, gate, datagrams, store, tallies, denied, age
     channelsFailed: tallies.channelsFailed.counts(),
     requestsFailed: tallies.requestsFailed.counts(),
     visitorsForwarded: tallies.visitorsForwarded,
+    visitorsMoved: tallies.visitorsMoved,
     visitorsRemote: tallies.visitorsRemote,
     forwardsFailed: tallies.forwardsFailed.counts(),
     visitorsServed: tallies.visitorsServed.counts(),

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import { replica, replicas, siblings, type Replica } from '../support/replicas.js';
+import { seen, signIn } from '../support/sign-in.js';
+import { Peer } from './relay-peer.js';
 import { agent, desired, get, httpService, relay, service, visit, type TestRelay } from '../support/world.js';
 
 const bodyOf = ({ text }: { text: string }): string => text.slice(text.lastIndexOf('\r\n\r\n') + 4).trim();
@@ -55,6 +57,31 @@ describe('a replica gets no new visitors', () => {
     expect(countsOf(await servedBy(at, a!, 4))).toEqual({ a: 4 });
     await stopping;
   });
+});
+
+it('a visitor moves to another replica if its data connection does not arrive', async () => {
+  const at = await relay();
+  const as = await siblings();
+  // Opens no data connection.
+  const hung = await Peer.open(at, { identity: as.identity, instance: 'hung' });
+  await hung.lease('web', { replicas: { policy: 'failover' } });
+  const a = await replica(at.spec, 'a', { as, replicas: 'failover' });
+  expect(countsOf(await servedBy(at, a, 3))).toEqual({ a: 3 });
+  hung.ws.terminate();
+  expect(countsOf(await servedBy(at, a, 2))).toEqual({ a: 2 });
+});
+
+it('the owner sees which agents serve the name', async () => {
+  const at = await relay();
+  const as = await siblings();
+  const a = await replica(at.spec, 'a', { as, replicas: 'failover' });
+  await replica(at.spec, 'b', { as, replicas: 'failover' });
+  const token = await signIn(at, as.identity);
+  const states = async (): Promise<unknown> =>
+    (await seen(at, token)).agents.flatMap(({ services }) => services.map((one) => one.replica));
+  await eventually(async () => expect(await states()).toEqual(['active', 'standby']));
+  await a.closeTarget();
+  await eventually(async () => expect(await states()).toEqual(['unhealthy', 'active']));
 });
 
 describe('agents of one identity', () => {

@@ -62,7 +62,7 @@ function describeServices(services: MergedAgent['services'], style: Style, width
   const onRelay = (relay: string): string[] => (showsRelay ? [relay] : []);
   const rows = services.map((service) => [
     printable(service.service ?? service.name ?? ''),
-    printable(service.code === undefined ? service.phase : `${service.phase} (${service.code})`),
+    printable(stateOf(service)),
     addressOf(service),
     ...onRelay(printable(relayName(service.relay))),
     String(service.visitors),
@@ -96,6 +96,11 @@ function describeServices(services: MergedAgent['services'], style: Style, width
     ]),
   ];
 }
+
+const stateOf = ({ phase, code, replica }: ServiceView): string => {
+  if (code !== undefined) return `${phase} (${code})`;
+  return replica === undefined || replica === 'active' ? phase : `${phase}, ${replica}`;
+};
 
 const addressOf = ({ address }: MergedAgent['services'][number]): string => printable(address ?? '');
 

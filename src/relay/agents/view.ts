@@ -1,5 +1,6 @@
 import type { AgentsResponse, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
+import { publicPlaceOf } from '../directory/record.js';
 import { publicAddressOf, type PublicPlace } from '../addresses.js';
 import { plainAddress } from '../names.js';
 import type { NamedUntil, Reservations } from '../reservations.js';
@@ -32,10 +33,11 @@ export async function viewOf(identity: string, parts: ViewParts, place: ViewPlac
   ]);
   const processes = inOrder(identity, observed.processes);
   const room = new Room(identity, processes);
+  const useOf = replicaUses(processes.flatMap(({ leases }) => leases));
   let isWhole = observed.isWhole && processes.length <= LIMITS.maxAgentsShown;
   let metadataChars = 0;
   const present = processes.slice(0, LIMITS.maxAgentsShown).map((one) => {
-    const services = servicesOf(one, place);
+    const services = servicesOf(one, place, useOf);
     const shown = services.slice(0, room.take(one.identity, services.length)).map((service) => {
       metadataChars += charsOf(service.metadata);
       if (service.metadata === undefined || metadataChars <= LIMITS.maxMetadataShownChars) return service;
@@ -137,7 +139,9 @@ function agentView(
   };
 }
 
-function servicesOf({ sessions, leases }: Observed, place: ViewPlace): ServiceView[] {
+type ReplicaUse = (lease: ObservedLease) => ServiceView['replica'];
+
+function servicesOf({ sessions, leases }: Observed, place: ViewPlace, useOf: ReplicaUse): ServiceView[] {
   const byLease = new Map<string, ReportedService>();
   const without: ReportedService[] = [];
   const ids = new Set(leases.map(({ record }) => record.id));
@@ -147,12 +151,17 @@ function servicesOf({ sessions, leases }: Observed, place: ViewPlace): ServiceVi
       else without.push(told);
     }
   return [
-    ...leases.map((lease) => leaseView(lease, byLease.get(lease.record.id), place)),
+    ...leases.map((lease) => leaseView(lease, byLease.get(lease.record.id), place, useOf(lease))),
     ...without.map(({ service, phase, code }) => ({ service, phase, ...codeOf(code), ...ZERO })),
   ];
 }
 
-function leaseView(lease: ObservedLease, told: ReportedService | undefined, place: ViewPlace): ServiceView {
+function leaseView(
+  lease: ObservedLease,
+  told: ReportedService | undefined,
+  place: ViewPlace,
+  replica: ServiceView['replica'],
+): ServiceView {
   const { record } = lease;
   return {
     ...(told && { service: told.service }),
@@ -162,7 +171,29 @@ function leaseView(lease: ObservedLease, told: ReportedService | undefined, plac
     ...(Object.keys(lease.metadata).length > 0 && { metadata: lease.metadata }),
     phase: lease.isServed ? (told?.phase ?? 'open') : 'reconnecting',
     ...(lease.isServed && codeOf(told?.code)),
+    ...(replica && { replica }),
     ...lease.traffic,
+  };
+}
+
+/** Which replicas get new visitors, as the nodes choose them. */
+function replicaUses(leases: readonly ObservedLease[]): ReplicaUse {
+  const served = new Map<string, ObservedLease[]>();
+  for (const lease of leases) {
+    if (!lease.record.replica || !lease.isServed) continue;
+    const at = publicPlaceOf(lease.record.place);
+    served.set(at, [...(served.get(at) ?? []), lease]);
+  }
+  return (lease) => {
+    const { record, isServed } = lease;
+    if (!record.replica || !isServed) return undefined;
+    const all = (served.get(publicPlaceOf(record.place)) ?? [])
+      .map((one) => one.record)
+      .toSorted((a, b) => a.epoch - b.epoch);
+    const healthy = all.filter(({ replica }) => replica?.healthy);
+    if (healthy.length > 0 && !record.replica.healthy) return 'unhealthy';
+    const [first] = healthy.length > 0 ? healthy : all;
+    return all.at(-1)?.replica?.policy === 'failover' && first !== record ? 'standby' : 'active';
   };
 }
 

@@ -163,6 +163,12 @@ export const METRICS: readonly Metric[] = [
     read: ({ forwardsFailed }) => by('reason', forwardsFailed, FORWARD_FAILURES),
   },
   {
+    name: 'portal_relay_visitors_moved_total',
+    type: 'counter',
+    help: 'Visitors who changed to another replica while they waited for a data connection.',
+    read: ({ visitorsMoved }) => visitorsMoved,
+  },
+  {
     name: 'portal_relay_visitors_unserved_total',
     type: 'counter',
     help: 'Visitors who got no data connection. Does not count those that a limit rejected.',

@@ -30,6 +30,7 @@ const NOTHING: RelayStats = {
   channelsFailed: {},
   requestsFailed: {},
   visitorsForwarded: 0,
+  visitorsMoved: 0,
   visitorsRemote: 0,
   forwardsFailed: {},
   visitorsServed: {},
