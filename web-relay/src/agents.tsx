@@ -79,6 +79,9 @@ function Services({ services, name }: { readonly services: readonly ServiceView[
               <span>
                 <span class={`phase ${service.phase}`}>{service.phase}</span>
                 {service.code !== undefined && <span class="quiet"> {service.code}</span>}
+                {service.replica !== undefined && service.replica !== 'active' && (
+                  <span class="quiet"> {service.replica}</span>
+                )}
               </span>
             </td>
             <td data-label="Address" class={service.address === undefined ? 'none' : ''}>
