@@ -1,0 +1,85 @@
+import { connect } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { cluster, type TestCluster } from '../support/cluster.js';
+import { eventually } from '../support/eventually.js';
+import { replica, replicaOf, siblings, type Replica } from '../support/replicas.js';
+import { get, readAll, tcpService } from '../support/world.js';
+
+/** Replicas whose sessions are at different nodes of a relay. */
+
+const bodyOf = ({ text }: { text: string }): string => text.slice(text.lastIndexOf('\r\n\r\n') + 4).trim();
+
+/** Replicas, each with its session at the node with the same index. */
+async function oneAtEach(at: TestCluster, names: readonly string[]): Promise<Replica[]> {
+  const as = await siblings();
+  const all: Replica[] = [];
+  for (const [node, says] of names.entries()) {
+    at.route(() => node % at.nodes.length);
+    all.push(await replica(at.spec, says, { as }));
+  }
+  return all;
+}
+
+/** Which agents serve `count` visitors that arrive at `node`. */
+async function servedAt(at: TestCluster, node: number, { ca }: Replica, count: number): Promise<string> {
+  const all: string[] = [];
+  for (let index = 0; index < count; index++)
+    all.push(bodyOf(await get(at.nodes[node]!, 'web.localhost', ca)));
+  return all.toSorted().join('');
+}
+
+describe.each(['loopback', 'TLS'] as const)('replicas at nodes that reach each other over %s', (over) => {
+  it('divide the visitors of every node evenly', async () => {
+    const at = await cluster(2, { over });
+    const [a] = await oneAtEach(at, ['a', 'b', 'c', 'd']);
+    at.route(() => Math.floor(Math.random() * 2));
+    expect(await servedAt(at, 0, a!, 8)).toBe('aabbccdd');
+    expect(await servedAt(at, 1, a!, 8)).toBe('aabbccdd');
+  });
+
+  it('serve the visitors of an agent that stops, at every node', async () => {
+    const at = await cluster(2, { over });
+    const [a, b] = await oneAtEach(at, ['a', 'b']);
+    at.route(() => Math.floor(Math.random() * 2));
+    await b!.runner.stop({ reason: 'test', drainMs: 0 });
+    for (const node of [0, 1]) expect(await servedAt(at, node, a!, 4)).toBe('aaaa');
+  });
+
+  it('serve all visitors when a node crashes', async () => {
+    const at = await cluster(2, { over });
+    const [a] = await oneAtEach(at, ['a', 'b']);
+    at.route(() => 0);
+    await at.crash(1);
+    await eventually(async () => expect(await servedAt(at, 0, a!, 1)).toBe('a'));
+    expect((await servedAt(at, 0, a!, 8)).length).toBe(8);
+  });
+});
+
+/** What the service says to a visitor of the port. */
+async function greeting(port: number): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port });
+  onTestFinished(() => void socket.destroy());
+  return (await readAll(socket)).toString();
+}
+
+describe('replicas with a public port', () => {
+  it('have it at one node, and at another one when that agent ends', async () => {
+    const at = await cluster(2, { ports: { tcp: 'any' } });
+    const as = await siblings();
+    const all: Replica[] = [];
+    for (const [node, says] of ['a', 'b'].entries()) {
+      at.route(() => node);
+      const port = await tcpService((socket) => void socket.end(says));
+      const local = { port, close: async () => undefined };
+      all.push(await replicaOf(at.spec, says, local, { as, mode: 'tcp' }));
+    }
+    const [a, b] = all;
+    expect(b!.port).toBe(a!.port);
+    at.route(() => Math.floor(Math.random() * 2));
+    const served = [];
+    for (let index = 0; index < 6; index++) served.push(await greeting(a!.port));
+    expect(served.toSorted().join('')).toBe('aaabbb');
+    await a!.runner.stop({ reason: 'test', drainMs: 0 });
+    await eventually(async () => expect(await greeting(b!.port)).toBe('b'));
+  });
+});
