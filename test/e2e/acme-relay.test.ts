@@ -30,32 +30,43 @@ const serial = async (port: number, servername: string, ca: string): Promise<str
   return serialNumber;
 };
 
-it('portal relay --acme gets a certificate for its own domain, and stores it', async (ctx) => {
-  const [port = 0] = await freePorts(1);
-  const dns = await dnsServer(everythingHere);
-  const ca = await pebble(ctx, { tlsPort: port, dns: dns.address });
-  const person = await Person.create();
-  const args = ['relay', '--domain', 'relay.test', '--listen', `127.0.0.1:${port}`, '--json'];
-  const acme = ['--acme', '--acme-directory', ca.spec.directory, '--acme-ca', ca.spec.caFile!];
-  const first = person.start([...args, ...acme]);
-  await first.event('listening');
-  const root = await ca.root();
-  await expect
-    .poll(() => serial(port, 'relay.test', root).catch(() => 'not yet'), { interval: 100 })
-    .not.toBe('not yet');
-  const before = await serial(port, 'relay.test', root);
-  first.kill('SIGTERM');
-  expect((await first.finished).code).toBe(0);
+it.for([1, 2])(
+  'portal relay --acme --workers %i gets a certificate for its own domain, and stores it',
+  async (workers, ctx) => {
+    const [port = 0] = await freePorts(1);
+    const dns = await dnsServer(everythingHere);
+    const ca = await pebble(ctx, { tlsPort: port, dns: dns.address });
+    const person = await Person.create();
+    const args = ['relay', '--domain', 'relay.test', '--listen', `127.0.0.1:${port}`, '--json'];
+    const acme = [
+      '--workers',
+      String(workers),
+      '--acme',
+      '--acme-directory',
+      ca.spec.directory,
+      '--acme-ca',
+      ca.spec.caFile!,
+    ];
+    const first = person.start([...args, ...acme]);
+    await first.event('listening');
+    const root = await ca.root();
+    await expect
+      .poll(() => serial(port, 'relay.test', root).catch(() => 'not yet'), { interval: 100 })
+      .not.toBe('not yet');
+    const before = await serial(port, 'relay.test', root);
+    first.kill('SIGTERM');
+    expect((await first.finished).code).toBe(0);
 
-  await ca.stop();
-  const second = person.start([...args, ...acme]);
-  await second.event('listening');
-  await expect
-    .poll(() => serial(port, 'relay.test', root).catch(() => 'not yet'), { interval: 100 })
-    .toBe(before);
-});
+    await ca.stop();
+    const second = person.start([...args, ...acme]);
+    await second.event('listening');
+    await expect
+      .poll(() => serial(port, 'relay.test', root).catch(() => 'not yet'), { interval: 100 })
+      .toBe(before);
+  },
+);
 
-it('portal relay reloads certificate files', async () => {
+it.each([1, 2])('portal relay --workers %i reloads certificate files', async (workers) => {
   const person = await Person.create();
   const issuer = await openLocalCa(join(person.folder, 'issuer'));
   const files = { cert: join(person.folder, 'cert.pem'), key: join(person.folder, 'key.pem') };
@@ -68,7 +79,15 @@ it('portal relay reloads certificate files', async () => {
   };
   await renew();
   const args = ['relay', '--domain', 'relay.test', '--listen', '127.0.0.1:0', '--json'];
-  const running = person.start([...args, '--cert', files.cert, '--key', files.key]);
+  const running = person.start([
+    ...args,
+    '--workers',
+    String(workers),
+    '--cert',
+    files.cert,
+    '--key',
+    files.key,
+  ]);
   const { url } = await running.event('listening');
   const port = Number(new URL(String(url)).port);
   const kept = await toRelay(port, 'relay.test', issuer.certificatePem);
