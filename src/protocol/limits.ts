@@ -69,7 +69,7 @@ export const LIMITS = {
   /** How long to wait until the peer confirms a WebSocket close. */
   closeMs: 2_000,
   /** How long a relay waits before it reports a lease that moved to another machine, while other machines hear of that. */
-  drainLingerMs: 500,
+  drainLingerMs: 2_000,
 
   /** How long leases keep their hostname and ports after their session was lost. */
   graceMs: 30_000,
