@@ -355,7 +355,14 @@ test('reports a folder that cannot be created, without retrying forever', async 
   const up = await person.run(['up', '--json'], { env });
   expect(up.code).toBe(1);
   expect(jsonLines(up.stdout)).toMatchObject([{ event: 'error', code: 'state_unwritable' }]);
-  const relay = await person.run(['relay', '--data-dir', '/proc/portal/deep', '--json']);
+  const relay = await person.run([
+    'relay',
+    '--listen',
+    '127.0.0.1:0',
+    '--data-dir',
+    '/proc/portal/deep',
+    '--json',
+  ]);
   expect(relay.code).toBe(1);
   expect(jsonLines(relay.stdout)).toMatchObject([{ event: 'error', code: 'state_unwritable' }]);
 });
