@@ -1,6 +1,5 @@
-import { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { SOCKET_BUFFER_BYTES } from './splice.js';
+import { bytesOf, HandlelessSocket } from './handleless-socket.js';
 
 /**
  * A byte stream over WebSocket messages. It adds two features of TCP that a WebSocket lacks: a half-close (an empty
@@ -24,14 +23,7 @@ const GATHER_BYTES = 16 * 1024;
 
 type Done = (error?: Error | null) => void;
 
-/**
- * A net.Socket, because the splice and TLS require one. It has no handle, so Node treats it like any JavaScript
- * stream.
- */
-export class WsSocket extends Socket {
-  // Own counters: Node counts only bytes that pass a handle.
-  override bytesRead = 0;
-  override bytesWritten = 0;
+export class WsSocket extends HandlelessSocket {
   readonly #ws: WebSocket;
   readonly #limits: WsSocketLimits;
   readonly #timer: NodeJS.Timeout;
@@ -44,17 +36,10 @@ export class WsSocket extends Socket {
   #onClosed: (() => void) | undefined;
 
   constructor(ws: WebSocket, limits: WsSocketLimits) {
-    const options = { allowHalfOpen: true, highWaterMark: SOCKET_BUFFER_BYTES };
-    super(options);
+    super();
     this.#ws = ws;
     this.#limits = limits;
     this.#timer = setInterval(() => this.#tick(), limits.pingMs).unref();
-    // A peer may close it before anyone listens, and that must not end the process.
-    this.on('error', () => undefined);
-    // Node's TLS treats a socket without a handle as still connecting and waits for `connect`.
-    this.on('newListener', (event) => {
-      if (event === 'connect') setImmediate(() => this.emit('connect'));
-    });
     ws.binaryType = 'nodebuffer';
     ws.on('message', (data: Buffer, isBinary) => this.#take(data, isBinary));
     ws.on('ping', (data: Buffer) => {
@@ -109,7 +94,7 @@ export class WsSocket extends Socket {
     clearInterval(this.#timer);
     // Destroying it before its end was sent is a reset.
     this.#close(error || !this.#hasSentEnd ? RESET_CODE : NORMAL_CODE);
-    super['_destroy'](error, done);
+    this.destroyBase(error, done);
   }
 
   #send(bytes: Buffer, done: Done): void {
@@ -163,10 +148,6 @@ export class WsSocket extends Socket {
       this.#ws.ping();
     this.#receivedSinceTick = false;
   }
-}
-
-function bytesOf(chunk: Buffer | string, encoding: BufferEncoding): Buffer {
-  return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
 }
 
 function ignore(): void {
