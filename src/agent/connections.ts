@@ -8,7 +8,9 @@ import { LIMITS } from '../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../protocol/messages.js';
 import type { RelayEndpoint } from './relay-endpoint.js';
 import type { ControlChannel } from './control.js';
-import { openData, startByLine, started } from './data.js';
+import { openData, startByLine } from './data.js';
+import { KeptConnections } from './kept-connections.js';
+import type { DataConnection, SharedConnection } from './data-connection.js';
 import type { AgentLease } from './lease.js';
 import { Resumption } from './resumption.js';
 
@@ -51,6 +53,7 @@ export class DataConnections {
   /** Requested connections that have not started yet. */
   readonly #waiting: (() => void)[] = [];
   readonly #resumption = new Resumption();
+  readonly #kept = new KeptConnections();
   #isStarting = false;
   #isClosed = false;
 
@@ -77,6 +80,7 @@ export class DataConnections {
   /** Ends connections without an announced visitor. A connection with an announced visitor may still start. */
   close(): void {
     this.#isClosed = true;
+    this.#kept.close();
     for (const { stop, isNoticed } of this.#pending.values()) {
       if (!isNoticed) stop.abort();
       else setTimeout(() => stop.abort(), LIMITS.visitNoticeMs).unref();
@@ -120,6 +124,32 @@ export class DataConnections {
   }
 
   async #serve(carrier: WireCarrier, ticket: string, { notice, stop: { signal } }: Pending): Promise<void> {
+    const socket =
+      (await this.#startedAgain(carrier, ticket, signal)) ?? (await this.#opened(carrier, ticket, signal));
+    await this.#meet(notice.promise, socket);
+  }
+
+  /** Shows the ticket on a kept connection. Resolves with undefined without one, or if it ends before the relay can respond. */
+  async #startedAgain(
+    carrier: WireCarrier,
+    ticket: string,
+    signal: AbortSignal,
+  ): Promise<Socket | undefined> {
+    const kept = this.#kept.take(carrier, ticket);
+    if (!kept) return undefined;
+    const shownAt = performance.now();
+    try {
+      kept.show(ticket);
+      return await kept.started(signal);
+    } catch (error) {
+      // The relay may not have received the ticket, and requests no other connection while the ticket is valid.
+      if (signal.aborted || performance.now() - shownAt > LIMITS.visitorWaitMs) throw error;
+      return undefined;
+    }
+  }
+
+  /** Opens a connection. Resolves once the relay has started it. */
+  async #opened(carrier: WireCarrier, ticket: string, signal: AbortSignal): Promise<Socket> {
     const dial = {
       endpoint: this.#endpoint,
       relayAddress: this.#channel.relayAddress,
@@ -127,18 +157,22 @@ export class DataConnections {
       ticket,
       signal,
       resumption: this.#resumption,
+      onFree: (connection: SharedConnection) => this.#kept.add(carrier, connection),
     };
     // Through a proxy, the agent sends the upgrade: a proxy may read what it forwards, and let only TLS and HTTP pass.
     let byLine = carrier === 'raw' && this.#channel.welcome.ticketLine === true && !this.#endpoint.via;
-    const socket = await pRetry(() => (byLine ? startByLine(dial) : openData(dial)), {
-      ...REDIAL,
-      signal,
-      // The relay itself rejected the ticket.
-      shouldRetry: ({ error }) => asPortalError(error).code !== 'expired',
-      // A network may let only HTTP pass.
-      onFailedAttempt: () => void (byLine = false),
-    });
-    await this.#meet(notice.promise, byLine ? socket : await started(socket, signal));
+    const connection = await pRetry<DataConnection | Socket>(
+      () => (byLine ? startByLine(dial) : openData(dial)),
+      {
+        ...REDIAL,
+        signal,
+        // The relay itself rejected the ticket.
+        shouldRetry: ({ error }) => asPortalError(error).code !== 'expired',
+        // A network may let only HTTP pass.
+        onFailedAttempt: () => void (byLine = false),
+      },
+    );
+    return 'started' in connection ? connection.started(signal) : connection;
   }
 
   async #meet(notice: Promise<Visit>, socket: Socket): Promise<void> {

@@ -17,6 +17,7 @@ const dialOf = (over: Partial<DataDial>): DataDial => ({
   ticket: TICKET,
   signal: AbortSignal.timeout(20_000),
   resumption: new Resumption(),
+  onFree: undefined,
   ...over,
 });
 
@@ -89,7 +90,7 @@ describe('a data connection that begins with a ticket line', () => {
 });
 
 describe('a data connection that the system rejects immediately', () => {
-  it.each<[string, typeof openData, WireCarrier]>([
+  it.each<[string, typeof openData | typeof startByLine, WireCarrier]>([
     ['carrier raw', openData, 'raw'],
     ['carrier tls', openData, 'tls'],
     ['carrier ws', openData, 'ws'],

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
@@ -14,6 +15,7 @@ import {
   START_BYTE,
 } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
+import { REUSE, REUSE_HEADER, readReuse } from '../protocol/reuse.js';
 import { showTicket } from '../protocol/ticket.js';
 import { REJECTED, ticketLine } from '../protocol/ticket-line.js';
 import {
@@ -25,6 +27,8 @@ import {
   type RelayEndpoint,
 } from './relay-endpoint.js';
 import type { Resumption } from './resumption.js';
+import { channelBinding } from './channel-binding.js';
+import { SharedConnection, type DataConnection, type SharedOptions } from './data-connection.js';
 import { showing, shownOn } from './show-ticket.js';
 import { readUpgradeResponse } from './upgrade-response.js';
 
@@ -38,22 +42,18 @@ export interface DataDial {
   readonly ticket: string;
   readonly signal: AbortSignal;
   readonly resumption: Resumption;
+  /** Called after each visit, if the relay agrees that the connection serves several. Undefined: it serves one. */
+  readonly onFree: SharedOptions['onFree'] | undefined;
 }
 
 /** Opens a data connection. Rejects with `expired` if the relay rejects the ticket. */
-export function openData(dial: DataDial): Promise<Socket> {
+export function openData(dial: DataDial): Promise<DataConnection> {
   return dial.carrier === 'ws' ? openWebSocket(dial) : upgrade(dial);
 }
 
 /** A hand-written HTTP upgrade: when hundreds open together, node's HTTP client causes much of their cost. */
-async function upgrade({
-  endpoint,
-  relayAddress,
-  carrier,
-  ticket,
-  signal,
-  resumption,
-}: DataDial): Promise<Socket> {
+async function upgrade(dial: DataDial): Promise<DataConnection> {
+  const { endpoint, relayAddress, carrier, ticket, signal, resumption } = dial;
   const destination = destinationOf(endpoint, relayAddress);
   const isRaw = carrier === 'raw';
   const opened = isRaw
@@ -67,13 +67,14 @@ async function upgrade({
       `host: ${new URL(endpoint.url).host}`,
       'connection: Upgrade',
       `upgrade: ${DATA_UPGRADE}`,
+      ...(isRaw || !dial.onFree ? [] : [`${REUSE_HEADER}: ${REUSE}`]),
       `authorization: ${isRaw ? showTicket(ticket, undefined) : shownOn(socket as TLSSocket, endpoint.url, ticket)}`,
       '\r\n',
     ].join('\r\n');
   try {
     const upgrading = upgraded(socket, head, isRaw ? undefined : 'secureConnect');
-    await within(upgrading, LIMITS.requestMs, 'a data connection', signal);
-    return socket;
+    const reuse = await within(upgrading, LIMITS.requestMs, 'a data connection', signal);
+    return connectionOn(socket, dial, isRaw ? undefined : reuse, socket);
   } catch (error) {
     // The relay may already have joined a visitor to this connection.
     resetSocket(socket);
@@ -81,8 +82,28 @@ async function upgrade({
   }
 }
 
-/** Sends the request `head`, immediately or on `event`, and reads exactly the head of the response. */
-function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | undefined): Promise<void> {
+/** The connection on `socket`. `reuse` is that header of the response; `authenticated`, the TLS session of its tickets. */
+function connectionOn(
+  socket: Socket,
+  { endpoint: { url }, onFree }: DataDial,
+  reuse: string | undefined,
+  authenticated: Socket,
+): DataConnection {
+  const tag = readReuse(reuse);
+  if (!onFree || tag === undefined) return { started: (signal) => started(socket, signal) };
+  const channel = channelBinding(url, authenticated as TLSSocket, 'the agent sends no ticket');
+  return new SharedConnection(socket, { channel, tag, onFree });
+}
+
+/**
+ * Sends the request `head`, immediately or on `event`, and reads exactly the head of the response. Resolves with its header
+ * about reuse.
+ */
+function upgraded(
+  socket: Socket,
+  head: () => string,
+  event: 'secureConnect' | undefined,
+): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     let response = Buffer.alloc(0);
     const onData = (chunk: Buffer): void => {
@@ -92,7 +113,7 @@ function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | u
       stop();
       if (verdict.kind === 'refused') return reject(refused(verdict.status));
       if (verdict.rest.length > 0) socket.unshift(verdict.rest);
-      resolve();
+      resolve(verdict.reuse);
     };
     const fail = (error: Error): void => {
       stop();
@@ -122,7 +143,12 @@ function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | u
  * Opens a data connection of the carrier `raw` by its ticket line, and waits for the relay to start it: the relay
  * responds only to a line that it rejects. Rejects like `openData` and `started`.
  */
-export async function startByLine({ endpoint, relayAddress, ticket, signal }: DataDial): Promise<Socket> {
+export async function startByLine({
+  endpoint,
+  relayAddress,
+  ticket,
+  signal,
+}: Pick<DataDial, 'endpoint' | 'relayAddress' | 'ticket' | 'signal'>): Promise<Socket> {
   const opened = openPlain(destinationOf(endpoint, relayAddress), LIMITS.requestMs, signal);
   const socket = opened instanceof Promise ? await opened : opened;
   const connected = deadline(LIMITS.requestMs, () => socket.destroy(notUpgraded()));
@@ -131,7 +157,8 @@ export async function startByLine({ endpoint, relayAddress, ticket, signal }: Da
   return started(socket, signal);
 }
 
-function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Promise<Socket> {
+function openWebSocket(dial: DataDial): Promise<DataConnection> {
+  const { endpoint, relayAddress, ticket, signal, onFree } = dial;
   const url = new URL(PATHS.data, endpoint.url);
   url.protocol = 'wss:';
   const options: ClientOptions & { closeTimeout: number } = {
@@ -141,6 +168,7 @@ function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Pr
     closeTimeout: LIMITS.closeMs,
     autoPong: false,
     followRedirects: false,
+    headers: onFree ? { [REUSE_HEADER]: REUSE } : {},
     finishRequest: showing(endpoint.url, ticket),
     createConnection: createConnectionTo(
       destinationOf(endpoint, relayAddress),
@@ -150,9 +178,26 @@ function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Pr
   };
   const ws = new WebSocket(url, [DATA_SUBPROTOCOL], options);
   const abort = (): void => ws.terminate();
-  return new Promise<Socket>((resolve, reject) => {
+  return new Promise<DataConnection>((resolve, reject) => {
+    let response: IncomingMessage;
+    ws.once('upgrade', (upgradeResponse) => (response = upgradeResponse));
     // Data that arrives with the handshake must find its listeners.
-    ws.once('open', () => resolve(new WsSocket(ws, DATA_MESSAGES)));
+    ws.once('open', () => {
+      const { headers, socket } = response;
+      try {
+        resolve(
+          connectionOn(
+            new WsSocket(ws, DATA_MESSAGES),
+            dial,
+            headers[REUSE_HEADER] as string | undefined,
+            socket,
+          ),
+        );
+      } catch (error) {
+        reject(error);
+        ws.terminate();
+      }
+    });
     ws.once('unexpected-response', (_request, { statusCode }) => {
       reject(refused(statusCode));
       ws.terminate();
@@ -176,7 +221,7 @@ function notUpgraded(): PortalError {
  * Resolves with the socket of an idle data connection once the relay has written the start byte. Later bytes belong to the
  * visitor and stay in the socket. Rejects when the connection ends or `signal` aborts.
  */
-export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
+function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const onData = (chunk: Buffer): void => {
       stop();

@@ -12,7 +12,13 @@ export function pour(from: Socket, to: Socket, onBytes?: OnBytes): Pouring {
   const { _handle: handle } = from as { _handle?: Partial<ReadHandle> | null };
   if (INTERNALS && handle?.useUserBuffer)
     return new InPlace(from, to, handle as ReadHandle, INTERNALS, onBytes);
+  if (INTERNALS && 'whenRaw' in from) return new FramedFirst(from as Socket & BecomesRaw, to, onBytes);
   return new Piped(from, to, onBytes);
+}
+
+/** A socket whose bytes are in frames of another socket at first, and later all bytes of that socket. */
+interface BecomesRaw {
+  whenRaw(take: (below: Socket) => void): void;
 }
 
 export interface Pouring {
@@ -71,6 +77,44 @@ class Piped implements Pouring {
   finish(): void {
     this.#from.unpipe(this.#to).resume();
     this.#to.end();
+  }
+}
+
+/** Pipes what arrives in frames, and then pours from the socket below. */
+class FramedFirst implements Pouring {
+  #pouring: Pouring;
+  #isFinished = false;
+
+  constructor(from: Socket & BecomesRaw, to: Socket, onBytes?: OnBytes) {
+    this.#pouring = new Piped(from, to, onBytes);
+    from.whenRaw((below) => {
+      if (this.#isFinished) {
+        below.resume();
+        return;
+      }
+      from.unpipe(to);
+      for (let chunk: Buffer | null; (chunk = from.read() as Buffer | null);) to.write(chunk);
+      const { rewrite } = this.#pouring;
+      this.#pouring = pour(below, to, onBytes);
+      this.#pouring.rewrite = rewrite;
+    });
+  }
+
+  get rewrite(): Pouring['rewrite'] {
+    return this.#pouring.rewrite;
+  }
+
+  set rewrite(rewrite: Pouring['rewrite']) {
+    this.#pouring.rewrite = rewrite;
+  }
+
+  releaseBuffer(): void {
+    this.#pouring.releaseBuffer();
+  }
+
+  finish(): void {
+    this.#isFinished = true;
+    this.#pouring.finish();
   }
 }
 

@@ -115,6 +115,13 @@ export const LIMITS = {
   maxIdleDataConnections: 64,
   /** Maximum age of an idle data connection. The agent replaces it before a NAT on the path drops it. */
   idleDataConnectionMs: 120_000,
+  /**
+   * How long an agent keeps a data connection for the next visitor. It ends before the relay's `idleDataConnectionMs`, so
+   * that no ticket is sent on a connection that the relay closes.
+   */
+  keptDataConnectionMs: 60_000,
+  /** Bytes of one direction of a visit in frames, on a connection for several visitors. The rest follows unframed. */
+  maxFramedBytes: 512 * 1024,
   /** Requested and idle data connections of a session. An agent opens no more. */
   maxDataConnectionsAhead: 1_024,
   /** Pause before a lost idle data connection is requested again. Doubles up to the second value. */

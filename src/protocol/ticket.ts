@@ -9,7 +9,8 @@ const SCHEME = 'Portal-Ticket';
 const NAME_CHARS = 16;
 /** 96 bits of name and 192 bits of secret, so both are whole base64url characters. */
 const BYTES = 36;
-const SHOWN = new RegExp(`^${SCHEME} ([\\w-]{${NAME_CHARS}})\\.([\\w-]{32}|[\\w-]{43})$`, 'i');
+const SHOWN = new RegExp(`^([\\w-]{${NAME_CHARS}})\\.([\\w-]{32}|[\\w-]{43})$`);
+const HEADER = new RegExp(`^${SCHEME} (\\S+)$`, 'i');
 
 export interface Shown {
   readonly name: string;
@@ -41,12 +42,22 @@ export const secretOf = (ticket: string): string => ticket.slice(NAME_CHARS);
  * carrier `raw`: it has no session to bind a proof to, so the value contains the secret itself.
  */
 export function showTicket(ticket: string, channel: string | undefined): string {
-  return `${SCHEME} ${nameOf(ticket)}.${proofOf(ticket, channel)}`;
+  return `${SCHEME} ${shownText(ticket, channel)}`;
+}
+
+/** The same without the scheme, for a connection that no longer speaks HTTP. */
+export function shownText(ticket: string, channel: string | undefined): string {
+  return `${nameOf(ticket)}.${proofOf(ticket, channel)}`;
 }
 
 /** The ticket in an `Authorization` header; undefined if it is invalid. */
 export function readShown(header: string | undefined): Shown | undefined {
-  const [, name, proof] = SHOWN.exec(header ?? '') ?? [];
+  return readShownText(HEADER.exec(header ?? '')?.[1] ?? '');
+}
+
+/** The ticket in the text of `shownText`; undefined if it is invalid. */
+export function readShownText(text: string): Shown | undefined {
+  const [, name, proof] = SHOWN.exec(text) ?? [];
   return name === undefined || proof === undefined ? undefined : { name, proof };
 }
 

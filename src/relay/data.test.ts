@@ -4,8 +4,9 @@ import { expect, it, onTestFinished } from 'vitest';
 import type { FromRelay } from '../protocol/messages.js';
 import { nameOf, secretOf } from '../protocol/ticket.js';
 import { DataPool } from './data.js';
+import { SingleConnection } from './data-connection.js';
 import type { LocalLease } from './lease.js';
-import { shownElsewhere } from './shown-ticket.js';
+import { shownAs } from './shown-ticket.js';
 import { TicketBook } from './tickets.js';
 import { VisitorQueue } from './visitor-queue.js';
 import type { Visitor } from './visitors.js';
@@ -43,10 +44,10 @@ function pool() {
       const due = asked.flatMap((dial) => dial.tickets).slice(arrived);
       for (const { ticket } of due) {
         const { connection } = tickets.redeem(
-          shownElsewhere({ name: nameOf(ticket), proof: secretOf(ticket), channel: 'none' }),
+          shownAs({ name: nameOf(ticket), proof: secretOf(ticket), channel: 'none' }),
           'raw',
         )!;
-        made.accept(connection, 'raw', new PassThrough() as unknown as Socket);
+        made.accept(connection, 'raw', new SingleConnection(new PassThrough() as unknown as Socket));
       }
       arrived += due.length;
       return due.length - waiting;
@@ -54,7 +55,7 @@ function pool() {
     /** A connection with a ticket of another node arrives. Returns whether the pool keeps it. */
     stray: (): boolean => {
       const socket = new PassThrough();
-      made.acceptStray('c', 'raw', socket as unknown as Socket);
+      made.acceptStray('c', 'raw', new SingleConnection(socket as unknown as Socket));
       return !socket.destroyed;
     },
     messages: () => asked.length,

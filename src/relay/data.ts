@@ -1,6 +1,7 @@
-import type { Socket } from 'node:net';
 import { LIMITS } from '../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../protocol/messages.js';
+import type { DataConnection } from './data-connection.js';
+import { KeptConnections } from './kept-connections.js';
 import type { LocalLease } from './lease.js';
 import type { SessionRef } from './nodes/remote-sessions.js';
 import type { TicketBook } from './tickets.js';
@@ -8,7 +9,7 @@ import type { Visitor, VisitorGate } from './visitors.js';
 
 interface IdleConnection {
   readonly id: string;
-  readonly socket: Socket;
+  readonly data: DataConnection;
   readonly forget: () => void;
 }
 
@@ -72,10 +73,13 @@ export class DataPool {
   /** Lanes that may need connections for the visitors of this turn. */
   readonly #due = new Set<Lane>();
   #dialling: NodeJS.Immediate | undefined;
+  /** Connections that can serve another visitor once the agent shows a ticket. */
+  readonly #kept: KeptConnections;
   #closed = false;
 
   constructor(options: DataPoolOptions) {
     this.#options = options;
+    this.#kept = new KeptConnections(options.idleDataConnectionMs);
     this.#decay = setInterval(() => this.#shrink(), SPARE_DECAY_MS).unref();
   }
 
@@ -99,7 +103,7 @@ export class DataPool {
         if (!connection) break;
         connection.forget();
         lane.redialMs = LIMITS.minRedialMs;
-        this.#start(visitor, connection.id, connection.socket);
+        this.#start(visitor, connection.id, connection.data);
       }
       if (lease.waiting.count(carrier) > 0) {
         lane.hungry.add(lease);
@@ -131,18 +135,18 @@ export class DataPool {
   }
 
   /** Takes a data connection that arrived with a valid ticket of this pool. */
-  accept(id: string, carrier: WireCarrier, socket: Socket): void {
+  accept(id: string, carrier: WireCarrier, data: DataConnection): void {
     const lane = this.#lane(carrier);
     lane.missed = 0;
-    this.#take(lane, id, socket);
+    this.#take(lane, id, data);
   }
 
   /** Takes a data connection that arrived with a ticket of another node. Closes it if neither visitors nor the idle pool need it. */
-  acceptStray(id: string, carrier: WireCarrier, socket: Socket): void {
+  acceptStray(id: string, carrier: WireCarrier, data: DataConnection): void {
     const lane = this.#lane(carrier);
     if (lane.hungry.size === 0 && lane.idle.length >= lane.spare + Math.min(MAX_SURPLUS, 2 * lane.spare))
-      socket.destroy();
-    else this.#take(lane, id, socket);
+      data.destroy();
+    else this.#take(lane, id, data);
   }
 
   /** Call when a ticket expires unused. */
@@ -160,20 +164,24 @@ export class DataPool {
     for (const lane of this.#lanes.values()) {
       clearTimeout(lane.redial);
       this.#options.tickets.revoke(lane.tickets);
-      for (const { socket, forget } of lane.idle) {
+      for (const { data, forget } of lane.idle) {
         forget();
-        socket.destroy();
+        data.destroy();
       }
     }
     this.#lanes.clear();
+    this.#kept.close();
   }
 
-  #take(lane: Lane, id: string, socket: Socket): void {
-    if (this.#closed || socket.destroyed) return void socket.destroy();
+  #take(lane: Lane, id: string, data: DataConnection): void {
+    if (this.#closed || data.isClosed || !data.belongTo(this.#kept)) {
+      data.destroy();
+      return this.#dialSoon(lane);
+    }
     lane.hasGrown = false;
     const visitor = this.#nextVisitor(lane);
-    if (visitor) this.#start(visitor, id, socket);
-    else this.#keep(lane, id, socket);
+    if (visitor) this.#start(visitor, id, data);
+    else this.#keep(lane, id, data);
   }
 
   #lane(carrier: WireCarrier): Lane {
@@ -218,41 +226,34 @@ export class DataPool {
     return undefined;
   }
 
-  #start(visitor: Visitor, connection: string, socket: Socket): void {
+  #start(visitor: Visitor, connection: string, data: DataConnection): void {
     const { lease, remote } = visitor;
     this.#options.send({ type: 'visit', connection, lease: lease.record.id, remote });
-    this.#options.gate.join(visitor, socket);
+    this.#options.gate.join(visitor, data);
   }
 
-  #keep(lane: Lane, id: string, socket: Socket): void {
+  #keep(lane: Lane, id: string, data: DataConnection): void {
     const drop = (): void => {
       connection.forget();
       lane.idle.splice(lane.idle.indexOf(connection), 1);
-      socket.destroy();
-    };
-    const lose = (): void => {
-      drop();
-      this.#pause(lane);
-      this.#dial(lane);
+      data.destroy();
     };
     const retire = setTimeout(() => {
       drop();
       lane.redialMs = LIMITS.minRedialMs;
       this.#dial(lane);
     }, this.#options.idleDataConnectionMs);
-    // An agent sends no data before the start byte.
-    socket.on('data', lose);
-    socket.on('end', lose);
-    socket.on('close', lose);
-    // The front paused the socket to read the ticket line.
-    socket.resume();
+    const stopWatching = data.watch(() => {
+      drop();
+      this.#pause(lane);
+      this.#dial(lane);
+    });
     const connection: IdleConnection = {
       id,
-      socket,
+      data,
       forget: () => {
         clearTimeout(retire);
-        socket.off('data', lose).off('end', lose).off('close', lose);
-        socket.pause();
+        stopWatching();
       },
     };
     lane.idle.push(connection);

@@ -12,7 +12,7 @@ import type { RelayLimits } from './limits.js';
 import { ALONE } from './nodes/nodes.js';
 import { Peers } from './peers.js';
 import { Quotas } from './quotas.js';
-import { shownElsewhere } from './shown-ticket.js';
+import { shownAs } from './shown-ticket.js';
 import { MemoryStore } from './store/memory.js';
 
 const OWN = 'relay.test:8443';
@@ -56,7 +56,7 @@ function hops(over: Partial<RelayLimits> = {}) {
     /** Presents a ticket. `proof` is whether the client knows its secret. */
     connect: (ticket: string, target = OWN, socket = new FakeSocket(), proof = true) =>
       made.connect(
-        shownElsewhere({ name: nameOf(ticket), proof: proof ? secretOf(ticket) : '', channel: 'none' }),
+        shownAs({ name: nameOf(ticket), proof: proof ? secretOf(ticket) : '', channel: 'none' }),
         target,
         socket.asSocket,
       ),

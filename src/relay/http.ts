@@ -11,16 +11,14 @@ import { networkOf } from '../net/cidr.js';
 import { NetworkTable } from './network-table.js';
 import { serveConnect, servePreface } from './hop-requests.js';
 import type { Hops } from './hops.js';
+import { dataInWebSockets, upgradeData } from './http/data-upgrades.js';
 import { offers, pathOf, refuse, reject, upgradeOf } from './http/messages.js';
 import { type PageParts, serve } from './http/pages.js';
 import { redirect, redirectUpgrade, type RedirectParts } from './http/redirect.js';
 import { socketBelow } from '../net/reset.js';
-import { WsSocket } from '../net/ws-socket.js';
 import {
   CONTROL_SUBPROTOCOL,
-  DATA_MESSAGES,
   DATA_SUBPROTOCOL,
-  DATA_UPGRADE,
   DATAGRAMS_SUBPROTOCOL,
   LIMITS,
   PATHS,
@@ -28,7 +26,7 @@ import {
 import { formatWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import { plainAddress } from './names.js';
-import { whenRedeemed, type Redeeming } from './redeemed.js';
+import type { Redeeming } from './redeemed.js';
 import type { Rejection } from './sessions.js';
 import { shownOn, type ShownTicket } from './shown-ticket.js';
 import type { Turns } from './turns.js';
@@ -89,7 +87,9 @@ export interface HttpSurfaceOptions extends PageParts, RedirectParts {
   readonly onControl: (ws: WebSocket, socket: TLSSocket, begins: ControlBegins) => void;
   /** What takes the WebSocket of a client whose ticket for datagrams is valid; undefined if it is invalid. */
   readonly onDatagrams: (ticket: ShownTicket) => ((ws: WebSocket) => void) | undefined;
-  /** What takes the socket of a client whose ticket is valid for the carrier; undefined if it is invalid. */
+  /** What begins the names of tickets that this node issues. */
+  readonly ticketTag: string;
+  /** What takes the connection of a client whose ticket is valid for the carrier; undefined if it is invalid. */
   readonly onData: (ticket: ShownTicket, carrier: WireCarrier) => Redeeming;
 }
 
@@ -122,6 +122,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   });
   const datagrams = upgrades(DATAGRAMS_SUBPROTOCOL, { maxPayload: LIMITS.maxFramesBytes });
   const data = upgrades(DATA_SUBPROTOCOL, { maxPayload: LIMITS.maxDataMessageBytes, autoPong: false });
+  const upgradeDataInWebSocket = dataInWebSockets(data, options);
 
   let tickets = options.ticketKeys && { ticketKeys: Buffer.from(options.ticketKeys) };
   const secure = createHttps(
@@ -140,9 +141,9 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     const path = pathOf(request);
     const greeted = (): boolean => asking.delete(socketBelow(socket as Socket) ?? socket);
     if (path !== PATHS.control) greeted();
-    if (path === PATHS.data && upgradeOf(request) === 'websocket')
-      return upgradeDataInWebSocket(request, socket as Socket, head);
-    if (path === PATHS.data) return upgradeData(request, socket as Socket, head, 'tls', options);
+    const asked = { request, socket: socket as Socket, head };
+    if (path === PATHS.data && upgradeOf(request) === 'websocket') return upgradeDataInWebSocket(asked);
+    if (path === PATHS.data) return upgradeData(asked, 'tls', options);
     if (path === PATHS.datagrams) return upgradeDatagrams(request, socket as Socket, head);
     if (path !== PATHS.control) return refuse(socket, '404 Not Found');
     if (!offers(request, CONTROL_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
@@ -155,19 +156,6 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
       options.onControl(ws, socket as TLSSocket, { work, greeted });
     });
   });
-  const upgradeDataInWebSocket = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
-    const ticket = shownOn(socket, request.headers.authorization);
-    // An agent sends no data before the start byte.
-    const isFit = offers(request, DATA_SUBPROTOCOL) && head.length === 0;
-    if (!ticket || !isFit) return refuse(socket, '400 Bad Request');
-    if (!options.hasDescriptors(socket)) return refuse(socket, '503 Service Unavailable');
-    whenRedeemed(options.onData(ticket, 'ws'), (take) => {
-      if (!take) return refuse(socket, '403 Forbidden');
-      options.onTrusted(socketBelow(socket) ?? socket);
-      socket.on('error', () => undefined);
-      data.handleUpgrade(request, socket, head, (ws) => take(new WsSocket(ws, DATA_MESSAGES)));
-    });
-  };
   const upgradeDatagrams = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
     const ticket = shownOn(socket, request.headers.authorization);
     if (!ticket || !offers(request, DATAGRAMS_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
@@ -192,7 +180,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   clear.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     asking.delete(socket);
     const path = pathOf(request);
-    if (path === PATHS.data) upgradeData(request, socket as Socket, head, 'raw', options);
+    if (path === PATHS.data) upgradeData({ request, socket: socket as Socket, head }, 'raw', options);
     else if (path === PATHS.hop)
       servePreface(
         options.hops,
@@ -273,28 +261,4 @@ const STATUS_OF: Readonly<Record<string, string>> = {
  */
 function startTimekeeping(server: HttpServer): void {
   server.emit('listening');
-}
-
-function upgradeData(
-  request: IncomingMessage,
-  socket: Socket,
-  head: Buffer,
-  carrier: WireCarrier,
-  options: HttpSurfaceOptions,
-): void {
-  const ticket = shownOn(socket, request.headers.authorization);
-  const isData = upgradeOf(request) === DATA_UPGRADE && request.method === 'GET';
-  // An agent sends no data before the start byte.
-  if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
-  if (!options.hasDescriptors(socket)) return refuse(socket, '503 Service Unavailable');
-  whenRedeemed(options.onData(ticket, carrier), (take) => {
-    if (!take) return refuse(socket, '403 Forbidden');
-    options.onTrusted(socketBelow(socket) ?? socket);
-    socket.on('error', () => undefined);
-    socket.setTimeout(0);
-    socket.write(
-      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_UPGRADE}\r\n\r\n`,
-    );
-    take(socket);
-  });
 }

@@ -1,9 +1,9 @@
-import type { Socket } from 'node:net';
+import type { DataConnection } from './data-connection.js';
 
-/** Takes the socket of a data connection with a valid ticket. */
-export type TakeData = (socket: Socket) => void;
+/** Takes a data connection with a valid ticket. */
+export type TakeData = (connection: DataConnection) => void;
 
-/** What takes the socket of a shown ticket; undefined if the ticket is invalid. A promise for the ticket of another node. */
+/** What takes the connection of a shown ticket; undefined if the ticket is invalid. A promise for the ticket of another node. */
 export type Redeeming = TakeData | undefined | Promise<TakeData | undefined>;
 
 /** Calls `then` with the result: at once, unless another node has to be asked. */

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { channelOf } from '../protocol/channel.js';
-import { isProven, readShown, type Shown } from '../protocol/ticket.js';
+import { isProven, readShown, readShownText, type Shown } from '../protocol/ticket.js';
 
 /** A ticket that a client presents on a connection. */
 export interface ShownTicket {
@@ -34,8 +34,18 @@ export function proving(socket: Socket, { name, proof }: Shown): ShownTicket {
   };
 }
 
-/** A ticket that was shown at another node. */
-export function shownElsewhere(plain: PlainTicket): ShownTicket {
+/** Reads further tickets that a client shows on `socket`; undefined if one is invalid. */
+export function shownAgainOn(socket: Socket): (text: string) => ShownTicket | undefined {
+  // The channel needs the key schedule of TLS, and does not change.
+  const channel = socket instanceof TLSSocket ? channelOf(socket) : undefined;
+  return (text) => {
+    const shown = readShownText(text);
+    return shown && shownAs({ ...shown, channel });
+  };
+}
+
+/** A ticket as plain data, for example from another node. */
+export function shownAs(plain: PlainTicket): ShownTicket {
   const { name, proof, channel } = plain;
   return { name, proves: (ticket) => proves(ticket, proof, channel), plain: () => plain };
 }

@@ -31,6 +31,7 @@ export function readStats({ leases, gate, datagrams, store, tallies, denied, age
     sessionsOpened: tallies.sessionsOpened,
     channelsFailed: tallies.channelsFailed.counts(),
     requestsFailed: tallies.requestsFailed.counts(),
+    dataConnections: tallies.dataConnections.counts(),
     visitorsForwarded: tallies.visitorsForwarded,
     visitorsMoved: tallies.visitorsMoved,
     visitorsRemote: tallies.visitorsRemote,

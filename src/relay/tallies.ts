@@ -28,6 +28,8 @@ export class Tallies {
   /** Control channels that the relay ended with an error, before or after the proof of identity. */
   readonly channelsFailed = new Tally<ErrorCode>();
   readonly requestsFailed = new Tally<ErrorCode>();
+  /** Data connections with a valid ticket: new ones, and ones that had served a visitor before. */
+  readonly dataConnections = new Tally<'opened' | 'reused'>();
   /** Visitors that this node forwarded to another node, which counts them too. */
   visitorsForwarded = 0;
   readonly forwardsFailed = new Tally<ForwardFailure>();

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Shown } from '../protocol/ticket.js';
 import { REJECTED } from '../protocol/ticket-line.js';
+import { SingleConnection } from './data-connection.js';
 import type { HttpSurfaceOptions } from './http.js';
 import { whenRedeemed } from './redeemed.js';
 import { refuse } from './refuse.js';
@@ -20,6 +21,6 @@ export function openByLine(
   whenRedeemed(onData(proving(socket, shown), 'raw'), (take) => {
     if (!take) return refuse(socket, INVALID);
     onTrusted(socket);
-    take(socket);
+    take(new SingleConnection(socket));
   });
 }

@@ -1,4 +1,12 @@
 import type { Spliced } from '../net/spliced.js';
+import { LIMITS } from '../protocol/limits.js';
+
+/** Above this average, a visit uses up its data connection, which costs less without frames. */
+const LONG_BYTES = LIMITS.maxFramedBytes;
+/** A longer visit counts as this long, so that one does not decide about many. */
+const MAX_COUNTED_BYTES = 3 * LONG_BYTES;
+/** The part of the latest visit in the average. */
+const WEIGHT = 1 / 4;
 
 /** Bytes of the visitors of one lease. Reads the counters of splices on demand, so forwarding costs no more. */
 export class LeaseTraffic {
@@ -8,6 +16,13 @@ export class LeaseTraffic {
   flows = 0;
   readonly #joined = new Set<Spliced>();
   #ended = { in: 0, out: 0 };
+  /** Average of the bytes of a visit, both directions together; undefined before the first. */
+  #averageBytes: number | undefined;
+
+  /** Whether the next visit will probably be long, from the recent ones. */
+  get expectsLongVisit(): boolean {
+    return this.#averageBytes !== undefined && this.#averageBytes > LONG_BYTES;
+  }
 
   /** Open connections and flows. */
   get visitors(): number {
@@ -22,6 +37,9 @@ export class LeaseTraffic {
     if (!this.#joined.delete(visitor)) return;
     this.#ended.in += visitor.bytesToB;
     this.#ended.out += visitor.bytesToA;
+    const bytes = Math.min(MAX_COUNTED_BYTES, visitor.bytesToA + visitor.bytesToB);
+    const average = this.#averageBytes ?? bytes;
+    this.#averageBytes = average + (bytes - average) * WEIGHT;
   }
 
   /** Disconnects all visitors. */

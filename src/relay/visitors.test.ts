@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { SingleConnection } from './data-connection.js';
 import { LIMITS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import { FakeSocket } from '../../test/support/fake-socket.js';
@@ -44,7 +45,7 @@ function gate(over: Partial<RelayLimits> = {}, record: Partial<LeaseRecord> = {}
     },
     join: (carrier: WireCarrier = 'raw'): FakeSocket => {
       const data = new FakeSocket('198.51.100.1');
-      made.join(lease.waiting.first(carrier)!, data.asSocket);
+      made.join(lease.waiting.first(carrier)!, new SingleConnection(data.asSocket));
       return data;
     },
   };

@@ -6,8 +6,9 @@ import type { Place } from '../lib/fair-places.js';
 import { networkOf } from '../net/cidr.js';
 import { resetSocket } from '../net/reset.js';
 import { SpliceSet, type Drain } from '../net/splice.js';
-import { LIMITS, START_BYTE } from '../protocol/limits.js';
+import { LIMITS } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
+import type { DataConnection } from './data-connection.js';
 import type { Descriptors } from './descriptors.js';
 import type { LocalLease } from './lease.js';
 import { plainAddress } from './names.js';
@@ -30,8 +31,6 @@ type QueueOutcome = 'joined' | 'forwarded' | 'queue_full' | UnservedReason;
 
 /** How long a visitor may wait for a data connection of a replica until others get its visitors. */
 const REPLICA_WAIT_MS = 1_000;
-
-const START = Buffer.from([START_BYTE]);
 
 /** A visitor's connection to a lease, until it is joined to a data connection. */
 export class Visitor {
@@ -105,14 +104,12 @@ export class Visitor {
     reject(this.lease, this.#socket);
   }
 
-  /** Joins the visitor to `data`: sends the start byte and the bytes received so far, then forwards everything. */
-  join(data: Socket, splices: SpliceSet): void {
+  /** Joins the visitor to `data`: starts it with the bytes received so far, then forwards everything. */
+  join(data: DataConnection, splices: SpliceSet): void {
     this.#leaveQueue('joined');
-    const head = Buffer.concat([START, ...this.#said]);
-    data.write(head);
     const { record, rate, traffic } = this.lease;
-    const joined = splices.add(this.#socket, data, {
-      sentToB: head.length - START.length,
+    const joined = splices.add(this.#socket, data.start(this.#said, traffic.expectsLongVisit), {
+      sentToB: this.#said.reduce((sum, { length }) => sum + length, 0),
       owner: record.owner,
       rate,
       onEnd: () => traffic.ended(joined),
@@ -260,7 +257,7 @@ export class VisitorGate {
     this.#enqueue(new Visitor(lease, carrier, socket, { remote }), socket);
   }
 
-  join(visitor: Visitor, data: Socket): void {
+  join(visitor: Visitor, data: DataConnection): void {
     visitor.join(data, this.#spliceSet(visitor));
   }
 

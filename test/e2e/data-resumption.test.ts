@@ -40,15 +40,18 @@ async function answering(certificate: { cert: string; key: string }, port = 0): 
 }
 
 async function opened(at: Answering, caPem: string, resumption: Resumption): Promise<void> {
-  const socket = await openData({
+  const stop = new AbortController();
+  const connection = await openData({
     endpoint: { url: `https://localhost:${at.port}`, ca: caPem },
     relayAddress: '127.0.0.1',
     carrier: 'tls',
     ticket: 'ticket',
-    signal: new AbortController().signal,
+    signal: stop.signal,
     resumption,
+    onFree: undefined,
   });
-  socket.destroy();
+  stop.abort();
+  await expect(connection.started(stop.signal)).rejects.toThrow('without a visitor');
 }
 
 describe('the TLS session of data connections', () => {

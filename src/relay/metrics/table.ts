@@ -141,6 +141,13 @@ export const METRICS: readonly Metric[] = [
     read: ({ visitorsServed: { tls = 0, tcp = 0 } }) => by('kind', { tls, tcp }),
   },
   {
+    name: 'portal_relay_data_connections_total',
+    type: 'counter',
+    help: 'Data connections that arrived with a valid ticket.',
+    labels: { how: '`opened`: a new connection; `reused`: one that has served another visitor' },
+    read: ({ dataConnections }) => by('how', dataConnections, ['opened', 'reused']),
+  },
+  {
     name: 'portal_relay_visitors_forwarded_total',
     type: 'counter',
     help: 'Visitors whom this node forwarded to another node of the relay, which counts them as served.',

@@ -29,6 +29,7 @@ const NOTHING: RelayStats = {
   sessionsOpened: 0,
   channelsFailed: {},
   requestsFailed: {},
+  dataConnections: {},
   visitorsForwarded: 0,
   visitorsMoved: 0,
   visitorsRemote: 0,

@@ -5,7 +5,7 @@ import type { FromRelay } from '../../protocol/messages.js';
 import { nameOf, secretOf } from '../../protocol/ticket.js';
 import type { LeaseRecord } from '../directory/record.js';
 import { newLease } from '../lease.js';
-import { shownElsewhere } from '../shown-ticket.js';
+import { shownAs } from '../shown-ticket.js';
 import { Tallies } from '../tallies.js';
 import { TicketBook } from '../tickets.js';
 import { Visitor } from '../visitors.js';
@@ -45,7 +45,7 @@ function starving(connect: Links['connect']) {
     await expect.poll(() => issued.length).toBeGreaterThan(0);
     const ticket = issued.shift()!;
     const plain = { name: nameOf(ticket), proof: secretOf(ticket), channel: 'none' } as const;
-    expect(tickets.redeemFor(shownElsewhere(plain), 'raw')).toBeDefined();
+    expect(tickets.redeemFor(shownAs(plain), 'raw')).toBeDefined();
   };
   return { tallies, visitor, miss, remote };
 }

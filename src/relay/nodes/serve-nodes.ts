@@ -3,7 +3,7 @@ import type { FromRelay, WireCarrier } from '../../protocol/messages.js';
 import type { Hops } from '../hops.js';
 import type { LeaseRegistry } from '../leases.js';
 import type { Sessions } from '../sessions.js';
-import { shownElsewhere, type PlainTicket } from '../shown-ticket.js';
+import { shownAs, type PlainTicket } from '../shown-ticket.js';
 import type { TicketBook } from '../tickets.js';
 import type { UnservedCause } from '../unserved.js';
 import type { Nodes } from './nodes.js';
@@ -32,9 +32,9 @@ export function serveNodes({ nodes, sessions, leases, tickets, hops, remote }: N
     ended: (_from: string, session: string) => remote.end(session),
     alive: async (_from: string, session: string, ms: number) => sessions.find(session)?.alive(ms) ?? false,
     redeem: (_from: string, ticket: PlainTicket, carrier: WireCarrier) =>
-      tickets.redeemFor(shownElsewhere(ticket), carrier),
+      tickets.redeemFor(shownAs(ticket), carrier),
     redeemHop: (_from: string, ticket: PlainTicket, target: string) =>
-      hops.redeemFor(shownElsewhere(ticket), target),
+      hops.redeemFor(shownAs(ticket), target),
     gaveUp: (_from: string, place: string, reason: UnservedCause, count: number) => {
       const lease = leases.own(place);
       if (!lease) return;

@@ -143,7 +143,7 @@ export class Surface {
   }
 
   #createHttp(): HttpSurface {
-    const { options, limits } = this.#settings;
+    const { options, limits, tag = '' } = this.#settings;
     const { access, visiting, leasing, chains, control, agents, health, turns } = this.#parts;
     return createHttpSurface({
       tls: options.tls,
@@ -165,6 +165,7 @@ export class Surface {
       onControl: (ws, socket, begins) => control.begin(ws, socket, begins),
       hasDescriptors: visiting.hasDescriptors,
       onTrusted: visiting.onTrusted,
+      ticketTag: tag,
       onData: visiting.onData,
       onCrowded: () => access.quotas.refusals.add('maxRequestConnections'),
       onDatagrams: (ticket) => visiting.datagrams.redeem(ticket),

@@ -8,6 +8,7 @@ import type { Links } from '../nodes/links.js';
 import type { Nodes } from '../nodes/nodes.js';
 import { RemoteSessions } from '../nodes/remote-sessions.js';
 import { askIssuers, issuersOf } from '../nodes/tags.js';
+import type { DataConnection } from '../data-connection.js';
 import type { Redeeming, TakeData } from '../redeemed.js';
 import type { ShownTicket } from '../shown-ticket.js';
 import { Tallies } from '../tallies.js';
@@ -72,7 +73,11 @@ export class Visiting {
   /** Redeems a ticket that a client shows for a data connection. */
   readonly onData = (shown: ShownTicket, carrier: WireCarrier): Redeeming => {
     const ticket = this.tickets.redeem(shown, carrier);
-    if (ticket) return (socket) => ticket.pool.accept(ticket.connection, carrier, socket);
+    if (ticket)
+      return (data) => {
+        this.#count(data);
+        ticket.pool.accept(ticket.connection, carrier, data);
+      };
     const issuers = issuersOf(this.#nodes, shown.name);
     return issuers.length === 0 ? undefined : this.#redeemElsewhere(issuers, shown, carrier);
   };
@@ -85,7 +90,15 @@ export class Visiting {
     const result = await askIssuers(this.#nodes, issuers, 'redeem', shown.plain(), carrier);
     const redeemed = result as Redeemed | undefined;
     const pool = redeemed && (this.#ownPool?.(redeemed.session) ?? this.remote.of(redeemed)?.pool);
-    return pool && ((socket) => pool.acceptStray(redeemed.connection, carrier, socket));
+    if (!pool) return undefined;
+    return (data) => {
+      this.#count(data);
+      pool.acceptStray(redeemed.connection, carrier, data);
+    };
+  }
+
+  #count({ isReused }: DataConnection): void {
+    this.tallies.dataConnections.add(isReused ? 'reused' : 'opened');
   }
 
   /** Accepts visitors that other nodes forward. */

@@ -1,0 +1,33 @@
+import { expect, it } from 'vitest';
+import type { Spliced } from '../net/spliced.js';
+import { LIMITS } from '../protocol/limits.js';
+import { LeaseTraffic } from './traffic.js';
+
+const LONG = LIMITS.maxFramedBytes;
+
+/** Visits of these numbers of bytes, in both directions together. */
+function after(...visits: number[]): LeaseTraffic {
+  const traffic = new LeaseTraffic();
+  for (const bytes of visits) {
+    const visitor: Spliced = { bytesToA: bytes / 2, bytesToB: bytes / 2, close: () => undefined };
+    traffic.began(visitor);
+    traffic.ended(visitor);
+  }
+  return traffic;
+}
+
+it('expects no long visit at first', () => {
+  expect(after().expectsLongVisit).toBe(false);
+});
+
+it('expects a visit like the recent ones', () => {
+  expect(after(1_000).expectsLongVisit).toBe(false);
+  expect(after(2 * LONG).expectsLongVisit).toBe(true);
+  expect(after(2 * LONG, 1_000, 1_000, 1_000).expectsLongVisit).toBe(false);
+  expect(after(1_000, 3 * LONG, 3 * LONG, 3 * LONG).expectsLongVisit).toBe(true);
+});
+
+it('learns little from a single visit, however long', () => {
+  expect(after(1_000, 10_000 * LONG).expectsLongVisit).toBe(false);
+  expect(after(10_000 * LONG, ...Array.from({ length: 5 }, () => 1_000)).expectsLongVisit).toBe(false);
+});
