@@ -12,6 +12,7 @@ import { nginxMissing, nginxVersion } from './lib/nginx.mjs';
 import { peerMissing, PEERS, peerVersion } from './lib/peers.mjs';
 import { apply } from './suites/apply.mjs';
 import { burst } from './suites/burst.mjs';
+import { carriers } from './suites/carriers.mjs';
 import { chain } from './suites/chain.mjs';
 import { connections, resumptions } from './suites/connections.mjs';
 import { directory } from './suites/directory.mjs';
@@ -47,6 +48,7 @@ const SUITES = {
   tcp,
   udp,
   loss,
+  carriers,
   chain,
   connections,
   resumptions,

@@ -53,6 +53,14 @@ export const KINDS = {
     },
     relays: { ' chain of 2': 2, ' chain of 3': 3 },
   },
+  /** The encrypted carriers. */
+  carriers: {
+    ...HTTP_SERVICE,
+    variants: {
+      ' tls': (target) => ({ ...throughStream(target), carrier: 'tls' }),
+      ' ws': (target) => ({ ...throughStream(target), carrier: 'ws' }),
+    },
+  },
   /** A relay of one process, and one with workers. */
   workers: {
     ...HTTP_SERVICE,
