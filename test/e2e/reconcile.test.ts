@@ -174,7 +174,7 @@ it('closes a service when it expires, and leaves the others', async () => {
   const one = await agent();
   const wanted = desired(
     [at.spec],
-    service('brief', port, { expires: { at: Date.now() + 1_500 } }),
+    service('brief', port, { expires: { at: Date.now() + 5_000 } }),
     service('gone', port, { expires: { at: 0 } }),
     service('lasting', port),
   );
