@@ -147,7 +147,7 @@ export const ERRORS = {
   acme_unreachable: {
     title: 'The certificate authority is unreachable',
     remedy:
-      'Portal retries, and serves the existing certificate meanwhile. Check your network, `acme: { directory }`, and `acme: { ca }` if the CA is private.',
+      'Portal retries. A certificate that it already has stays in use. Check your network, `acme: { directory }`, and `acme: { ca }` if the CA is private.',
     exit: 1,
   },
   acme_rejected: {

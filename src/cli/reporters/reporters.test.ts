@@ -254,6 +254,24 @@ test('terminal: progress by service, then what a pipe needs and how to get throu
   expect(stderr.text()).toMatch(/web.*failed.*name_taken/);
 });
 
+test('terminal: addresses follow the end of the progress, which erases the lines above the cursor', async () => {
+  const stderr = capturedOutput({ isTTY: true, columns: 100 });
+  const stdout = capturedOutput({ isTTY: true, columns: 100 });
+  const reporter = terminalReporter({
+    stdout: stdout.output,
+    stderr: stderr.output,
+    verbosity: 'normal',
+    stdin: new PassThrough(),
+    env: {},
+    formatProblem,
+  });
+  reporter.begin([{ service: 'web', leases: 1 }]);
+  for (const event of [STARTED, READY_LEASE, READY]) reporter.event(event);
+  expect(stdout.text()).toBe('');
+  await reporter.close();
+  expect(stdout.text()).toContain('https://web.localhost:8443');
+});
+
 test('terminal: how to reach a service that is decided while the progress ends', async () => {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
   const stdout = capturedOutput();

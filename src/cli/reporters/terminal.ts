@@ -33,8 +33,8 @@ class TerminalReporter implements Reporter {
   readonly #lost = new Set<string>();
   /** Events from before the view opened. */
   readonly #early: TimedEvent[] = [];
-  /** Lines to print after the progress, which would overwrite them. */
-  #waiting: string[] | undefined = [];
+  /** What to print after the progress, which erases the lines above the cursor when it ends. */
+  #waiting: (string | (() => void))[] | undefined = [];
   #settling: Promise<void> | undefined;
   #isClosed = false;
   readonly #lines: Lines;
@@ -65,7 +65,11 @@ class TerminalReporter implements Reporter {
     if (event.event === 'lease' || event.event === 'unplaced') this.#progress?.note(event);
     if (event.event === 'served') this.#progress?.noteServed(event);
     // The view shows the addresses, if there is one.
-    if (event.event === 'ready' && !(stdout.isTTY && this.#snapshot)) writeAddresses(stdout, event);
+    if (event.event === 'ready' && !(stdout.isTTY && this.#snapshot)) {
+      const write = (): void => writeAddresses(stdout, event);
+      if (stdout.isTTY && this.#waiting) this.#waiting.push(write);
+      else write();
+    }
     if (event.event === 'stopped') this.#leaveAddresses();
     if (this.#filter.isShown(event) && !this.#isInView(event)) this.#groups.print(event);
     this.#groups.note(event);
@@ -130,7 +134,10 @@ class TerminalReporter implements Reporter {
       await this.#open();
       const waiting = this.#waiting ?? [];
       this.#waiting = undefined;
-      for (const line of waiting) this.#print(line);
+      for (const each of waiting) {
+        if (typeof each === 'string') this.#print(each);
+        else each();
+      }
     })();
     return this.#settling;
   }
