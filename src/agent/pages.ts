@@ -1,4 +1,3 @@
-import { GATE_FAILED } from './access/kinds.js';
 import { contentPolicy, htmlPage } from './page-style.js';
 
 /**
@@ -192,7 +191,7 @@ export const PAGES = {
     title: 'Unknown method',
     text: 'Over HTTP/1.1 this server forwards only registered methods. Use HTTP/2 for others.',
   }),
-  gateFailed: page(500, 'Internal Server Error', GATE_FAILED, {
+  gateFailed: page(500, 'Internal Server Error', 'gate_failed', {
     title: 'Access could not be checked',
     text: 'The check of your access failed. Try again later.',
     owner: '`portal logs` shows the error.',

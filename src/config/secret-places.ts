@@ -61,7 +61,7 @@ export function secretPlacesOfNodes(source: Source, root: Node | null): Place[] 
 }
 
 function isBelowPin(path: Path): boolean {
-  return isSecret(path) && path.some((part) => /^pins?$/i.test(String(part)));
+  return isSecret(path) && path.some((part) => /^(pin|.*secret)s?$/i.test(String(part)));
 }
 
 /** Credentials and queries of every URL, even in comments and in text that does not parse. */
@@ -73,7 +73,7 @@ function placesIn(source: Source, offset: number, stretches: ReturnType<typeof s
   return stretches.map(({ start, end }) => ({ source, start: start + offset, end: end + offset }));
 }
 
-const SECRET_LINE = /^.*?\b(?:pins?|secrets?|headers?)["']?[ \t]*:[ \t]*/is;
+const SECRET_LINE = /^.*?\b(?:pins?|\w*secrets?|webhooks?|headers?)["']?[ \t]*:[ \t]*/is;
 
 /**
  * The same for a text that does not parse. Its structure is unreliable, so this masks the rest of the line after a

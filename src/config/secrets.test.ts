@@ -179,5 +179,8 @@ it('masks the settings of gates, except those that are not secret', () => {
   expect(isSecretGate('webhook', 'header')).toBe(false);
   expect(isSecretGate('rateLimit', 'perVisitor')).toBe(false);
   expect(isSecret(['services', 'a', 'webhook', 'secret'])).toBe(true);
+  expect(isSecret(['services', 'a', 'webhook'])).toBe(true);
+  expect(isSecret(['services', 'a', 'webhookSecret'])).toBe(true);
+  expect(isSecret(['services', 'webhook', 'target'])).toBe(false);
   expect(isSecret(['services', 'a', 'routes', '/', 'headers', 'access', 'allowIps'])).toBe(true);
 });

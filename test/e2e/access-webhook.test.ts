@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Gates } from '../../src/agent/access/gates.js';
 import { Rejections } from '../../src/agent/access/rejections.js';
@@ -53,6 +54,15 @@ async function gated(
 
 const head = (length: number): string =>
   `POST / HTTP/1.1\r\nHost: ${HOST}\r\nX-Hub-Signature-256: ${signatureOf('body')}\r\nContent-Length: ${length}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n`;
+
+const firstLine = (socket: TLSSocket): Promise<string> =>
+  new Promise((resolve) => {
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes('\r\n')) resolve(text.slice(0, text.indexOf('\r\n')));
+    });
+  });
 
 describe('a service for signed webhooks', () => {
   it('gives the target the whole body of a signed request', async () => {
@@ -118,6 +128,47 @@ describe('a service for signed webhooks', () => {
     expect((await readAll(other)).toString()).toMatch(/^HTTP\/1\.1 413 /);
   });
 
+  it('rejects a request without a signature, or with an old one, before its body arrives', async () => {
+    const { at } = await gated({ webhook: { provider: 'slack', secret: SECRET } });
+    for (const fields of ['', 'X-Slack-Request-Timestamp: 1531420618\r\nX-Slack-Signature: v0=00\r\n']) {
+      const socket = await connectTo(at);
+      socket.write(`POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 1000\r\n${fields}\r\n`);
+      expect(await firstLine(socket)).toBe('HTTP/1.1 403 Forbidden');
+      socket.destroy();
+    }
+  });
+
+  it('keeps few buffers of a body that arrives byte by byte', async () => {
+    const { at, target } = await gated(GITHUB);
+    const body = Buffer.alloc(3_000, 'portal');
+    const socket = await connectTo(at);
+    socket.write(
+      `POST / HTTP/1.1\r\nHost: ${HOST}\r\nX-Hub-Signature-256: ${signatureOf(body)}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n`,
+    );
+    for (const byte of body) socket.write(`1\r\n${String.fromCodePoint(byte)}\r\n`);
+    socket.write('0\r\nX-Trailer: unsigned\r\n\r\n');
+    expect((await readAll(socket)).toString()).toMatch(/^HTTP\/1\.1 200 /);
+    expect(target.bodies.map((each) => each.equals(body))).toEqual([true]);
+  });
+
+  it('serves other senders while one has sent all that it may without the end of a body', async () => {
+    let address = '203.0.113.7';
+    const { at } = await gated(GITHUB, { visitor: () => address });
+    const headers = { 'x-hub-signature-256': signatureOf('body') };
+    const bytes = 25 * 1024 * 1024;
+    const slow = await connectTo(at);
+    slow.write(
+      `POST / HTTP/1.1\r\nHost: ${HOST}\r\nX-Hub-Signature-256: ${signatureOf('body')}\r\nContent-Length: ${bytes}\r\n\r\n`,
+    );
+    await new Promise<void>((resolve) => slow.write(Buffer.alloc(bytes - 1), () => resolve()));
+    await expect
+      .poll(async () => (await ask(at, '/', { method: 'POST', body: 'body', headers })).status)
+      .toBe(503);
+    address = '203.0.113.8';
+    expect(await ask(at, '/', { method: 'POST', body: 'body', headers })).toMatchObject({ status: 200 });
+    slow.destroy();
+  });
+
   it('verifies with the next secret after a save, on the same connection', async () => {
     const { at, gates, spec } = await gated(GITHUB);
     const visitor = await h2Visitor(at);
@@ -157,4 +208,6 @@ it('lets the owner replay a request that has passed the gates as often as wanted
   // The gate counts it as a request of this machine.
   expect([await replay(second), await replay(second)]).toEqual([200, 429]);
   expect(target.bodies).toHaveLength(4);
+  // A request that never reached the gates' verdict.
+  expect(second.hasPassed).toBeUndefined();
 });

@@ -59,6 +59,22 @@ const ALL: AccessSpec = {
   webhook: { provider: 'github', secret: 'a secret' },
 };
 
+it('close connections of visitors whose requests nobody has read', () => {
+  for (const access of [
+    { rateLimit: rate(1, 's') },
+    { webhook: { provider: 'github', secret: 'a secret' } },
+  ] as const) {
+    const { gates, update } = opened({});
+    const [before, after] = [connection(), connection()];
+    gates.enter('192.0.2.7', before);
+    update(access);
+    expect(before.destroyed).toBe(true);
+    gates.enter('192.0.2.7', after);
+    update({ ...access, rateLimit: rate(2, 's') });
+    expect(after.destroyed).toBe(false);
+  }
+});
+
 describe('kinds of gates', () => {
   it('have a key, a reason and a description of their own', () => {
     const all = GATE_KINDS.map((kind) => [kind.key, kind.reason]);

@@ -75,9 +75,12 @@ export class Gates {
 
   /** Applies new settings. Closes connections of visitors that may no longer be connected. */
   update(spec: ServiceSpec): void {
+    const didRead = this.readsHttp;
     this.#access = spec.access;
     // Each gate: `some` would stop at the first.
-    const mustReconnect = this.#gates.filter(({ gate }) => gate.update(spec)).length > 0;
+    const changed = this.#gates.filter(({ gate }) => gate.update(spec)).length > 0;
+    // Nothing has read the requests of connected visitors, which may be no HTTP.
+    const mustReconnect = changed || (this.readsHttp && !didRead);
     for (const [socket, address] of this.#inside)
       if (mustReconnect || !this.admits(address)) resetSocket(socket);
   }

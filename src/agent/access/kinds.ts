@@ -17,8 +17,6 @@ interface GateKind {
   readonly strips?: readonly string[];
   /** Its own paths, on which it responds instead of the target while it is set. */
   readonly paths?: readonly string[];
-  /** Codes of the pages with which it rejects requests. */
-  readonly codes: readonly string[];
   /**
    * Set if visitors need something to pass. `curl`: the arguments with which curl passes, with a placeholder for the secret.
    */
@@ -41,7 +39,6 @@ const ADDRESSES: GateKind = {
   key: 'allowIps',
   reason: 'ip',
   readsHttp: false,
-  codes: ['ip_denied'],
   widens({ allowIps: before }, { allowIps: after }) {
     if (!before) return false;
     return !after || !new AddressSet(before).covers(new AddressSet(after));
@@ -66,7 +63,6 @@ const RATE_LIMIT: GateKind = {
   key: 'rateLimit',
   reason: 'rate',
   readsHttp: true,
-  codes: ['rate_limited'],
   widens({ rateLimit: before }, { rateLimit: after }) {
     if (!before) return false;
     return !after || perSecond(after) > perSecond(before) || after.burst > before.burst;
@@ -81,7 +77,6 @@ const PIN: GateKind = {
   readsHttp: true,
   strips: [PIN_HEADER],
   paths: [PIN_PATH],
-  codes: ['pin_required', 'pin_wrong', 'pin_wait', 'pin_form'],
   needs: { curl: "-H 'Portal-Pin: YOUR-PIN'" },
   widens: (before, after) => before.pin !== undefined && after.pin === undefined,
   describe: ({ pin }) => (pin === undefined ? undefined : 'with a PIN'),
@@ -93,7 +88,6 @@ const WEBHOOK: GateKind = {
   key: 'webhook',
   reason: 'webhook',
   readsHttp: true,
-  codes: ['signature_missing', 'signature_wrong', 'signature_old', 'body_too_large'],
   needs: {},
   widens: ({ webhook: before }, { webhook: after }) => before !== undefined && after === undefined,
   describe({ webhook }) {
@@ -119,15 +113,6 @@ export const GATE_FIELDS: readonly string[] = GATE_KINDS.flatMap(({ strips = [] 
 
 /** Paths on which gates respond instead of the target. Requests there may contain a secret. */
 export const GATE_PATHS: ReadonlySet<string> = new Set(GATE_KINDS.flatMap(({ paths = [] }) => paths));
-
-/** The page for a request that a gate could not check. */
-export const GATE_FAILED = 'gate_failed';
-
-/** Codes of the pages with which gates reject requests. */
-export const GATE_CODES: ReadonlySet<string> = new Set([
-  ...GATE_KINDS.flatMap(({ codes }) => codes),
-  GATE_FAILED,
-]);
 
 /** What a visitor needs to pass the gates, as `GateKind.needs`. Undefined if nothing is needed. */
 export function gateFor(access: AccessSpec): { readonly curl?: string } | undefined {

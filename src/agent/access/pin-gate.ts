@@ -41,14 +41,14 @@ export class PinGate implements Gate {
   }
 
   /** Responds to visitors that have not proven the PIN. */
-  ask(exchange: Exchange): Passed {
+  ask(exchange: Exchange): Passed | Promise<Passed> {
     const pin = this.#pin;
     if (pin === undefined) return exchange;
     const { hostname } = exchange.client;
     const isForm = exchange.target.split('?', 1)[0] === PIN_PATH;
     const isIn = this.#sessions.isValid(valuesOf(exchange, 'cookie', '; '), { hostname, pin }, Date.now());
-    if (isForm && exchange.method === 'POST' && exchange.body) void this.#readForm(exchange, pin);
-    else if (isForm && isIn) redirect(exchange, '/');
+    if (isForm && exchange.method === 'POST' && exchange.body) return this.#readForm(exchange, pin);
+    if (isForm && isIn) redirect(exchange, '/');
     else if (isIn || this.#passesProgram(exchange, pin)) return exchange;
     return undefined;
   }
@@ -68,13 +68,16 @@ export class PinGate implements Gate {
     return false;
   }
 
-  async #readForm(exchange: Exchange, pin: string): Promise<void> {
+  async #readForm(exchange: Exchange, pin: string): Promise<undefined> {
     const read = await readBody(exchange, { maxBytes: MAX_FORM_BYTES, idleMs: LIMITS.requestHeadMs });
     if (read.kind === 'gone') return;
     const form = new URLSearchParams(read.kind === 'whole' ? read.bytes.toString() : '');
     const to = form.get('to') ?? '/';
     const verdict = this.#judge(exchange, form.get('pin') ?? '', pin);
-    if (verdict.kind !== 'right') return this.#refuse(exchange, to, verdict);
+    if (verdict.kind !== 'right') {
+      this.#refuse(exchange, to, verdict);
+      return;
+    }
     const { hostname } = exchange.client;
     redirect(exchange, isLocal(to) ? to : '/', this.#sessions.begin({ hostname, pin }, Date.now()));
   }

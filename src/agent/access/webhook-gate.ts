@@ -1,23 +1,27 @@
 import { valuesOf, type Exchange } from '../modes/http/exchange.js';
 import { HTTP_LIMITS } from '../modes/http/limits.js';
 import { respondWith } from '../modes/http/own-response.js';
-import { readBody, ReadExchange } from '../modes/http/read-body.js';
+import { readBody, ReadExchange, type ReadResult } from '../modes/http/read-body.js';
 import { notSigned, PAGES } from '../pages.js';
 import type { ServiceSpec, WebhookSpec } from '../spec.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import type { Rejections } from './rejections.js';
-import { verifySignature } from './webhook-signature.js';
+import { checkHead, verifySignature, type SignatureProblem } from './webhook-signature.js';
 
 /** GitHub sends the longest webhooks, of up to 25 MB. */
 const MAX_BODY_BYTES = 25 * 1024 * 1024;
-/** Limit of all bodies of one service that wait for their end. */
-const MAX_TOTAL_BYTES = 100 * 1024 * 1024;
+/** Limit of all bodies of one service that wait for their end. One network may have one of the longest. */
+const MAX_TOTAL_BYTES = 200 * 1024 * 1024;
+/** Timeout of a body. */
+const BODY_MS = 120_000;
 
 /** Verifies the signature of each webhook before the target gets it. */
 export class WebhookGate implements Gate {
   readonly #rejections: Rejections;
   #spec: WebhookSpec | undefined;
   #bytes = 0;
+  /** The same by the sender's network, so that one sender does not block others. */
+  readonly #byNetwork = new Map<string, number>();
 
   constructor({ spec, rejections }: GateOptions) {
     this.#rejections = rejections;
@@ -35,27 +39,43 @@ export class WebhookGate implements Gate {
   }
 
   async #verify(exchange: Exchange, spec: WebhookSpec): Promise<Passed> {
-    let held = 0;
-    const read = await readBody(exchange, {
-      maxBytes: MAX_BODY_BYTES,
-      idleMs: HTTP_LIMITS.bodyMs,
-      admit: (bytes) => {
-        held += bytes;
-        this.#bytes += bytes;
-        return this.#bytes <= MAX_TOTAL_BYTES;
-      },
-    });
-    this.#bytes -= held;
+    const field = (name: string): string => valuesOf(exchange, name);
+    const early = checkHead(field, spec, Date.now() / 1_000);
+    if (early !== undefined) return this.#reject(exchange, early);
+    const read = await this.#read(exchange);
     if (read.kind === 'gone') return undefined;
     if (read.kind !== 'whole') {
       respondWith(exchange, read.kind === 'long' ? PAGES.bodyTooLarge : PAGES.busy);
       return undefined;
     }
-    const request = { field: (name: string) => valuesOf(exchange, name), body: read.bytes };
-    const problem = verifySignature(request, spec, Date.now() / 1_000);
-    if (problem === undefined) return new ReadExchange(exchange, read.bytes);
+    const { bytes: body } = read;
+    const problem = verifySignature({ field, body }, spec, Date.now() / 1_000);
+    return problem === undefined ? new ReadExchange(exchange, body) : this.#reject(exchange, problem);
+  }
+
+  async #read(exchange: Exchange): Promise<ReadResult> {
+    const { network } = exchange.client;
+    let held = 0;
+    const add = (bytes: number): number => {
+      held += bytes;
+      this.#bytes += bytes;
+      const ofNetwork = (this.#byNetwork.get(network) ?? 0) + bytes;
+      if (ofNetwork === 0) this.#byNetwork.delete(network);
+      else this.#byNetwork.set(network, ofNetwork);
+      return ofNetwork;
+    };
+    const read = await readBody(exchange, {
+      maxBytes: MAX_BODY_BYTES,
+      idleMs: HTTP_LIMITS.bodyMs,
+      totalMs: BODY_MS,
+      admit: (bytes) => add(bytes) <= MAX_BODY_BYTES && this.#bytes <= MAX_TOTAL_BYTES,
+    });
+    add(-held);
+    return read;
+  }
+
+  #reject(exchange: Exchange, problem: SignatureProblem): undefined {
     this.#rejections.note('webhook', exchange.client.address);
     respondWith(exchange, notSigned(problem));
-    return undefined;
   }
 }

@@ -13,36 +13,79 @@ export interface SignedRequest {
   readonly body: Buffer;
 }
 
-type Verify = (request: SignedRequest, secret: string, nowS: number) => SignatureProblem | undefined;
+interface Scheme {
+  /** The signatures, and the time that they include. Undefined if they are missing. */
+  read(
+    field: SignedRequest['field'],
+  ): { readonly given: readonly string[]; readonly time?: string } | undefined;
+  /** What is signed before the body. */
+  prefix(time: string): string;
+  readonly algorithm: HmacAlgorithm;
+}
 
-const PROVIDERS: Readonly<Record<WebhookProvider, Verify>> = {
+const PROVIDERS: Readonly<Record<WebhookProvider, Scheme>> = {
   // https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
-  github: ({ field, body }, secret) => {
-    const given = field('x-hub-signature-256');
-    if (given === '') return 'missing';
-    return matches(given.replace(/^sha256=/, ''), hmac('sha256', secret, body)) ? undefined : 'wrong';
+  github: {
+    algorithm: 'sha256',
+    prefix: () => '',
+    read: (field) => {
+      const given = field('x-hub-signature-256');
+      return given === '' ? undefined : { given: [given.replace(/^sha256=/, '')] };
+    },
   },
   // https://docs.stripe.com/webhooks/signature: several signatures while a secret is replaced.
-  stripe: ({ field, body }, secret, nowS) => {
-    const pairs = field('stripe-signature')
-      .split(',')
-      .map((pair) => pair.trim().split('=', 2) as [string, string?]);
-    const time = pairs.find(([key]) => key === 't')?.[1] ?? '';
-    const given = pairs.filter(([key]) => key === 'v1').map(([, value = '']) => value);
-    if (time === '' || given.length === 0) return 'missing';
-    const expected = hmac('sha256', secret, `${time}.`, body);
-    if (!given.some((each) => matches(each, expected))) return 'wrong';
-    return isNow(time, nowS) ? undefined : 'old';
+  stripe: {
+    algorithm: 'sha256',
+    prefix: (time) => `${time}.`,
+    read: (field) => {
+      const pairs = field('stripe-signature')
+        .split(',')
+        .map((pair) => pair.trim().split('=', 2) as [string, string?]);
+      const time = pairs.find(([key]) => key === 't')?.[1] ?? '';
+      const given = pairs.filter(([key]) => key === 'v1').map(([, value = '']) => value);
+      return time === '' || given.length === 0 ? undefined : { given, time };
+    },
   },
   // https://docs.slack.dev/authentication/verifying-requests-from-slack
-  slack: ({ field, body }, secret, nowS) => {
-    const time = field('x-slack-request-timestamp');
-    const given = field('x-slack-signature');
-    if (time === '' || given === '') return 'missing';
-    if (!matches(given.replace(/^v0=/, ''), hmac('sha256', secret, `v0:${time}:`, body))) return 'wrong';
-    return isNow(time, nowS) ? undefined : 'old';
+  slack: {
+    algorithm: 'sha256',
+    prefix: (time) => `v0:${time}:`,
+    read: (field) => {
+      const time = field('x-slack-request-timestamp');
+      const given = field('x-slack-signature');
+      return time === '' || given === '' ? undefined : { given: [given.replace(/^v0=/, '')], time };
+    },
   },
 };
+
+function schemeOf(spec: WebhookSpec): Scheme {
+  if ('provider' in spec) return PROVIDERS[spec.provider];
+  const { header, algorithm } = spec;
+  return {
+    algorithm,
+    prefix: () => '',
+    read: (field) => {
+      const given = field(header);
+      if (given === '') return undefined;
+      return { given: [given.startsWith(`${algorithm}=`) ? given.slice(algorithm.length + 1) : given] };
+    },
+  };
+}
+
+/**
+ * Why a webhook is rejected whatever its body is: its signature is missing or old.
+ *
+ * @param nowS seconds since the epoch
+ */
+export function checkHead(
+  field: SignedRequest['field'],
+  spec: WebhookSpec,
+  nowS: number,
+): 'missing' | 'old' | undefined {
+  const signed = schemeOf(spec).read(field);
+  if (!signed) return 'missing';
+  return signed.time === undefined || isNow(signed.time, nowS) ? undefined : 'old';
+}
 
 /**
  * Checks the signature of a webhook, in constant time. Returns undefined if it is valid.
@@ -50,16 +93,17 @@ const PROVIDERS: Readonly<Record<WebhookProvider, Verify>> = {
  * @param nowS seconds since the epoch
  */
 export function verifySignature(
-  request: SignedRequest,
+  { field, body }: SignedRequest,
   spec: WebhookSpec,
   nowS: number,
 ): SignatureProblem | undefined {
-  if ('provider' in spec) return PROVIDERS[spec.provider](request, spec.secret, nowS);
-  const { header, algorithm, secret } = spec;
-  const given = request.field(header);
-  if (given === '') return 'missing';
-  const value = given.startsWith(`${algorithm}=`) ? given.slice(algorithm.length + 1) : given;
-  return matches(value, hmac(algorithm, secret, request.body)) ? undefined : 'wrong';
+  const { read, prefix, algorithm } = schemeOf(spec);
+  const signed = read(field);
+  if (!signed) return 'missing';
+  const { given, time = '' } = signed;
+  const expected = hmac(algorithm, spec.secret, prefix(time), body);
+  if (!given.some((each) => matches(each, expected))) return 'wrong';
+  return checkHead(field, spec, nowS);
 }
 
 function hmac(algorithm: HmacAlgorithm, secret: string, ...parts: readonly (string | Buffer)[]): Buffer {

@@ -74,6 +74,10 @@ class InspectedExchange extends ExchangeAround {
     return this.inner.write(chunk);
   }
 
+  override onPassed(): void {
+    this.#recording.hasPassed = true;
+  }
+
   override onOwnResponse(why: OwnResponse): void {
     this.#recording.portal = why;
     if (isReload(this.inner)) this.#recording.reload = true;

@@ -76,6 +76,8 @@ export interface Recording {
   totalMs?: number;
   /** Set if Portal itself responded: the reason. */
   portal?: OwnResponse;
+  /** It passed the gates. */
+  hasPassed?: boolean;
   /** Portal's own page reloaded itself. */
   reload?: true;
   /** For a WebSocket. */

@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { GATE_CODES } from '../access/kinds.js';
 import type { Client, Exchange, Headers } from '../modes/http/exchange.js';
 import type { Recording } from './recording.js';
 import type { ReplayEdits } from './wire.js';
@@ -34,7 +33,7 @@ export class ReplayExchange implements Exchange {
 
   constructor(recording: Recording, edits: ReplayEdits, ms: number) {
     this.original = recording.id;
-    this.passesGates = !GATE_CODES.has(recording.portal?.code ?? '');
+    this.passesGates = recording.hasPassed === true;
     this.client = { address: ADDRESS, network: ADDRESS, forwardedFor: ADDRESS, hostname: recording.hostname };
     this.method = edits.method ?? recording.method;
     this.target = edits.target ?? recording.target;

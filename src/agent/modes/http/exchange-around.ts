@@ -82,6 +82,10 @@ export abstract class ExchangeAround implements Exchange {
     this.inner.onJoined?.(upstream);
   }
 
+  onPassed(): void {
+    this.inner.onPassed?.();
+  }
+
   onOwnResponse(why: OwnResponse): void {
     this.inner.onOwnResponse?.(why);
   }

@@ -74,6 +74,8 @@ export interface Exchange {
   readonly upgrade: string | undefined;
   /** The owner repeats a request that has passed the gates. */
   readonly passesGates?: boolean;
+  /** Called once the gates let the request pass. */
+  onPassed?(): void;
   /** The HTTP version as in Node: `1.1`, `2.0`. */
   readonly version: string;
   /** The upgrade is requested over HTTP/2, where a WebSocket has no key. */

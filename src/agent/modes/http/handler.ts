@@ -8,6 +8,7 @@ import { STALLED_MS } from '../../../net/retirement.js';
 import { SpliceSet, type Drain } from '../../../net/splice.js';
 import { formatTarget, type Target } from '../../../net/target.js';
 import { LIMITS } from '../../../protocol/limits.js';
+import type { Passed } from '../../access/gate.js';
 import type { Gates } from '../../access/gates.js';
 import type { Recorder, Recorders } from '../../inspect/recorder.js';
 import type { NameRejection } from '../../rejected-name.js';
@@ -207,22 +208,29 @@ export class HttpHandler implements ModeHandler {
   #serve(asked: Exchange): void {
     this.requests++;
     const exchange = this.#recorder ? this.#recorder.record(asked) : asked;
-    const passed = asked.passesGates ? exchange : this.#gates.ask(exchange);
+    let passed: Passed | Promise<Passed>;
+    try {
+      passed = asked.passesGates ? exchange : this.#gates.ask(exchange);
+    } catch (error) {
+      return this.#gateFailed(exchange, error);
+    }
     if (!(passed instanceof Promise)) return passed && this.#route(passed);
     let isGone = false;
     exchange.onDisconnect(() => (isGone = true));
     passed.then(
       (later) => later && !isGone && this.#route(later),
-      (error: unknown) => {
-        this.#log.error({ err: error }, 'a gate failed');
-        if (isGone) return;
-        if (exchange.begun) exchange.abort();
-        else respondWith(exchange, PAGES.gateFailed);
-      },
+      (error: unknown) => this.#gateFailed(isGone ? undefined : exchange, error),
     );
   }
 
+  #gateFailed(exchange: Exchange | undefined, error: unknown): void {
+    this.#log.error({ err: error }, 'a gate failed');
+    if (exchange?.begun) exchange.abort();
+    else if (exchange) respondWith(exchange, PAGES.gateFailed);
+  }
+
   #route(exchange: Exchange): void {
+    exchange.onPassed?.();
     if (!isHost(exchange.authority, exchange.client.hostname))
       return respondWith(exchange, PAGES.misdirected);
     if (exchange.target === '*' && exchange.method === 'OPTIONS') return respondToAsterisk(exchange);
