@@ -67,7 +67,7 @@ export class Balancer {
     const text = `
 global
   log stdout format raw local0
-  stats socket ${this.#control} mode 600 level admin
+  stats socket "${this.#control}" mode 600 level admin
 defaults
   mode tcp
   timeout connect 1s

@@ -33,7 +33,7 @@ async function pooled(program: string, server: PostgresServer, settings: Readonl
   const file = join(folder, 'pgbouncer.ini');
   await writeFile(
     file,
-    `[databases]\n* = host=${server.folder} user=portal\n[pgbouncer]\n${lines.join('\n')}\n`,
+    `[databases]\n* = host='${server.folder}' user=portal\n[pgbouncer]\n${lines.join('\n')}\n`,
   );
   const [command, ...args] = asDatabaseUser(program, [file]);
   const child = spawn(command!, args, { stdio: 'ignore', cwd: '/' });

@@ -15,11 +15,11 @@ export interface SignedRequest {
 
 interface Scheme {
   /** The signatures, and the time that they include. Undefined if they are missing. */
-  read(
+  readonly read: (
     field: SignedRequest['field'],
-  ): { readonly given: readonly string[]; readonly time?: string } | undefined;
+  ) => { readonly given: readonly string[]; readonly time?: string } | undefined;
   /** What is signed before the body. */
-  prefix(time: string): string;
+  readonly prefix: (time: string) => string;
   readonly algorithm: HmacAlgorithm;
 }
 

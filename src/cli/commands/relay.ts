@@ -122,6 +122,7 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const fds = inheritedFds(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   const lists = await followLists(context, options, log);
+  const peers = await readPeers(context, options);
   // With --take-over, another relay has the addresses and releases them later.
   if (options.takeOver === undefined)
     await checkPlaces([
@@ -139,7 +140,6 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const unreachable = fds ? undefined : unreachableFromOutside({ ...options, hosts, port });
   if (unreachable) log.warn({ listen, hint: unreachable.hint }, unreachable.message);
   // The first files that a new relay creates.
-  const peers = await peersOf(context, options);
   const certificate = await openRelayCertificate(
     context,
     { domain: options.domain, tls, files: cluster?.files },
@@ -163,7 +163,7 @@ async function prepare(context: Context, options: Options, log: Logger) {
     limits,
     descriptorLimit: descriptors,
     agents: options.agents && { webDir: AGENTS_WEB_DIR },
-    ...peers,
+    ...(await trusting(context, peers)),
     ...lists.first,
     store: { file: join(dataDir, 'relay.db') },
   } satisfies Partial<RelayOptions>;
@@ -249,20 +249,30 @@ function redirectOf(
   return { port: HTTP_PORT, ...(asked === undefined && { isOptional: true }) };
 }
 
+interface Peers {
+  readonly origins: readonly string[];
+  readonly renewed: readonly string[];
+  /** The CA of all peers; undefined: the local CA for peers of this machine and its network, and public CAs for others. */
+  readonly ca: string | undefined;
+}
+
 /** Relays to which agents may continue in a chain. */
-async function peersOf(
-  { paths, cwd }: Context,
-  { peer = [], peerCa, trustPeer = [] }: Options,
-): Promise<Pick<RelayOptions, 'peers' | 'trustPeers'>> {
+async function readPeers({ cwd }: Context, { peer = [], peerCa, trustPeer = [] }: Options): Promise<Peers> {
   if (peer.length === 0 && (peerCa !== undefined || trustPeer.length > 0))
     throw usage('--peer-ca and --trust-peer need --peer');
-  const origins = peer.map((url) => originOf('--peer', url));
+  const origins = [...new Set(peer.map((url) => originOf('--peer', url)))];
   const renewed = trustPeer.map((url) => originOf('--trust-peer', url));
   const unknown = renewed.find((origin) => !origins.includes(origin));
   if (unknown !== undefined) throw usage(`--trust-peer: ${unknown} is not a --peer`);
-  const given = peerCa === undefined ? undefined : await readCa(resolve(cwd, peerCa));
-  const peers = [...new Set(origins)].map(async (url) => {
-    // A peer on this machine or its network has a certificate issued by the local CA.
+  return { origins, renewed, ca: peerCa === undefined ? undefined : await readCa(resolve(cwd, peerCa)) };
+}
+
+/** The same with their CAs. May create the local CA. */
+async function trusting(
+  { paths }: Context,
+  { origins, renewed, ca: given }: Peers,
+): Promise<Pick<RelayOptions, 'peers' | 'trustPeers'>> {
+  const peers = origins.map(async (url) => {
     const isLocal = given === undefined && covers(new URL(url).hostname);
     const ca = isLocal ? (await openLocalCa(paths.caDir)).certificatePem : given;
     return { url, ...(ca !== undefined && { ca }) };
