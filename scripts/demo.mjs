@@ -33,6 +33,10 @@ const listening = await new Promise((resolve) => {
   });
 });
 
+// The PIN is public, unlike one from the environment.
+const pin = /\$\{APP_PIN:-([^}]+)\}/.exec(readFileSync(path('examples/portal.yaml'), 'utf8'))[1];
+if (!process.env.APP_PIN) process.stderr.write(`app: PIN ${pin} (a sample)\n`);
+
 const relay = { wanted: RELAY_PORT, port: await freePort(RELAY_PORT) };
 await main([process.execPath, path('bin/portal.js'), 'up', '-f', fileFor([...listening, relay])]);
 

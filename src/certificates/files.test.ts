@@ -62,6 +62,9 @@ describe('certificate files', () => {
 
   it('that are missing are named in the error', async () => {
     const files = { certFile: join(folder, 'none.pem'), keyFile: join(folder, 'none.key') };
-    await expect(readCertificateFiles(files, 'shop.test')).rejects.toThrow(/none\.pem does not exist/);
+    await expect(readCertificateFiles(files, 'shop.test')).rejects.toMatchObject({
+      message: expect.stringMatching(/none\.pem does not exist/) as string,
+      hint: 'Check the path.',
+    });
   });
 });

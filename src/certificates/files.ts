@@ -70,11 +70,7 @@ async function readPem(file: string): Promise<string> {
   try {
     return await readConfined(file);
   } catch (error) {
-    throw unusable(
-      cannotRead(file, error),
-      unreadableHint(error) ?? 'Check the path and its permissions.',
-      error,
-    );
+    throw unusable(cannotRead(file, error), unreadableHint(error) ?? 'Check the path.', error);
   }
 }
 

@@ -36,7 +36,7 @@ async function unknownCommand(parent: Command, word: string): Promise<never> {
   const names = parent.commands.map((child) => child.name());
   const meant = nearest(word, names);
   const all = `Commands: ${names.join(', ')}.`;
-  const hint = meant !== undefined ? `Did you mean ${meant}?` : parent.parent ? all : undefined;
+  const hint = meant !== undefined ? `Did you mean \`${meant}\`?` : parent.parent ? all : undefined;
   throw new PortalError('usage', `unknown command '${word}'`, hint === undefined ? {} : { hint });
 }
 

@@ -47,7 +47,7 @@ it.each([
     'Name the port with `--port PORT`, or the file of another program with `--from FILE`.',
   ],
   [['completion', 'bash', 'b', 'c'], '`completion` takes 1 argument, and got 3', undefined],
-  [['list', '--lmit', '3'], "unknown option '--lmit'", 'Did you mean --limit?'],
+  [['list', '--lmit', '3'], "unknown option '--lmit'", 'Did you mean `--limit`?'],
   [
     ['list', '--plain', '--format', 'text'],
     "option '--plain' cannot be used with option '--format <format>'",
@@ -55,4 +55,9 @@ it.each([
   ],
 ])('%j gets plain words', (argv, message, hint) => {
   expect(rewriteParserError(errorFor(...argv))).toEqual(hint === undefined ? { message } : { message, hint });
+});
+
+it('puts each suggested name in backticks', () => {
+  const message = "error: unknown option '--tcp-add'\n(Did you mean one of --tcp-addr, --udp-addr?)";
+  expect(rewriteParserError({ message }).hint).toBe('Did you mean one of `--tcp-addr`, `--udp-addr`?');
 });

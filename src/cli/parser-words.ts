@@ -46,8 +46,18 @@ export function rewriteParserError({ message }: Pick<CommanderError, 'message'>)
     const match = pattern.exec(what);
     if (match) return rewrite(...match.slice(1));
   }
-  return words(what, suggestion?.replace(/^\(|\)$/g, ''));
+  return words(
+    what,
+    suggestion?.replace(/^\(|\)$/g, '').replace(/^(Did you mean (?:one of )?)(.+)\?$/, suggest),
+  );
 }
+
+/** Puts each suggested name in backticks. */
+const suggest = (_: string, question: string, names: string): string =>
+  `${question}${names
+    .split(', ')
+    .map((name) => `\`${name}\``)
+    .join(', ')}?`;
 
 function words(message: string, advice: string | undefined): Words {
   const choices = /^Allowed choices are (.+)\.$/.exec(advice ?? '')?.[1]?.split(', ');

@@ -76,7 +76,7 @@ export async function clusterPlace(
 function checkPorts({ tcpPorts, udpPorts, nodeHost }: ClusterOptions): void {
   if (nodeHost !== undefined || (tcpPorts ?? udpPorts) === undefined) return;
   const flag = tcpPorts === undefined ? '--udp-ports' : '--tcp-ports';
-  throw new PortalError('usage', `${flag} with --cluster needs a host that leads to this node alone`, {
+  throw new PortalError('usage', `${flag} with --cluster needs a host that points to this node alone`, {
     hint: 'Add --node-host HOST, a name or IP address of this machine that visitors can reach.',
   });
 }
@@ -90,7 +90,7 @@ function parseNodeHost(text: string): string {
   if (isIPv6(host) && !ANY.includes(host)) return `[${host}]`;
   if (!ANY.includes(host) && NAME.test(host)) return host;
   throw new PortalError('usage', `--node-host: "${text}" is not a host name or IP address`, {
-    hint: 'Use a name or address that leads to this node alone, without a port, for example --node-host n1.example.com.',
+    hint: 'Use a name or address that points to this node alone, without a port, for example --node-host n1.example.com.',
   });
 }
 

@@ -29,7 +29,7 @@ describe('--limit', () => {
     expect(parseLimits(['maxSessions=1', 'maxSessions=2'])).toEqual({ maxSessions: 2 }));
 
   it.each([
-    ['maxSesions=5', '"maxSesions" is not a limit', 'Did you mean maxSessions?'],
+    ['maxSesions=5', '"maxSesions" is not a limit', 'Did you mean `maxSessions`?'],
     ['nothing of the kind=5', 'is not a limit', '--help'],
     ['toString=5', 'is not a limit', '--help'],
     ['maxSessions', '"" is invalid', 'maxSessions=100'],

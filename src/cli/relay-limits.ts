@@ -16,7 +16,7 @@ function parseLimit(text: string): [LimitName, number] {
   if (!isLimit(name)) {
     const meant = nearest(name, LIMIT_NAMES);
     throw new PortalError('usage', `"${name}" is not a limit of a relay`, {
-      hint: meant ? `Did you mean ${meant}?` : '`portal relay --help` lists them all.',
+      hint: meant ? `Did you mean \`${meant}\`?` : '`portal relay --help` lists them all.',
     });
   }
   const { min, max } = rangeOf(name);

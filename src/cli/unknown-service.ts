@@ -7,7 +7,7 @@ export function checkServices(names: readonly string[], known: readonly string[]
   if (unknown === undefined) return;
   const meant = nearest(unknown, known);
   throw new PortalError('usage', `${owner} has no service ${JSON.stringify(unknown)}`, {
-    hint: meant === undefined ? `Services: ${known.join(', ')}.` : `Did you mean ${meant}?`,
+    hint: meant === undefined ? `Services: ${known.join(', ')}.` : `Did you mean \`${meant}\`?`,
   });
 }
 

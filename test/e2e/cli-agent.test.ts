@@ -193,7 +193,7 @@ test('status and logs of chosen services, and of the latest events', async () =>
   expect(table).toMatch(/^web +ready/m);
   expect(table).not.toMatch(/^api /m);
   for (const [args, message] of [
-    [['webb'], 'the agent has no service "webb" [usage]\n  Did you mean web?'],
+    [['webb'], 'the agent has no service "webb" [usage]\n  Did you mean `web`?'],
     [
       ['./portal.yaml'],
       '"./portal.yaml" is a file, not a service [usage]\n  Use: portal status -f ./portal.yaml.',

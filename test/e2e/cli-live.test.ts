@@ -47,7 +47,7 @@ test('on a terminal, up shows services, relays and keys, and ends without a trac
   expect(text).toContain('\u001B]52;c;');
   const ended = once(terminal, 'exit');
   terminal.stdin.write('\u0003');
-  await isShown(/served until now:\s+web {2}https:\/\/web\.localhost:\d+\s[^]*stopped: SIGINT/);
+  await isShown(/no longer served:\s+web {2}https:\/\/web\.localhost:\d+\s[^]*stopped: SIGINT/);
   await ended;
   expect(text.lastIndexOf('\u001B[?25h')).toBeGreaterThan(text.lastIndexOf('\u001B[?25l'));
 });

@@ -41,15 +41,15 @@ test('help is grouped, has examples, and lists every command', async () => {
 });
 
 test.each([
-  ['an unknown command', ['staus'], 'Did you mean status?'],
-  ['an unknown option', ['up', '--detahc'], 'Did you mean --detach?'],
+  ['an unknown command', ['staus'], 'Did you mean `status`?'],
+  ['an unknown option', ['up', '--detahc'], 'Did you mean `--detach`?'],
   ['an argument too many', ['down', 'web'], ''],
   ['an invalid value', ['up', '--timeout', 'soon'], '30s'],
-  ['an unknown command of help', ['help', 'staus'], 'Did you mean status?'],
-  ['an unknown command of a group of help', ['help', 'requests', 'sho'], 'Did you mean show?'],
+  ['an unknown command of help', ['help', 'staus'], 'Did you mean `status`?'],
+  ['an unknown command of a group of help', ['help', 'requests', 'sho'], 'Did you mean `show`?'],
   ['an unknown command that resembles no other', ['help', 'nosuch'], 'See portal --help.'],
   ['an unknown command of requests', ['requests', 'foo'], 'Commands: list, show, wipe.'],
-  ['an unknown command of agents', ['agents', 'lst'], 'Did you mean list?'],
+  ['an unknown command of agents', ['agents', 'lst'], 'Did you mean `list`?'],
   ['an unknown command of identity', ['identity', 'foo'], 'Commands: show, new, export.'],
   ['an unknown command of service', ['service', 'foo'], 'Commands: install, uninstall, status.'],
   ['no target', ['expose'], 'Name your service, for example: portal expose 3000'],
@@ -88,7 +88,7 @@ test('with --json a usage error is one line on stdout', async () => {
       event: 'error',
       code: 'usage',
       message: "unknown command 'staus'",
-      hint: 'Did you mean status?',
+      hint: 'Did you mean `status`?',
     },
   ]);
 });
@@ -223,7 +223,7 @@ test('up: an unknown service is a usage error, an invalid file exits with 2', as
   await write('portal.yaml', 'version: 1\nservices: { web: 3000, api: 3001 }\n');
   const unknown = await person.run(['up', 'weeb']);
   expect(unknown.code).toBe(2);
-  expect(unknown.stderr).toContain('Did you mean web?');
+  expect(unknown.stderr).toContain('Did you mean `web`?');
   await write('portal.yaml', 'version: 1\nservices: { web: [ }\n');
   for (const flags of [[], ['--detach'], ['--wait']]) {
     const invalid = await person.run(['up', ...flags]);

@@ -22,7 +22,7 @@ async function start(
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     ctx.skip('only root on Linux can create a network of its own');
   const person = await Person.create();
-  const env = { ...process.env, PORTAL_HOME: person.home };
+  const env = { ...process.env, PORTAL_HOME: person.home, APP_PIN: '' };
   const script = 'ip link set lo up; "$0" -e "$1" & "$0" -e "$2"; exec "$0" "$3"';
   const args = ['--net', 'sh', '-c', script, process.execPath, BUSY, IS_BUSY, program];
   const child: ChildProcess = spawn('unshare', args, {
@@ -42,6 +42,8 @@ test('the demo moves a sample service to a free port, and publishes it there', a
   await expect.poll(shown, HALF_A_MINUTE).toContain('all services are ready');
   expect(shown()).toMatch(/^sample service web: http:\/\/127\.0\.0\.1:3\d\d0 \(port 3000 is in use\)$/m);
   expect(shown()).toMatch(/^the demo uses a copy of examples\/portal\.yaml with these ports: .+$/m);
+  expect(shown()).toMatch(/^app: PIN [\d-]+/m);
+  expect(shown()).not.toContain('not port 19132');
   const ended = once(child, 'exit');
   child.kill('SIGINT');
   expect((await ended)[0]).toBe(0);

@@ -28,7 +28,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   }
   context.stdout.data(file);
   context.stderr.note(
-    `service web leads to port ${guess.port} (${guess.because}). Start your server there, then publish it: portal up`,
+    `service web forwards to port ${guess.port} (${guess.because}). Start your server there, then publish it: portal up`,
   );
   context.stderr.note(
     `If you use git, add to .gitignore: ${PRIVATE_FILES.join(' ')} (Portal or you may create them later)`,

@@ -127,9 +127,9 @@ it('has no words of the program in it', () => {
 it('says why the protocol of a service is unknown', () => {
   const auto = { ...lease('web', 'https://a.example'), mode: 'auto', servedAs: 'undecided' } as LeaseStatus;
   expect(shown([auto])).toContain(
-    '\n  http or stream is not detected yet, because the target has sent nothing. To choose one, set `mode`.',
+    '\n  Portal has not detected yet whether the target speaks HTTP, because it has sent nothing. To choose, set `mode`.',
   );
-  expect(shown([{ ...auto, targetError: 'nothing listens on port 3000' }])).not.toContain('not detected');
+  expect(shown([{ ...auto, targetError: 'nothing listens on port 3000' }])).not.toContain('not detected yet');
 });
 
 it('shows how many relays of a registry the pool does not use', () => {

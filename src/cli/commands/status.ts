@@ -99,7 +99,7 @@ function print(context: Context, status: AgentStatus): void {
 }
 
 const UNDETECTED =
-  'http or stream is not detected yet, because the target has sent nothing. To choose one, set `mode`.';
+  'Portal has not detected yet whether the target speaks HTTP, because it has sent nothing. To choose, set `mode`.';
 
 /** Columns that a narrow terminal does not show, in the order of removal. An address gets a line of its own. */
 const OPTIONAL = ['OUT', 'IN', 'VERIFIED', 'SERVED AS', 'VISITORS', 'TARGET', 'FOR', 'RELAY', 'ADDRESS'];

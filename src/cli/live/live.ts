@@ -190,7 +190,7 @@ export class Live {
     if (name === 'up' || name === 'k') this.#selected--;
     else if (name === 'down' || name === 'j') this.#selected++;
     else if (name === '?') this.#overlay = help;
-    else if (name === 'i') await this.#open(view.inspector, 'no service is inspected: set inspect: true');
+    else if (name === 'i') await this.#open(view.inspector, 'no service has `inspect: true`');
     else if (name === 'o')
       await this.#open(
         address,

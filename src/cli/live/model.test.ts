@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LeaseStatus } from '../../agent/status.js';
+import type { ServedAs } from '../../agent/spec.js';
 import { LiveModel, type Snapshot } from './model.js';
 
 const lease = (over: Partial<LeaseStatus> = {}): LeaseStatus => ({
@@ -25,6 +26,9 @@ const snapshot = (leases: readonly LeaseStatus[], over: Partial<Snapshot> = {}):
   inspector: undefined,
   ...over,
 });
+
+const viewOf = (...servedAs: ServedAs[]): unknown =>
+  new LiveModel().view(snapshot(servedAs.map((each) => lease({ servedAs: each }))), 0).services[0];
 
 describe('the model of the live view', () => {
   it('groups the leases of a service, the best one first', () => {
@@ -139,6 +143,11 @@ describe('the model of the live view', () => {
       'y [x]',
       'next try in 48 s',
     ]);
+  });
+
+  it('shows no requests while the protocol of a target is unknown, and none of a stream', () => {
+    expect(viewOf('undecided')).toMatchObject({ requests: 0, rate: { unit: 'requests', perSecond: 0 } });
+    expect(viewOf('undecided', 'stream')).toMatchObject({ requests: undefined, rate: { unit: 'bytes' } });
   });
 
   it('shows requests per second if known, else bytes per second', () => {

@@ -199,8 +199,10 @@ export class LiveModel {
 const sumOf = <T>(all: readonly T[], of: (each: T) => number): number =>
   all.reduce((sum, each) => sum + of(each), 0);
 
+/** Undefined if the service does not speak HTTP. A target that has not spoken yet has had no request. */
 const requestsOf = (leases: readonly LeaseStatus[]): number | undefined =>
-  leases.some(({ requests, servedAs }) => requests !== undefined || servedAs === 'http')
+  leases.some(({ requests, servedAs }) => requests !== undefined || servedAs === 'http') ||
+  leases.every(({ servedAs }) => servedAs === 'undecided')
     ? sumOf(leases, ({ requests = 0 }) => requests)
     : undefined;
 

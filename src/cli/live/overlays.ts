@@ -13,7 +13,7 @@ const HELP = [
   '',
   `  ${SIGNS.ok} ready, ${SIGNS.warning} degraded, ${SIGNS.problem} failed, … starting.`,
   '  target down: the local service does not respond.',
-  '  OPEN counts connections of visitors now. LAST is the status of the last response,',
+  '  OPEN: current visitor connections. LAST is the status of the last response,',
   '  without errors from before the target recovered.',
   `  TARGET: ${SIGNS.ok} reachable, ${SIGNS.problem} down, blank unknown.`,
   '',
@@ -35,7 +35,7 @@ export const help: Overlay = ({ columns, rows }) => {
 /** A QR code with its address, or the size that it needs. */
 export function qrOverlay(code: readonly string[], address: string): Overlay {
   const remark =
-    'Another device cannot open this URL: it leads to this machine only. Use a relay that others can reach.';
+    'Another device cannot open this URL: it points to this machine only. Use a relay that others can reach.';
   const remarks = (columns: number): string[] => (isShareable(address) ? [] : wrapped([remark], columns));
   return (size) => {
     const columns = Math.max(size.columns, code[0]!.length + 1);

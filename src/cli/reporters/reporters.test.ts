@@ -342,7 +342,7 @@ test('terminal: the addresses stay on the screen after the view has ended', asyn
   reporter.event(at({ event: 'stopped', reason: 'SIGINT' }));
   await reporter.close();
   expect(printed()).toMatch(
-    /served until now:\n {2}web {2}https:\/\/web\.localhost:8443\n[^]*stopped: SIGINT\n/,
+    /no longer served:\n {2}web {2}https:\/\/web\.localhost:8443\n[^]*stopped: SIGINT\n/,
   );
 });
 

@@ -118,7 +118,7 @@ class TerminalReporter implements Reporter {
       const { service } = served[index]!;
       return `  ${bold(service)}${cyan(row.slice(service.length))}`;
     });
-    this.#print(['served until now:', ...lines].join('\n'));
+    this.#print(['no longer served:', ...lines].join('\n'));
   }
 
   #print(text = ''): void {
