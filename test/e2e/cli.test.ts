@@ -313,7 +313,7 @@ test('expose and relay check their arguments', async () => {
     ['expose', '3000', '--relay', 'ftp://relay.example.com'],
     ['relay', '--listen', 'here'],
     ['relay', '--cert', 'a.pem'],
-    ['relay', '--cert', 'a.pem', '--key', 'b.pem'],
+    ['relay', '--listen', '127.0.0.1:0', '--cert', 'a.pem', '--key', 'b.pem'],
     ['relay', '--domain', 'relay.example.com'],
     ['relay', '--domain', 'https://relay.test'],
     ['relay', '--domain', '127.0.0.1'],

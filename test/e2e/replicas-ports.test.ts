@@ -36,14 +36,18 @@ async function greetings(port: number, count: number): Promise<string> {
   return all.toSorted().join('');
 }
 
+/** Resolves once visitors are served like this. A replica that was slow gets none for a few seconds. */
+const divided = (port: number, expected: string): Promise<void> =>
+  eventually(async () => expect(await greetings(port, expected.length)).toBe(expected));
+
 describe('replicas in mode tcp', () => {
   it('share one public port, which stays while any of them is there', async () => {
     const at = await relay({ ports: { tcp: 'any' } });
     const [a, b, c] = await tcpReplicas(at, ['a', 'b', 'c']);
     expect([b!.port, c!.port]).toEqual([a!.port, a!.port]);
-    expect(await greetings(a!.port, 9)).toBe('aaabbbccc');
+    await divided(a!.port, 'aaabbbccc');
     await stop(a!);
-    expect(await greetings(a!.port, 4)).toBe('bbcc');
+    await divided(a!.port, 'bbcc');
     await stop(c!);
     expect(await greetings(a!.port, 2)).toBe('bb');
     await stop(b!);
