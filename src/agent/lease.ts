@@ -226,7 +226,7 @@ export class AgentLease {
     this.#options.onUnserved(this, reason, count);
   }
 
-  /** The local services respond, or do not any more. */
+  /** Whether the local services respond. */
   set targetUp(isUp: boolean) {
     this.#isTargetUp = isUp;
     this.#tellHealth();

@@ -13,11 +13,15 @@ export interface SignedRequest {
   readonly body: Buffer;
 }
 
+/** The signatures of a request, and the time that they include. */
+interface Signed {
+  readonly given: readonly string[];
+  readonly time?: string;
+}
+
 interface Scheme {
-  /** The signatures, and the time that they include. Undefined if they are missing. */
-  readonly read: (
-    field: SignedRequest['field'],
-  ) => { readonly given: readonly string[]; readonly time?: string } | undefined;
+  /** Undefined if the signature is missing. */
+  readonly read: (field: SignedRequest['field']) => Signed | undefined;
   /** What is signed before the body. */
   readonly prefix: (time: string) => string;
   readonly algorithm: HmacAlgorithm;
@@ -83,8 +87,7 @@ export function checkHead(
   nowS: number,
 ): 'missing' | 'old' | undefined {
   const signed = schemeOf(spec).read(field);
-  if (!signed) return 'missing';
-  return signed.time === undefined || isNow(signed.time, nowS) ? undefined : 'old';
+  return signed ? checkTime(signed, nowS) : 'missing';
 }
 
 /**
@@ -103,7 +106,7 @@ export function verifySignature(
   const { given, time = '' } = signed;
   const expected = hmac(algorithm, spec.secret, prefix(time), body);
   if (!given.some((each) => matches(each, expected))) return 'wrong';
-  return checkHead(field, spec, nowS);
+  return checkTime(signed, nowS);
 }
 
 function hmac(algorithm: HmacAlgorithm, secret: string, ...parts: readonly (string | Buffer)[]): Buffer {
@@ -119,5 +122,7 @@ function matches(text: string, expected: Buffer): boolean {
   return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
-const isNow = (time: string, nowS: number): boolean =>
-  /^\d{1,12}$/.test(time) && Math.abs(nowS - Number(time)) <= TOLERANCE_S;
+function checkTime({ time }: Signed, nowS: number): 'old' | undefined {
+  if (time === undefined) return undefined;
+  return /^\d{1,12}$/.test(time) && Math.abs(nowS - Number(time)) <= TOLERANCE_S ? undefined : 'old';
+}

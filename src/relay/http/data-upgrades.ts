@@ -8,7 +8,7 @@ import type { WireCarrier } from '../../protocol/messages.js';
 import { confirmReuse, REUSE, REUSE_HEADER } from '../../protocol/reuse.js';
 import { SharedConnection, SingleConnection, type DataConnection } from '../data-connection.js';
 import type { HttpSurfaceOptions } from '../http.js';
-import { whenRedeemed } from '../redeemed.js';
+import { whenRedeemed, type TakeData } from '../redeemed.js';
 import { shownAgainOn, shownOn } from '../shown-ticket.js';
 import { offers, refuse, upgradeOf } from './messages.js';
 
@@ -22,19 +22,10 @@ interface Asked {
 
 type Options = Pick<HttpSurfaceOptions, 'hasDescriptors' | 'onData' | 'onTrusted' | 'ticketTag'>;
 
-export function upgradeData(
-  { request, socket, head }: Asked,
-  carrier: 'raw' | 'tls',
-  options: Options,
-): void {
-  const ticket = shownOn(socket, request.headers.authorization);
+export function upgradeData(asked: Asked, carrier: 'raw' | 'tls', options: Options): void {
+  const { request, socket } = asked;
   const isData = upgradeOf(request) === DATA_UPGRADE && request.method === 'GET';
-  if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
-  if (!options.hasDescriptors(socket)) return refuse(socket, '503 Service Unavailable');
-  whenRedeemed(options.onData(ticket, carrier), (take) => {
-    if (!take) return refuse(socket, '403 Forbidden');
-    options.onTrusted(socketBelow(socket) ?? socket);
-    socket.on('error', () => undefined);
+  whenAdmitted(asked, isData, carrier, options, (take) => {
     socket.setTimeout(0);
     // A new TCP connection costs less than frames.
     const isShared = carrier === 'tls' && asksForReuse(request);
@@ -51,15 +42,9 @@ export function dataInWebSockets(server: WebSocketServer, options: Options): (as
   server.on('headers', (headers, request) => {
     if (asksForReuse(request)) headers.push(`${REUSE_HEADER}: ${confirmReuse(options.ticketTag)}`);
   });
-  return ({ request, socket, head }) => {
-    const ticket = shownOn(socket, request.headers.authorization);
-    const isFit = offers(request, DATA_SUBPROTOCOL) && head.length === 0;
-    if (!ticket || !isFit) return refuse(socket, '400 Bad Request');
-    if (!options.hasDescriptors(socket)) return refuse(socket, '503 Service Unavailable');
-    whenRedeemed(options.onData(ticket, 'ws'), (take) => {
-      if (!take) return refuse(socket, '403 Forbidden');
-      options.onTrusted(socketBelow(socket) ?? socket);
-      socket.on('error', () => undefined);
+  return (asked) => {
+    const { request, socket, head } = asked;
+    whenAdmitted(asked, offers(request, DATA_SUBPROTOCOL), 'ws', options, (take) => {
       const opened = (ws: WebSocket): void => {
         const how = { carrier: 'ws', isShared: asksForReuse(request), authenticated: socket } as const;
         take(connectionOn(new WsSocket(ws, DATA_MESSAGES), how, options));
@@ -67,6 +52,25 @@ export function dataInWebSockets(server: WebSocketServer, options: Options): (as
       server.handleUpgrade(request, socket, head, opened);
     });
   };
+}
+
+/** Calls `then` if the request has a valid ticket. Otherwise, refuses it. `isData`: it asks for a data connection. */
+function whenAdmitted(
+  { request, socket, head }: Asked,
+  isData: boolean,
+  carrier: WireCarrier,
+  { hasDescriptors, onData, onTrusted }: Options,
+  then: (take: TakeData) => void,
+): void {
+  const ticket = shownOn(socket, request.headers.authorization);
+  if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
+  if (!hasDescriptors(socket)) return refuse(socket, '503 Service Unavailable');
+  whenRedeemed(onData(ticket, carrier), (take) => {
+    if (!take) return refuse(socket, '403 Forbidden');
+    onTrusted(socketBelow(socket) ?? socket);
+    socket.on('error', () => undefined);
+    then(take);
+  });
 }
 
 interface How {
