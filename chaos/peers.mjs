@@ -1,13 +1,11 @@
-import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { cpus, loadavg } from 'node:os';
 import { countsSettled } from './counts.mjs';
 import { FAULTS } from './faults/all.mjs';
 import { leaks, snapshot } from './invariants.mjs';
 import { cannot, whyNot } from './lib/can.mjs';
+import { pause } from '../bench/lib/wait.mjs';
 import { now } from './lib/now.mjs';
-import { killEverything } from './lib/program.mjs';
+import { commit, openRun } from './lib/run.mjs';
 import { commandOf, fail, readOptions } from './options.mjs';
 import { describeRound, printReport, report } from './report.mjs';
 import { playRound } from './round.mjs';
@@ -18,7 +16,6 @@ import { World } from './world.mjs';
 
 /** `npm run chaos`: a seeded schedule of faults while visitors are connected. See docs/explanation/chaos.md. */
 
-const PREFIX = 'portal-chaos-';
 /** Flows of visitors that disconnected end within one and a half times their timeout. */
 const FLOWS_LATE = 1.5;
 /** An unneeded idle data connection closes at this age (protocol/limits.ts, idleDataConnectionMs). */
@@ -44,15 +41,10 @@ if (options.plan) {
 const why = whyNot();
 if (why !== undefined) fail(why);
 
-clearLeftovers();
-const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
-const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-  process.once(signal, () => {
-    stop.abort();
-    progress(`${signal}: shutting down`);
-    void takeDown().then(() => process.exit(1));
-  });
+const { folder, stop, takeDown } = openRun(progress, {
+  logs: options.logs,
+  isKept: (name) => name.endsWith('.log'),
+});
 
 const violations = [];
 const notes = [];
@@ -61,7 +53,7 @@ const world = new World(shape, folder, {
   flowIdleMs,
   onVisitor: (line) => watch.record(line),
   onTrouble(text, isViolation = false) {
-    if (stop.signal.aborted) return;
+    if (stop.aborted) return;
     progress(`  ${isViolation ? 'VIOLATION' : 'note'}: ${text}`);
     (isViolation ? violations : notes).push({ at: now(), what: text });
   },
@@ -72,7 +64,7 @@ try {
   outcome = await run();
 } catch (error) {
   // A shutdown on request causes this error too.
-  if (stop.signal.aborted) await new Promise(() => undefined);
+  if (stop.aborted) await new Promise(() => undefined);
   progress(`the harness failed: ${error.stack}`);
   await takeDown();
   process.exit(1);
@@ -107,8 +99,8 @@ async function run() {
   const faultsFrom = now();
   const load = [loadavg()[0]];
   for (const round of rounds) {
-    if (now() - faultsFrom > minutes * 60_000 || stop.signal.aborted) break;
-    const late = await playRound(world, watch, round, stop.signal);
+    if (now() - faultsFrom > minutes * 60_000 || stop.aborted) break;
+    const late = await playRound(world, watch, round, stop);
     progress(`${Math.round((now() - faultsFrom) / 1_000)} s  ${describeRound(round)}`);
     for (const { lane, why: reason } of late)
       violations.push({
@@ -116,7 +108,7 @@ async function run() {
         at: now(),
         what: `round ${round.number}: did not recover: ${reason}`,
       });
-    if (stop.signal.aborted) break;
+    if (stop.aborted) break;
     for (const { where, what } of await countsSettled(world, shape, { watch, flowIdleMs, round }))
       violations.push({ lane: where, at: now(), what: `round ${round.number}: ${what}` });
     load.push(loadavg()[0]);
@@ -166,41 +158,4 @@ async function settle(fresh, before) {
     last = after;
     await pause(CHECK_MS);
   }
-}
-
-async function takeDown() {
-  stop.abort();
-  if (options.logs !== undefined) keepLogs(resolve(options.logs));
-  await killEverything();
-  rmSync(folder, { recursive: true, force: true });
-}
-
-function keepLogs(to) {
-  mkdirSync(to, { recursive: true });
-  for (const name of readdirSync(folder, { recursive: true }).map(String))
-    if (name.endsWith('.log')) cpSync(join(folder, name), join(to, name.replaceAll('/', '-')));
-}
-
-/** Removes the folder of a run that was killed. Its processes and networks ended with it. */
-function clearLeftovers() {
-  for (const name of readdirSync(tmpdir())) {
-    const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split('-')[0]) : 0;
-    if (pid > 0 && !existsSync(`/proc/${pid}`))
-      rmSync(join(tmpdir(), name), { recursive: true, force: true });
-  }
-}
-
-function commit() {
-  try {
-    return execFileSync('git', ['describe', '--always', '--dirty'], {
-      encoding: 'utf8',
-      timeout: 5_000,
-    }).trim();
-  } catch {
-    return undefined;
-  }
-}
-
-function pause(ms) {
-  return new Promise((done) => setTimeout(done, ms));
 }

@@ -1,3 +1,4 @@
+import { pause } from '../bench/lib/wait.mjs';
 import { cpus, loadavg } from 'node:os';
 import { limitOf, faultOf } from './faults/all.mjs';
 import { now } from './lib/now.mjs';
@@ -9,8 +10,6 @@ const CHECK_MS = 100;
 const MIN_QUIET_MS = 1_000;
 /** Longer than a fault's timeout. The judge decides whether the timeout was met. This only ends the wait. */
 const PATIENCE_MS = 15_000;
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Resolves with the lanes that did not recover in time: [{lane, why}]. */
 export async function playRound(world, watch, round, signal) {

@@ -15,7 +15,6 @@ import { wayOf } from './shape.mjs';
  * other, and share one CA.
  */
 
-const DNS_UP_MS = 5_000;
 const child = (name) => fileURLToPath(new URL(`children/${name}.mjs`, import.meta.url));
 
 export class World {
@@ -119,34 +118,12 @@ export class World {
   }
 
   async startDns() {
-    const { network } = this;
     // `--local`: the server answers a query for an IPv6 address with "no such record", instead of refusing it.
     const records = this.#shape.relays.flatMap((name) => [
       `--address=/${name}.test/${this.relays.get(name).machine.address}`,
       `--local=/${name}.test/`,
     ]);
-    this.dns = new Program(
-      'dnsmasq',
-      network.onSwitch(
-        'dnsmasq',
-        '--keep-in-foreground',
-        '--conf-file=/dev/null',
-        '--no-resolv',
-        '--no-hosts',
-        '--user=root',
-        '--pid-file=',
-        '--bind-interfaces',
-        `--listen-address=${network.dns}`,
-        '--log-facility=-',
-        ...records,
-      ),
-    );
-    const said = new Promise((resolve) => {
-      this.dns.process.stderr.once('data', resolve);
-      setTimeout(resolve, DNS_UP_MS).unref();
-    });
-    await Promise.race([said, this.dns.ended]);
-    if (!this.dns.isUp) throw new Error(`dnsmasq ended (${this.dns.gone}): ${this.dns.said.join('\n')}`);
+    this.dns = await this.network.startDns(records);
   }
 
   /** How many connections each agent's local services have. */

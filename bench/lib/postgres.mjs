@@ -8,7 +8,7 @@ const FOLDER = '/usr/lib/postgresql';
 const AS_NOBODY = ['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups'];
 
 /** Where the newest PostgreSQL of Debian is; undefined: it is not installed. */
-function binaries() {
+export function postgresPrograms() {
   try {
     const [newest] = readdirSync(FOLDER).toSorted((one, other) => other - one);
     return newest && join(FOLDER, newest, 'bin');
@@ -19,7 +19,7 @@ function binaries() {
 
 /** Why PostgreSQL cannot be used here, or undefined. */
 export const postgresMissing = () =>
-  binaries() ? undefined : 'PostgreSQL is not installed (Debian: apt-get install postgresql)';
+  postgresPrograms() ? undefined : 'PostgreSQL is not installed (Debian: apt-get install postgresql)';
 
 /** A server that survives a crash of the machine, as one in production. */
 export async function startPostgres(world) {
@@ -30,7 +30,7 @@ export async function startPostgres(world) {
   const data = join(folder, 'data');
   const command = (name, args) => [
     ...(process.getuid() === 0 ? AS_NOBODY : []),
-    join(binaries(), name),
+    join(postgresPrograms(), name),
     ...args,
   ];
   const [program, ...rest] = command('initdb', [
@@ -52,7 +52,7 @@ export async function startPostgres(world) {
     ...settings.flatMap((setting) => ['-c', setting]),
   ]);
   const child = new Child('postgres', server, args, { cwd: '/' });
-  const ready = join(binaries(), 'pg_isready');
+  const ready = join(postgresPrograms(), 'pg_isready');
   await until(
     () =>
       output(ready, ['-h', folder]).then(

@@ -1,3 +1,4 @@
+import { pause } from '../../bench/lib/wait.mjs';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -91,5 +92,3 @@ ${[...options, ...servers.map(({ name, address, with: more }) => `server ${name}
     writeFileSync(join(this.machine.folder, 'haproxy.cfg'), text);
   }
 }
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,3 +1,4 @@
+import { pause } from '../../bench/lib/wait.mjs';
 import { PostgresServer } from './postgres.mjs';
 import { AUDIT } from './audit.mjs';
 
@@ -99,5 +100,3 @@ export class Database {
     await this.#balancer.command(`set server servers/${this.#primary.name} state ready`);
   }
 }
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,7 +1,9 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { pause } from '../../bench/lib/wait.mjs';
+import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { output } from '../../bench/lib/children.mjs';
+import { postgresPrograms } from '../../bench/lib/postgres.mjs';
 import { Program } from '../lib/program.mjs';
 
 /** One PostgreSQL server on a machine of its own. The harness reaches it through a Unix socket in the machine's folder. */
@@ -22,8 +24,6 @@ const AS_NOBODY = [
   '--pdeathsig',
   'KILL',
 ];
-/** Debian keeps the server's programs out of PATH. */
-const LIB = '/usr/lib/postgresql';
 const SETTINGS = {
   listen_addresses: '*',
   // The files are in memory or survive the harness: no fault here cuts the power of the machine.
@@ -43,16 +43,6 @@ const SETTINGS = {
   tcp_keepalives_interval: '2',
   tcp_keepalives_count: '3',
 };
-
-/** Where the programs of the newest installed server are, or undefined. */
-export function postgresPrograms() {
-  try {
-    const [newest] = readdirSync(LIB).toSorted((a, b) => Number(b) - Number(a));
-    return newest && join(LIB, newest, 'bin');
-  } catch {
-    return undefined;
-  }
-}
 
 export class PostgresServer {
   #program;
@@ -179,5 +169,3 @@ export class PostgresServer {
     await output(file, rest, { ms: COMMAND_MS });
   }
 }
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

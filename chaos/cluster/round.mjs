@@ -1,3 +1,4 @@
+import { pause } from '../../bench/lib/wait.mjs';
 import { now } from '../lib/now.mjs';
 import { clusterFaultOf } from './faults.mjs';
 
@@ -8,8 +9,6 @@ const CHECK_MS = 250;
 const QUIET_MS = 1_500;
 /** The wait ends this much later than the deadline. */
 const PATIENCE_MS = 30_000;
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Resolves with {tookMs, limitMs, why}: `why` says what is still unhealthy, undefined if everything is healthy in time. */
 export async function playRound(world, history, round, signal) {

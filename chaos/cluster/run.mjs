@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { cpus, loadavg } from 'node:os';
+import { join } from 'node:path';
 import { cannot, whyNot } from '../lib/can.mjs';
+import { nodesMissing } from '../../bench/lib/nodes.mjs';
+import { pause } from '../../bench/lib/wait.mjs';
 import { now } from '../lib/now.mjs';
-import { killEverything } from '../lib/program.mjs';
+import { commit, openRun } from '../lib/run.mjs';
 import { commandOf, fail } from '../options.mjs';
 import { schedule } from '../schedule.mjs';
 import { checkAll } from './checks/all.mjs';
@@ -13,7 +13,6 @@ import { History } from './history.mjs';
 import { loadRecord, saveContext } from './record.mjs';
 import { DOMAIN } from './node.mjs';
 import { readClusterOptions } from './options.mjs';
-import { postgresPrograms } from './postgres.mjs';
 import { nameOfService, Race } from './race.mjs';
 import { describeRound, printReport, printViolation, report } from './report.mjs';
 import { playRound } from './round.mjs';
@@ -23,7 +22,6 @@ import { World } from './world.mjs';
 
 /** `npm run chaos -- --cluster`: faults of a relay on several machines. See docs/explanation/chaos.md. */
 
-const PREFIX = 'portal-chaos-';
 /** Faults of one round: few, so that it is clear which one excuses what. */
 const PER_ROUND = [1, 2];
 
@@ -50,17 +48,13 @@ if (options.check !== undefined) {
   progress(`${found.length} violations`);
   process.exit(found.length > 0 ? 1 : 0);
 }
-const why = whyNot() ?? programMissing();
+const why = whyNot() ?? nodesMissing();
 if (why !== undefined) fail(why);
 
-const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
-const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-  process.once(signal, () => {
-    stop.abort();
-    progress(`${signal}: shutting down`);
-    void takeDown().then(() => process.exit(1));
-  });
+const { folder, stop, takeDown } = openRun(progress, {
+  logs: options.logs,
+  isKept: (name) => /\.(log|jsonl|cfg|json)$/.test(name) && !name.includes('/disk/'),
+});
 
 const violations = [];
 const history = new History(join(folder, 'history.jsonl'));
@@ -80,7 +74,7 @@ const world = new World(shape, folder, {
   },
   onNode: (node, line) => history.add('logs', { at: now(), ...line, id: line.node, node }),
   onTrouble(text, isViolation = false) {
-    if (stop.signal.aborted) return;
+    if (stop.aborted) return;
     progress(`  ${isViolation ? 'VIOLATION' : 'note'}: ${text}`);
     if (isViolation) violations.push({ promise: 'the harness', at: now(), what: text });
   },
@@ -91,7 +85,7 @@ try {
   outcome = await run();
 } catch (error) {
   // A shutdown on request causes this error too.
-  if (stop.signal.aborted) await new Promise(() => undefined);
+  if (stop.aborted) await new Promise(() => undefined);
   progress(`the harness failed: ${error.stack}`);
   await takeDown();
   process.exit(1);
@@ -130,8 +124,8 @@ async function run() {
   const faultsFrom = now();
   const load = [loadavg()[0]];
   for (const round of rounds) {
-    if (now() - faultsFrom > minutes * 60_000 || stop.signal.aborted) break;
-    round.outcome = await playRound(world, history, round, stop.signal);
+    if (now() - faultsFrom > minutes * 60_000 || stop.aborted) break;
+    round.outcome = await playRound(world, history, round, stop);
     progress(`${Math.round((now() - faultsFrom) / 1_000)} s  ${describeRound(round)}`);
     const { from, tookMs, limitMs, why: problem } = round.outcome;
     const delayMs = new Starvation(history.delays, shape).between(from, from + tookMs);
@@ -158,44 +152,4 @@ async function run() {
     load: { cpus: cpus().length, least: Math.min(...load), most: Math.max(...load) },
     commit: commit(),
   };
-}
-
-async function takeDown() {
-  stop.abort();
-  if (options.logs !== undefined) keepLogs(resolve(options.logs));
-  await killEverything();
-  rmSync(folder, { recursive: true, force: true });
-}
-
-function keepLogs(to) {
-  mkdirSync(to, { recursive: true });
-  for (const name of readdirSync(folder, { recursive: true }).map(String))
-    if (/\.(log|jsonl|cfg|json)$/.test(name) && !name.includes('/disk/'))
-      cpSync(join(folder, name), join(to, name.replaceAll('/', '-')));
-}
-
-function programMissing() {
-  if (postgresPrograms() === undefined)
-    return 'PostgreSQL is not installed (Debian: apt-get install postgresql)';
-  try {
-    execFileSync('haproxy', ['-v'], { stdio: 'ignore', timeout: 5_000 });
-    return undefined;
-  } catch {
-    return 'haproxy is not installed (Debian: apt-get install haproxy)';
-  }
-}
-
-function commit() {
-  try {
-    return execFileSync('git', ['describe', '--always', '--dirty'], {
-      encoding: 'utf8',
-      timeout: 5_000,
-    }).trim();
-  } catch {
-    return undefined;
-  }
-}
-
-function pause(ms) {
-  return new Promise((done) => setTimeout(done, ms));
 }

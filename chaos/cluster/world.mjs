@@ -67,7 +67,9 @@ export class World {
     });
     await this.#openDatabase();
     await this.#openNodes();
-    this.#startDns();
+    // The domain and every name below it.
+    const records = [`--address=/${DOMAIN}/${this.balancer.machine.address}`, `--local=/${DOMAIN}/`];
+    this.dns = await this.network.startDns(records);
     for (const name of this.#shape.agents) await this.#openAgent(name);
     await Promise.all([...this.agents.values()].map((agent) => agent.start()));
     this.visitorMachine = await this.#machine('v1');
@@ -190,28 +192,6 @@ export class World {
     await Promise.all(others.map((node) => node.start()));
     await this.balancer.start();
     this.#on.onRun('balancer', this.balancer.pid);
-  }
-
-  /** The domain and every name below it lead to the balancer. */
-  #startDns() {
-    const { network, balancer } = this;
-    this.dns = new Program(
-      'dnsmasq',
-      network.onSwitch(
-        'dnsmasq',
-        '--keep-in-foreground',
-        '--conf-file=/dev/null',
-        '--no-resolv',
-        '--no-hosts',
-        '--user=root',
-        '--pid-file=',
-        '--bind-interfaces',
-        `--listen-address=${network.dns}`,
-        '--log-facility=-',
-        `--address=/${DOMAIN}/${balancer.machine.address}`,
-        `--local=/${DOMAIN}/`,
-      ),
-    );
   }
 
   async #openAgent(name) {

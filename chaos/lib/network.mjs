@@ -13,6 +13,7 @@ const PREFIX = '10.214.0.';
 const SWITCH_ADDRESS = `${PREFIX}254`;
 const SWITCH_MAC = '02:00:00:00:00:fe';
 const COMMAND_MS = 10_000;
+const DNS_UP_MS = 5_000;
 
 export class Network {
   #folder;
@@ -41,8 +42,31 @@ export class Network {
     return enterIt(this.#switch.pid, command);
   }
 
-  get dns() {
-    return SWITCH_ADDRESS;
+  /** Starts the DNS server, with these options of dnsmasq for its records. Resolves once it responds. */
+  async startDns(records) {
+    const dns = new Program(
+      'dnsmasq',
+      this.onSwitch(
+        'dnsmasq',
+        '--keep-in-foreground',
+        '--conf-file=/dev/null',
+        '--no-resolv',
+        '--no-hosts',
+        '--user=root',
+        '--pid-file=',
+        '--bind-interfaces',
+        `--listen-address=${SWITCH_ADDRESS}`,
+        '--log-facility=-',
+        ...records,
+      ),
+    );
+    const said = new Promise((resolve) => {
+      dns.process.stderr.once('data', resolve);
+      setTimeout(resolve, DNS_UP_MS).unref();
+    });
+    await Promise.race([said, dns.ended]);
+    if (!dns.isUp) throw new Error(`dnsmasq ended (${dns.gone}): ${dns.said.join('\n')}`);
+    return dns;
   }
 
   /** Adds a machine. Its folder `disk` is a separate disk of `diskMegabytes`. */

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
@@ -24,6 +24,7 @@ import {
   visit,
   type TestRelay,
 } from '../support/world.js';
+import { plainVisitor, receivedBy } from '../support/visitor.js';
 import { shownOn, upgradeWith } from './relay-peer.js';
 
 const LONG = 50_000_000;
@@ -45,23 +46,6 @@ async function published(target: number, over: Parameters<typeof service>[2] = {
         ? plainVisitor(port)
         : visit(at, 'web.localhost', one.ca, { allowHalfOpen: true } as never),
   };
-}
-
-async function plainVisitor(port: number): Promise<Socket> {
-  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
-  onTestFinished(() => void socket.destroy());
-  await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-  return socket;
-}
-
-/** Everything until the other side's end. Unlike an iteration, keeps this side open. */
-function receivedBy(socket: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  return new Promise((resolve, reject) => {
-    socket.once('end', () => resolve(Buffer.concat(chunks)));
-    socket.once('error', reject);
-  });
 }
 
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import { connect, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { resetSocket } from '../../src/net/reset.js';
@@ -21,6 +21,7 @@ import {
   visit,
   type TestRelay,
 } from '../support/world.js';
+import { plainVisitor, receivedBy } from '../support/visitor.js';
 import { wire } from '../support/wire.js';
 
 /** Data connections of the carriers tls and ws that serve several visitors, one after another. */
@@ -71,23 +72,6 @@ async function behindWire(target: number) {
   await one.runner.apply(desired([spec], service('web', target, { carrier: 'tls' })));
   await one.event('lease', ({ phase }) => phase === 'ready');
   return { path, at, ...one };
-}
-
-async function plainVisitor(port: number): Promise<Socket> {
-  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
-  onTestFinished(() => void socket.destroy());
-  await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-  return socket;
-}
-
-/** Everything until the other side's end. Unlike an iteration, keeps this side open. */
-function receivedBy(socket: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  return new Promise((resolve, reject) => {
-    socket.once('end', () => resolve(Buffer.concat(chunks)));
-    socket.once('error', reject);
-  });
 }
 
 /** A service that responds with the path and the hash of the visitor's body. */

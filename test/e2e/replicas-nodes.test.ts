@@ -1,9 +1,8 @@
-import { connect } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { cluster, type TestCluster } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
-import { replica, replicaOf, siblings, type Replica } from '../support/replicas.js';
-import { get, readAll, tcpService } from '../support/world.js';
+import { greeting, replica, replicaOf, siblings, type Replica } from '../support/replicas.js';
+import { get, tcpService } from '../support/world.js';
 
 /** Replicas whose sessions are at different nodes of a relay. */
 
@@ -55,13 +54,6 @@ describe.each(['loopback', 'TLS'] as const)('replicas at nodes that reach each o
     expect((await servedAt(at, 0, a!, 8)).length).toBe(8);
   });
 });
-
-/** What the service says to a visitor of the port. */
-async function greeting(port: number): Promise<string> {
-  const socket = connect({ host: '127.0.0.1', port });
-  onTestFinished(() => void socket.destroy());
-  return (await readAll(socket)).toString();
-}
 
 describe('replicas with a public port', () => {
   it('have it at one node, and at another one when that agent ends', async () => {

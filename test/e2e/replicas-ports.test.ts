@@ -1,9 +1,8 @@
-import { connect } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { replicaOf, siblings, type Replica } from '../support/replicas.js';
+import { greeting, replicaOf, siblings, type Replica } from '../support/replicas.js';
 import { udpService, udpVisitor } from '../support/udp.js';
-import { readAll, relay, tcpService, type TestRelay } from '../support/world.js';
+import { relay, tcpService, type TestRelay } from '../support/world.js';
 
 const stop = ({ runner }: Replica): Promise<void> => runner.stop({ reason: 'test', drainMs: 0 });
 
@@ -21,13 +20,6 @@ async function tcpReplicas(
     all.push(await replicaOf(at.spec, says, local, { as, mode: 'tcp', replicas }));
   }
   return all;
-}
-
-/** Which replica serves a visitor of the port. */
-async function greeting(port: number): Promise<string> {
-  const socket = connect({ host: '127.0.0.1', port });
-  onTestFinished(() => void socket.destroy());
-  return (await readAll(socket)).toString();
 }
 
 async function greetings(port: number, count: number): Promise<string> {

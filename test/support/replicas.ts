@@ -1,8 +1,10 @@
+import { connect } from 'node:net';
+import { onTestFinished } from 'vitest';
 import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
 import { caFolder } from './ca-pool.js';
-import { agent, desired, httpService, service, type TestAgent } from './world.js';
+import { agent, desired, httpService, readAll, service, type TestAgent } from './world.js';
 
 type Over = Partial<ServiceSpec> & { as?: { identity: Identity; caDir: string } };
 
@@ -51,4 +53,11 @@ export async function replicas(
   const all: Replica[] = [];
   for (const says of names) all.push(await replica(relay, says, { ...over, as }));
   return all;
+}
+
+/** What the service says to a visitor of the port. */
+export async function greeting(port: number): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port });
+  onTestFinished(() => void socket.destroy());
+  return (await readAll(socket)).toString();
 }

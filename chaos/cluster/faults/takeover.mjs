@@ -1,3 +1,4 @@
+import { pause } from '../../../bench/lib/wait.mjs';
 import { LIMITS, RENEW_MS, TTL_MS } from '../shape.mjs';
 import { hostnameOf } from '../race.mjs';
 import { between } from './network.mjs';
@@ -84,5 +85,3 @@ async function nodeOf(world, name) {
   );
   return [...world.nodes.values()].find(({ nodeAddress }) => nodeAddress === row?.address);
 }
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -7,6 +7,7 @@ import type { ServedAs } from '../../agent/served-as.js';
 import { formatProblem } from '../../config/frame.js';
 import type { Problem } from '../../config/problem.js';
 import type { PortalEvent } from '../../reconcile/events.js';
+import type { Output } from '../output.js';
 import { jsonReporter } from './json.js';
 import { plainReporter } from './plain.js';
 import type { TimedEvent } from './reporter.js';
@@ -230,17 +231,20 @@ describe('how to reach a service', () => {
   });
 });
 
-test('terminal: progress by service, then what a pipe needs and how to get through', async () => {
-  const stdout = capturedOutput();
-  const stderr = capturedOutput({ isTTY: true, columns: 100 });
-  const reporter = terminalReporter({
-    stdout: stdout.output,
-    stderr: stderr.output,
+const onTerminal = (stdout: Output, stderr: Output) =>
+  terminalReporter({
+    stdout,
+    stderr,
     verbosity: 'normal',
     stdin: new PassThrough(),
     env: {},
     formatProblem,
   });
+
+test('terminal: progress by service, then what a pipe needs and how to get through', async () => {
+  const stdout = capturedOutput();
+  const stderr = capturedOutput({ isTTY: true, columns: 100 });
+  const reporter = onTerminal(stdout.output, stderr.output);
   reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
   for (const event of [STARTED, READY_LEASE, READY]) reporter.event(event);
   await reporter.close();
@@ -257,14 +261,7 @@ test('terminal: progress by service, then what a pipe needs and how to get throu
 test('terminal: addresses follow the end of the progress, which erases the lines above the cursor', async () => {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
   const stdout = capturedOutput({ isTTY: true, columns: 100 });
-  const reporter = terminalReporter({
-    stdout: stdout.output,
-    stderr: stderr.output,
-    verbosity: 'normal',
-    stdin: new PassThrough(),
-    env: {},
-    formatProblem,
-  });
+  const reporter = onTerminal(stdout.output, stderr.output);
   reporter.begin([{ service: 'web', leases: 1 }]);
   for (const event of [STARTED, READY_LEASE, READY]) reporter.event(event);
   expect(stdout.text()).toBe('');
@@ -275,14 +272,7 @@ test('terminal: addresses follow the end of the progress, which erases the lines
 test('terminal: how to reach a service that is decided while the progress ends', async () => {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
   const stdout = capturedOutput();
-  const reporter = terminalReporter({
-    stdout: stdout.output,
-    stderr: stderr.output,
-    verbosity: 'normal',
-    stdin: new PassThrough(),
-    env: {},
-    formatProblem,
-  });
+  const reporter = onTerminal(stdout.output, stderr.output);
   reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
   const services = {
     web: { urls: ['https://web.localhost:8443'], tcp: [], udp: [], servedAs: 'undecided' as const },
@@ -297,14 +287,7 @@ test('terminal: how to reach a service that is decided while the progress ends',
 async function withView() {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
   const state = { leases: [] as LeaseStatus[], relays: [] as RelayStatus[] };
-  const reporter = terminalReporter({
-    stdout: capturedOutput({ isTTY: true, columns: 100 }).output,
-    stderr: stderr.output,
-    verbosity: 'normal',
-    stdin: new PassThrough(),
-    env: {},
-    formatProblem,
-  });
+  const reporter = onTerminal(capturedOutput({ isTTY: true, columns: 100 }).output, stderr.output);
   reporter.attach?.(() => ({ ...state, unplaced: [], requests: [], inspector: undefined }));
   reporter.begin([{ service: 'web', leases: 1 }]);
   for (const event of [STARTED, READY_LEASE, READY, at(APPLIED)]) reporter.event(event);
@@ -348,14 +331,7 @@ test('terminal: the addresses stay on the screen after the view has ended', asyn
 
 test('terminal: a service that fails before anything is drawn is shown as failed', async () => {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
-  const reporter = terminalReporter({
-    stdout: capturedOutput().output,
-    stderr: stderr.output,
-    verbosity: 'normal',
-    stdin: new PassThrough(),
-    env: {},
-    formatProblem,
-  });
+  const reporter = onTerminal(capturedOutput().output, stderr.output);
   reporter.begin([
     { service: 'web', leases: 1 },
     { service: 'api', leases: 1 },
@@ -370,14 +346,7 @@ test('terminal: a service that fails before anything is drawn is shown as failed
 test('terminal: prints the inspector after the progress', async () => {
   const stdout = capturedOutput({ isTTY: true, columns: 80 });
   const stderr = capturedOutput({ isTTY: true, columns: 80 });
-  const reporter = terminalReporter({
-    stdout: stdout.output,
-    stderr: stderr.output,
-    verbosity: 'normal',
-    stdin: new PassThrough(),
-    env: {},
-    formatProblem,
-  });
+  const reporter = onTerminal(stdout.output, stderr.output);
   reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
   const message = 'port 4040 is in use; the inspector uses 9';
   reporter.event(at({ event: 'notice', kind: 'port_in_use', message, askedPort: 4040, port: 9 }));
