@@ -10,6 +10,7 @@ import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
 import type { CertificateSources } from '../certificates/live.js';
 import { Gates } from './access/gates.js';
+import { gatesOf } from './access/kinds.js';
 import { Rejections, type RejectionReason } from './access/rejections.js';
 import type { NameRejection } from './rejected-name.js';
 import { hintFor, missingFor } from './capabilities.js';
@@ -293,6 +294,7 @@ export class AgentLease {
   status(): LeaseStatus {
     const traffic = this.#served?.traffic() ?? NO_TRAFFIC;
     const refused = this.#rejections.counts();
+    const gates = gatesOf(this.#spec.access);
     const { provenAt } = this.#prover.proof;
     const { unproven } = this;
     return {
@@ -305,6 +307,7 @@ export class AgentLease {
       ...(provenAt && { provenAt: provenAt.toISOString() }),
       ...(unproven && { unproven }),
       ...traffic,
+      ...(gates && { gates }),
       ...(refused && { refused }),
       ...unservedOf(this.#unserved.counts()),
       ...this.#certificateStatus(),

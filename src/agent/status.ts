@@ -73,6 +73,8 @@ export interface LeaseStatus extends PublicAddress {
   /** Requests since the lease was opened, and the status of the last response; absent outside mode http. */
   requests?: number;
   lastStatus?: number;
+  /** Which visitors each gate admits, by gate; absent without gates. */
+  gates?: Readonly<Partial<Record<RejectionReason, string>>>;
   /** Rejected visitors, by gate. */
   refused?: Readonly<Partial<Record<RejectionReason, number>>>;
   /** Visitors that the relay gave up on, by reason, since this agent started. Only from relays that report it. */

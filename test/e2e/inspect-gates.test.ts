@@ -49,7 +49,7 @@ async function inspected(target: number) {
   return { ask, rows, everything };
 }
 
-it('shows visitors that a gate rejected, and never a PIN', async () => {
+it('shows visitors that a gate rejected, which gate, and never a PIN', async () => {
   const { port } = await httpService((_request, response) => response.end('the site'));
   const { ask, rows, everything } = await inspected(port);
   await ask(STRANGER, 'GET /secret?x=1');
@@ -59,14 +59,20 @@ it('shows visitors that a gate rejected, and never a PIN', async () => {
   expect(await ask(FRIEND, 'GET /in', '', `Portal-Pin: ${PIN}\r\n`)).toContain('the site');
   await expect
     .poll(() =>
-      [...rows.values()].map(({ target, status, remote, portal }) => [target, status, remote, portal?.code]),
+      [...rows.values()].map(({ target, status, remote, portal }) => [
+        target,
+        status,
+        remote,
+        portal?.code,
+        portal?.gate,
+      ]),
     )
     .toEqual([
-      ['/secret?x=1', 403, STRANGER, 'ip_denied'],
-      ['/', 401, FRIEND, 'pin_required'],
-      ['/__portal/pin', 401, FRIEND, 'pin_wrong'],
-      ['/__portal/pin', 303, FRIEND, 'pin_form'],
-      ['/in', 200, FRIEND, undefined],
+      ['/secret?x=1', 403, STRANGER, 'ip_denied', 'ip'],
+      ['/', 401, FRIEND, 'pin_required', 'pin'],
+      ['/__portal/pin', 401, FRIEND, 'pin_wrong', 'pin'],
+      ['/__portal/pin', 303, FRIEND, 'pin_form', undefined],
+      ['/in', 200, FRIEND, undefined, undefined],
     ]);
   const text = await everything();
   expect(text).toContain('"name":"Portal-Pin"');

@@ -38,14 +38,24 @@ describe('the filter', () => {
     { ...row, id: 2, method: 'POST', status: 503 },
     { ...row, id: 3, target: '/api/users', service: 'api', outcome: 'broken' },
     { ...row, id: 4, target: '/live', outcome: 'switched', status: 101 },
+    {
+      ...row,
+      id: 5,
+      service: 'gated',
+      status: 401,
+      portal: { code: 'pin_wrong', title: 'Wrong PIN.', gate: 'pin' },
+    },
+    { ...row, id: 6, service: 'gated', status: 403, portal: { code: 'ip_denied', title: 'No', gate: 'ip' } },
   ];
   it.each([
-    [{}, [1, 2, 3, 4]],
-    [{ text: 'REPORTS 203.0' }, [1, 2]],
+    [{}, [1, 2, 3, 4, 5, 6]],
+    [{ text: 'REPORTS 203.0' }, [1, 2, 5, 6]],
     [{ text: 'reports users' }, []],
     [{ method: 'POST' }, [2]],
     [{ status: '5' }, [2]],
     [{ status: 'broken' }, [3]],
+    [{ status: 'gate' }, [5, 6]],
+    [{ status: 'gate:ip' }, [6]],
     [{ status: 'open' }, [4]],
     [{ service: 'api', text: '/api' }, [3]],
   ])('%j', (filter, ids) => {

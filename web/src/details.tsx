@@ -73,6 +73,7 @@ export function Details({ row, marked, onMark, onShow, onBack }: Props) {
         {row.portal && (
           <p class="portal">
             Portal responded, not {row.service}: {row.portal.title}.
+            {row.portal.gate !== undefined && ` The gate is ${row.portal.gate}.`}
             {row.reloads !== undefined &&
               ` The page has reloaded ${row.reloads === 1 ? 'once' : `${row.reloads} times`}, last at ${timeText(row.reloadedAt!)}.`}
           </p>

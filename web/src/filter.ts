@@ -4,7 +4,7 @@ export interface Filter {
   /** Words to find in method, path, authority, status or address. */
   readonly text: string;
   readonly method: string;
-  /** `2` matches every 2xx; `broken` and `open` match the outcome. */
+  /** `2` matches every 2xx; `broken` and `open` the outcome; `gate` any gate that rejected, and `gate:pin` this one. */
   readonly status: string;
   readonly service: string;
 }
@@ -24,7 +24,9 @@ export function filtered(rows: readonly RequestRow[], filter: Filter): readonly 
   );
 }
 
-function isOfStatus({ status, outcome }: RequestRow, wanted: string): boolean {
+function isOfStatus({ status, outcome, portal }: RequestRow, wanted: string): boolean {
+  if (wanted === 'gate') return portal?.gate !== undefined;
+  if (wanted.startsWith('gate:')) return wanted === `gate:${portal?.gate}`;
   if (wanted === 'open') return outcome === 'open' || outcome === 'switched';
   if (wanted === 'broken') return outcome === 'broken';
   return status !== undefined && String(status).startsWith(wanted);

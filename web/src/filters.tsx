@@ -19,11 +19,16 @@ const STATUSES = [
   ['1', '1xx'],
   ['open', 'in progress'],
   ['broken', 'cut off'],
+  ['gate', 'rejected by a gate'],
 ] as const;
 
 export function Filters({ filter, rows, onChange, children }: Props) {
   const methods = useMemo(() => [...new Set(rows.map(({ method }) => method))].toSorted(), [rows]);
   const services = useMemo(() => [...new Set(rows.map(({ service }) => service))].toSorted(), [rows]);
+  const gates = useMemo(
+    () => [...new Set(rows.flatMap(({ portal }) => portal?.gate ?? []))].toSorted(),
+    [rows],
+  );
   const set = (change: Partial<Filter>): void => onChange({ ...filter, ...change });
   return (
     <div class="filters" role="search">
@@ -43,7 +48,10 @@ export function Filters({ filter, rows, onChange, children }: Props) {
       <Choice
         label="Status"
         value={filter.status}
-        choices={STATUSES}
+        choices={[
+          ...STATUSES,
+          ...gates.map((gate) => [`gate:${gate}`, `rejected by gate: ${gate}`] as const),
+        ]}
         onChange={(status) => set({ status })}
       />
       <Choice

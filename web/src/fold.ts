@@ -16,26 +16,11 @@ const INVALID = new Set([
   'expectation_failed',
   'transfer_coding',
   'request_timeout',
+  'misdirected',
 ]);
 
 export const isRejected = ({ portal }: RequestRow): boolean =>
   portal !== undefined && INVALID.has(portal.code);
-
-/** Codes of gates, which reject visitors whatever they request. */
-const GATES = new Set([
-  'ip_denied',
-  'pin_required',
-  'pin_wrong',
-  'pin_wait',
-  'pin_form',
-  'rate_limited',
-  'signature_missing',
-  'signature_wrong',
-  'signature_old',
-  'misdirected',
-]);
-
-export const isGate = ({ portal }: RequestRow): boolean => portal !== undefined && GATES.has(portal.code);
 
 /**
  * Rows, newest first. Folds the reloads of a page into the visit before them. The row stays where the visit is, so

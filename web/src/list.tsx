@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { idText } from '../../src/agent/inspect/history/ids.js';
-import { isGate, isRejected, type ListRow } from './fold.js';
+import { isRejected, type ListRow } from './fold.js';
 import { bytesText, earlierText, msText, timeText } from './format.js';
 
 /** Heights of a row, as in the style sheet. In a narrow window a row has two lines, and space for touch. */
@@ -100,7 +100,7 @@ export function RequestList({ rows, selected, onSelect, onOpen }: Props) {
 }
 
 function tagOf(row: ListRow): string {
-  if (isGate(row)) return 'gate';
+  if (row.portal?.gate !== undefined) return `gate: ${row.portal.gate}`;
   return isRejected(row) ? 'rejected' : 'Portal';
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { service } from '../../../test/support/world.js';
 import type { AccessSpec } from '../spec.js';
 import { Gates } from './gates.js';
-import { admitsMore, GATE_KINDS, gateFor, readsHttp } from './kinds.js';
+import { admitsMore, GATE_KINDS, gateFor, gatesOf, readsHttp } from './kinds.js';
 import { Rejections } from './rejections.js';
 
 const specWith = (access: AccessSpec) => service('web', 3000, { access });
@@ -24,7 +24,10 @@ describe('the gates of a lease', () => {
   it('admit a visitor of an allowed address, and count others', () => {
     const { gates, reports } = opened({ allowIps: ['192.0.2.0/24'] });
     expect(gates.enter('192.0.2.7', connection())).toBeUndefined();
-    expect(gates.enter('203.0.113.1', connection())).toMatchObject({ status: 403, code: 'ip_denied' });
+    expect(gates.enter('203.0.113.1', connection())).toMatchObject({
+      gate: 'ip',
+      page: { status: 403, code: 'ip_denied' },
+    });
     expect(reports).toEqual(['ip 203.0.113.1']);
   });
 
@@ -91,6 +94,8 @@ describe('kinds of gates', () => {
       'only webhooks signed by GitHub',
     ]);
     expect(GATE_KINDS.flatMap((kind) => kind.describe({}) ?? [])).toEqual([]);
+    expect(gatesOf({ pin: '1234' })).toEqual({ pin: 'with a PIN' });
+    expect(gatesOf({})).toBeUndefined();
   });
 
   it('say whether requests are read, and how curl passes', () => {

@@ -18,10 +18,16 @@ const GATES: Readonly<Record<keyof AccessSpec, new (options: GateOptions) => Gat
   webhook: WebhookGate,
 };
 
+/** Why a visitor may not connect: the gate, and what it responds in modes that have pages. */
+export interface Refusal {
+  readonly gate: RejectionReason;
+  readonly page: Page;
+}
+
 /** The open gates of one lease, the same for each mode. */
 export class Gates {
   readonly #gates: readonly { readonly reason: RejectionReason; readonly gate: Gate }[];
-  readonly #asking: readonly Gate[];
+  readonly #asking: readonly { readonly reason: RejectionReason; readonly gate: Gate }[];
   readonly #rejections: Rejections;
   #access: AccessSpec;
   /** Admitted visitors with their addresses. */
@@ -31,7 +37,7 @@ export class Gates {
     this.#rejections = options.rejections;
     this.#access = options.spec.access;
     this.#gates = GATE_KINDS.map(({ key, reason }) => ({ reason, gate: new GATES[key](options) }));
-    this.#asking = this.#gates.map(({ gate }) => gate).filter((gate) => gate.ask !== undefined);
+    this.#asking = this.#gates.filter(({ gate }) => gate.ask !== undefined);
   }
 
   /** Whether a gate must read requests. */
@@ -45,14 +51,13 @@ export class Gates {
   }
 
   /**
-   * Admits a visitor, or counts it as rejected and returns the page that says why. Without a socket, the caller watches for
-   * changes.
+   * Admits a visitor, or counts it as rejected and returns why. Without a socket, the caller watches for changes.
    */
-  enter(address: string, socket?: Socket): Page | undefined {
+  enter(address: string, socket?: Socket): Refusal | undefined {
     const by = this.#rejecting(address);
     if (by) {
       this.#rejections.note(by.reason, address);
-      return by.gate.page!(address);
+      return { gate: by.reason, page: by.gate.page!(address) };
     }
     if (socket) {
       this.#inside.set(socket, address);
@@ -65,7 +70,9 @@ export class Gates {
   ask(exchange: Exchange, from = 0): Passed | Promise<Passed> {
     let passed: Passed = exchange;
     for (let i = from; i < this.#asking.length; i++) {
-      const answer: Passed | Promise<Passed> = this.#asking[i]!.ask!(passed);
+      const { reason, gate } = this.#asking[i]!;
+      passed.onAsked?.(reason);
+      const answer: Passed | Promise<Passed> = gate.ask!(passed);
       if (answer instanceof Promise) return this.#askLater(answer, i + 1);
       if (!answer) return undefined;
       passed = answer;

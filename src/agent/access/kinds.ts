@@ -108,6 +108,15 @@ export const readsHttp = (access: AccessSpec): boolean =>
 export const admitsMore = (before: AccessSpec, after: AccessSpec): boolean =>
   GATE_KINDS.some((kind) => kind.widens(before, after));
 
+/** What the gates that are set admit, by their names in events. Undefined without a gate. Contains no secret. */
+export function gatesOf(access: AccessSpec): Partial<Record<RejectionReason, string>> | undefined {
+  const set = GATE_KINDS.flatMap((kind) => {
+    const admitted = kind.describe(access);
+    return admitted === undefined ? [] : [[kind.reason, admitted] as const];
+  });
+  return set.length > 0 ? Object.fromEntries(set) : undefined;
+}
+
 /** Request header fields for gates, in lower case. */
 export const GATE_FIELDS: readonly string[] = GATE_KINDS.flatMap(({ strips = [] }) => strips);
 

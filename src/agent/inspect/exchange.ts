@@ -7,6 +7,7 @@ import {
   type Headers,
   type SwitchedStream,
 } from '../modes/http/exchange.js';
+import type { RejectionReason } from '../access/rejections.js';
 import { ExchangeAround } from '../modes/http/exchange-around.js';
 import { FrameReader, MessageLog } from './messages.js';
 import { CapturedBody, fieldOf, type Recording } from './recording.js';
@@ -31,6 +32,8 @@ export function inspected(exchange: Exchange, store: RequestStore, capture: Capt
 class InspectedExchange extends ExchangeAround {
   readonly #store: RequestStore;
   readonly #recording: Recording;
+  /** The gate that judges the request now. */
+  #gate: RejectionReason | undefined;
 
   constructor(inner: Exchange, store: RequestStore, { service, withholdBody, replayOf }: Capture) {
     super(inner);
@@ -74,7 +77,12 @@ class InspectedExchange extends ExchangeAround {
     return this.inner.write(chunk);
   }
 
+  override onAsked(gate: RejectionReason): void {
+    this.#gate = gate;
+  }
+
   override onPassed(): void {
+    this.#gate = undefined;
     this.#recording.hasPassed = true;
   }
 
@@ -142,6 +150,9 @@ class InspectedExchange extends ExchangeAround {
     recording.status = status;
     recording.reason = reason;
     recording.responseHeaders = headers;
+    // A gate also responds to visitors that pass, for example with a redirect.
+    if (this.#gate && recording.portal && status >= 400)
+      recording.portal = { ...recording.portal, gate: this.#gate };
     recording.firstByteMs = this.#elapsedMs();
     this.#store.changed(recording.id, sizeOf(headers));
   }

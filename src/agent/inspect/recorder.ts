@@ -127,7 +127,7 @@ export class Recorders {
   ): string | undefined {
     // Another portal.yaml may have a service of the same name.
     if (past && past.source !== this.#history?.source) return 'it belongs to another portal.yaml';
-    if (portal?.code === 'ip_denied') return 'Portal rejected the visitor';
+    if (portal?.gate === 'ip') return 'Portal rejected the visitor';
     if (upgrade !== undefined) return 'it switched protocols';
     if (requestBody.cut !== undefined && edits.body === undefined)
       return 'its body was not stored completely';

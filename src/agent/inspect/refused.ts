@@ -1,3 +1,4 @@
+import type { RejectionReason } from '../access/rejections.js';
 import type { Page } from '../pages.js';
 import { CapturedBody, type Recording } from './recording.js';
 
@@ -13,13 +14,15 @@ export interface Refused {
   /** Address of the visitor. */
   readonly remote: string;
   readonly hostname: string;
+  /** The gate that rejected it. Absent for a malformed request. */
+  readonly gate?: RejectionReason;
   /** What the visitor got. */
   readonly page: Pick<Page, 'status' | 'reason' | 'code' | 'title'>;
 }
 
 /** No bodies: that of the request was not read, and that of the response is Portal's own page. */
 export function refusedRecording(id: number, service: string, refused: Refused): Recording {
-  const { asked, remote, hostname, page } = refused;
+  const { asked, remote, hostname, gate, page } = refused;
   return {
     id,
     service,
@@ -42,6 +45,6 @@ export function refusedRecording(id: number, service: string, refused: Refused):
     responseHeaders: [],
     responseBody: new CapturedBody(),
     responseTrailers: [],
-    portal: { code: page.code, title: page.title },
+    portal: { code: page.code, title: page.title, ...(gate && { gate }) },
   };
 }

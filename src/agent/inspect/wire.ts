@@ -1,3 +1,4 @@
+import type { RejectionReason } from '../access/rejections.js';
 import type { LeaseStatus, RelayStatus } from '../status.js';
 
 /** Messages between the inspector's server and its page. The page imports only these types from here. */
@@ -12,6 +13,8 @@ export type Outcome = 'open' | 'switched' | 'done' | 'broken';
 export interface OwnResponse {
   readonly code: string;
   readonly title: string;
+  /** The gate that rejected the visitor. */
+  readonly gate?: RejectionReason;
 }
 
 /** One row of the list. */

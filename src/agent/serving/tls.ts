@@ -217,11 +217,12 @@ class TlsServing implements Serving {
     const { address } = visitor.remote;
     if (this.#isSealed) return requestReconnect(socket, this.#spec.service);
     const { gates, recorders } = this.#options;
-    const page = gates.enter(address, socket);
-    if (!page) return this.#serve(socket, visitor);
+    const refusal = gates.enter(address, socket);
+    if (!refusal) return this.#serve(socket, visitor);
     const { service, inspect } = this.#spec;
-    rejectVisitor(socket, page, (asked) => {
-      if (inspect) recorders?.refused(service, { asked, remote: address, hostname: this.#hostname, page });
+    rejectVisitor(socket, refusal.page, (asked) => {
+      if (inspect)
+        recorders?.refused(service, { asked, remote: address, hostname: this.#hostname, ...refusal });
     });
   }
 

@@ -103,6 +103,20 @@ it.each<[string, Partial<LeaseStatus>]>([
   expect(text).toContain(`\nweb      ${state}  `);
 });
 
+it('shows the gates of a service, and how many visitors each has rejected', () => {
+  const gates = { ip: 'only from 10.0.0.0/8, 192.0.2.1', pin: 'with a PIN' };
+  const web = { ...lease('web', 'https://a.example'), gates };
+  expect(shown([web])).toContain('\n  access: only from 10.0.0.0/8, 192.0.2.1; with a PIN\n');
+  expect(shown([{ ...web, refused: { pin: 5, ip: 1 } }])).toContain(
+    '\n  access: only from 10.0.0.0/8, 192.0.2.1 (1 rejected); with a PIN (5 rejected)\n',
+  );
+  // A gate that was removed no longer rejects.
+  expect(shown([{ ...lease('web', 'https://a.example'), refused: { rate: 3 } }])).toContain(
+    '\n  access: everyone; 3 rejected before by rate\n',
+  );
+  expect(shown([lease('web', 'https://a.example')])).not.toContain('access:');
+});
+
 it('shows the error of a relay once, with the relay', () => {
   const relay = 'https://a.example';
   const error = { code: 'relay_unreachable', message: `no connection to ${relay}`, hint: 'Start the relay.' };

@@ -8,6 +8,7 @@ import { findAgent, severalAgents } from '../find-agent.js';
 import { fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';
 import {
+  describeGates,
   describeRetiring,
   describeUnproven,
   describeUnserved,
@@ -211,6 +212,7 @@ function describeLeases(
         ...(error ? errorLines(error) : []),
         nextInMs !== undefined && nextTry(nextInMs),
         unproven && describeUnproven(unproven, leases[index]!),
+        describeGates(leases[index]!),
         visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
         retiring !== undefined && describeRetiring(retiring),

@@ -236,6 +236,20 @@ export function firstNames(names: readonly string[]): string {
   return `${names.slice(0, SHOWN_NAMES).join(', ')} and ${names.length - SHOWN_NAMES} more`;
 }
 
+/** The gates of a lease, and how many visitors each rejected. Undefined if there is neither. */
+export function describeGates({ gates = {}, refused = {} }: LeaseStatus): string | undefined {
+  const counts: Readonly<Record<string, number>> = refused;
+  const set = Object.entries(gates).map(([gate, admitted]) => {
+    const count = counts[gate] ?? 0;
+    return count > 0 ? `${admitted} (${count} rejected)` : admitted;
+  });
+  const removed = Object.entries(counts)
+    .filter(([gate]) => !(gate in gates))
+    .map(([gate, count]) => `${count} rejected before by ${gate}`);
+  if (set.length + removed.length === 0) return undefined;
+  return printable(`access: ${[...(set.length > 0 ? set : ['everyone']), ...removed].join('; ')}`);
+}
+
 /** Visitors that still use the previous configuration. */
 export function describeRetiring(count: number): string {
   const visitors = count === 1 ? '1 visitor is' : `${count} visitors are`;

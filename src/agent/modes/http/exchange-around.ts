@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Socket } from 'node:net';
+import type { RejectionReason } from '../../access/rejections.js';
 import type { OwnResponse } from '../../inspect/wire.js';
 import type { Client, Exchange, Follows, Headers, SwitchedStream } from './exchange.js';
 
@@ -80,6 +81,10 @@ export abstract class ExchangeAround implements Exchange {
 
   onJoined(upstream: Socket): void {
     this.inner.onJoined?.(upstream);
+  }
+
+  onAsked(gate: RejectionReason): void {
+    this.inner.onAsked?.(gate);
   }
 
   onPassed(): void {

@@ -1,5 +1,6 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { Socket } from 'node:net';
+import type { RejectionReason } from '../../access/rejections.js';
 import type { OwnResponse } from '../../inspect/wire.js';
 
 /** Name, value, name, value…: header fields on the wire, in order, including repeated ones. */
@@ -68,6 +69,8 @@ export interface Exchange {
   switchProtocols?(headers: Headers, protocol: string): SwitchedStream | undefined;
   /** Called with the target's side of a switched connection, before both sides are joined. */
   onJoined?(upstream: Socket): void;
+  /** Called before each gate that judges the request. */
+  onAsked?(gate: RejectionReason): void;
   /** Called before the response begins, if Portal itself responds and no target does. */
   onOwnResponse?(why: OwnResponse): void;
   /** The protocol that the visitor asks to switch to (RFC 9110, 7.8, or RFC 8441). */
