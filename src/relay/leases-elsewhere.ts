@@ -27,6 +27,8 @@ export class LeasesElsewhere {
   readonly #options: LeasesElsewhereOptions;
   /** By place. Only leases with visitors so far. */
   readonly #leases = new ByPlace<LocalLease>();
+  /** Leases whose node no longer responded a moment ago. */
+  readonly #unreachable = new Set<LocalLease>();
 
   constructor(options: LeasesElsewhereOptions) {
     this.#options = options;
@@ -39,7 +41,7 @@ export class LeasesElsewhere {
     if (!record || record.node === directory.node) return undefined;
     const lease = this.#leases.get(place) ?? newLease({ record, rate: quotas.rateOf(record.owner) });
     // It is new, its agent is disconnected, or the connection to its node was lost, which may still run.
-    if (!lease.holder) this.adopt(lease, record);
+    if (!lease.holder && !this.#unreachable.has(lease)) this.adopt(lease, record);
     return lease;
   }
 
@@ -82,13 +84,17 @@ export class LeasesElsewhere {
 
   /** Call when a session of another node ended: visitors wait for the next one. */
   lost(holder: LeaseHolder): void {
-    for (const lease of this.#leases.values()) {
-      if (lease.holder !== holder) continue;
+    const lost = [...this.#leases.values()].filter((lease) => lease.holder === holder);
+    for (const lease of lost) {
       lease.holder = undefined;
+      this.#unreachable.add(lease);
       // For visitors in the queue, if the session still exists.
-      setTimeout(() => this.at(lease.record.place), RETRY_MS).unref();
-      this.#options.onHolderLost(lease);
+      setTimeout(() => {
+        this.#unreachable.delete(lease);
+        this.at(lease.record.place);
+      }, RETRY_MS).unref();
     }
+    for (const lease of lost) this.#options.onHolderLost(lease);
   }
 
   /** Disconnects the visitors of a lease. */

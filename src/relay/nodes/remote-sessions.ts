@@ -113,7 +113,9 @@ export class RemoteSessions {
   constructor(options: RemoteSessionsOptions) {
     this.#options = options;
     options.nodes.onLeft((node) => {
-      for (const session of this.#sessions.values()) if (session.node === node) this.#end(session);
+      // A copy: visitors of an ended session may need another session of the same node.
+      const own = [...this.#sessions.values()].filter((session) => session.node === node);
+      for (const session of own) this.#end(session);
     });
   }
 
