@@ -153,13 +153,16 @@ export class RelayProcess extends Actor {
 
 export class AgentProcess extends Actor {
   #expected;
+  #mayMove;
   #leases = new Map();
   /** The first address of each lease, which must not change. */
   #given = new Map();
 
-  constructor(machine, env, on, expected) {
+  /** `mayMove`: addresses of leases may change, as those of ports at a relay on several machines do. */
+  constructor(machine, env, on, expected, { mayMove = false } = {}) {
     super(machine, env, on);
     this.#expected = expected;
+    this.#mayMove = mayMove;
   }
 
   leases() {
@@ -198,7 +201,7 @@ export class AgentProcess extends Actor {
     const address = url ?? tcpAddr ?? udpAddr;
     if (phase === 'ready' && address !== undefined) {
       if (!this.#given.has(key)) this.#given.set(key, address);
-      else if (this.#given.get(key) !== address)
+      else if (!this.#mayMove && this.#given.get(key) !== address)
         this.on.onTrouble(`${key} moved from ${this.#given.get(key)} to ${address}`, true);
     }
     this.on.onLease(this.name, line);

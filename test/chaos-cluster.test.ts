@@ -1,95 +1,26 @@
-import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import {
+  ALICE,
+  BOB,
+  failed,
+  fault,
+  lease,
+  loadCluster,
+  served,
+  START,
+  violationsOf,
+  type Entry,
+  type History,
+} from './support/cluster-history.js';
 
 /** The checks of `npm run chaos -- --cluster`: each sees a violation in a recorded history, and none in one without. */
 
-interface Violation {
-  readonly promise: string;
-}
-type Entry = Record<string, unknown>;
-interface History {
-  faults: Entry[];
-  requests: Entry[];
-  streams: Entry[];
-  moved: Entry[];
-  changes: Entry[];
-  leases: Entry[];
-  logs: Entry[];
-  entries: Entry[];
-  delays: Entry[];
-}
-
-async function load<T>(file: string): Promise<T> {
-  // Imported through a variable, because these files are not TypeScript.
-  return (await import(pathToFileURL(`chaos/cluster/${file}`).href)) as T;
-}
-
-const { checkAll } = await load<{
-  checkAll: (this: void, history: History, context: object) => { violations: Violation[] };
-}>('checks/all.mjs');
-const { CLUSTER_FAULTS } = await load<{ CLUSTER_FAULTS: { targets: string[] }[] }>('faults.mjs');
-const { shapeOf } = await load<{ shapeOf: (this: void, counts: object) => Record<string, unknown[]> }>(
+const { CLUSTER_FAULTS } = await loadCluster<{ CLUSTER_FAULTS: { targets: string[] }[] }>('faults.mjs');
+const { shapeOf } = await loadCluster<{ shapeOf: (this: void, counts: object) => Record<string, unknown[]> }>(
   'shape.mjs',
 );
 
-const [ALICE, BOB] = ['0xA', '0xB'];
-const START = 1_000_000;
 const MONTH_MS = 30 * 24 * 3_600_000;
-const LANES = [
-  { id: 'web@lb', name: 'web', agent: 'a1' },
-  { id: 'web@n1', name: 'web', agent: 'a1', at: 'n1' },
-];
-
-/** Alice's agent `a1` has `web` at node n1, and a visitor reaches it through n2. Nothing fails. */
-function peaceful(): History {
-  let id = 0;
-  const change = (entry: Entry): Entry => ({ id: ++id, at: START, ...entry });
-  return {
-    faults: [],
-    requests: [served({ at: START + 5_000 })],
-    streams: [],
-    moved: [],
-    changes: [
-      change({ what: 'nodes', op: 'INSERT', key: 'X1', owner: '10.0.0.1:7443', node: 'X1' }),
-      change({ what: 'nodes', op: 'INSERT', key: 'X2', owner: '10.0.0.2:7443', node: 'X2' }),
-      change({ what: 'leases', op: 'INSERT', key: 'web.relay.test', owner: ALICE, node: 'X1', number: 10 }),
-      change({ what: 'reservations', op: 'INSERT', key: 'web', owner: ALICE, number: START }),
-    ],
-    leases: [{ at: START, agent: 'a1', service: 'web', name: 'web', phase: 'ready' }],
-    logs: [],
-    entries: [],
-    delays: [],
-  };
-}
-
-const served = (entry: Entry): Entry & { at: number } => {
-  const at = Number(entry['at']);
-  return { lane: 'web@lb', name: 'web', port: 1, joinedAt: at + 20, end: at + 50, owner: 'a1', ...entry, at };
-};
-const failed = (entry: Entry): Entry => ({
-  ...served(entry),
-  joinedAt: undefined,
-  owner: undefined,
-  error: 'ECONNRESET',
-});
-const fault = (kind: string, target: unknown, from: number, until: number): Entry => ({
-  id: '1.1',
-  kind,
-  target,
-  injectedAt: from,
-  healedAt: until,
-  happenedAt: from,
-  durationMs: until - from,
-});
-const lease = (op: string, owner: string, number: number, at: number, node = 'X2'): Entry => ({
-  at,
-  what: 'leases',
-  op,
-  key: 'web.relay.test',
-  owner,
-  node,
-  number,
-});
 
 /** A visitor fails at the moment at which `node` is killed. */
 const killedAt =
@@ -109,28 +40,6 @@ const gaveUp = (at: number): Entry => ({
   level: 'error',
   msg: 'this node could not renew itself in the database in time: it gives up its leases',
 });
-
-function violationsOf(change: (history: History) => void, reservations?: Entry[]): string[] {
-  const history = peaceful();
-  change(history);
-  const { violations } = checkAll(history, {
-    actors: {
-      agents: new Map([
-        [ALICE, 'a1'],
-        [BOB, 'b1'],
-      ]),
-      machines: new Map([
-        ['10.0.0.1:7443', 'n1'],
-        ['10.0.0.2:7443', 'n2'],
-      ]),
-      domain: 'relay.test',
-      nodes: ['n1', 'n2'],
-    },
-    lanes: new Map(LANES.map((lane) => [lane.id, lane])),
-    reservations: reservations ?? [{ name: 'web', address: ALICE, usedAt: START }],
-  });
-  return violations.map(({ promise }) => promise);
-}
 
 it('finds nothing in a history in which nothing fails', () => {
   expect(violationsOf(() => undefined)).toEqual([]);
@@ -276,6 +185,11 @@ describe('visitors', () => {
       [fault('node-kill', 'n1', START + 9_000, START + 12_000)],
       'served within 10 s of a crash',
     ],
+    [
+      'after the cable of a node was unplugged',
+      [fault('cut-off', 'n1', START + 9_000, START + 20_000)],
+      'served within 10 s of a crash',
+    ],
   ])('reports one that is not served %s', (_when, faults, promise) => {
     expect(
       violationsOf((history) => {
@@ -310,19 +224,21 @@ describe('visitors', () => {
   });
 });
 
+/** A stream that ends as it should, with `entry`. */
+const streamed = (entry: Entry): Entry => ({
+  lane: 'web@lb',
+  name: 'web',
+  port: 1,
+  at: START + 5_000,
+  joinedAt: START + 5_100,
+  end: START + 15_000,
+  bytes: 4_096,
+  owner: 'a1',
+  how: 'whole',
+  ...entry,
+});
+
 describe('streams', () => {
-  const stream = (entry: Entry): Entry => ({
-    lane: 'web@lb',
-    name: 'web',
-    port: 1,
-    at: START + 5_000,
-    joinedAt: START + 5_100,
-    end: START + 15_000,
-    bytes: 4_096,
-    owner: 'a1',
-    how: 'whole',
-    ...entry,
-  });
   const outage = fault('database-kill', 'database', START + 9_000, START + 12_000);
   const moving = Array.from({ length: 10 }, (_, index) => ({
     lane: 'web@lb',
@@ -334,7 +250,7 @@ describe('streams', () => {
       violationsOf(({ faults, streams, moved }) => {
         faults.push(outage);
         moved.push(...moving);
-        streams.push(stream({ how: 'broken', detail: 'ECONNRESET', end: START + 10_000 }));
+        streams.push(streamed({ how: 'broken', detail: 'ECONNRESET', end: START + 10_000 }));
       }),
     ).toEqual(['visitors go on without the database']);
   });
@@ -344,7 +260,7 @@ describe('streams', () => {
       violationsOf(({ faults, streams, moved }) => {
         faults.push(outage);
         moved.push(...moving.slice(0, 3));
-        streams.push(stream({}));
+        streams.push(streamed({}));
       }),
     ).toEqual(['visitors go on without the database']);
   });
@@ -354,7 +270,7 @@ describe('streams', () => {
       violationsOf(({ faults, streams, moved }) => {
         faults.push(outage);
         moved.push(...moving);
-        streams.push(stream({}));
+        streams.push(streamed({}));
       }),
     ).toEqual([]);
   });
@@ -405,7 +321,7 @@ describe('nodes and agents', () => {
 });
 
 it('has a target for every kind of fault', () => {
-  const shape = shapeOf({ agents: 3, racers: 2 });
+  const shape = shapeOf({ agents: 3, racers: 2, replicas: 2 });
   for (const { targets } of CLUSTER_FAULTS)
     for (const role of targets) expect(shape[`${role}s`]).not.toHaveLength(0);
 });

@@ -6,7 +6,8 @@ import { pattern } from '../lib/pattern.mjs';
 
 /**
  * The local services of one agent: echoes over TCP, HTTP and UDP. Prints {ports}. On {count: true} from standard input
- * it prints how many connections are open.
+ * it prints how many connections are open. With a name as argument, `namedTcp` and `namedUdp` are echoes that say it first: a
+ * connection in a line, each datagram in its first bytes, up to a line feed.
  */
 
 const CHUNK_BYTES = 10_240;
@@ -56,12 +57,25 @@ function stream(response, query) {
 const udp = createSocket('udp4');
 udp.on('message', (payload, from) => udp.send(payload, from.port, from.address));
 
-await Promise.all([
-  new Promise((resolve) => tcp.listen(0, '127.0.0.1', resolve)),
-  new Promise((resolve) => http.listen(0, '127.0.0.1', resolve)),
-  new Promise((resolve) => udp.bind(0, '127.0.0.1', resolve)),
-]);
-say({ ports: { tcp: tcp.address().port, http: http.address().port, udp: udp.address().port } });
+const name = Buffer.from(`${process.argv[2]}\n`);
+const namedTcp = createTcpServer({ allowHalfOpen: true }, (socket) => {
+  socket.on('error', () => undefined);
+  socket.write(name);
+  socket.pipe(socket);
+});
+const namedUdp = createSocket('udp4');
+namedUdp.on('message', (payload, from) =>
+  namedUdp.send(Buffer.concat([name, payload]), from.port, from.address),
+);
+
+const opened = { tcp, http, udp, ...(process.argv[2] !== undefined && { namedTcp, namedUdp }) };
+await Promise.all(
+  Object.values(opened).map((server) => {
+    const open = server.listen ?? server.bind;
+    return new Promise((resolve) => open.call(server, 0, '127.0.0.1', resolve));
+  }),
+);
+say({ ports: Object.fromEntries(Object.entries(opened).map(([key, one]) => [key, one.address().port])) });
 
 createInterface({ input: process.stdin })
   .on('line', () => {

@@ -12,16 +12,18 @@ CREATE TABLE chaos.history (
   key text NOT NULL,
   owner text,
   node text,
-  number bigint
+  number bigint,
+  port int
 );
 CREATE FUNCTION chaos.note() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE row jsonb := to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END);
 BEGIN
-  INSERT INTO chaos.history (at, what, op, key, owner, node, number) VALUES (
+  INSERT INTO chaos.history (at, what, op, key, owner, node, number, port) VALUES (
     extract(epoch FROM clock_timestamp()) * 1000, TG_TABLE_NAME, TG_OP,
     coalesce(row->>'place', row->>'name', row->>'node'),
     coalesce(row->>'owner', row->>'address'), row->>'node',
-    coalesce(row->>'epoch', row->>'used_at')::bigint
+    coalesce(row->>'epoch', row->>'used_at')::bigint,
+    ((row->>'record')::jsonb->>'port')::int
   );
   RETURN NULL;
 END $$;
@@ -37,7 +39,7 @@ INSERT INTO chaos.history (at, what, op, key, owner, node, number)
 /**
  * The changes of the record after `id`, in order: [{id, at (ms since the epoch), what: 'leases' | 'nodes' | 'lost_nodes' |
  * 'reservations', op: 'INSERT' | 'UPDATE' | 'DELETE', key (place, node or name), owner (identity; a node's address), node,
- * number (epoch; last use of a reservation)}].
+ * number (epoch; last use of a reservation), port (of a lease in modes tcp and udp)}].
  */
 export async function changesAfter(database, id) {
   const rows = await database.sql('SELECT * FROM chaos.history WHERE id > $1 ORDER BY id', [id]);
@@ -45,5 +47,6 @@ export async function changesAfter(database, id) {
     ...row,
     id: Number(row.id),
     number: row.number === null ? undefined : Number(row.number),
+    port: row.port ?? undefined,
   }));
 }

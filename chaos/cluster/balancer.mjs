@@ -74,11 +74,14 @@ defaults
   timeout connect 1s
   timeout client 1h
   timeout server 1h
-  timeout check 1s
+  timeout check 3s
   retries 3
   option redispatch 1
   option clitcpka
   option srvtcpka
+  srvtcpka-idle 2s
+  srvtcpka-intvl 1s
+  srvtcpka-cnt 3
 frontend public
   log global
   log-format '{"ip":"%ci","port":%cp,"server":"%s","state":"%ts"}'

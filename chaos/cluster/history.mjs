@@ -5,12 +5,13 @@ import { changesAfter } from './audit.mjs';
 /**
  * Everything that happened, as the checks read it. Times (`at`, `end`, `joinedAt`) are milliseconds of one clock.
  *   faults     {id, round, kind, target, injectedAt, healedAt}
- *   requests   {lane, name, node, at, end, port, joinedAt?, owner?, error?, wrong?}; `node`: the one that the visitor connected to,
- *              undefined for the balancer; `owner`: the agent whose certificate the visitor got
+ *   requests   {lane, name, node, publicPort?, at, end, port, joinedAt?, owner?, error?, wrong?}; `node`: the one that the
+ *              visitor connected to, undefined for the balancer; `publicPort`: {kind, port} of a lane in modes tcp and udp;
+ *              `owner`: the agent that the visitor reached, as its certificate says, or its service
  *   streams    {lane, name, at, end, how, bytes, owner?, detail?}
  *   moved      {lane, at}: its stream moved within the second before
  *   changes    of the database, as audit.mjs describes them
- *   leases     {at, agent, service, name, phase, code?}: what agents report
+ *   leases     {at, agent, service, name, phase, address?, code?}: what agents report
  *   logs       {at, node, level, msg, error?}: what nodes log
  *   entries    {at, port, server, state}: a connection of a visitor to the balancer ended
  *   delays     {at, forMs, delays} (children/delays.mjs)
@@ -44,11 +45,13 @@ export class History {
 
   /** A line of the visitors. `laneOf` finds a lane by its id, `agentOf` an agent by its CA. */
   visitor({ request, stream, moved, at }, laneOf, agentOf) {
-    const entryOf = ({ lane, issuer, ...seen }) => ({
+    const entryOf = ({ lane, issuer, agent, ...seen }) => ({
       lane,
       name: laneOf(lane)?.name,
       node: laneOf(lane)?.at,
+      publicPort: laneOf(lane)?.publicPort,
       ...seen,
+      ...(agent !== undefined && { owner: agent }),
       ...(issuer !== undefined && { owner: agentOf(issuer) ?? `unknown ${issuer}` }),
     });
     if (request) this.add('requests', entryOf(request));
@@ -56,9 +59,10 @@ export class History {
     for (const lane of moved ?? []) this.add('moved', { lane, at });
   }
 
-  lease(agent, { service, phase, error, url }, nameOf) {
+  lease(agent, { service, phase, error, url, tcpAddr, udpAddr }, nameOf) {
     const entry = { at: now(), agent, service, name: nameOf(service), phase };
-    this.add('leases', { ...entry, ...(error && { code: error.code }), ...(url && { url }) });
+    const address = url ?? tcpAddr ?? udpAddr;
+    this.add('leases', { ...entry, ...(error && { code: error.code }), ...(address && { address }) });
   }
 
   /** Reads the changes of the database since the last call. */

@@ -1,4 +1,5 @@
 import { Actor, METRICS_PORT, RELAY_PORT } from '../actors.mjs';
+import { PORTS } from './shape.mjs';
 
 /** One node of the relay, as an operator runs it. */
 
@@ -35,6 +36,12 @@ export class NodeProcess extends Actor {
         this.balancer,
         '--node-address',
         this.nodeAddress,
+        '--node-host',
+        address,
+        '--tcp-ports',
+        PORTS.tcp,
+        '--udp-ports',
+        PORTS.udp,
         '--metrics',
         `${address}:${METRICS_PORT}`,
         '--drain',

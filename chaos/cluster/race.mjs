@@ -3,7 +3,7 @@ import { DOMAIN } from './node.mjs';
 import { LIMITS } from './shape.mjs';
 
 /**
- * Agents with different identities that want the same names, all the time: both open each new name at once, the loser tries
+ * Agents with different identities that want the same names, all the time: both open each new name, and a public port, at once. The loser tries
  * again once the name is no longer reserved for the winner, and one of them always tries to take names of other agents.
  */
 
@@ -12,6 +12,9 @@ const CYCLE_MS = 7_000;
 const VISITED = 2;
 /** The loser tries again this many cycles later: after the reservation of a name that was not held for long. */
 const AGAIN = Math.ceil((CYCLE_MS + LIMITS.reserveAfterMs + 2_000) / CYCLE_MS);
+
+/** Names with this prefix have a public port, too. */
+const RACE = 'race-';
 
 export class Race {
   #world;
@@ -87,12 +90,12 @@ export class Race {
 
   #next(cycle) {
     const { racers, owned } = this.#names;
-    const [name, former, again] = [cycle, cycle - 1, cycle - AGAIN].map((number) => `race-${number}`);
+    const [name, former, again] = [cycle, cycle - 1, cycle - AGAIN].map((number) => `${RACE}${number}`);
     const winner = this.winners.get(again);
     for (const racer of racers) {
       const names = this.#wanted.get(racer);
       names.delete(former);
-      names.delete(`race-${cycle - AGAIN - 1}`);
+      names.delete(`${RACE}${cycle - AGAIN - 1}`);
       names.add(name);
       if (winner !== undefined && racer !== winner) names.add(again);
       for (const other of owned) names.delete(other);
@@ -106,17 +109,15 @@ export class Race {
 
   #write(racer) {
     const own = this.#world.servicesOf(racer);
-    const wanted = [...this.#wanted.get(racer)].map((name) => ({
-      service: `want-${name}`,
-      name,
-      mode: 'http',
-    }));
+    const wanted = [...this.#wanted.get(racer)].flatMap((name) => [
+      { service: `want-${name}`, name, mode: 'http' },
+      ...(name.startsWith(RACE) ? [{ service: `port-${name}`, name, mode: 'tcp' }] : []),
+    ]);
     this.#world.configure(racer, [...own, ...wanted]);
   }
 }
 
 /** The name that a service of a racer or an owner stands for. */
-export const nameOfService = (service) =>
-  service.startsWith('want-') ? service.slice('want-'.length) : service;
+export const nameOfService = (service) => service.replace(/^(want|port)-/, '');
 
 export const hostnameOf = (name) => `${name}.${DOMAIN}`;

@@ -10,7 +10,7 @@ const CONTEXT = 'context.json';
 export function saveContext(folder, { actors, lanes, reservations }) {
   const context = {
     actors: { ...actors, agents: [...actors.agents], machines: [...actors.machines] },
-    lanes: [...lanes.values()].map(({ id, name, agent, at }) => ({ id, name, agent, at })),
+    lanes: [...lanes.values()].map(({ id, name, agents, at, policy }) => ({ id, name, agents, at, policy })),
     reservations,
   };
   writeFileSync(join(folder, CONTEXT), JSON.stringify(context));

@@ -1,5 +1,6 @@
 import { describeFault } from '../report.mjs';
 import { clusterFaultOf, CLUSTER_FAULTS } from './faults.mjs';
+import { parsePlace } from './places.mjs';
 
 /** The outcome of a run, as data and as text. */
 
@@ -19,6 +20,7 @@ export function report(history, checked, { rounds, violations, ...rest }) {
     epochs: history.changes.filter(({ what, op }) => what === 'leases' && op !== 'DELETE').length,
     names: new Set(history.leases.filter(({ phase }) => phase === 'ready').map(({ name }) => name)).size,
     owners: ownersOf(history),
+    ports: portsOf(history),
     delays: delayOf(history),
     violations: [...violations, ...checked.violations].toSorted((one, other) => one.at - other.at),
   };
@@ -49,6 +51,17 @@ function ownersOf({ changes }) {
   for (const { what, op, key, owner } of changes)
     if (what === 'leases' && op === 'INSERT') owners.set(key, (owners.get(key) ?? new Set()).add(owner));
   return { names: owners.size, passed: [...owners.values()].filter(({ size }) => size > 1).length };
+}
+
+/** How many ports of a kind were given out, and how many of them to one identity after the other. */
+function portsOf({ changes }) {
+  const owners = new Map();
+  for (const { what, op, key, owner, port } of changes) {
+    if (what !== 'leases' || op === 'DELETE' || port === undefined) continue;
+    const at = `${parsePlace(key).kind} ${port}`;
+    owners.set(at, (owners.get(at) ?? new Set()).add(owner));
+  }
+  return { ports: owners.size, passed: [...owners.values()].filter(({ size }) => size > 1).length };
 }
 
 /** How much of the time a process waited for a CPU, in percent: all of them, and the worst. */
@@ -86,7 +99,7 @@ export function printReport(result, history, line) {
     `${streams.streams} streams, ${Math.round(streams.bytes / 1e5) / 10} MB; ${streams.broken} ended early`,
   );
   line(
-    `${result.epochs} epochs; ${result.names} names given out, ${result.owners.passed} of them to one identity after the other`,
+    `${result.epochs} epochs; ${result.names} names given out, ${result.owners.passed} of them to one identity after the other; ${result.ports.ports} ports, ${result.ports.passed} of them to one identity after the other`,
   );
   line(`${violations.length} violations`);
   for (const promise of new Set(violations.map((one) => one.promise)))
@@ -108,7 +121,9 @@ export function printViolation({ promise, at, name, node, what }, history, line)
   const within = (list) => history[list].filter((entry) => entry.at >= from && entry.at <= until);
   const lines = [
     ...within('changes')
-      .filter(({ key, what: table }) => table.endsWith('nodes') || key === name || key.startsWith(`${name}.`))
+      .filter(
+        ({ key, what: table }) => table.endsWith('nodes') || key === name || parsePlace(key).name === name,
+      )
       .map((change) => [
         change.at,
         `database: ${change.op} ${change.what} ${change.key} ${change.owner ?? ''} node ${change.node ?? ''} ${change.number ?? ''}`,

@@ -58,6 +58,7 @@ class Health {
   /** What is unhealthy since `from`, or undefined. */
   async problem(from) {
     const { database, nodes, lanes } = this.#world;
+    const ports = this.#world.ownedPorts();
     try {
       await this.#history.readChanges(database);
       const rows = await database.sql('SELECT address FROM portal.nodes');
@@ -66,8 +67,8 @@ class Health {
     } catch (error) {
       return `the database: ${error.message}`;
     }
-    for (const { id } of lanes) {
-      const why = this.#laneProblem(id, from);
+    for (const { id } of [...lanes, ...ports]) {
+      const why = id === undefined ? 'no port yet' : this.#laneProblem(id, from);
       if (why !== undefined) return `${id}: ${why}`;
     }
     return undefined;

@@ -11,7 +11,6 @@ import { checkAll } from './checks/all.mjs';
 import { CLUSTER_FAULTS } from './faults.mjs';
 import { History } from './history.mjs';
 import { loadRecord, saveContext } from './record.mjs';
-import { DOMAIN } from './node.mjs';
 import { readClusterOptions } from './options.mjs';
 import { nameOfService, Race } from './race.mjs';
 import { describeRound, printReport, printViolation, report } from './report.mjs';
@@ -28,7 +27,7 @@ const PER_ROUND = [1, 2];
 const args = process.argv.slice(2);
 const options = readClusterOptions(args);
 const { seed, minutes, count } = options;
-const shape = shapeOf({ agents: 3, racers: 2 });
+const shape = shapeOf({ agents: 3, racers: 2, replicas: 2 });
 const progress = (text) => process.stderr.write(`${text}\n`);
 progress(`seed ${seed}`);
 const wanted = CLUSTER_FAULTS.filter(options.isWanted);
@@ -64,13 +63,16 @@ const world = new World(shape, folder, {
     history.visitor(
       line,
       (id) => lanes.get(id) ?? world.laneOf(id),
-      (issuer) => world.agentOf(issuer),
+      (issuer) => world.agents.withCa(issuer),
     ),
   onEntry: (line) => history.add('entries', { at: now(), ...line }),
   onDelays: (line) => history.add('delays', line),
+  onLane: (lane) => lanes.set(lane.id, lane),
   onLease(agent, line) {
+    const name = nameOfService(line.service);
     history.lease(agent, line, nameOfService);
-    world.race?.lease(agent, nameOfService(line.service), line.phase);
+    world.race?.lease(agent, name, line.phase);
+    world.ports.lease(agent, name, line);
   },
   onNode: (node, line) => history.add('logs', { at: now(), ...line, id: line.node, node }),
   onTrouble(text, isViolation = false) {
@@ -91,9 +93,8 @@ try {
   process.exit(1);
 }
 const actors = {
-  agents: new Map([...world.owners].map(([agent, { address }]) => [address, agent])),
+  agents: world.agents.identities,
   machines: new Map([...world.nodes.values()].map(({ nodeAddress, name }) => [nodeAddress, name])),
-  domain: DOMAIN,
   nodes: shape.nodes,
 };
 const { reservations } = outcome;
@@ -118,7 +119,7 @@ async function run() {
   progress(`the nodes are up after ${Math.round((now() - startedAt) / 1_000)} s; visitors begin`);
   for (const lane of world.lanes) lanes.set(lane.id, lane);
   world.admitVisitors();
-  world.race = new Race(world, { racers: shape.racers, owned: world.lanes.map(({ name }) => name) });
+  world.race = new Race(world, { racers: shape.racers, owned: shape.ownedNames });
   world.race.start();
   await pause(options.warmUpMs);
   const faultsFrom = now();

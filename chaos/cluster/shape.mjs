@@ -17,13 +17,17 @@ export const LIMITS = {
 
 const NODES = ['n1', 'n2', 'n3'];
 
+/** Few, so that a port is soon given to another name. */
+export const PORTS = { tcp: '20000-20019', udp: '21000-21009' };
+
 /**
- * `owners` have names of their own, always visited. `racers` have one each, race for new names, and try to take names of
- * the others.
+ * `owners` have names and ports of their own, always visited. `racers` have one name each, race for new names and ports, and try
+ * to take names of the others. `replicas` have one identity, and serve the same names.
  */
-export function shapeOf({ agents, racers }) {
+export function shapeOf({ agents, racers, replicas = 0 }) {
   const owners = namesOf('a', agents);
   const hostile = namesOf('b', racers);
+  const same = namesOf('r', replicas);
   return {
     nodes: NODES,
     'node pairs': NODES.map((node, index) => [node, NODES[(index + 1) % NODES.length]]),
@@ -31,18 +35,46 @@ export function shapeOf({ agents, racers }) {
     takeovers: ['takeover'],
     owners,
     racers: hostile,
-    agents: [...owners, ...hostile],
-    servicesOf: (agent) =>
-      hostile.includes(agent)
-        ? [{ service: `${agent}-own`, name: `${agent}-own`, mode: 'http' }]
-        : lanesOf(agent)
-            .filter(({ at }) => at === undefined)
-            .map(({ name, kind }) => ({ service: name, name, mode: kind === 'http' ? 'http' : 'stream' })),
+    replicas: same,
+    'replica sets': [same],
+    agents: [...owners, ...hostile, ...same],
+    servicesOf(agent) {
+      if (hostile.includes(agent)) return [serviceOf(`${agent}-own`, 'http')];
+      if (same.includes(agent))
+        return REPLICATED.map(({ name, mode, policy }) => serviceOf(name, mode, policy));
+      return [
+        serviceOf(`${agent}-web`, 'http'),
+        serviceOf(`${agent}-tls`, 'stream'),
+        serviceOf(`${agent}-tcp`, 'tcp'),
+        serviceOf(`${agent}-udp`, 'udp'),
+      ];
+    },
+    /** What racers must never get. */
+    get ownedNames() {
+      return [...owners, ...same.slice(0, 1)].flatMap((agent) =>
+        this.servicesOf(agent).map(({ name }) => name),
+      );
+    },
+    /** What visitors visit always, beside public ports. */
+    lanes: [
+      ...owners.flatMap((agent) => lanesOf(agent)),
+      ...(replicas > 0 ? REPLICATED.flatMap((name) => replicatedLanesOf(name)) : []),
+    ],
   };
 }
 
+const serviceOf = (name, mode, replicas) => ({ service: name, name, mode, ...(replicas && { replicas }) });
+
+/** The names of all replicas. */
+const REPLICATED = [
+  { name: 'r-spread', mode: 'http', policy: 'spread' },
+  { name: 'r-failover', mode: 'stream', policy: 'failover' },
+];
+/** An agent that stops lets visitors finish for 10 s. */
+const REPLICA_STREAM_LIFE_MS = [2_000, 7_000];
+
 /** The lanes of an owner: `at` is the node that visitors connect to, undefined the balancer. */
-export function lanesOf(agent) {
+function lanesOf(agent) {
   const [web, tls] = [`${agent}-web`, `${agent}-tls`];
   const lanes = [
     { id: `${web}@lb`, name: web, kind: 'http', at: undefined, everyMs: 1_500 },
@@ -56,7 +88,24 @@ export function lanesOf(agent) {
       streams: false,
     })),
   ];
-  return lanes.map((lane) => ({ ...lane, patienceMs: PATIENCE_MS }));
+  return lanes.map((lane) => ({ ...lane, agents: [agent], patienceMs: PATIENCE_MS }));
+}
+
+/** The lanes of a replicated name. */
+function replicatedLanesOf({ name, mode, policy }) {
+  const visits =
+    mode === 'http'
+      ? { kind: 'http', streams: false, everyMs: 1_000 }
+      : { kind: 'echo', lifeMs: REPLICA_STREAM_LIFE_MS, everyMs: 1_500 };
+  return [undefined, 'n1'].map((at) => ({
+    id: `${name}@${at ?? 'lb'}`,
+    name,
+    at,
+    policy,
+    agents: ['r1', 'r2'],
+    patienceMs: PATIENCE_MS,
+    ...visits,
+  }));
 }
 
 /** Lanes of a name that agents race for. */
@@ -71,13 +120,27 @@ export function directLanesOf(name) {
   }));
 }
 
+/** The lane of a public port that an agent was given at a node. */
+export function portLaneOf({ name, agent, at, kind, port }) {
+  return {
+    id: `${name}@${at}:${port}`,
+    name,
+    agents: [agent],
+    at,
+    kind: kind === 'tcp' ? 'echo' : 'udp',
+    publicPort: { kind, port },
+    named: true,
+    everyMs: 2_000,
+    lifeMs: STREAM_LIFE_MS,
+    patienceMs: PATIENCE_MS,
+  };
+}
+
 /** `services` of portal.yaml. */
-export function configOf(services, { http, tcp }) {
+export function configOf(services, ports) {
+  const target = { http: ports.http, stream: ports.tcp, tcp: ports.namedTcp, udp: ports.namedUdp };
   return Object.fromEntries(
-    services.map(({ service, name, mode }) => [
-      service,
-      { name, mode, target: mode === 'http' ? http : tcp },
-    ]),
+    services.map(({ service, ...rest }) => [service, { ...rest, target: target[rest.mode] }]),
   );
 }
 

@@ -1,17 +1,18 @@
-import { X509Certificate } from 'node:crypto';
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openLocalCa } from '../../dist/modules/certificates/local-ca.js';
 import { loadIdentity } from '../../dist/modules/identity/file.js';
-import { AgentProcess, RELAY_PORT } from '../actors.mjs';
+import { RELAY_PORT } from '../actors.mjs';
 import { clockEnv } from '../lib/clock.mjs';
 import { Network } from '../lib/network.mjs';
 import { killEverything, Program } from '../lib/program.mjs';
+import { Agents } from './agents.mjs';
 import { Balancer } from './balancer.mjs';
 import { Database } from './database.mjs';
 import { DOMAIN, NodeProcess } from './node.mjs';
-import { configOf, directLanesOf, lanesOf, LIMITS, DRAIN_MS } from './shape.mjs';
+import { PortLanes } from './ports.mjs';
+import { directLanesOf, LIMITS, DRAIN_MS } from './shape.mjs';
 
 /**
  * Nodes of one relay, their database with a standby, a balancer before each of both, agents, and visitors, each on a machine of
@@ -23,21 +24,15 @@ const POSTGRES_PORT = 5432;
 
 export class World {
   nodes = new Map();
-  agents = new Map();
-  /** By agent: its identity's address, and its CA as PEM and fingerprint. */
-  owners = new Map();
-  /** What visitors visit always (shape.mjs). */
+  /** What visitors visit always (shape.mjs), beside public ports. */
   lanes = [];
   #folder;
   #shape;
   #on;
-  #ports = new Map();
   #delays;
   #visited = new Map();
-  /** File of the relay's CA. */
-  #ca;
 
-  /** `on` gets what happens: {onVisitor, onEntry, onDelays, onLease, onNode, onTrouble}. */
+  /** `on` gets what happens: {onVisitor, onEntry, onDelays, onLease, onLane (a lane of a public port), onNode, onTrouble}. */
   constructor(shape, folder, on) {
     this.#shape = shape;
     this.#folder = folder;
@@ -48,6 +43,12 @@ export class World {
     };
     this.network = new Network(folder);
     chmodSync(folder, 0o711);
+    this.agents = new Agents(shape, this.#on);
+    this.ports = new PortLanes({
+      nodeAt: (host) => [...this.nodes.values()].find(({ machine }) => machine.address === host)?.name,
+      open: (lane) => this.#openPort(lane),
+      shut: ({ id }) => this.visitors?.say({ shut: id }),
+    });
   }
 
   get on() {
@@ -57,6 +58,15 @@ export class World {
   /** The services that an agent always has (shape.mjs). */
   servicesOf(agent) {
     return this.#shape.servicesOf(agent);
+  }
+
+  /** The lanes of the ports that owners always have; {} for each that has no port now. */
+  ownedPorts() {
+    return this.#shape.owners.flatMap((agent) =>
+      this.servicesOf(agent)
+        .filter(({ mode }) => mode === 'tcp' || mode === 'udp')
+        .map(({ service }) => this.ports.laneOf(agent, service) ?? {}),
+    );
   }
 
   async open() {
@@ -70,8 +80,8 @@ export class World {
     // The domain and every name below it.
     const records = [`--address=/${DOMAIN}/${this.balancer.machine.address}`, `--local=/${DOMAIN}/`];
     this.dns = await this.network.startDns(records);
-    for (const name of this.#shape.agents) await this.#openAgent(name);
-    await Promise.all([...this.agents.values()].map((agent) => agent.start()));
+    for (const name of this.#shape.agents) await this.agents.open(name, await this.#machine(name));
+    await Promise.all(this.agents.all().map((agent) => agent.start()));
     this.visitorMachine = await this.#machine('v1');
     this.visitors = new Program(
       'the visitors',
@@ -82,11 +92,12 @@ export class World {
       },
     );
     this.#on.onRun('visitors', this.visitors.pid);
-    this.lanes = this.#shape.owners.flatMap((agent) => this.#lanes(agent, lanesOf(agent)));
+    this.lanes = this.#lanes(this.#shape.lanes);
   }
 
   admitVisitors() {
-    this.visitors.say({ lanes: this.lanes });
+    this.isVisited = true;
+    this.visitors.say({ lanes: [...this.lanes, ...this.ports.all()] });
   }
 
   /** A lane that visitors visit, or visited. */
@@ -94,14 +105,9 @@ export class World {
     return this.#visited.get(id);
   }
 
-  /** The agent that the CA with this fingerprint belongs to. */
-  agentOf(fingerprint) {
-    return [...this.owners].find(([, owner]) => owner.fingerprint === fingerprint)?.[0];
-  }
-
   /** Visits a name at every node too. Returns what ends that. */
   visitName(name) {
-    const lanes = this.#lanes(undefined, directLanesOf(name));
+    const lanes = this.#lanes(directLanesOf(name));
     for (const lane of lanes) this.#visited.set(lane.id, { name, at: lane.at });
     for (const lane of lanes) this.visitors.say({ open: lane });
     return () => {
@@ -116,22 +122,13 @@ export class World {
 
   /** Writes the services of an agent, which it follows. */
   configure(agent, services) {
-    const relays = { urls: [{ url: `https://${DOMAIN}`, ca: this.#ca }] };
-    // JSON is YAML.
-    writeFileSync(
-      join(this.agents.get(agent).machine.folder, 'portal.yaml'),
-      JSON.stringify(
-        { version: 1, relays, services: configOf(services, this.#ports.get(agent)) },
-        undefined,
-        2,
-      ),
-    );
+    this.agents.configure(agent, services);
   }
 
   /** Ends everything in order. Resolves with how each agent and node ended. */
   async close() {
     this.visitors?.signal('SIGKILL');
-    const agents = await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
+    const agents = await Promise.all(this.agents.all().map((agent) => agent.stop()));
     const nodes = await Promise.all([...this.nodes.values()].map((node) => node.stop(DRAIN_MS + 10_000)));
     await killEverything();
     return [...agents, ...nodes];
@@ -154,7 +151,7 @@ export class World {
 
   async #openNodes() {
     const ca = join(this.#folder, 'ca');
-    this.#ca = (await openLocalCa(ca)).certificateFile;
+    this.agents.relay = { url: `https://${DOMAIN}`, ca: (await openLocalCa(ca)).certificateFile };
     const identity = join(this.#folder, 'identity.json');
     await loadIdentity(identity, { create: true });
     const balancer = await this.#machine('lb');
@@ -183,7 +180,7 @@ export class World {
       servers: [...this.nodes.values()].map(({ name, machine: { address } }) => ({
         name,
         address: `${address}:${RELAY_PORT}`,
-        with: `send-proxy-v2 check inter 1s fall 2 rise 1 check-send-proxy check-ssl verify none check-sni ${DOMAIN}`,
+        with: `send-proxy-v2 tcp-ut 5s check inter 1s fall 2 rise 1 check-send-proxy check-ssl verify none check-sni ${DOMAIN}`,
       })),
     });
     const [first, ...others] = this.nodes.values();
@@ -194,25 +191,6 @@ export class World {
     this.#on.onRun('balancer', this.balancer.pid);
   }
 
-  async #openAgent(name) {
-    const machine = await this.#machine(name);
-    const services = new Program(
-      `the services of ${name}`,
-      machine.within(process.execPath, child('services')),
-      { keep: join(machine.folder, 'services.log') },
-    );
-    const { ports } = await services.next((line) => line.ports, 10_000, 'ports');
-    this.#ports.set(name, ports);
-    const { address } = await loadIdentity(machine.path('disk', 'identity.json'), { create: true });
-    const { certificateFile } = await openLocalCa(machine.path('disk', 'ca'));
-    const ca = readFileSync(certificateFile, 'utf8');
-    this.owners.set(name, { address, ca, fingerprint: new X509Certificate(ca).fingerprint256 });
-    const own = this.#shape.servicesOf(name);
-    const agent = new AgentProcess(machine, clockEnv(join(machine.folder, 'clock')), this.#on, own.length);
-    this.agents.set(name, agent);
-    this.configure(name, own);
-  }
-
   async #machine(name) {
     const folder = join(this.#folder, name);
     mkdirSync(join(folder, 'disk'), { recursive: true, mode: 0o700 });
@@ -220,14 +198,20 @@ export class World {
     return this.network.add(name);
   }
 
+  /** A port of an owner is always visited, one of a race while an agent has it. */
+  #openPort(lane) {
+    this.#visited.set(lane.id, lane);
+    if (this.#shape.owners.includes(lane.agents[0])) this.#on.onLane(lane);
+    if (this.isVisited) this.visitors.say({ open: lane });
+  }
+
   /** Where visitors find lanes of shape.mjs. Visitors trust the CAs of all agents, and note whose it was. */
-  #lanes(agent, lanes) {
-    const ca = [...this.owners.values()].map((owner) => owner.ca);
+  #lanes(lanes) {
+    const ca = this.agents.cas;
     return lanes.map((lane) => {
       const node = this.nodes.get(lane.at);
       return {
         ...lane,
-        agent,
         hostname: `${lane.name}.${DOMAIN}`,
         ca,
         address: (node ?? this.balancer).machine.address,

@@ -29,7 +29,7 @@ export const reasonOf = (error) => error.code ?? error.message;
 
 /**
  * Fills in what is known of a visitor's connection: its own `port`, `joinedAt` when TLS was established, and `issuer`, the
- * fingerprint of the CA of the certificate, which tells whose agent the visitor reached.
+ * fingerprint of the CA of the certificate, which tells whose agent the visitor reached. Without TLS, see readService.
  */
 export function joinOf(socket) {
   const join = {};
@@ -39,4 +39,22 @@ export function joinOf(socket) {
     join.issuer = socket.getPeerCertificate(true).issuerCertificate?.fingerprint256;
   });
   return join;
+}
+
+/**
+ * Passes what the service sends to `onBytes`. A service of a `named` lane says its agent's name first, in a line, which becomes
+ * `join.agent`.
+ */
+export function readService(socket, { named = false }, join, onBytes) {
+  let isNamed = !named;
+  let name = '';
+  socket.on('data', (chunk) => {
+    if (isNamed) return onBytes(chunk);
+    const end = chunk.indexOf('\n');
+    name += chunk.toString('latin1', 0, end === -1 ? chunk.length : end);
+    if (end === -1) return undefined;
+    isNamed = true;
+    Object.assign(join, { agent: name, joinedAt: now() });
+    return end + 1 < chunk.length ? onBytes(chunk.subarray(end + 1)) : undefined;
+  });
 }

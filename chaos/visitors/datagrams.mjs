@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { randomInt } from 'node:crypto';
+import { now } from '../lib/now.mjs';
 import { pattern } from '../lib/pattern.mjs';
 
 /** Interval between retries. Each sends a new datagram. */
@@ -24,7 +25,10 @@ export class UdpVisitor {
     this.#onWrong = onWrong;
   }
 
-  /** Resolves with {} once one of several datagrams is back, or {error} if none comes back. */
+  /**
+   * Resolves with {} once one of several datagrams is back, or {error} if none comes back. A service of a `named` lane says its
+   * agent's name first: then with {agent, joinedAt}.
+   */
   ask() {
     if (!this.#flow || this.#questions++ % QUESTIONS_A_FLOW === 0) {
       this.close();
@@ -68,7 +72,7 @@ class Flow {
       };
       const attempt = () => {
         const isLast = ++attempts === ATTEMPTS;
-        const payload = this.#datagram(() => settle({}));
+        const payload = this.#datagram((agent) => settle(agent ? { agent, joinedAt: now() } : {}));
         this.#socket.send(payload, this.#lane.port, this.#lane.address, () => undefined);
         timer = setTimeout(
           isLast ? () => settle({ error: 'no reply' }) : attempt,
@@ -104,7 +108,9 @@ class Flow {
     return payload;
   }
 
-  #answer(payload) {
+  #answer(datagram) {
+    const end = this.#lane.named ? datagram.indexOf('\n') : -1;
+    const payload = datagram.subarray(end + 1);
     if (payload.length < 8 || payload.readUInt32BE(0) !== this.#id)
       return this.#onWrong(`a datagram of another flow (${payload.length} bytes)`);
     const number = payload.readUInt32BE(4);
@@ -114,6 +120,6 @@ class Flow {
     if (out.answered) return this.#onWrong(`datagram ${number} came twice`);
     if (!out.payload.equals(payload)) return this.#onWrong(`datagram ${number} came back changed`);
     out.answered = true;
-    return out.back();
+    return out.back(datagram.toString('latin1', 0, Math.max(end, 0)));
   }
 }

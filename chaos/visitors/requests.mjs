@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { request } from 'node:https';
 import { firstWrong, pattern } from '../lib/pattern.mjs';
-import { connectTo, contextOf, joinOf, reasonOf } from './connect.mjs';
+import { connectTo, contextOf, joinOf, readService, reasonOf } from './connect.mjs';
 
 /** Longer than a relay queues a visitor for a missing agent (10 s). */
 const PATIENCE_MS = 12_000;
@@ -25,7 +25,7 @@ function echo(lane) {
     };
     socket.on('error', (error) => settle({ error: reasonOf(error) }));
     socket.on('close', () => settle({ error: 'closed' }));
-    socket.on('data', (chunk) => {
+    readService(socket, lane, join, (chunk) => {
       const wrong = firstWrong(stream, got, chunk);
       got += chunk.length;
       if (wrong !== undefined || got > length) settle({ wrong: `byte ${wrong ?? length} of ${length}` });

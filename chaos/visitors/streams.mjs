@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { request } from 'node:https';
 import { firstWrong, pattern } from '../lib/pattern.mjs';
-import { connectTo, contextOf, joinOf, reasonOf } from './connect.mjs';
+import { connectTo, contextOf, joinOf, readService, reasonOf } from './connect.mjs';
 
 /** A stream ends cleanly after this time, and the next one begins. */
 const LIFE_MS = [10_000, 40_000];
@@ -66,7 +66,7 @@ export class Stream {
     };
     socket.on('error', (error) => settle('broken', reasonOf(error)));
     socket.on('close', () => settle('broken', 'closed'));
-    socket.on('data', (chunk) => {
+    readService(socket, lane, this.#join, (chunk) => {
       const wrong = firstWrong(stream, this.#bytes, chunk);
       this.#move(chunk.length);
       if (wrong !== undefined || this.#bytes > sent) settle('wrong', `byte ${wrong ?? sent} of ${sent}`);

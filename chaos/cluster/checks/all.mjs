@@ -1,7 +1,15 @@
-import { checkEpochs, checkLateWrites, checkOwners, checkRefusals, checkReservations } from './directory.mjs';
+import {
+  checkEpochs,
+  checkLateWrites,
+  checkOwners,
+  checkPorts,
+  checkRefusals,
+  checkReservations,
+} from './directory.mjs';
 import { excusesOf } from './excuses.mjs';
 import { Facts } from './facts.mjs';
 import { checkGivenUp, checkLost } from './nodes.mjs';
+import { checkReplicas } from './replicas.mjs';
 import { checkServed, checkStrangers, checkStreams } from './visitors.mjs';
 
 /**
@@ -11,8 +19,7 @@ import { checkServed, checkStrangers, checkStreams } from './visitors.mjs';
  */
 export function checkAll(history, { actors, lanes, reservations }) {
   const facts = new Facts(history, actors);
-  const identities = new Map([...actors.agents].map(([identity, agent]) => [agent, identity]));
-  const ownerOf = (agent) => identities.get(agent);
+  const ownerOf = (agent) => facts.identityOf(agent);
   const played = history.faults.filter(({ injectedAt }) => injectedAt !== undefined);
   const known = { ...history, faults: played };
   const excuses = excusesOf(known);
@@ -20,6 +27,7 @@ export function checkAll(history, { actors, lanes, reservations }) {
   const streams = checkStreams(known, lanes, excuses, facts);
   const violations = [
     ...checkOwners(known),
+    ...checkPorts(known),
     ...checkStrangers(known, facts),
     ...checkEpochs(known),
     ...checkLateWrites(known),
@@ -29,6 +37,7 @@ export function checkAll(history, { actors, lanes, reservations }) {
     ...checkLost(known, facts),
     ...served.violations,
     ...streams.violations,
+    ...checkReplicas(known, lanes, facts),
   ];
   return {
     violations: violations.toSorted((one, other) => one.at - other.at),

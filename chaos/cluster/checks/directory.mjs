@@ -1,3 +1,5 @@
+import { parsePlace } from '../places.mjs';
+
 /** Checks of what the database recorded. Each returns violations: {promise, at, name?, what}. */
 
 /** A reservation counts from its last use (limits of the relay). */
@@ -8,21 +10,67 @@ const STAY = 'reservations stay';
 /** Clocks of nodes differ by less, or jumped. */
 const CLOCK_MS = 2_000;
 
-/** A lease never passes from one owner to another without being free between. */
+/** A public place never passes from one owner to another without being free between. Replicas share one. */
 export function checkOwners({ changes }) {
   const found = [];
-  const present = new Map();
-  for (const { what, op, key, owner, at } of changes) {
-    if (what !== 'leases') continue;
-    const former = present.get(key);
-    if (op === 'DELETE') present.delete(key);
-    else {
-      if (former !== undefined && former !== owner)
-        found.push({ promise: 'one owner', at, name: key, what: `${owner} got the lease of ${former}` });
-      present.set(key, owner);
-    }
+  const present = new Leases();
+  for (const change of changes.filter(({ what }) => what === 'leases')) {
+    const { op, owner, at } = change;
+    const { publicPlace } = parsePlace(change.key);
+    const others = present.all(({ at: place }) => place === publicPlace);
+    const former = others.find((lease) => lease.owner !== owner);
+    if (op !== 'DELETE' && former !== undefined)
+      found.push({
+        promise: 'one owner',
+        at,
+        name: change.key,
+        what: `${owner} got the lease of ${former.owner}`,
+      });
+    present.apply(change);
   }
   return found;
+}
+
+/** No public port of a node belongs to leases of two places. */
+export function checkPorts({ changes }) {
+  const found = [];
+  const present = new Leases();
+  for (const change of changes.filter(({ what }) => what === 'leases')) {
+    present.apply(change);
+    const own = present.get(change.key);
+    if (own?.port === undefined) continue;
+    const [other] = present.all(
+      ({ node, kind, port, at }) =>
+        node === own.node && kind === own.kind && port === own.port && at !== own.at,
+    );
+    if (other !== undefined)
+      found.push({
+        promise: 'a port has one owner',
+        at: change.at,
+        name: change.key,
+        what: `${own.kind} port ${own.port} of node ${own.node} is also that of ${other.at}`,
+      });
+  }
+  return found;
+}
+
+/** The leases in the database after each change, by place: {at (public place), kind, owner, node, port}. */
+class Leases {
+  #present = new Map();
+
+  apply({ op, key, owner, node, port }) {
+    const { publicPlace: at, kind } = parsePlace(key);
+    if (op === 'DELETE') this.#present.delete(key);
+    else this.#present.set(key, { at, kind, owner, node, port });
+  }
+
+  get(place) {
+    return this.#present.get(place);
+  }
+
+  all(matches) {
+    return [...this.#present.values()].filter(matches);
+  }
 }
 
 /** Epochs of a place only rise, even over releases. */
@@ -125,7 +173,7 @@ export function checkRefusals({ leases, changes }, ownerOf) {
   const owners = new Map();
   for (const { what, op, key, owner } of changes) {
     if (what.endsWith('nodes') || op === 'DELETE') continue;
-    const name = what === 'leases' ? key.split('.')[0] : key;
+    const name = what === 'leases' ? parsePlace(key).name : key;
     owners.set(name, (owners.get(name) ?? new Set()).add(owner));
   }
   return leases.flatMap(({ agent, name, phase, code, at }) => {

@@ -1,45 +1,71 @@
+import { parsePlace } from '../places.mjs';
 import { Starvation } from './starvation.mjs';
 
 /** What follows from a history: who had a name when, at which node, and by which way a visitor came. */
 export class Facts {
   #history;
-  /** By name: [{owner, node, epoch, from, until}], in order. */
+  #agents;
+  /** By name: [{place, owner, node, epoch, port, from, until}], in order. Replicas of a name have spans of their own. */
   #spans = new Map();
   /** The machine of each node of the database. */
   #machines = new Map();
   #entries = new Map();
 
-  /** `agents`: name by identity; `machines`: name by address of a node; `domain` of the relay;
-   * `nodes`: names of their machines. */
-  constructor(history, { agents, machines, domain, nodes }) {
+  /**
+   * `agents`: identity by name, which replicas share; `machines`: name by address of a node; `nodes`: names of
+   * their machines.
+   */
+  constructor(history, { agents, machines, nodes }) {
     this.#history = history;
-    this.starvation = new Starvation(history.delays, { nodes, agents: agents.values() });
+    this.#agents = agents;
+    this.starvation = new Starvation(history.delays, { nodes, agents: agents.keys() });
     for (const { what, op, key, owner } of history.changes)
       if (what === 'nodes' && op === 'INSERT') this.#machines.set(key, machines.get(owner) ?? owner);
     for (const { at, port, server } of history.entries ?? []) {
       const list = this.#entries.get(port) ?? [];
       this.#entries.set(port, [...list, { at, server }]);
     }
-    for (const change of history.changes.filter(({ what }) => what === 'leases')) {
-      const { op, key, owner, node, number: epoch, at } = change;
-      const name = key.endsWith(`.${domain}`) ? key.slice(0, -domain.length - 1) : key;
+    const current = new Map();
+    for (const { what, op, key, owner, node, number: epoch, port, at } of history.changes) {
+      if (what !== 'leases') continue;
+      const { kind, name } = parsePlace(key);
       const spans = this.#spans.get(name) ?? [];
       this.#spans.set(name, spans);
-      if (spans.length > 0) spans.at(-1).until = Math.min(spans.at(-1).until, at);
+      const former = current.get(key);
+      if (former) former.until = at;
+      current.delete(key);
       if (op === 'DELETE') continue;
-      spans.push({
-        owner: agents.get(owner) ?? owner,
-        machine: this.#machines.get(node) ?? node,
-        epoch,
-        from: at,
-        until: Infinity,
-      });
+      const machine = this.machineOf(node) ?? node;
+      const span = { place: key, kind, owner, machine, epoch, port, from: at, until: Infinity };
+      spans.push(span);
+      current.set(key, span);
     }
+  }
+
+  /** The identity of an agent. */
+  identityOf(agent) {
+    return this.#agents.get(agent);
+  }
+
+  /** The names of the agents of an identity. */
+  agentsWith(identity) {
+    return [...this.#agents].filter(([, own]) => own === identity).map(([name]) => name);
+  }
+
+  describe(identity) {
+    return this.agentsWith(identity).join('/') || identity;
   }
 
   /** The spans of a name that touch [from, until]. */
   spansOf(name, from = -Infinity, until = Infinity) {
     return (this.#spans.get(name) ?? []).filter((span) => span.from <= until && span.until >= from);
+  }
+
+  /** The spans in which a port of a machine was given out that touch [from, until]. */
+  spansOfPort(kind, machine, port, from, until) {
+    return [...this.#spans.keys()]
+      .flatMap((name) => this.spansOf(name, from, until))
+      .filter((span) => span.kind === kind && span.machine === machine && span.port === port);
   }
 
   /** The machine of a node, by its name in the database. */

@@ -11,28 +11,39 @@ const HEARD_MS = 1_500;
 /** Before a failure, which faults may have caused it. */
 const BEFORE_MS = 12_000;
 
-/** A visitor never reaches the agent of an identity that does not have the name, nor gets bytes of another visitor. */
+/**
+ * A visitor never reaches the agent of an identity that does not have the name, or the port, nor gets bytes of another visitor.
+ */
 export function checkStrangers({ requests, streams, faults }, facts) {
   const found = [];
   for (const visit of [...requests, ...streams]) {
-    const { name, owner, at, joinedAt, end } = visit;
+    const { owner, at, joinedAt, end } = visit;
     if (visit.wrong !== undefined || visit.how === 'wrong')
       found.push(violation('no stranger', visit, `wrong bytes: ${visit.wrong ?? visit.detail}`));
     if (owner === undefined) continue;
+    const owns = (span) => span.owner === facts.identityOf(owner);
+    const since = (from) => spansAt(visit, facts, from, joinedAt + HEARD_MS);
+    const spans = since(joinedAt - HEARD_MS - facts.starvation.between(joinedAt - HEARD_MS, joinedAt));
     // A handshake that a pause of the node interrupted had begun before the pause.
     const began = faults.some(
       ({ injectedAt, healedAt }) => at <= injectedAt && joinedAt >= (healedAt ?? Infinity),
     );
-    const from = (began ? at : joinedAt) - HEARD_MS;
-    const delayMs = facts.starvation.between(from, joinedAt);
-    const spans = facts.spansOf(name, from - delayMs, joinedAt + HEARD_MS);
-    if (spans.some((span) => span.owner === owner)) continue;
-    const present = spans.map((span) => span.owner).join(', ') || 'nobody';
+    if ((began ? since(at - HEARD_MS) : spans).some(owns)) continue;
+    // The former owner finishes what began in time, while nobody else has the name.
+    const all = since(at);
+    if (all.length > 0 && all.every(owns)) continue;
+    const present = spans.map((span) => facts.describe(span.owner)).join(', ') || 'nobody';
     found.push(
-      violation('no stranger', visit, `${owner} answered at ${Math.round(end)}, and ${present} had the name`),
+      violation('no stranger', visit, `${owner} answered at ${Math.round(end)}, and ${present} had it`),
     );
   }
   return found;
+}
+
+/** The spans of what a visit was for: a name, or a port of a node. */
+function spansAt({ name, node, publicPort }, facts, from, until) {
+  if (publicPort) return facts.spansOfPort(publicPort.kind, node, publicPort.port, from, until);
+  return facts.spansOf(name, from, until).filter(({ kind }) => kind === 'tls');
 }
 
 /** Every visitor is served in time, unless a fault excuses it: {violations, counts}. */
@@ -119,7 +130,7 @@ const isStarved = ({ at, end }, facts) =>
 
 /** Whether a fault explains what happened to a visit. */
 function isExcused(excuses, visit, lanes, facts) {
-  const agent = lanes.get(visit.lane)?.agent;
+  const agents = lanes.get(visit.lane)?.agents ?? [];
   return excuses.some(
     (excuse) =>
       visit.end >= excuse.from &&
@@ -127,7 +138,7 @@ function isExcused(excuses, visit, lanes, facts) {
       (excuse.node === undefined || facts.touches(visit, excuse.node)) &&
       (excuse.entry === undefined || visit.node === excuse.entry) &&
       (excuse.pair === undefined || excuse.pair.every((node) => facts.touches(visit, node))) &&
-      (excuse.agent === undefined || excuse.agent === agent),
+      (excuse.agent === undefined || agents.includes(excuse.agent)),
   );
 }
 
@@ -137,8 +148,9 @@ function promiseOf(faults, from, until) {
     ({ injectedAt, healedAt = Infinity }) => injectedAt <= until && healedAt >= from - BEFORE_MS,
   );
   const has = (test) => near.some(({ kind }) => test(kind));
-  if (has((kind) => kind === 'node-stop')) return 'a graceful stop loses nobody';
-  if (has((kind) => kind === 'node-kill')) return 'served within 10 s of a crash';
+  if (has((kind) => kind.endsWith('-stop'))) return 'a graceful stop loses nobody';
+  if (has((kind) => kind.startsWith('replica'))) return 'visitors avoid a dead replica';
+  if (has((kind) => kind === 'node-kill' || kind === 'cut-off')) return 'served within 10 s of a crash';
   if (has((kind) => kind.startsWith('database') || kind.startsWith('cut-database')))
     return 'visitors go on without the database';
   return 'visitors are served';

@@ -1,5 +1,5 @@
 import { RENEW_MS, TTL_MS } from '../shape.mjs';
-import { closed, silent } from './nodes.mjs';
+import { AT_ONCE_MS, BACK_MS, closed } from './nodes.mjs';
 
 /** Faults of cables. A rule drops packets silently at the switch (lib/network.mjs). */
 
@@ -73,6 +73,10 @@ export const networkFaults = [
       await world.network.cable(machine, false);
       return () => world.network.cable(machine, true);
     },
-    excuses: silent,
+    // The balancer notices within 5 s that the machine is silent, and disconnects its agents.
+    excuses: ({ target, injectedAt, healedAt }) => [
+      { from: injectedAt - AT_ONCE_MS, until: injectedAt + AT_ONCE_MS, node: target, streams: true },
+      { from: injectedAt, until: healedAt + BACK_MS, entry: target },
+    ],
   },
 ];

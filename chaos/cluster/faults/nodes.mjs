@@ -5,8 +5,8 @@ import { DRAIN_MS, RENEW_MS, TTL_MS } from '../shape.mjs';
 
 const node = { targets: ['node'], resource: 'process', downs: true };
 /** Until the balancer uses a node again, and the other nodes know it. */
-const BACK_MS = 6_000;
-const AT_ONCE_MS = 100;
+export const BACK_MS = 6_000;
+export const AT_ONCE_MS = 100;
 
 /** A node that cannot serve: only who connects to it itself notices. */
 export const closed = ({ target, injectedAt, healedAt }) => [
@@ -111,7 +111,8 @@ export const nodeFaults = [
   },
 ];
 
-async function frozen(actor) {
+/** SIGSTOP. Resolves with what sends SIGCONT. */
+export async function frozen(actor) {
   actor.program.signal('SIGSTOP');
   return () => actor.program.signal('SIGCONT');
 }
