@@ -36,6 +36,7 @@ describe('npm run fuzz', () => {
     ['ticket-line', ['ticket, routed: ticket', 'malformed, routed: malformed', 'need, routed: none']],
     ['sign-in', ['challenge: challenged, proof: protocol, response: done']],
     ['dotenv', ['malformed', 'with warnings', '2 values']],
+    ['h1-response', ['rejected', 'incomplete', 'complete', 'until the connection closes']],
     ['har', ['text', 'no body', 'base64']],
   ])('parses 2,000 broken inputs of %s without a violation', (target, verdicts) => {
     const { status, stdout, stderr } = fuzz('--target', target, '--runs', '2000', '--seed', '20260302');

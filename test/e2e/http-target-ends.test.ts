@@ -69,7 +69,7 @@ function slowVisitor() {
 it.each([
   ['is whole', 'Content-Length: 5', 'hello', '', 'whole: hello'],
   ['is whole, in two parts', 'Content-Length: 11', 'hello', ' world', 'whole: hello world'],
-  ['is not whole', 'Content-Length: 6', 'hello', '', 'other side closed after hello'],
+  ['is not whole', 'Content-Length: 6', 'hello', '', 'the response is incomplete after hello'],
   ['ends with the connection', 'Connection: close', 'hello', '', 'until the end of the connection: hello'],
   [
     'ends with the connection, in two parts',

@@ -100,10 +100,7 @@ describe('portal', () => {
     );
     expect(packages(modules)).toEqual(expect.arrayContaining(['yaml']));
     expect(
-      within(
-        modules,
-        /^(ws|undici|chokidar|ajv|listr2|p-retry|pino|prom-client|@peculiar\/.*|@noble\/secp256k1)$/,
-      ),
+      within(modules, /^(ws|chokidar|ajv|listr2|p-retry|pino|prom-client|@peculiar\/.*|@noble\/secp256k1)$/),
     ).toEqual([]);
     expect(within(modules, /^src\/(relay\/(?!limits)|reconcile\/(?!notices))/)).toEqual([]);
     expect(within(modules, /^src\/agent\/(session|lease|control|serving\/|modes\/)/)).toEqual([]);
@@ -126,7 +123,7 @@ describe('portal', () => {
     expect(modules).toEqual(
       expect.arrayContaining(['src/relay/relay.ts', 'src/agent/session.ts', 'src/agent/serving/tls.ts']),
     );
-    expect(within(modules, /^(undici|ajv|listr2|pino|prom-client|preact|@peculiar\/.*)$/)).toEqual([]);
+    expect(within(modules, /^(ajv|listr2|pino|prom-client|preact|@peculiar\/.*)$/)).toEqual([]);
     expect(
       within(modules, /^src\/(agent\/modes\/http\/handler|relay\/store\/sqlite|relay\/metrics\/)/),
     ).toEqual([]);

@@ -59,7 +59,7 @@ async function handlerFor(
   const mode = servedMode(spec);
   const onNotHttp = mode === 'auto' ? { onNotHttp: () => void decision.recheck() } : {};
   const http = async (of: ServiceSpec): Promise<ModeHandler> => {
-    // Loaded on demand, because its HTTP client is large.
+    // Loaded on demand: many agents serve no HTTP.
     const { HttpHandler } = await import('../modes/http/handler.js');
     return new HttpHandler(of, log, protocols, gates, {}, { recorders, onNameRejected, ...onNotHttp });
   };

@@ -197,7 +197,7 @@ export class Forwarding {
   /** The response cannot be completed. */
   fail(problem: unknown): void {
     if (this.#isOver) return;
-    const error = OVERFLOWS.has(systemCode(problem) ?? '') ? new HeadTooLargeError(this.#limits) : problem;
+    const error = systemCode(problem) === OVERFLOW ? new HeadTooLargeError(this.#limits) : problem;
     this.#finish(error);
     if (this.exchange.begun) return this.exchange.abort();
     const { rawPacket } = error as { rawPacket?: Buffer };
@@ -258,8 +258,8 @@ function isCrossOrigin(headers: Headers, authority: string): boolean {
   return at >= 0 && headers[at + 1]!.toLowerCase() !== publicOrigin(authority);
 }
 
-/** The codes of undici and node:http for too many header fields. */
-const OVERFLOWS = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW']);
+/** The code of `HeadOverflowError` and node:http. */
+const OVERFLOW = 'HPE_HEADER_OVERFLOW';
 
 class HeadTooLargeError extends Error {
   constructor({ maxHeaders, maxHeadBytes }: HttpLimits) {

@@ -1,154 +1,119 @@
-import type { Socket } from 'node:net';
-import type { Dispatcher } from 'undici';
-// Only the two parts that are used: all of undici takes five times as long to load.
-import errors from 'undici/lib/core/errors.js';
-import Pool from 'undici/lib/dispatcher/pool.js';
-import { systemCode } from '../../../lib/errors.js';
-import { endedUnannounced } from '../../../net/close-notify.js';
+import type { Dial } from './dial.js';
+import type { Headers } from './exchange.js';
+import type { Forwarding } from './forward.js';
+import { NoResponseError, type Asker } from './h1-connection.js';
+import { H1Connections } from './h1-connections.js';
+import { formatFields } from './h1-fields.js';
+import { NotHttp1Error, type ResponseHead } from './h1-response.js';
 import type { HttpLimits } from './limits.js';
-import { dialWithCallback, type Dial } from './dial.js';
-import { SilentError, type Forwarding } from './forward.js';
-import { upstreamHeaders, upstreamTarget } from './request.js';
-import { followingH1, lastsUntilClose } from './response.js';
+import { hasContentLength, upstreamHeaders, upstreamTarget } from './request.js';
+import { followingH1 } from './response.js';
 import { isFromH2 } from './sent-body.js';
 
-/** Requests without a body, over kept-alive HTTP/1.1 connections, with the low-level API of undici's pool. */
-export class PlainRequests {
-  readonly #pool: Pool;
-  readonly #onNotH1: (forwarding: Forwarding, error: unknown) => void;
-  /** How the connection that is ending now ends: undici does not say which connection a response comes from. */
-  #isEndAnnounced = true;
+type OnNotH1 = (forwarding: Forwarding, error: unknown) => void;
 
-  constructor(dial: Dial, limits: HttpLimits, onNotH1: (forwarding: Forwarding, error: unknown) => void) {
+/** Requests without a body, over kept-alive HTTP/1.1 connections. */
+export class PlainRequests {
+  readonly #connections: H1Connections;
+  readonly #onNotH1: OnNotH1;
+
+  constructor(dial: Dial, limits: HttpLimits, onNotH1: OnNotH1) {
+    this.#connections = new H1Connections(dial, limits);
     this.#onNotH1 = onNotH1;
-    // The name is a placeholder: `connect` goes to the target, and the header fields contain Host.
-    this.#pool = new Pool('http://target', {
-      connections: limits.maxAtTarget,
-      pipelining: 1,
-      headersTimeout: limits.responseMs,
-      bodyTimeout: limits.stalledMs,
-      maxHeaderSize: limits.maxHeadBytes,
-      keepAliveMaxTimeout: limits.keepAliveMs,
-      connect: (_options, callback) => {
-        dialWithCallback(dial, (...dialled) => {
-          const [, socket] = dialled;
-          if (socket) {
-            noteFailure(socket);
-            endOnceRead(socket);
-          }
-          // Undici listens later, and then completes a response without a length.
-          socket?.once('end', () => (this.#isEndAnnounced = !endedUnannounced(socket)));
-          callback(...dialled);
-        });
-      },
-    });
   }
 
   send(forwarding: Forwarding): void {
-    const { exchange, route } = forwarding;
-    const options = {
-      path: upstreamTarget(exchange.target, route),
-      method: exchange.method,
-      headers: upstreamHeaders(exchange, route),
-      // Requests are never pipelined, and `connect` handles TLS, so undici need not check either.
-      blocking: false,
-      servername: 'target',
-    };
-    this.#dispatch(options, forwarding, true);
+    this.#connections.send(new Reply(forwarding, this.#connections, this.#onNotH1));
   }
 
   destroy(): void {
-    this.#pool.destroy().catch(() => undefined);
-  }
-
-  #dispatch(options: Dispatcher.DispatchOptions, forwarding: Forwarding, mayRetry: boolean): void {
-    const reply = new Reply(
-      forwarding,
-      () => this.#isEndAnnounced,
-      (error) => {
-        if (mayRetry && isIdempotent(options.method) && wasStale(error))
-          this.#dispatch(options, forwarding, false);
-        else if (isNotH1(error)) this.#onNotH1(forwarding, error);
-        else forwarding.fail(systemCode(error) === 'UND_ERR_HEADERS_TIMEOUT' ? new SilentError() : error);
-      },
-    );
-    this.#pool.dispatch(options, reply as unknown as Dispatcher.DispatchHandler);
+    this.#connections.destroy();
   }
 }
 
-/**
- * Receives one response from undici. This older handler interface passes raw header fields without building an object
- * (`lib/core/request.js` calls these methods).
- */
-class Reply {
+/** Sends one request, twice if its connection had just closed, and receives the response. */
+class Reply implements Asker {
+  readonly method: string;
+  readonly head: string;
   readonly #forwarding: Forwarding;
-  readonly #onFailed: (error: Error) => void;
-  readonly #isEndAnnounced: () => boolean;
-  #began = false;
-  #untilClose = false;
+  readonly #connections: H1Connections;
+  readonly #onNotH1: OnNotH1;
+  #mayRetry: boolean;
+  #hasBegun = false;
 
-  constructor(forwarding: Forwarding, isEndAnnounced: () => boolean, onFailed: (error: Error) => void) {
+  constructor(forwarding: Forwarding, connections: H1Connections, onNotH1: OnNotH1) {
+    this.method = forwarding.exchange.method;
+    this.head = headOf(forwarding);
     this.#forwarding = forwarding;
-    this.#isEndAnnounced = isEndAnnounced;
-    this.#onFailed = onFailed;
+    this.#connections = connections;
+    this.#onNotH1 = onNotH1;
+    this.#mayRetry = isIdempotent(this.method);
   }
 
-  onConnect(abort: () => void): void {
-    this.#forwarding.cancelWith(abort);
+  get isOver(): boolean {
+    return this.#forwarding.isOver;
   }
 
-  onHeaders(status: number, raw: readonly Buffer[], resume: () => void, reason: string): boolean {
-    const headers = raw.map(latin1);
-    if (status < 200) {
-      this.#forwarding.inform(status, headers);
-      return true;
-    }
-    this.#began = true;
-    this.#resume = resume;
-    const follows = followingH1(headers);
-    const { method } = this.#forwarding.exchange;
-    this.#untilClose = follows === 'trailers' && lastsUntilClose(method, status, headers);
-    this.#forwarding.head(status, reason, headers, follows);
-    // This Content-Length describes a body that does not follow, but undici would wait for it (RFC 9110, 8.6).
-    if (status === 304 || status === 204) this.#forwarding.end(NONE);
-    return true;
+  onSent(cancel: () => void): void {
+    this.#forwarding.cancelWith(cancel);
   }
 
-  #resume: (() => void) | undefined;
+  onInterim(status: number, headers: Headers): void {
+    this.#forwarding.inform(status, headers);
+  }
+
+  onHead({ status, reason, headers }: ResponseHead): void {
+    this.#hasBegun = true;
+    this.#forwarding.head(status, reason, headers, followingH1(headers));
+  }
 
   onData(chunk: Buffer): boolean {
-    // Undici passes an empty chunk when it resumes, and must not pause again then: the connection may end next.
-    if (chunk.length === 0) return true;
-    if (this.#forwarding.data(chunk)) return true;
-    this.#forwarding.onDrain(this.#resume!);
-    return false;
+    return this.#forwarding.data(chunk);
   }
 
-  onComplete(trailers: readonly Buffer[]): void {
-    if (this.#untilClose) return void this.#forwarding.endWithConnection(this.#isEndAnnounced());
-    this.#forwarding.end(trailers.length > 0 ? trailers.map(latin1) : NONE);
+  onDrain(resume: () => void): void {
+    this.#forwarding.onDrain(resume);
   }
 
-  onError(error: Error): void {
-    if (this.#began) this.#forwarding.fail(error);
-    else if (!this.#forwarding.isOver) this.#onFailed(error);
+  onEnd(trailers: Headers): void {
+    this.#forwarding.end(trailers);
+  }
+
+  onConnectionEnd(isAnnounced: boolean): void {
+    void this.#forwarding.endWithConnection(isAnnounced);
+  }
+
+  onFailed(error: Error): void {
+    if (this.#forwarding.isOver) return;
+    if (this.#hasBegun) return this.#forwarding.fail(error);
+    if (this.#mayRetry && error instanceof NoResponseError && error.isStale) {
+      this.#mayRetry = false;
+      this.#connections.send(this);
+    } else if (isNotH1(error)) this.#onNotH1(this.#forwarding, error);
+    else this.#forwarding.fail(error);
   }
 }
 
-const NONE: readonly string[] = [];
-const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
+/** The head of the request, which contains no field that could become two. */
+function headOf({ exchange, route }: Forwarding): string {
+  const headers = upstreamHeaders(exchange, route);
+  const { method } = exchange;
+  const length = EXPECTS_BODY.has(method) && !hasContentLength(headers) ? 'Content-Length: 0\r\n' : '';
+  // HTTP/1.0 targets close the connection without the last field.
+  return `${method} ${upstreamTarget(exchange.target, route)} HTTP/1.1\r\n${formatFields(headers)}${length}Connection: keep-alive\r\n\r\n`;
+}
+
+/** Without a body, these requests have the length 0 (RFC 9110, 8.6). */
+const EXPECTS_BODY = new Set(['POST', 'PUT', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH']);
 
 /** The response is not HTTP/1.1, or the connection closed without one: typical of an HTTP/2-only server. */
 function isNotH1(error: Error): boolean {
-  if (isNotHttp1(error) || isFromH2(error)) return true;
-  const code = systemCode(error);
-  return code === 'UND_ERR_SOCKET' || code === RESET;
+  return isNotHttp1(error) || error instanceof NoResponseError || isFromH2(error);
 }
 
 /** The response is not HTTP/1.1. */
 export function isNotHttp1(error: unknown): boolean {
-  // Its code is not always set.
-  return error instanceof errors.HTTPParserError;
+  return error instanceof NotHttp1Error;
 }
 
 /** RFC 9110, section 9.2.2. Other methods may have had an effect before the connection broke. */
@@ -156,44 +121,4 @@ export function isIdempotent(method: string): boolean {
   return (
     method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'PUT' || method === 'DELETE'
   );
-}
-
-/** The target closed a connection that had carried a response before, just as this request was sent on it. */
-function wasStale(error: Error & { stale?: boolean; socket?: { bytesRead?: number } }): boolean {
-  const code = systemCode(error);
-  if (code === 'UND_ERR_SOCKET') return (error.socket?.bytesRead ?? 0) > 0;
-  return (code === RESET || code === 'EPIPE') && error.stale === true;
-}
-
-/** A code for resets that undici does not know: it treats ECONNRESET as the end of a response without a length. */
-const RESET = 'TARGET_RESET';
-
-/**
- * Emits `end` only once undici has read past the last byte. Node emits it as soon as nothing is left, even if undici is paused
- * because the visitor reads slowly. Undici then fails a complete response, or throws if the response has no length.
- */
-function endOnceRead(socket: Socket): void {
-  const [push, read] = [socket.push.bind(socket), socket.read.bind(socket)];
-  let hasEnded = false;
-  socket.push = (chunk: unknown, encoding?: BufferEncoding) => {
-    hasEnded ||= chunk === null;
-    return push(chunk, encoding);
-  };
-  socket.read = (size?: number): unknown => {
-    if (!hasEnded) return read(size);
-    // A read of exactly the remaining bytes does not end the stream.
-    if (socket.readableLength > 0) return read(size ?? socket.readableLength);
-    if (size !== 0) return read(size);
-    // Node's own read: undici reads now, or when it resumes.
-    socket.emit('readable');
-    return null;
-  };
-}
-
-/** The system's error does not mention earlier traffic of the connection. */
-function noteFailure(socket: Socket): void {
-  socket.prependListener('error', (error: NodeJS.ErrnoException & { stale?: boolean }) => {
-    error.stale = socket.bytesRead > 0;
-    if (error.code === 'ECONNRESET') error.code = RESET;
-  });
 }

@@ -24,7 +24,7 @@ export type Protocols = Pick<
 
 /**
  * The connections to one target, and the choice between them:
- * - HTTP/1.1 through undici for requests without a body, because it is fast
+ * - HTTP/1.1 through `H1Connections` for requests without a body, because it is fast
  * - HTTP/1.1 through node:http for requests with one: it sends the head immediately, and forwards `100 Continue` and trailers
  * - HTTP/2 for gRPC and for HTTP/2-only targets
  */
