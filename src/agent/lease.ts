@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { LimitFunction as Limit } from 'p-limit';
 import pRetry from 'p-retry';
+import type { Identity } from '../identity/identity.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { Tally } from '../lib/tally.js';
@@ -37,6 +38,8 @@ export interface LeaseOptions {
   readonly targets: KnownTargets;
   /** Signs the sessions of visitors that entered the PIN. Stable across restarts. */
   readonly sessionKey: Buffer;
+  /** Owns the service. */
+  readonly identity: Identity;
   /** Records the requests of inspected services. Default: no recording. */
   readonly recorders?: Recorders | undefined;
   /** Limits the agent's own visits in progress. */
@@ -106,8 +109,8 @@ export class AgentLease {
     this.#held = new HeldLease(options.relay);
     this.#log = options.log.child({ service: options.spec.service });
     this.#rejections = new Rejections((reason, address) => options.onVisitorRejected(this, reason, address));
-    const { spec, sessionKey } = options;
-    this.#gates = new Gates({ spec, sessionKey, rejections: this.#rejections });
+    const { spec, sessionKey, identity } = options;
+    this.#gates = new Gates({ spec, sessionKey, identity, rejections: this.#rejections });
     this.#phase = new PhaseRecord(() => options.onPhase(this));
     this.#prover = new Prover(
       {

@@ -113,6 +113,13 @@ export const notAllowed = (address: string): Page =>
     owner: 'Add the address to `access.allowIps` in `portal.yaml`.',
   });
 
+/** A visitor that has not proven an identity. */
+export const notIdentified: Page = page(403, 'Forbidden', 'identity_required', {
+  title: 'This service is private',
+  text: 'Only identities that its owner lists can connect, with `portal connect`.',
+  owner: '`access.identities` in `portal.yaml` lists them.',
+});
+
 /** @param waitS whole seconds until the next request passes */
 export const tooManyRequests = (waitS: number): Page =>
   page(429, 'Too Many Requests', 'rate_limited', {

@@ -67,6 +67,10 @@ export interface TargetTls {
 export interface AccessSpec {
   /** Allowed addresses and ranges (CIDR). */
   readonly allowIps?: readonly string[];
+  /**
+   * Addresses of the identities that may connect, EIP-55 and sorted, besides the owner. Default: visitors prove no identity.
+   */
+  readonly identities?: readonly string[];
   /** The PIN that visitors must enter. A secret. */
   readonly pin?: string;
   /** How many requests each visitor may send. */

@@ -14,6 +14,7 @@ import { LOCAL_HEADER } from '../net/proxy-protocol.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { dialTarget } from '../net/target-dial.js';
 import { formatTarget, isLoopback, type Target } from '../net/target.js';
+import { CONNECT_ALPN } from '../protocol/limits.js';
 import { UNTRUSTED } from '../net/untrusted.js';
 import type { ServiceSpec, TargetTls } from './spec.js';
 
@@ -154,10 +155,15 @@ function down(target: Target, reason: string, cause?: Error): PortalError {
   return new PortalError('target_down', `${formatTarget(target)} ${reason}`, { cause });
 }
 
-/** The negotiated ALPN protocol, if any. */
+/** The negotiated ALPN protocol of the bytes, if any. `portal connect` knows none: they belong to its user's client. */
 export function alpnOf(socket: Socket): string | undefined {
   const { alpnProtocol } = socket as Partial<TLSSocket>;
-  return alpnProtocol || undefined;
+  return isConnect(socket) ? undefined : alpnProtocol || undefined;
+}
+
+/** Whether the visitor is a `portal connect`. */
+export function isConnect(socket: Socket): boolean {
+  return (socket as Partial<TLSSocket>).alpnProtocol === CONNECT_ALPN;
 }
 
 /** Timeout for reading the rest of a response before the service's close. */

@@ -13,6 +13,7 @@ export interface ExposeFlags {
   readonly chain?: string;
   readonly pin?: string;
   readonly allowIp?: readonly string[];
+  readonly allowIdentity?: readonly string[];
   readonly inspect?: true;
   /** The names of the relay are public, so their certificates come from a public CA. */
   readonly isPublic?: boolean;
@@ -31,9 +32,15 @@ export function exposedServices(
   flags: ExposeFlags,
   cwd: string,
 ): Record<string, Settings> {
-  const { tcp, udp, udpAddr, httpRoute, hostHeader, port, pin, allowIp, inspect, chain, isPublic } = flags;
+  const { tcp, udp, udpAddr, httpRoute, hostHeader, port, pin, allowIp, allowIdentity, inspect, chain } =
+    flags;
+  const { isPublic } = flags;
   const tls = isPublic ? { tls: 'acme' } : {};
-  const access = { ...(pin !== undefined && { pin }), ...(allowIp && { allowIps: allowIp }) };
+  const access = {
+    ...(pin !== undefined && { pin }),
+    ...(allowIp && { allowIps: allowIp }),
+    ...(allowIdentity && { identities: allowIdentity }),
+  };
   const common = {
     name,
     ...(Object.keys(access).length > 0 && { access }),

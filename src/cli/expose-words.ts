@@ -8,6 +8,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   name: '--name',
   pin: '--pin',
   allowIps: '--allow-ip',
+  identities: '--allow-identity',
   inspect: '--inspect',
   host: '--host-header',
   port: '--port',
@@ -18,7 +19,7 @@ const FLAGS: Readonly<Record<string, string>> = {
 
 /** The flag whose value has the problem, by the place in the document. */
 const PLACES: readonly (readonly [place: RegExp, flag: string])[] = [
-  [/^\/services\/[^/]+\/(?:access\/)?(name|pin|allowIps|inspect|host|port|routes)\b/, ''],
+  [/^\/services\/[^/]+\/(?:access\/)?(name|pin|allowIps|identities|inspect|host|port|routes)\b/, ''],
   [/^\/relays\/urls\b/, '--relay'],
   [/^\/chains\b/, '--chain'],
 ];

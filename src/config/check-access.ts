@@ -1,11 +1,14 @@
 import { rangeProblem } from '../net/cidr.js';
+import { isAddress, isMistyped } from '../lib/eip55.js';
 import type { Report } from './check.js';
+import type { Complaint } from './finding.js';
 import { shown } from './explain.js';
 import { child, itemsOf, textOf, treeAt, type Path, type Tree } from './tree.js';
 
 /** Checks the gates of one service. */
 export function checkAccess(root: Tree, path: Path, report: Report): void {
   checkWebhook([...path, 'webhook'], child(treeAt(root, path), 'webhook'), report);
+  checkIdentities(root, path, report);
   const allowIps = child(treeAt(root, path), 'allowIps');
   for (const [index, item] of itemsOf(allowIps).entries()) {
     const text = textOf(item);
@@ -17,6 +20,34 @@ export function checkAccess(root: Tree, path: Path, report: Report): void {
       hint: 'For example 85.99.254.169, 10.0.0.0/8 or "2001:db8::/32".',
     });
   }
+}
+
+function checkIdentities(root: Tree, path: Path, report: Report): void {
+  const identities = child(treeAt(root, path), 'identities');
+  for (const [index, item] of itemsOf(identities).entries()) {
+    const at = [...path, 'identities', index];
+    const text = textOf(item);
+    if (text === 'team' && !child(root, 'team'))
+      report(at, {
+        message: 'this file has no `team`',
+        hint: 'Add it at the top level: `team: ["0x…"]`. `portal identity` prints an address.',
+      });
+    if (text !== undefined && isAddress(text) && isMistyped(text)) report(at, mistypedAddress(root, at));
+  }
+  const service = path.slice(0, -1);
+  if (identities && child(treeAt(root, service), 'alpn'))
+    report([...service, 'alpn'], {
+      message: '`alpn` cannot be used with `access.identities`',
+      hint: 'Remove it: `portal connect` carries any protocol.',
+    });
+}
+
+/** The capitals of an address are a checksum. If they do not match, the address was mistyped. */
+export function mistypedAddress(root: Tree, path: Path): Complaint {
+  return {
+    message: `${shown(root, path)} is not the address of an identity: its checksum is wrong`,
+    hint: 'Copy it again. `portal identity` prints it on the machine of that identity.',
+  };
 }
 
 function checkWebhook(path: Path, webhook: Tree | undefined, report: Report): void {

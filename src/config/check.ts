@@ -1,8 +1,8 @@
 import { checkRelays } from './check-relays.js';
 import { checkSent } from './check-sent.js';
 import { checkServices } from './check-services.js';
+import { mistypedAddress } from './check-access.js';
 import { isAddress, isMistyped } from '../lib/eip55.js';
-import { shown } from './explain.js';
 import { finding, type Complaint, type Finding } from './finding.js';
 import { child, entriesOf, itemsOf, placeOf, textOf, type Path, type Tree } from './tree.js';
 
@@ -26,18 +26,13 @@ export function check(root: Tree): Finding[] {
   return findings;
 }
 
-/** The capitals of an address are a checksum. If they do not match, the address was mistyped. */
 function checkTeam(root: Tree, report: Report): void {
   const lines = new Map<string, number>();
   for (const [index, item] of itemsOf(child(root, 'team')).entries()) {
     const text = textOf(item);
     if (text === undefined || !isAddress(text)) continue;
     const path = ['team', index];
-    if (isMistyped(text))
-      report(path, {
-        message: `${shown(root, path)} is not the address of an identity: its checksum is wrong`,
-        hint: 'Copy it again. `portal identity` prints it on the machine of that identity.',
-      });
+    if (isMistyped(text)) report(path, mistypedAddress(root, path));
     const first = lines.get(text.toLowerCase());
     const place = placeOf(root, path);
     if (first !== undefined) report(path, { message: `this identity is already on line ${first}` });

@@ -58,6 +58,14 @@ describe('the size of a file', () => {
   });
 });
 
+it('admits the identities of a list and of `team`, in one spelling and order', async () => {
+  const [a, b] = ['0x371531b8ED16256DE8a3f97A99BA7206788143e0', '0x1111111111111111111111111111111111111111'];
+  const text = `version: 1\nteam: ["${a}"]\nservices:\n  db: { target: 1, access: { identities: [team, "${a.toLowerCase()}", "${b}"] } }\n  own: { target: 1, access: { identities: [] } }\n`;
+  await files({ 'portal.yaml': text });
+  const { desired } = await loaded();
+  expect(desired.services.map(({ access }) => access)).toEqual([{ identities: [b, a] }, { identities: [] }]);
+});
+
 describe('finding the file', () => {
   it('finds portal.yaml or portal.yml here, or in the nearest parent', async () => {
     await files({ 'portal.yml': MINIMAL, 'a/portal.yaml': MINIMAL, 'a/b/c/x': '', 'z/x': '' });

@@ -204,6 +204,23 @@ it.each([
     '"10.0.0.0/33" is not an IP address or range: /33 is beyond /32 | For example 85.99.254.169, 10.0.0.0/8 or "2001:db8::/32".',
   ],
   [
+    '  a: { target: 1, access: { identities: [team] } }',
+    'this file has no `team` | Add it at the top level: `team: ["0x…"]`. `portal identity` prints an address.',
+  ],
+  ['  a: { target: 1, access: { identities: [bob] } }', '"bob" is not `0x` and 40 hex digits, or `team`'],
+  [
+    '  a: { target: 1, access: { identities: ["0x371531B8ED16256DE8a3f97A99BA7206788143e0"] } }',
+    '"0x371531B8ED16256DE8a3f97A99BA7206788143e0" is not the address of an identity: its checksum is wrong | Copy it again. `portal identity` prints it on the machine of that identity.',
+  ],
+  [
+    '  a: { target: 1, alpn: [http/1.1], access: { identities: [] } }',
+    '`alpn` cannot be used with `access.identities` | Remove it: `portal connect` carries any protocol.',
+  ],
+  [
+    '  a: { target: 1, mode: tcp, access: { identities: [] } }',
+    '`access.identities` needs mode auto, stream or http; this service runs mode tcp | Visitors prove their identity inside the TLS that Portal adds. Remove `mode`: any protocol works without it.',
+  ],
+  [
     '  a: { target: 1, access: { webhook: { secret: 12345678 } } }',
     '`provider` is missing: who signs the webhooks? | Add `provider: github`, slack or stripe. For another sender, add `header` and `algorithm`.',
   ],

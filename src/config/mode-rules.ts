@@ -36,6 +36,11 @@ export const MODE_RULES: readonly ModeRule[] = [
     why: 'This gate reads requests. `allowIps` works in every mode.',
   })),
   {
+    key: ['access', 'identities'],
+    modes: ['auto', 'stream', 'http'],
+    why: 'Visitors prove their identity inside the TLS that Portal adds. Remove `mode`: any protocol works without it.',
+  },
+  {
     key: ['alpn'],
     modes: ['auto', 'stream', 'http'],
     why: 'In modes tcp and udp, Portal forwards bytes without adding TLS.',

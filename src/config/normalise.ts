@@ -54,16 +54,17 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
     kind: 'chain',
     hops: (config.chains?.[via] ?? []).map(relay),
   });
+  const { team } = config;
   const candidates = candidatesOf(config, caFiles, directory);
   return {
     ...(candidates && { candidates }),
     file,
     ...(config.machine !== undefined && { machine: config.machine }),
-    ...(config.team && { team: teamOf(config.team) }),
+    ...(team && { team: addressesOf(team) }),
     identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
     relays,
     services: Object.entries(config.services).map(([key, service]) => {
-      const spec = serviceSpec(key, service, { relays, relay, chain }, (tls) =>
+      const spec = serviceSpec(key, service, { relays, relay, chain, team }, (tls) =>
         tlsSpec(tls, config.acme, directory),
       );
       const { targetTls } = spec;
@@ -80,8 +81,8 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
 }
 
 /** Sorted and with checksums, so that another spelling or order is not a change. */
-function teamOf(team: readonly string[]): string[] {
-  return [...new Set(team.map(checksummed))].toSorted();
+function addressesOf(identities: readonly string[]): string[] {
+  return [...new Set(identities.map(checksummed))].toSorted();
 }
 
 function poolOf(config: PortalConfig, relay: (ref: Relay) => RelaySpec): RelaySpec[] {
@@ -105,6 +106,8 @@ interface Known {
   readonly relays: readonly RelaySpec[];
   readonly relay: (ref: Relay) => RelaySpec;
   readonly chain: (via: string) => RelaySpec;
+  /** The identities that `team` stands for. */
+  readonly team: readonly string[] | undefined;
 }
 
 function usesPool(service: Service): boolean {
@@ -157,7 +160,7 @@ function serviceSpec(
     targetTls: targetTlsSpec(options.targetTls),
     metadata: options.metadata ?? {},
     expires: options.expires === undefined ? undefined : expiryOf(options.expires),
-    access: accessOf(options.access),
+    access: accessOf(options.access, known.team),
     ...(options.forwarded === false && { forwarded: false as const }),
     ...(options.inspect && { inspect: inspectSpec(options.inspect) }),
     ...(options.health !== undefined && { health: healthOf(options.health) }),
@@ -168,9 +171,14 @@ function serviceSpec(
   };
 }
 
-function accessOf({ rateLimit, webhook, ...access }: Access = {}): AccessSpec {
+function accessOf(
+  { rateLimit, webhook, identities, ...access }: Access = {},
+  team: Known['team'] = [],
+): AccessSpec {
+  const listed = identities?.flatMap((each) => (each === 'team' ? team : each));
   return {
     ...access,
+    ...(listed && { identities: addressesOf(listed) }),
     ...(rateLimit && { rateLimit: rateLimitOf(rateLimit) }),
     ...(webhook && { webhook: webhookOf(webhook) }),
   };

@@ -83,6 +83,10 @@ export type HeaderText = string;
  */
 export type NoHeader = null;
 /**
+ * The address of an identity, or `team`.
+ */
+export type Visitor = string;
+/**
  * The average: a number of requests per second (`s`), minute (`m`) or hour (`h`).
  */
 export type Rate = string;
@@ -129,7 +133,7 @@ export interface PortalConfig {
   identity?: string;
   machine?: Machine;
   /**
-   * Addresses of other identities that may see this agent in `portal agents`: its machine, services, states and traffic. They cannot change anything. Portal sends the list to relays, except over a chain. `portal identity` prints your address.
+   * Addresses of other identities that may see this agent in `portal agents`: its machine, services, states and traffic. They cannot change anything. `access: { identities: [team] }` of a service admits them as visitors. Portal sends the list to relays, except over a chain. `portal identity` prints your address.
    *
    * @maxItems 32
    */
@@ -340,6 +344,12 @@ export interface Access {
    * @minItems 1
    */
   allowIps?: string[];
+  /**
+   * Addresses of the identities that may connect, and `team` for everyone in the file's `team`, in the modes auto, stream and http. They use `portal connect`; others get a 403. Your own identity may always connect, so `[]` admits only your own machines. `portal identity` prints an address.
+   *
+   * @maxItems 1000
+   */
+  identities?: Visitor[];
   rateLimit?: RateLimit;
   webhook?: Webhook;
 }

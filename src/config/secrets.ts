@@ -6,7 +6,14 @@ export const MASK = '****';
 const SECRET_KEY = /^(pin|.*secret|webhook|(response[-_]?)?header)s?$/i;
 
 /** Settings of gates that are not secret, below `access`. */
-const OPEN = ['allowIps', 'rateLimit', 'webhook.provider', 'webhook.header', 'webhook.algorithm'];
+const OPEN = [
+  'allowIps',
+  'identities',
+  'rateLimit',
+  'webhook.provider',
+  'webhook.header',
+  'webhook.algorithm',
+];
 
 /**
  * Whether a value must not be printed: PINs, secrets and header values. Checks the key instead of the full path, so that an

@@ -26,6 +26,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   host: '`visitor`, `target`, or a name such as localhost:3000',
   healthPath: 'a path that begins with `/`',
   rate: 'a number of requests per second, minute or hour, such as 10/s, 600/m or 5000/h',
+  visitor: '`0x` and 40 hex digits, or `team`',
   headerName: 'the name of a header field, such as X-Signature',
 };
 

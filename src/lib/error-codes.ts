@@ -270,6 +270,29 @@ export const ERRORS = {
     remedy: 'The relay, or something between you and your visitors, intercepts TLS. Do not use this relay.',
     exit: 1,
   },
+  agent_untrusted: {
+    title: 'The agent behind the address is not the expected one',
+    remedy:
+      "Ask the owner of the service for their address (`portal identity`), by phone or e-mail. Pass it with `--identity`, or write it as the service's `identity` in portal.yaml.",
+    exit: 1,
+  },
+  connect_denied: {
+    title: 'The service does not admit this identity',
+    remedy:
+      'Give the owner your address (`portal identity` prints it). The owner adds it to `access: { identities }` of the service.',
+    exit: 1,
+  },
+  connect_unsupported: {
+    title: 'The service does not accept `portal connect`',
+    remedy:
+      'The owner sets `access: { identities }` of the service. Services without it are public: connect to their URL.',
+    exit: 1,
+  },
+  service_offline: {
+    title: 'The relay does not publish the service now',
+    remedy: 'Check the name. If it is right, ask the owner to start the agent: `portal up`.',
+    exit: 1,
+  },
   internal: {
     title: 'Internal error in Portal',
     remedy: 'Report it with the log lines around it.',

@@ -14,10 +14,15 @@ export class TokenBucket {
 
   /** Takes one and returns 0, or returns the milliseconds until one is left. */
   take(now: number = performance.now()): number {
+    const waitMs = this.waitMs(now);
+    if (waitMs === 0) this.#left--;
+    return waitMs;
+  }
+
+  /** The milliseconds until one is left; 0 if one is. Takes nothing. */
+  waitMs(now: number = performance.now()): number {
     this.#refill(now);
-    if (this.#left < 1) return Math.max(1, ((1 - this.#left) / this.#perSecond) * 1_000);
-    this.#left--;
-    return 0;
+    return this.#left < 1 ? Math.max(1, ((1 - this.#left) / this.#perSecond) * 1_000) : 0;
   }
 
   /** Whether nothing was taken for long enough. */
@@ -60,6 +65,11 @@ export class TokenBuckets {
     }
     this.#buckets.set(key, bucket);
     return bucket.take(now);
+  }
+
+  /** See `TokenBucket.waitMs`. */
+  waitMs(key: string, now: number = performance.now()): number {
+    return this.#buckets.get(key)?.waitMs(now) ?? 0;
   }
 
   get size(): number {

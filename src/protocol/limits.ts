@@ -10,6 +10,8 @@ export const DATA_UPGRADE = 'portal-data';
 export const DATA_SUBPROTOCOL = 'portal.data.1';
 export const DATAGRAMS_SUBPROTOCOL = 'portal.datagrams.1';
 export const HOP_UPGRADE = 'portal-hop';
+/** The application protocol of private access (ALPN), see connect.ts. */
+export const CONNECT_ALPN = 'portal-connect/1';
 
 /** Headers between relays: how many relays the connection has passed, and the URL of the last. */
 export const HOP_HEADERS = { count: 'portal-hops', from: 'portal-from', error: 'portal-error' } as const;
@@ -148,6 +150,12 @@ export const LIMITS = {
   carrierLingerMs: 30_000,
   /** Maximum lifetime of a visitor's connection. */
   visitorLifetimeMs: 7 * 24 * 3_600_000,
+
+  /** Timeout of the handshake of private access, after TLS, and the size of one of its lines. */
+  connectMs: 10_000,
+  maxConnectLineBytes: 256,
+  /** Unfinished handshakes of one service. At the limit, the network with the most loses one. */
+  maxConnecting: 256,
 
   /** How many relays may forward one connection. A chain has one more relay. */
   maxHops: 2,

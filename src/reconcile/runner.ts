@@ -353,6 +353,7 @@ export class Runner {
       certificates: this.#certificates,
       targets: this.#targets,
       sessionKey: this.#sessionKey,
+      identity: this.#options.identity,
       recorders: this.#inspection?.recorders,
       onUnserved: ({ spec: { service }, relay: at }, reason, count) =>
         this.#options.emit({ event: 'unserved', service, relay: at, reason, count }),

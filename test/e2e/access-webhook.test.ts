@@ -7,6 +7,7 @@ import { Gates } from '../../src/agent/access/gates.js';
 import { Rejections } from '../../src/agent/access/rejections.js';
 import { Recorders } from '../../src/agent/inspect/recorder.js';
 import type { Recording } from '../../src/agent/inspect/recording.js';
+import { generateIdentity } from '../../src/identity/keys.js';
 import type { AccessSpec } from '../../src/agent/spec.js';
 import { ask, askH2, connectTo, edge, h2Visitor, HOST } from '../support/http-edge.js';
 import { settled } from '../support/inspector.js';
@@ -44,7 +45,7 @@ async function gated(
   const reports: string[] = [];
   const rejections = new Rejections((reason) => reports.push(reason));
   const spec = service('hooks', target.port, { mode: 'http', access });
-  const gates = new Gates({ spec, sessionKey: Buffer.alloc(32), rejections });
+  const gates = new Gates({ spec, sessionKey: Buffer.alloc(32), identity: generateIdentity(), rejections });
   const at = await edge(
     { '/': target.port },
     { gates, ...(visitor && { visitor }), ...(recorders && { recorders }) },

@@ -6,8 +6,15 @@ import { readClientHello } from '../../src/net/client-hello.js';
 /** A device in front of a relay that reads the traffic. */
 export interface Eavesdropper {
   readonly port: number;
-  /** Terminates visitors' TLS with this certificate from now on. */
-  terminate(certificate: { cert: string; key: string }): void;
+  /**
+   * Terminates visitors' TLS with this certificate from now on. `alpn`: the protocol that it speaks with both sides.
+   * `respond` responds to visitors instead of the service.
+   */
+  terminate(
+    certificate: { cert: string; key: string },
+    alpn?: string,
+    respond?: (visitor: TLSSocket) => void,
+  ): void;
   /** Accepts visitors from now on, and does not respond. */
   hold(): void;
   /** Releases held visitors, and lets new ones pass. */
@@ -24,6 +31,8 @@ export interface Eavesdropper {
 export async function eavesdropper(hostname: string, to: () => number): Promise<Eavesdropper> {
   const sockets = new Set<Socket>();
   let certificate: { cert: string; key: string } | undefined;
+  let alpn: string | undefined;
+  let respond: ((visitor: TLSSocket) => void) | undefined;
   let overheard = '';
   let held: (() => void)[] | undefined;
   const keep = <S extends Socket>(socket: S): S => {
@@ -40,11 +49,20 @@ export async function eavesdropper(hostname: string, to: () => number): Promise<
       const isVisitor = hello.kind === 'hello' && hello.serverName === hostname;
       if (held && isVisitor) return void held.push(() => join(near, keep(connect(to(), '127.0.0.1'))));
       if (!certificate || !isVisitor) return join(near, keep(connect(to(), '127.0.0.1')));
-      const visitor = keep(new TLSSocket(near, { isServer: true, ...certificate }));
-      const onward = keep(
-        tlsConnect({ port: to(), host: '127.0.0.1', servername: hostname, rejectUnauthorized: false }),
-      );
+      const ALPNProtocols = alpn === undefined ? undefined : { ALPNProtocols: [alpn] };
+      const visitor = keep(new TLSSocket(near, { isServer: true, ...certificate, ...ALPNProtocols }));
       visitor.on('data', (chunk: Buffer) => (overheard += chunk.toString()));
+      const answer = respond;
+      if (answer) return void visitor.once('secure', () => answer(visitor));
+      const onward = keep(
+        tlsConnect({
+          port: to(),
+          host: '127.0.0.1',
+          servername: hostname,
+          rejectUnauthorized: false,
+          ...ALPNProtocols,
+        }),
+      );
       join(visitor, onward);
     });
   });
@@ -55,7 +73,11 @@ export async function eavesdropper(hostname: string, to: () => number): Promise<
   });
   return {
     port: (server.address() as AddressInfo).port,
-    terminate: (next) => (certificate = next),
+    terminate: (next, protocol, responding) => {
+      certificate = next;
+      alpn = protocol;
+      respond = responding;
+    },
     hold: () => (held ??= []),
     release: () => {
       const waiting = held ?? [];

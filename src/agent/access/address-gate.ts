@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { AddressSet } from '../../net/cidr.js';
 import { notAllowed, type Page } from '../pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
-import type { Gate, GateOptions } from './gate.js';
+import type { Gate, GateOptions, Visitor } from './gate.js';
 
 /** Checks the address that the relay saw, never one from a header. */
 export class AddressGate implements Gate {
@@ -13,11 +13,11 @@ export class AddressGate implements Gate {
     this.#set(spec.access.allowIps);
   }
 
-  admits(address: string): boolean {
+  admits({ address }: Visitor): boolean {
     return this.#allowed?.has(address) ?? true;
   }
 
-  page(address: string): Page {
+  page({ address }: Visitor): Page {
     return notAllowed(address);
   }
 

@@ -1,3 +1,4 @@
+import type { Identity } from '../../identity/identity.js';
 import type { Exchange } from '../modes/http/exchange.js';
 import type { Page } from '../pages.js';
 import type { ServiceSpec } from '../spec.js';
@@ -7,16 +8,26 @@ export interface GateOptions {
   readonly spec: ServiceSpec;
   /** Signs visitors' sessions. Secret, and the same after a restart. */
   readonly sessionKey: Buffer;
+  /** Owns the service. */
+  readonly identity: Identity;
   /** Counts and reports rejected requests. `Gates` does so for rejected addresses. */
   readonly rejections: Rejections;
 }
 
+/** Who visits, as far as it is known before the first byte. */
+export interface Visitor {
+  /** The address that the relay saw. */
+  readonly address: string;
+  /** The address of the identity that `portal connect` has proven, EIP-55. */
+  readonly identity?: string;
+}
+
 /** A gate of one lease. */
 export interface Gate {
-  /** Whether a visitor may connect from this address, the one that the relay saw. Default: any may. */
-  admits?(address: string): boolean;
-  /** For a rejected address in modes that have pages. Required with `admits`. */
-  page?(address: string): Page;
+  /** Whether a visitor may connect. Default: any may. */
+  admits?(visitor: Visitor): boolean;
+  /** For a rejected visitor in modes that have pages. Required with `admits`. */
+  page?(visitor: Visitor): Page;
   /**
    * Checks a request. Returns the exchange to continue with: the same one, or one around it, for example after the gate has
    * read the body. Returns undefined if the gate responds. Default: every request passes.

@@ -1,9 +1,10 @@
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { service } from '../../../test/support/world.js';
+import { generateIdentity } from '../../identity/keys.js';
 import type { AccessSpec } from '../spec.js';
 import { Gates } from './gates.js';
-import { admitsMore, GATE_KINDS, gateFor, gatesOf, readsHttp } from './kinds.js';
+import { admitsMore, GATE_KINDS, gateFor, gatesOf, readsHttp, requiredAlpn } from './kinds.js';
 import { Rejections } from './rejections.js';
 
 const specWith = (access: AccessSpec) => service('web', 3000, { access });
@@ -11,8 +12,14 @@ const specWith = (access: AccessSpec) => service('web', 3000, { access });
 function opened(access: AccessSpec) {
   const reports: string[] = [];
   const rejections = new Rejections((reason, address) => reports.push(`${reason} ${address}`));
-  const gates = new Gates({ spec: specWith(access), sessionKey: Buffer.alloc(32), rejections });
-  return { gates, reports, update: (next: AccessSpec) => gates.update(specWith(next)) };
+  const identity = generateIdentity();
+  const gates = new Gates({ spec: specWith(access), sessionKey: Buffer.alloc(32), identity, rejections });
+  return {
+    gates,
+    reports,
+    owner: identity.address,
+    update: (next: AccessSpec) => gates.update(specWith(next)),
+  };
 }
 
 const rate = (requests: number, per: 's' | 'm' | 'h', burst = 60) => ({ requests, per, burst });
@@ -23,8 +30,8 @@ const connection = (): Socket => new Socket().on('error', () => undefined);
 describe('the gates of a lease', () => {
   it('admit a visitor of an allowed address, and count others', () => {
     const { gates, reports } = opened({ allowIps: ['192.0.2.0/24'] });
-    expect(gates.enter('192.0.2.7', connection())).toBeUndefined();
-    expect(gates.enter('203.0.113.1', connection())).toMatchObject({
+    expect(gates.enter({ address: '192.0.2.7' }, connection())).toBeUndefined();
+    expect(gates.enter({ address: '203.0.113.1' }, connection())).toMatchObject({
       gate: 'ip',
       page: { status: 403, code: 'ip_denied' },
     });
@@ -34,21 +41,39 @@ describe('the gates of a lease', () => {
   it('close connections whose address is no longer allowed, without counting them', () => {
     const { gates, reports, update } = opened({});
     const [kept, closed] = [connection(), connection()];
-    gates.enter('192.0.2.7', kept);
-    gates.enter('203.0.113.1', closed);
+    gates.enter({ address: '192.0.2.7' }, kept);
+    gates.enter({ address: '203.0.113.1' }, closed);
     update({ allowIps: ['192.0.2.0/24'] });
     expect([kept.destroyed, closed.destroyed]).toEqual([false, true]);
     expect(reports).toEqual([]);
   });
 
+  it('admit only listed identities and that of the owner, and close connections of others', () => {
+    const { gates, reports, owner, update } = opened({ identities: ['0x1', '0x2'] });
+    const visitors = ['0x1', '0x2', owner].map((identity) => ({ identity, socket: connection() }));
+    for (const { identity, socket } of visitors)
+      expect(gates.enter({ address: '192.0.2.7', identity }, socket)).toBeUndefined();
+    const stranger = gates.enter({ address: '192.0.2.7', identity: '0x3' }, connection());
+    const nobody = gates.enter({ address: '192.0.2.8' }, connection());
+    expect([stranger, nobody]).toMatchObject([
+      { gate: 'identity', page: { status: 403, code: 'identity_required' } },
+      { gate: 'identity', page: { status: 403, code: 'identity_required' } },
+    ]);
+    expect(reports).toEqual(['identity 192.0.2.7', 'identity 192.0.2.8']);
+    update({ identities: ['0x2'] });
+    expect(visitors.map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
+    expect(requiredAlpn({ identities: [] })).toBe('portal-connect/1');
+    expect(requiredAlpn({ allowIps: [] })).toBeUndefined();
+  });
+
   it('close every connection when a PIN is set, and none when it is removed', () => {
     const { gates, update } = opened({});
     const [before, after] = [connection(), connection()];
-    gates.enter('192.0.2.7', before);
+    gates.enter({ address: '192.0.2.7' }, before);
     update({ pin: '1234' });
     expect(before.destroyed).toBe(true);
     expect(gates.readsHttp).toBe(true);
-    gates.enter('192.0.2.7', after);
+    gates.enter({ address: '192.0.2.7' }, after);
     update({});
     expect(after.destroyed).toBe(false);
     expect(gates.readsHttp).toBe(false);
@@ -57,6 +82,7 @@ describe('the gates of a lease', () => {
 
 const ALL: AccessSpec = {
   allowIps: ['a', 'b', 'c', 'd', 'e'],
+  identities: ['0x1111111111111111111111111111111111111111', '0x2222222222222222222222222222222222222222'],
   rateLimit: { requests: 600, per: 'm', burst: 10 },
   pin: '1234',
   webhook: { provider: 'github', secret: 'a secret' },
@@ -69,10 +95,10 @@ it('close connections of visitors whose requests nobody has read', () => {
   ] as const) {
     const { gates, update } = opened({});
     const [before, after] = [connection(), connection()];
-    gates.enter('192.0.2.7', before);
+    gates.enter({ address: '192.0.2.7' }, before);
     update(access);
     expect(before.destroyed).toBe(true);
-    gates.enter('192.0.2.7', after);
+    gates.enter({ address: '192.0.2.7' }, after);
     update({ ...access, rateLimit: rate(2, 's') });
     expect(after.destroyed).toBe(false);
   }
@@ -83,12 +109,14 @@ describe('kinds of gates', () => {
     const all = GATE_KINDS.map((kind) => [kind.key, kind.reason]);
     expect(all).toEqual([
       ['allowIps', 'ip'],
+      ['identities', 'identity'],
       ['rateLimit', 'rate'],
       ['pin', 'pin'],
       ['webhook', 'webhook'],
     ]);
     expect(GATE_KINDS.map((kind) => kind.describe(ALL))).toEqual([
       'only from a, b, c and 2 more',
+      'only your identity and 0x111111…, 0x222222…',
       'at most 600 requests per minute per visitor',
       'with a PIN',
       'only webhooks signed by GitHub',
@@ -115,6 +143,12 @@ describe('kinds of gates', () => {
     [{ allowIps: ['10.0.0.0/8'] }, { allowIps: ['10.1.0.0/16'] }, false],
     [{ allowIps: ['10.0.0.0/8'] }, { allowIps: ['10.1.0.0/16', '192.0.2.1'] }, true],
     [{ allowIps: ['10.0.0.0/8'], pin: '1234' }, { allowIps: ['10.0.0.0/8'] }, true],
+    [{ identities: ['0x1'] }, {}, true],
+    [{}, { identities: ['0x1'] }, false],
+    [{ identities: ['0x1', '0x2'] }, { identities: ['0x2'] }, false],
+    [{ identities: ['0x1'] }, { identities: [] }, false],
+    [{ identities: ['0x1'] }, { identities: ['0x1', '0x2'] }, true],
+    [{ identities: ['0x1'] }, { identities: ['0x2'] }, true],
     [{ rateLimit: rate(60, 'm') }, { rateLimit: rate(1, 's') }, false],
     [{ rateLimit: rate(60, 'm') }, { rateLimit: rate(61, 'm') }, true],
     [{ rateLimit: rate(60, 'm', 1) }, { rateLimit: rate(60, 'm', 2) }, true],

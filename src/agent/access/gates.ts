@@ -1,10 +1,14 @@
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { resetSocket } from '../../net/reset.js';
+import { replyLine } from '../../protocol/connect.js';
 import type { Exchange } from '../modes/http/exchange.js';
 import type { Page } from '../pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
 import { AddressGate } from './address-gate.js';
-import type { Gate, GateOptions, Passed } from './gate.js';
+import type { Gate, GateOptions, Passed, Visitor } from './gate.js';
+import { Greeter, type Arrival } from './greeter.js';
+import { IdentityGate } from './identity-gate.js';
 import { GATE_KINDS, readsHttp } from './kinds.js';
 import { PinGate } from './pin-gate.js';
 import { RateLimitGate } from './rate-limit-gate.js';
@@ -13,6 +17,7 @@ import { WebhookGate } from './webhook-gate.js';
 
 const GATES: Readonly<Record<keyof AccessSpec, new (options: GateOptions) => Gate>> = {
   allowIps: AddressGate,
+  identities: IdentityGate,
   rateLimit: RateLimitGate,
   pin: PinGate,
   webhook: WebhookGate,
@@ -30,13 +35,22 @@ export class Gates {
   readonly #asking: readonly { readonly reason: RejectionReason; readonly gate: Gate }[];
   readonly #rejections: Rejections;
   #access: AccessSpec;
-  /** Admitted visitors with their addresses. */
-  readonly #inside = new Map<Socket, string>();
+  readonly #greeter: Greeter;
+  /** The connections of admitted visitors. */
+  readonly #inside = new Map<Socket, Visitor>();
 
   constructor(options: GateOptions) {
     this.#rejections = options.rejections;
     this.#access = options.spec.access;
     this.#gates = GATE_KINDS.map(({ key, reason }) => ({ reason, gate: new GATES[key](options) }));
+    this.#greeter = new Greeter({
+      identity: options.identity,
+      denies: (visitor) => {
+        const by = this.#rejecting(visitor);
+        return by && (by.reason === 'identity' ? 'identity' : 'address');
+      },
+      onDenied: (denial, address) => this.#rejections.note(denial === 'address' ? 'ip' : 'identity', address),
+    });
     this.#asking = this.#gates.filter(({ gate }) => gate.ask !== undefined);
   }
 
@@ -45,25 +59,34 @@ export class Gates {
     return readsHttp(this.#access);
   }
 
-  /** Whether visitors from this address may connect. */
-  admits(address: string): boolean {
-    return this.#rejecting(address) === undefined;
+  /** Whether a visitor may connect. */
+  admits(visitor: Visitor): boolean {
+    return this.#rejecting(visitor) === undefined;
   }
 
   /**
    * Admits a visitor, or counts it as rejected and returns why. Without a socket, the caller watches for changes.
    */
-  enter(address: string, socket?: Socket): Refusal | undefined {
-    const by = this.#rejecting(address);
+  enter(visitor: Visitor, socket?: Socket): Refusal | undefined {
+    const by = this.#rejecting(visitor);
     if (by) {
-      this.#rejections.note(by.reason, address);
-      return { gate: by.reason, page: by.gate.page!(address) };
+      this.#rejections.note(by.reason, visitor.address);
+      return { gate: by.reason, page: by.gate.page!(visitor) };
     }
-    if (socket) {
-      this.#inside.set(socket, address);
-      socket.once('close', () => this.#inside.delete(socket));
-    }
+    if (socket) this.#keep(visitor, socket);
     return undefined;
+  }
+
+  /**
+   * Admits a visitor of `portal connect`: a handshake proves its identity. Resolves with whether it may send the bytes of the
+   * service now; otherwise its connection has ended.
+   */
+  async greet(socket: TLSSocket, arrival: Arrival, signal: AbortSignal): Promise<boolean> {
+    const visitor = await this.#greeter.greet(socket, arrival, signal);
+    if (!visitor) return false;
+    this.#keep(visitor, socket);
+    socket.write(`${replyLine()}\n`);
+    return true;
   }
 
   /** Asks each gate. Undefined if one responds. See `Gate.ask`. */
@@ -88,8 +111,13 @@ export class Gates {
     const changed = this.#gates.filter(({ gate }) => gate.update(spec)).length > 0;
     // Nothing has read the requests of connected visitors, which may be no HTTP.
     const mustReconnect = changed || (this.readsHttp && !didRead);
-    for (const [socket, address] of this.#inside)
-      if (mustReconnect || !this.admits(address)) resetSocket(socket);
+    for (const [socket, visitor] of this.#inside)
+      if (mustReconnect || !this.admits(visitor)) resetSocket(socket);
+  }
+
+  #keep(visitor: Visitor, socket: Socket): void {
+    this.#inside.set(socket, visitor);
+    socket.once('close', () => this.#inside.delete(socket));
   }
 
   async #askLater(answer: Promise<Passed>, from: number): Promise<Passed> {
@@ -97,7 +125,7 @@ export class Gates {
     return passed && this.ask(passed, from);
   }
 
-  #rejecting(address: string): { reason: RejectionReason; gate: Gate } | undefined {
-    return this.#gates.find(({ gate }) => gate.admits?.(address) === false);
+  #rejecting(visitor: Visitor): { reason: RejectionReason; gate: Gate } | undefined {
+    return this.#gates.find(({ gate }) => gate.admits?.(visitor) === false);
   }
 }

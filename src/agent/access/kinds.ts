@@ -1,4 +1,5 @@
 import { AddressSet } from '../../net/cidr.js';
+import { CONNECT_ALPN } from '../../protocol/limits.js';
 import type { AccessSpec, RateLimitSpec } from '../spec.js';
 import type { RejectionReason } from './rejections.js';
 
@@ -15,6 +16,8 @@ interface GateKind {
   readonly readsHttp: boolean;
   /** Request header fields for the gate alone, in lower case. The target does not get them, and the inspector hides them. */
   readonly strips?: readonly string[];
+  /** Visitors must speak this protocol (ALPN). Others get at most a page. */
+  readonly alpn?: string;
   /** Its own paths, on which it responds instead of the target while it is set. */
   readonly paths?: readonly string[];
   /**
@@ -47,6 +50,25 @@ const ADDRESSES: GateKind = {
     if (allowIps.length === 0) return undefined;
     const rest = allowIps.length - MAX_DESCRIBED;
     return `only from ${allowIps.slice(0, MAX_DESCRIBED).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+  },
+};
+
+const IDENTITIES: GateKind = {
+  key: 'identities',
+  reason: 'identity',
+  readsHttp: false,
+  alpn: CONNECT_ALPN,
+  needs: {},
+  widens({ identities: before }, { identities: after }) {
+    if (!before) return false;
+    return !after || after.some((address) => !before.includes(address));
+  },
+  describe({ identities }) {
+    if (!identities) return undefined;
+    const rest = identities.length - MAX_DESCRIBED;
+    const some = identities.slice(0, MAX_DESCRIBED).map((address) => `${address.slice(0, 8)}…`);
+    const others = [...some, ...(rest > 0 ? [`${rest} more`] : [])];
+    return others.length === 0 ? 'only your identity' : `only your identity and ${others.join(', ')}`;
   },
 };
 
@@ -98,11 +120,15 @@ const WEBHOOK: GateKind = {
 };
 
 /** Every kind of gate, in the order in which a visitor passes them: the cheapest first. */
-export const GATE_KINDS: readonly GateKind[] = [ADDRESSES, RATE_LIMIT, PIN, WEBHOOK];
+export const GATE_KINDS: readonly GateKind[] = [ADDRESSES, IDENTITIES, RATE_LIMIT, PIN, WEBHOOK];
 
 /** Whether a gate must read requests. */
 export const readsHttp = (access: AccessSpec): boolean =>
   GATE_KINDS.some((kind) => kind.readsHttp && access[kind.key] !== undefined);
+
+/** The protocol that visitors must speak (ALPN) to pass the gates. Undefined: none in particular. */
+export const requiredAlpn = (access: AccessSpec): string | undefined =>
+  GATE_KINDS.find((kind) => kind.alpn !== undefined && access[kind.key] !== undefined)?.alpn;
 
 /** Whether `after` admits visitors that a gate rejected `before`. */
 export const admitsMore = (before: AccessSpec, after: AccessSpec): boolean =>

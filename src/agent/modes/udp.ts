@@ -68,9 +68,9 @@ export class UdpHandler implements FlowSink {
       return present;
     }
     // A rejected visitor also has a flow: a probe may come from any address, and the gate may open.
-    this.#gates.enter(visitor.address);
+    this.#gates.enter(visitor);
     const flow = new UdpFlow(reply, {
-      mayEnter: () => this.#gates.admits(visitor.address),
+      mayEnter: () => this.#gates.admits(visitor),
       target: () => this.#spec.target,
       fromAnyPort: () => isFromAnyPort(this.#spec),
       isProbe: (payload) => this.#isProbe(payload),

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/logger.js';
 import { Decision } from '../decision.js';
+import { requiredAlpn } from '../access/kinds.js';
 import type { KnownTargets } from '../known-targets.js';
 import { TargetProtocols, type OnReached, type Speaks } from '../target-protocols.js';
 import { servedMode, targetsOf, type ServedAs, type ServiceSpec } from '../spec.js';
@@ -49,6 +50,9 @@ export class AlpnOffer {
   /** The current offer, best first. */
   get names(): readonly string[] {
     const { alpn, target } = this.#spec;
+    const required = requiredAlpn(this.#spec.access);
+    // The others get a page.
+    if (required !== undefined) return [required, ...BOTH];
     if (alpn !== 'auto') return alpn;
     const mode = servedMode(this.#spec);
     if (mode === 'http') return BOTH;
@@ -69,6 +73,7 @@ export class AlpnOffer {
 
   /** One of these will be in the offer, whatever protocol the target uses. */
   get possibleNames(): readonly string[] {
+    if (requiredAlpn(this.#spec.access) !== undefined) return BOTH;
     return this.#follows || (this.#isOpen && this.#spec.alpn === 'auto') ? BOTH : this.names;
   }
 
@@ -107,7 +112,8 @@ export class AlpnOffer {
   }
 
   get #follows(): boolean {
-    return servedMode(this.#spec) === 'stream' && this.#spec.alpn === 'auto';
+    const { alpn, access } = this.#spec;
+    return servedMode(this.#spec) === 'stream' && alpn === 'auto' && requiredAlpn(access) === undefined;
   }
 }
 

@@ -3,6 +3,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { handedOver, service, tcpService } from '../../../test/support/world.js';
 import type { CertificateSources } from '../../certificates/live.js';
+import { generateIdentity } from '../../identity/keys.js';
 import { silent } from '../../lib/logger.js';
 import { KnownTargets } from '../known-targets.js';
 import { Gates } from '../access/gates.js';
@@ -28,7 +29,7 @@ async function served(target: number) {
     opened: {} as never,
     certificates: {} as CertificateSources,
     targets: new KnownTargets(),
-    gates: new Gates({ spec, sessionKey: Buffer.alloc(32), rejections }),
+    gates: new Gates({ spec, sessionKey: Buffer.alloc(32), identity: generateIdentity(), rejections }),
     sessionKey: Buffer.alloc(32),
     signal: new AbortController().signal,
     onServedAs: () => undefined,

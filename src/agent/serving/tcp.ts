@@ -96,7 +96,7 @@ class TcpServing implements Serving {
 
   /** A bare port can only reject with a reset. */
   #admit(socket: Socket, visitor: VisitorInfo): void {
-    if (this.#gates.enter(visitor.remote.address, socket)) resetSocket(socket);
+    if (this.#gates.enter(visitor.remote, socket)) resetSocket(socket);
     else this.#handler.visit(socket, visitor);
   }
 

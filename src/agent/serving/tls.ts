@@ -26,7 +26,7 @@ import { probe } from '../probe.js';
 import { RETRY } from '../retry.js';
 import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.js';
 import { requestReconnect, rejectVisitor } from '../reject-visitor.js';
-import { alpnOf } from '../upstream.js';
+import { alpnOf, isConnect } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
 import { isOfReplica, sharedTickets, type SharedTickets } from './shared-tickets.js';
 import type { ProveOptions, ServedAs, Serving, ServingOptions } from './serving.js';
@@ -43,7 +43,7 @@ export async function openTlsServing(options: ServingOptions): Promise<Serving> 
   return new TlsServing(options, offer, await handlerFor(spec, log, offer, options));
 }
 
-type HandlerOptions = Pick<ServingOptions, 'gates' | 'recorders' | 'onNameRejected'>;
+type HandlerOptions = Pick<ServingOptions, 'gates' | 'recorders' | 'onNameRejected' | 'signal'>;
 
 async function handlerFor(
   spec: ServiceSpec,
@@ -215,15 +215,24 @@ class TlsServing implements Serving {
   /** Checked after the handshake, because before it there is no way to state the reason. */
   #admit(socket: TLSSocket, visitor: VisitorInfo): void {
     const { address } = visitor.remote;
+    if (isConnect(socket)) return void this.#greet(socket, visitor);
     if (this.#isSealed) return requestReconnect(socket, this.#spec.service);
     const { gates, recorders } = this.#options;
-    const refusal = gates.enter(address, socket);
+    const refusal = gates.enter({ address }, socket);
     if (!refusal) return this.#serve(socket, visitor);
     const { service, inspect } = this.#spec;
     rejectVisitor(socket, refusal.page, (asked) => {
       if (inspect)
         recorders?.refused(service, { asked, remote: address, hostname: this.#hostname, ...refusal });
     });
+  }
+
+  async #greet(socket: TLSSocket, visitor: VisitorInfo): Promise<void> {
+    const { gates, signal } = this.#options;
+    const arrival = { address: visitor.remote.address, hostname: this.#hostname };
+    if (!(await gates.greet(socket, arrival, signal))) return;
+    if (this.#isSealed) resetSocket(socket);
+    else this.#serve(socket, visitor);
   }
 
   /** The offer may have changed since the visitor's handshake. */

@@ -114,6 +114,12 @@ export function addExpose(program: Command, execute: Execute): void {
         'admit only visitors from this address or range (repeatable, or separated by commas)',
       ),
     )
+    .addOption(
+      list(
+        '--allow-identity <address>',
+        'admit only this identity, with `portal connect` (repeatable, or separated by commas)',
+      ),
+    )
     .option('--inspect', 'record requests and show them in the local inspector')
     .option('--plain', 'print plain lines, even on a terminal')
     .action(execute(() => import('../commands/expose.js')));

@@ -19,6 +19,8 @@ export interface Client {
   readonly forwardedFor: string;
   /** The server name of the TLS handshake. */
   readonly hostname: string;
+  /** It is `portal connect`, to which programs on the visitor's machine connect as to a local service. */
+  readonly isConnect?: boolean;
   /** Its connection has switched to another protocol. */
   isSwitched?: boolean;
   /** Called with the status of each response. */

@@ -21,6 +21,7 @@ import { Forwarding } from './forward.js';
 import { createH1, type Rejected } from './h1.js';
 import { serveH2 } from './h2.js';
 import { PAGES } from '../../pages.js';
+import { isConnect } from '../../upstream.js';
 import { respondWith } from './own-response.js';
 import { isWellFormed } from './paths.js';
 import { describeRoute, RouteTable } from './routes.js';
@@ -231,8 +232,7 @@ export class HttpHandler implements ModeHandler {
 
   #route(exchange: Exchange): void {
     exchange.onPassed?.();
-    if (!isHost(exchange.authority, exchange.client.hostname))
-      return respondWith(exchange, PAGES.misdirected);
+    if (!isForUs(exchange)) return respondWith(exchange, PAGES.misdirected);
     if (exchange.target === '*' && exchange.method === 'OPTIONS') return respondToAsterisk(exchange);
     if (ECHOING.has(exchange.method)) return respondWith(exchange, PAGES.echoRefused);
     const { upgrade: protocol } = exchange;
@@ -328,9 +328,21 @@ function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onResponse: Client
     network: networkOf(address),
     forwardedFor: isIPv6(address) ? `"[${address}]"` : address,
     hostname: servername || '',
+    ...(isConnect(socket) && { isConnect: true }),
     onResponse,
   };
 }
+
+/**
+ * Whether the Host header names the service. A local port of `portal connect` has the names of the visitor's machine, and no
+ * others: a web page there could reach it under a name of its own (DNS rebinding).
+ */
+function isForUs({ authority, client: { hostname, isConnect: isLocal = false } }: Exchange): boolean {
+  if (isHost(authority, hostname)) return true;
+  return isLocal && LOCAL_HOST.test(authority);
+}
+
+const LOCAL_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
 
 /** Whether a Host header names `hostname`, with any port. */
 function isHost(authority: string, hostname: string): boolean {

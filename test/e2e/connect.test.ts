@@ -1,0 +1,293 @@
+import type { TLSSocket } from 'node:tls';
+import { describe, expect, it } from 'vitest';
+import type { AccessSpec, Carrier, ServiceSpec } from '../../src/agent/spec.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { readLine } from '../../src/net/read-line.js';
+import { channelOf } from '../../src/protocol/channel.js';
+import { agentLine, provenAgent, visitorLine } from '../../src/protocol/connect.js';
+import { chain } from '../support/chain.js';
+import { connectTo, rawSession } from '../support/private.js';
+import { eavesdropper } from '../support/terminating-relay.js';
+import {
+  agent,
+  desired,
+  get,
+  handedOver,
+  httpService,
+  readAll,
+  relay,
+  service,
+  tcpService,
+  visit,
+} from '../support/world.js';
+
+/** Private access: services that only listed identities reach, with `portal connect`. */
+
+const FRIEND = generateIdentity();
+const STRANGER = generateIdentity();
+const HOST = 'db.localhost';
+
+/** A service that greets, then returns what it gets. */
+const echo = () =>
+  tcpService((socket) => {
+    socket.write('220 ready\n');
+    socket.pipe(socket);
+  });
+
+async function published(
+  over: Partial<ServiceSpec> = {},
+  { identities = [FRIEND.address], target }: { identities?: readonly string[]; target?: number } = {},
+) {
+  const at = await relay();
+  const one = await agent();
+  const spec = service('db', target ?? (await echo()), { access: { identities }, alpn: 'auto', ...over });
+  await one.runner.apply(desired([at.spec], spec));
+  await one.event('lease', ({ phase }) => phase === 'ready');
+  const owner = one.identity.address;
+  return {
+    ...one,
+    at,
+    owner,
+    as: (identity = FRIEND) => connectTo(at, HOST, identity, owner),
+    change: (access: AccessSpec) => one.runner.apply(desired([at.spec], { ...spec, access })),
+  };
+}
+
+/** Resolves when `socket` closes, by a reset or not. */
+const closed = (socket: TLSSocket): Promise<void> =>
+  new Promise((resolve) => {
+    socket.removeAllListeners('error').on('error', () => undefined);
+    socket.resume().once('close', () => resolve());
+  });
+
+async function exchange(socket: TLSSocket, text = 'hello'): Promise<string> {
+  socket.end(text);
+  return (await readAll(socket)).toString();
+}
+
+describe('portal connect', () => {
+  it.each<[Carrier, Partial<ServiceSpec>]>([
+    ['raw', { mode: 'stream' }],
+    ['tls', { mode: 'stream' }],
+    ['ws', { mode: 'stream' }],
+    ['raw', { mode: 'auto' }],
+  ])('reaches the target of a listed identity over carrier %s, %j', async (carrier, over) => {
+    const one = await published({ carrier, ...over });
+    expect(await exchange(await one.as())).toBe('220 ready\nhello');
+    const long = 'x'.repeat(1_000_000);
+    expect(await exchange(await one.as(), long)).toBe(`220 ready\n${long}`);
+    // The owner may always connect.
+    expect(await exchange(await one.as(one.identity))).toBe('220 ready\nhello');
+  });
+
+  it.each([2, 3])('works over a chain of %d relays', async (length) => {
+    const { entry, spec } = await chain(length);
+    const one = await agent();
+    const over = { access: { identities: [FRIEND.address] }, carrier: 'tls' } as const;
+    await one.runner.apply(desired([spec], service('db', await echo(), over)));
+    await one.event('lease', ({ phase }) => phase === 'ready');
+    expect(await exchange(await connectTo(entry, HOST, FRIEND, one.identity.address))).toBe(
+      '220 ready\nhello',
+    );
+  });
+
+  it('sends bytes that arrive with the proof to the target', async () => {
+    const one = await published();
+    const socket = await rawSession(one.at, HOST);
+    await readLine(socket, 256);
+    const at = { hostname: HOST, channel: channelOf(socket)!, agent: one.owner };
+    socket.write(`${visitorLine(FRIEND, 'connect', at)}\nearly`);
+    expect(await readLine(socket, 256)).toBe('ok');
+    expect(await exchange(socket, ' and late')).toBe('220 ready\nearly and late');
+  });
+
+  it('only asks whether it may connect with `check`, and reaches no target', async () => {
+    const reached: string[] = [];
+    const target = await tcpService(() => reached.push('reached'));
+    const one = await published({}, { target });
+    const socket = await rawSession(one.at, HOST);
+    await readLine(socket, 256);
+    const at = { hostname: HOST, channel: channelOf(socket)!, agent: one.owner };
+    socket.write(`${visitorLine(FRIEND, 'check', at)}\n`);
+    expect((await readAll(socket)).toString()).toBe('ok\n');
+    expect(reached).toEqual([]);
+  });
+
+  it('gives programs on the machine an HTTP service, under names of this machine only', async () => {
+    const { port } = await httpService((request, response) =>
+      response.end([request.headers.host, request.headers['x-forwarded-proto']].join(' ')),
+    );
+    const one = await published({ mode: 'http' }, { target: port });
+    const ask = async (host: string): Promise<string> => {
+      const socket = await one.as();
+      socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+      return (await readAll(socket)).toString();
+    };
+    expect(await ask('127.0.0.1:5000')).toMatch(/^HTTP\/1\.1 200 [^]*127\.0\.0\.1:5000 https/);
+    expect(await ask(`${HOST}:${one.at.port}`)).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await ask('rebound.example')).toMatch(/^HTTP\/1\.1 421 /);
+  });
+});
+
+describe('a private service', () => {
+  it('denies other identities, before the target sees a byte, and reports them', async () => {
+    const reached: string[] = [];
+    const target = await tcpService(() => reached.push('reached'));
+    const one = await published({}, { target });
+    await expect(one.as(STRANGER)).rejects.toMatchObject({
+      code: 'connect_denied',
+      message: expect.stringContaining(STRANGER.address) as string,
+      hint: expect.stringContaining(`identities: ["${STRANGER.address}"]`) as string,
+    });
+    expect(reached).toEqual([]);
+    expect(await one.event('refused')).toMatchObject({ service: 'db', reason: 'identity' });
+    expect((await one.runner.status()).leases[0]!.refused).toEqual({ identity: 1 });
+  });
+
+  it('denies addresses that another gate rejects, whatever their identity', async () => {
+    const one = await published({ access: { identities: [FRIEND.address], allowIps: ['192.0.2.1'] } });
+    await expect(one.as()).rejects.toMatchObject({ code: 'connect_denied', message: /your address/ });
+    expect(await one.event('refused')).toMatchObject({ reason: 'ip' });
+  });
+
+  it.each(['auto', 'stream', 'http'] as const)('shows others a page in mode %s', async (mode) => {
+    const { port } = await httpService((_request, response) => response.end('the secret site'));
+    const one = await published({ mode }, { target: port });
+    const { status, text } = await get(one.at, HOST, one.ca);
+    expect(status).toBe(403);
+    expect(text).toContain('portal connect');
+    expect(text).not.toContain('secret');
+    // Without ALPN, and in another protocol.
+    const socket = await visit(one.at, HOST, one.ca, { ALPNProtocols: undefined as never });
+    socket.write('\0\0\0\x08\x04\xd2\x16\x2f');
+    await closed(socket);
+    const other = visit(one.at, HOST, one.ca, { ALPNProtocols: ['postgresql'] });
+    await expect(other).rejects.toThrow(/alert number 120/);
+  });
+
+  it('is proven by the agent’s own visit, which is not rejected', async () => {
+    const one = await published();
+    await one.runner.prove();
+    const [lease] = (await one.runner.status()).leases;
+    expect(lease).toMatchObject({ phase: 'ready' });
+    expect(lease!.provenAt).toBeDefined();
+    expect(lease!.refused).toBeUndefined();
+  });
+
+  it('disconnects an identity that a save removes, and no other', async () => {
+    const target = await handedOver();
+    const other = generateIdentity();
+    const one = await published({}, { target: target.port, identities: [FRIEND.address, other.address] });
+    const [leaving, staying] = [await one.as(), await one.as(other)];
+    await Promise.all([target.next(), target.next()]);
+    const left = closed(leaving);
+    await one.change({ identities: [other.address] });
+    await left;
+    expect(staying.destroyed).toBe(false);
+    await expect(one.as()).rejects.toMatchObject({ code: 'connect_denied' });
+    await one.change({});
+    expect(staying.destroyed).toBe(false);
+    await expect(one.as()).rejects.toMatchObject({ code: 'connect_unsupported' });
+  });
+
+  it('disconnects public visitors when it becomes private', async () => {
+    const target = await handedOver();
+    const one = await published({ access: {}, alpn: ['http/1.1'] }, { target: target.port });
+    const visitor = await visit(one.at, HOST, one.ca);
+    await target.next();
+    const left = closed(visitor);
+    await one.change({ identities: [FRIEND.address] });
+    await left;
+    expect((await get(one.at, HOST, one.ca)).status).toBe(403);
+  });
+
+  it('is reported as offline when the relay does not publish it', async () => {
+    const one = await published();
+    await expect(connectTo(one.at, 'other.localhost', FRIEND, one.owner)).rejects.toMatchObject({
+      code: 'service_offline',
+    });
+  });
+});
+
+describe('a hostile relay', () => {
+  it('that ends TLS with its own certificate is detected, and gets neither a proof nor bytes', async () => {
+    const honest = await relay();
+    const tap = await eavesdropper(HOST, () => honest.port);
+    const one = await agent();
+    const over = { access: { identities: [FRIEND.address] } };
+    await one.runner.apply(desired([honest.spec], service('db', await echo(), over)));
+    await one.event('lease', ({ phase }) => phase === 'ready');
+    const owner = one.identity.address;
+    const socket = await connectTo(tap, HOST, FRIEND, owner);
+    expect(await readLine(socket, 64)).toBe('220 ready');
+    tap.terminate(await honest.ca.issue([HOST]));
+    // The device does not speak the protocol, like one that does not know Portal.
+    await expect(connectTo(tap, HOST, FRIEND, owner)).rejects.toMatchObject({ code: 'connect_unsupported' });
+    tap.terminate(await honest.ca.issue([HOST]), 'portal-connect/1');
+    await expect(connectTo(tap, HOST, FRIEND, owner)).rejects.toMatchObject({
+      code: 'agent_untrusted',
+      message: expect.stringContaining(owner) as string,
+    });
+    expect(tap.overheard()).toBe('');
+  });
+
+  it('that shows its own identity is not trusted, and learns no identity', async () => {
+    const one = await published();
+    const tap = await eavesdropper(HOST, () => one.at.port);
+    const relays = generateIdentity();
+    tap.terminate(await one.at.ca.issue([HOST]), 'portal-connect/1', (socket) =>
+      socket.write(`${agentLine(relays, { hostname: HOST, channel: channelOf(socket)! })}\n`),
+    );
+    await expect(connectTo(tap, HOST, FRIEND, one.owner)).rejects.toThrow(`the agent is ${relays.address}`);
+    expect(tap.overheard()).toBe('');
+  });
+});
+
+describe('the handshake', () => {
+  it('rejects a proof that was made for another connection, or another service', async () => {
+    const one = await published();
+    const other = await rawSession(one.at, HOST);
+    for (const changed of [
+      { channel: channelOf(other)! },
+      { hostname: 'web.localhost' },
+      { agent: STRANGER.address },
+    ]) {
+      const socket = await rawSession(one.at, HOST);
+      await readLine(socket, 256);
+      const proof = { hostname: HOST, channel: channelOf(socket)!, agent: one.owner, ...changed };
+      socket.write(`${visitorLine(FRIEND, 'connect', proof)}\n`);
+      expect(await readLine(socket, 256)).toBe('denied proof');
+    }
+    expect((await one.runner.status()).leases[0]!.refused).toEqual({ identity: 3 });
+  });
+
+  it('proves the agent again in each session', async () => {
+    const one = await published();
+    const [first, second] = [await rawSession(one.at, HOST), await rawSession(one.at, HOST)];
+    const line = await readLine(first, 256);
+    expect(provenAgent(line, { hostname: HOST, channel: channelOf(first)! })).toBe(one.owner);
+    expect(() => provenAgent(line, { hostname: HOST, channel: channelOf(second)! })).toThrow(
+      /does not end at/,
+    );
+  });
+
+  it('needs TLS 1.3, whose exporter value no one can force on two sessions', async () => {
+    const one = await published();
+    const socket = await rawSession(one.at, HOST, 'TLSv1.2');
+    expect(await readLine(socket, 256)).toBe('denied proof');
+  });
+
+  it.each([
+    ['a line that never ends', 'x'.repeat(10_000)],
+    ['a request', 'GET / HTTP/1.1\r\nHost: db.localhost\r\n\r\n'],
+    ['an agent’s line', `${agentLine(FRIEND, { hostname: HOST, channel: 'ab'.repeat(32) })}\n`],
+  ])('ends the connection after %s', async (_what, text) => {
+    const one = await published();
+    const socket = await rawSession(one.at, HOST);
+    await readLine(socket, 256);
+    socket.write(text);
+    await closed(socket);
+    // It still serves.
+    expect(await exchange(await one.as())).toBe('220 ready\nhello');
+  });
+});
