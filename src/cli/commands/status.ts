@@ -21,7 +21,7 @@ import {
 } from '../reporters/describe.js';
 import { checkServices, isPath } from '../unknown-service.js';
 import { formatAge, formatAgo, formatBytes } from '../amounts.js';
-import { servedState, withoutRelayError } from '../state.js';
+import { servedState, targetProblems, withoutRelayError } from '../state.js';
 import { createStyle, printable, type Paint, type Style } from '../style.js';
 
 interface Options {
@@ -220,7 +220,9 @@ function describeLeases(
           `the relay assigned a port other than ${askedPort}: ${whyOtherPort(leases[index]!)}`,
         healthError && !targetError && `${printable(healthError)}; visitors still reach it`,
         // Without a lease, there are no visitors.
-        targetError && `${printable(targetError)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,
+        ...targetProblems(leases[index]!).map(
+          (problem) => `${printable(problem)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,
+        ),
         servedAs === 'undecided' && !targetError && UNDETECTED,
         ...(certificate?.error && !error ? errorLines(certificateFailure(certificate.error)) : []),
         certificate?.error && !error && certificate.nextAt && nextTry(Date.parse(certificate.nextAt) - now),
