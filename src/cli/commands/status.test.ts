@@ -122,6 +122,7 @@ it('names each route whose target is down', () => {
   const down = { targetError: 'nothing listens', targetErrors: { 'localhost:2': 'nothing listens' }, routes };
   const text = shown([{ ...lease('web', 'https://a.example'), mode: 'http', ...down }]);
   expect(text).toContain('\n  route /api: nothing listens; visitors get a 503 page');
+  expect(text).toContain(' 2 routes (1 down) ');
 });
 
 it('shows the error of a relay once, with the relay', () => {

@@ -256,10 +256,12 @@ function describeDropped(dropped: Readonly<Record<string, number>>): string | un
     : `${what} (raise net.core.rmem_max, docs/explanation/performance.md)`;
 }
 
-function targetOf({ target, targetError, healthError, routes = {} }: LeaseStatus): string {
-  const count = Object.keys(routes).length;
-  const where = count > 1 ? `${count} routes` : target;
-  if (targetError !== undefined) return `${where} (down)`;
+function targetOf({ target, targetError, targetErrors = {}, healthError, routes = {} }: LeaseStatus): string {
+  const targets = Object.values(routes);
+  const where = targets.length > 1 ? `${targets.length} routes` : target;
+  const down = targets.filter((each) => targetErrors[each] !== undefined).length;
+  if (targetError !== undefined)
+    return down > 0 && down < targets.length ? `${where} (${down} down)` : `${where} (down)`;
   return healthError === undefined ? where : `${where} (unhealthy)`;
 }
 
