@@ -22,6 +22,11 @@ it('breaks a command between arguments, so that a shell still reads one command'
 
 const dim = (text: string): string => `\u001B[2m${text}\u001B[22m`;
 
+it('puts continuation lines beside a mark, not below it', () => {
+  expect(wrapWords('  ✓ two three four', 13)).toBe('  ✓ two three\n    four');
+  expect(wrapWords(`  ${dim('!')} two three four`, 13)).toBe(`  ${dim('!')} two three\n    four`);
+});
+
 it('keeps the indentation of a line with style', () => {
   expect(wrapWords(dim('  two three four'), 11)).toBe(`  ${dim('two three')}\n  ${dim('four')}`);
 });

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 import wrapAnsi from 'wrap-ansi';
+import { SIGNS } from './signs.js';
 
 /** A line of a file with its number. */
 const FILE_LINE = /^\s*>? +\d* \| /;
@@ -42,15 +43,17 @@ function wrapCommand(line: string, columns: number): string {
 const BREAK = ' \\';
 const INDENTED = '  ';
 
-/** Spaces at the start, after codes for style. */
-const INDENT = new RegExp(`^((?:${String.fromCharCode(27)}\\[[\\d;]*m)*)( *)`);
+const STYLES = `(?:${String.fromCharCode(27)}\\[[\\d;]*m)*`;
+/** Codes for style, spaces, and a mark such as ✓ with its own style. */
+const START = new RegExp(`^(${STYLES})( *)(${STYLES}[${Object.values(SIGNS).join('')}]${STYLES} )?`);
 
 function wrapLine(line: string, columns: number): string {
   if (stringWidth(line) <= columns) return line;
-  const [start, codes, indent] = INDENT.exec(line) as unknown as [string, string, string];
-  const width = Math.max(1, columns - indent.length);
+  const [start, codes, indent, mark = ''] = START.exec(line) as unknown as [string, string, string, string?];
+  const hanging = indent + ' '.repeat(stringWidth(mark));
+  const width = Math.max(1, columns - hanging.length);
   return wrapAnsi(codes + line.slice(start.length), width, { hard: false })
     .split('\n')
-    .map((part) => `${indent}${part}`)
+    .map((part, index) => (index === 0 ? indent + mark : hanging) + part)
     .join('\n');
 }
