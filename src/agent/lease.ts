@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Socket } from 'node:net';
 import type { LimitFunction as Limit } from 'p-limit';
 import pRetry from 'p-retry';
@@ -356,6 +357,7 @@ export class AgentLease {
   async #open(channel: ControlChannel, opening: Limit, signal: AbortSignal): Promise<void> {
     this.#checkOffer(channel);
     if (this.#spec.replicas && !offersReplicas(channel)) this.#options.onWithoutReplicas?.(this);
+    const { address } = this;
     const serving = await opening(async () =>
       this.#serve(await this.#held.ask(channel, this.#spec, this.#log, signal)),
     );
@@ -365,7 +367,10 @@ export class AgentLease {
     this.#tellHealth();
     const visit = this.#visitOf(serving, channel, signal);
     await this.#prover.first(visit);
+    // Its session moved to another machine of the relay, with other public ports.
+    const moved = this.#phase.now === 'ready' && !isDeepStrictEqual(this.address, address);
     this.#phase.set('ready');
+    if (moved) this.#options.onPhase(this);
     this.#prover.visitPeriodically(visit, signal);
   }
 
