@@ -5,6 +5,7 @@ import { cannotRead, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { MeetingPlace } from '../relay/nodes/join-machines.js';
 import { SharedFiles } from '../relay/nodes/shared-files.js';
+import { urlsOfHosts } from '../relay/postgres/hosts.js';
 import type { Context } from './context.js';
 import { usage } from './expose-services.js';
 
@@ -22,9 +23,13 @@ export interface ClusterOptions {
   readonly takeOver?: number;
 }
 
-/** What a relay of several nodes cannot do yet, and what to do instead. */
+/** What a relay of several nodes cannot do, and what to do instead. */
 const UNSUPPORTED: readonly (readonly [keyof ClusterOptions, string, string])[] = [
-  ['workers', '--workers', 'Start one node for each core.'],
+  [
+    'workers',
+    '--workers',
+    'Start one node for each core, each with its own --listen, --node-address and --metrics.',
+  ],
   ['takeOver', '--take-over', 'Restart one node after the other.'],
 ];
 
@@ -51,7 +56,7 @@ export async function clusterPlace(
     });
   for (const [name, flag, hint] of UNSUPPORTED)
     if (options[name] !== undefined && options[name] !== 1)
-      throw new PortalError('usage', `${flag} does not work with --cluster yet`, { hint });
+      throw new PortalError('usage', `${flag} does not work with --cluster`, { hint });
   checkPorts(options);
   const from = cluster === undefined ? CLUSTER_ENV : '--cluster';
   const isUrl = given.includes('://');
@@ -106,13 +111,8 @@ async function readUrl(file: string, from: string): Promise<string> {
 
 /** `from` names where the URL is from, since the URL itself may contain a password. */
 function databaseUrl(text: string, from: string): URL {
-  const [, authority = ''] = /^\w+:\/\/([^/?]*)/.exec(text) ?? [];
-  if (authority.slice(authority.lastIndexOf('@') + 1).includes(','))
-    throw new PortalError('usage', `${from} names several hosts`, {
-      hint: 'Use one name or virtual IP address that follows the primary database.',
-    });
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url && PROTOCOLS.includes(url.protocol)) return url;
+  const [url, ...others] = urlsOfHosts(text).map((one) => (URL.canParse(one) ? new URL(one) : undefined));
+  if (url && PROTOCOLS.includes(url.protocol) && others.every(Boolean)) return url;
   throw new PortalError('usage', `${from} has no URL of a PostgreSQL database`, {
     hint: 'Use postgres://USER:PASSWORD@HOST/DATABASE. Write special characters of the password as %XX.',
   });

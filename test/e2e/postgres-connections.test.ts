@@ -1,9 +1,9 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { claimOf } from '../../src/relay/directory/contract.js';
 import { programFor } from '../support/debian.js';
@@ -118,65 +118,72 @@ describe('a node that connects over TLS', () => {
 
 describe('nodes whose database fails over to a standby', () => {
   const server = usePostgres();
+  let sockets = '';
+  let standby: ChildProcess | undefined;
 
-  it('go on with the leases and names that it has, once it is promoted', async (ctx) => {
+  beforeEach(async (ctx) => {
     const [backup, postgres] = [await programFor(ctx, 'pg_basebackup'), await programFor(ctx, 'postgres')];
     const folder = await temporaryFolder();
     await chmod(folder, 0o777);
-    const [data, sockets] = [join(folder, 'data'), join(folder, 'sockets')];
+    const data = join(folder, 'data');
+    sockets = join(folder, 'sockets');
     await mkdir(sockets);
     await chmod(sockets, 0o777);
-    // A name that follows the primary, as DNS or a virtual IP address does.
-    const name = await temporaryFolder();
-    const follow = (to: string) => symlink(join(to, SOCKET), join(name, SOCKET));
-    await follow(server.folder);
-    const { pathname } = new URL(await server.database());
-    const database = pathname.slice(1);
-
-    const [copy, ...copyArgs] = asDatabaseUser(backup, [
-      '-h',
-      server.folder,
-      '-U',
-      'portal',
-      '-D',
-      data,
-      '-R',
-    ]);
-    await promisify(execFile)(copy!, [...copyArgs, '-X', 'stream', '--checkpoint=fast'], { cwd: '/' });
-    const settings = [
-      'max_connections=200',
-      'listen_addresses=',
-      `unix_socket_directories=${sockets}`,
-      'fsync=off',
-    ];
-    const [run, ...args] = asDatabaseUser(postgres, [
-      '-D',
-      data,
-      ...settings.flatMap((each) => ['-c', each]),
-    ]);
-    const standby = spawn(run!, args, { stdio: 'ignore', cwd: '/' });
-    onTestFinished(() => void standby.kill('SIGKILL'));
-
-    const nodeOf = () => postgresNode(server.url(database, name), { outageAt: () => performance.now() });
-    const [a, b] = [await nodeOf(), await nodeOf()];
-    const record = await a.directory.claim(claimOf('web', '0xA'));
-    await a.store.reserve('web', '0xA', Date.now());
-    const replicated = () =>
-      server.sql('SELECT name FROM portal.reservations', server.url(database, sockets)).catch(() => []);
-    await expect.poll(replicated, { timeout: 30_000 }).toHaveLength(1);
-
-    await server.stop('SIGQUIT');
-    await expect.poll(() => [a.degraded(), b.degraded()]).not.toContain(undefined);
-    expect(b.directory.lookup(record.place)).toEqual(record);
-    await server.sql('SELECT pg_promote()', server.url(database, sockets));
-    await rm(join(name, SOCKET));
-    await follow(sockets);
-    await expect
-      .poll(() => b.directory.claim(claimOf('api', '0xB')).then(() => 'claimed', String), { timeout: 30_000 })
-      .toBe('claimed');
-    await expect.poll(() => a.directory.lookup('api.relay.test')?.node).toBe(b.node);
-    const again = await b.directory.claim(claimOf('web', '0xA'));
-    expect(again.epoch).toBeGreaterThan(record.epoch);
-    expect(await b.store.reservation('web')).toMatchObject({ address: '0xA' });
+    const from = ['-h', server.folder, '-U', 'portal', '-D', data, '-R', '-X', 'stream', '--checkpoint=fast'];
+    const [copy, ...copyArgs] = asDatabaseUser(backup, from);
+    await promisify(execFile)(copy!, copyArgs, { cwd: '/' });
+    const settings = {
+      max_connections: '200',
+      listen_addresses: '',
+      unix_socket_directories: sockets,
+      fsync: 'off',
+    };
+    const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    const [run, ...rest] = asDatabaseUser(postgres, ['-D', data, ...args]);
+    standby = spawn(run!, rest, { stdio: 'ignore', cwd: '/' });
   });
+  afterEach(async () => {
+    standby?.kill('SIGKILL');
+    await server.start();
+  });
+
+  it.each(['that the URL has, too', 'that a name leads to'])(
+    'go on with the leases and names that it has, at the host %s',
+    async (how) => {
+      const follows = how.includes('name');
+      // A name that follows the primary, as DNS or a virtual IP address does.
+      const name = await temporaryFolder();
+      const follow = (to: string) => symlink(join(to, SOCKET), join(name, SOCKET));
+      await follow(server.folder);
+      const { pathname } = new URL(await server.database());
+      const database = pathname.slice(1);
+      const url = server.url(database, follows ? name : `${sockets},${server.folder}`);
+      // Before it has the new database, the standby rejects connections.
+      const replicated = (text: string) => server.sql(text, server.url(database, sockets)).catch(() => []);
+      await expect.poll(() => replicated('SELECT 1'), { timeout: 30_000 }).toHaveLength(1);
+
+      const nodeOf = () => postgresNode(url, { outageAt: () => performance.now() });
+      const [a, b] = [await nodeOf(), await nodeOf()];
+      const record = await a.directory.claim(claimOf('web', '0xA'));
+      await a.store.reserve('web', '0xA', Date.now());
+      await expect
+        .poll(() => replicated('SELECT name FROM portal.reservations'), { timeout: 30_000 })
+        .toHaveLength(1);
+
+      await server.stop('SIGQUIT');
+      await expect.poll(() => [a.degraded(), b.degraded()]).not.toContain(undefined);
+      expect(b.directory.lookup(record.place)).toEqual(record);
+      await server.sql('SELECT pg_promote()', server.url(database, sockets));
+      if (follows) await rm(join(name, SOCKET)).then(() => follow(sockets));
+      await expect
+        .poll(() => b.directory.claim(claimOf('api', '0xB')).then(() => 'claimed', String), {
+          timeout: 30_000,
+        })
+        .toBe('claimed');
+      await expect.poll(() => a.directory.lookup('api.relay.test')?.node).toBe(b.node);
+      const again = await b.directory.claim(claimOf('web', '0xA'));
+      expect(again.epoch).toBeGreaterThan(record.epoch);
+      expect(await b.store.reservation('web')).toMatchObject({ address: '0xA' });
+    },
+  );
 });

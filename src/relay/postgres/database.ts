@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { Client, DatabaseError, Pool, type ClientBase, type PoolConfig, type QueryResultRow } from 'pg';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
+import { urlsOfHosts } from './hosts.js';
 
 /** Timeouts, in milliseconds, and the size of the pool. The server ends a statement before the client stops waiting for it. */
 export interface DatabaseSettings {
@@ -27,7 +28,7 @@ const DATABASE: DatabaseSettings = {
 };
 
 export interface DatabaseOptions {
-  /** May contain a password: it must not reach a log. */
+  /** With one host or several. May contain a password: it must not reach a log. */
   readonly url: string;
   readonly settings?: Partial<DatabaseSettings>;
   readonly log: Logger;
@@ -41,12 +42,16 @@ const RETRY_AFTER_MS = 1_000;
 
 /**
  * A pool of connections to a PostgreSQL server. Every query has a timeout. While the server does not respond, queries are
- * rejected immediately, except one at a time after increasing pauses. Throws `relay_busy`.
+ * rejected immediately, except one at a time after increasing pauses. Throws `relay_busy`. With several hosts, each failure leads
+ * to the next host, until one accepts writes.
  */
 export class Database {
   readonly settings: DatabaseSettings;
   readonly #options: DatabaseOptions;
-  readonly #pool: Pool;
+  readonly #urls: readonly string[];
+  /** How often the host changed. */
+  #host = 0;
+  #pool: Pool;
   /** Undefined while it responds. */
   #outage: { readonly reason: string; until: number; pauseMs: number } | undefined;
   #closing: Promise<void> | undefined;
@@ -54,12 +59,27 @@ export class Database {
   constructor(options: DatabaseOptions) {
     this.#options = options;
     this.settings = { ...DATABASE, ...options.settings };
-    const { connections, idleMs } = this.settings;
-    this.#pool = new Pool({ ...this.#config(), max: connections, idleTimeoutMillis: idleMs });
-    // An idle connection that ends is replaced when it is needed.
-    this.#pool.on('error', (error) =>
-      options.log.debug({ err: error }, 'a connection to the database ended'),
-    );
+    this.#urls = urlsOfHosts(options.url);
+    this.#pool = this.#openPool();
+  }
+
+  /** How many hosts the URL has. */
+  get hosts(): number {
+    return this.#urls.length;
+  }
+
+  /** Which host connections use now, as a number that rises. */
+  get host(): number {
+    return this.#host;
+  }
+
+  /** Uses the next host of the URL, unless that happened since a connection used `host`. */
+  leave(host: number): void {
+    if (host !== this.#host || this.#urls.length === 1 || this.#closing) return;
+    this.#host++;
+    const former = this.#pool;
+    this.#pool = this.#openPool();
+    void former.end().catch(() => undefined);
   }
 
   /** Whether it cannot be used now, for everyone to read: the log has the reason, which names hosts. */
@@ -112,9 +132,10 @@ export class Database {
     };
   }
 
-  /** Call when another connection to this database failed. */
-  failed(error: unknown): void {
+  /** Call when another connection to this database failed, which used `host`. */
+  failed(error: unknown, host: number): void {
     if (this.#closing) return;
+    this.leave(host);
     const { retryMs, maxRetryMs } = this.settings;
     const reason = asPortalError(error).message;
     if (!this.#outage) this.#options.log.error({ err: error }, BUSY);
@@ -140,22 +161,33 @@ export class Database {
       if (performance.now() < outage.until) throw busy(new Error(outage.reason));
       outage.until = performance.now() + this.settings.responseMs;
     }
+    const host = this.#host;
     try {
       const result = await run();
       this.works();
       return result;
     } catch (error) {
       if (error instanceof PortalError) throw error;
-      if (isOutage(error)) this.failed(error);
+      if (isOutage(error)) this.failed(error, host);
       else this.#options.log.error({ err: error }, 'the database rejected a statement');
       throw busy(error);
     }
   }
 
+  #openPool(): Pool {
+    const { connections, idleMs } = this.settings;
+    const pool = new Pool({ ...this.#config(), max: connections, idleTimeoutMillis: idleMs });
+    // An idle connection that ends is replaced when it is needed.
+    pool.on('error', (error) =>
+      this.#options.log.debug({ err: error }, 'a connection to the database ended'),
+    );
+    return pool;
+  }
+
   #config(): PoolConfig {
     const { connectMs, statementMs, responseMs } = this.settings;
     return {
-      connectionString: withVerifiedTls(this.#options.url),
+      connectionString: withVerifiedTls(this.#urls[this.#host % this.#urls.length]!),
       application_name: 'portal relay',
       connectionTimeoutMillis: connectMs,
       statement_timeout: statementMs,

@@ -86,6 +86,7 @@ export class Link {
     const { signal } = this.#closing;
     let pauseMs = 0;
     while (!signal.aborted && lifetime.isCurrent()) {
+      const host = connection?.host ?? database.host;
       try {
         connection ??= await this.#open();
         pauseMs = 0;
@@ -93,7 +94,7 @@ export class Link {
       } catch (error) {
         this.#isLive = false;
         if (signal.aborted) break;
-        database.failed(error);
+        database.failed(error, host);
         pauseMs = Math.min(pauseMs * 2 || database.settings.retryMs, settings.renewMs);
       } finally {
         connection?.destroy();
@@ -108,12 +109,13 @@ export class Link {
   /** Connects, listens, and reads everything. */
   async #open(): Promise<Connection> {
     const { database, changes, settings } = this.#options;
+    const { host } = database;
     const { client, destroy } = database.connection(settings.readMs);
     const lost = new AbortController();
     const fail = (error?: Error): void => lost.abort(error ?? new Error('the connection ended'));
     client.on('error', fail).on('end', () => fail());
     client.on('notification', ({ payload }) => payload !== undefined && changes.notice(payload));
-    const connection = { client, destroy, lost: lost.signal };
+    const connection = { client, destroy, host, lost: lost.signal };
     try {
       await client.connect();
       const query = queryOf(client);
@@ -188,6 +190,8 @@ export class Link {
 interface Connection {
   readonly client: Client;
   readonly destroy: () => void;
+  /** That of the database that it uses. */
+  readonly host: number;
   /** Aborts when the connection ends. */
   readonly lost: AbortSignal;
 }

@@ -99,10 +99,22 @@ export interface RelayOfDatabase {
 }
 
 /**
- * Creates or updates the tables, and checks that the database belongs to this relay. Several nodes may do so at once. Throws
- * `cluster_unavailable` or `cluster_mismatch`.
+ * Creates or updates the tables, and checks that the database belongs to this relay. Several nodes may do so at once. Uses the
+ * first host that accepts writes. Throws `cluster_unavailable` or `cluster_mismatch`.
  */
 export async function prepareDatabase(database: Database, relay: RelayOfDatabase): Promise<void> {
+  for (let hosts = database.hosts; ; hosts--) {
+    const { host } = database;
+    try {
+      return await prepareHost(database, relay);
+    } catch (error) {
+      if (hosts === 1 || error instanceof PortalError) throw unavailable(error);
+      database.leave(host);
+    }
+  }
+}
+
+async function prepareHost(database: Database, relay: RelayOfDatabase): Promise<void> {
   const { client, destroy } = database.connection(MIGRATION_MS);
   client.on('error', () => undefined);
   try {
@@ -114,8 +126,6 @@ export async function prepareDatabase(database: Database, relay: RelayOfDatabase
       await migrate(query);
       await checkRelay(query, relay);
     });
-  } catch (error) {
-    throw unavailable(error);
   } finally {
     destroy();
   }
