@@ -142,6 +142,7 @@ run, the commands list them, and \`--pid PID\` selects one.
 | file | default | with \`PORTAL_HOME\` |
 |---|---|---|
 | identity | \`$XDG_CONFIG_HOME/portal/identity.json\` (\`~/.config\`) | \`identity.json\` |
+| agents that you accepted in \`portal connect\` | \`$XDG_CONFIG_HOME/portal/known-agents\` (\`~/.config\`) | \`known-agents\` |
 | local CA: \`ca.pem\`, \`ca.key.pem\` | \`$XDG_DATA_HOME/portal/ca/\` (\`~/.local/share\`) | \`ca/\` |
 | ACME accounts and certificates | \`$XDG_STATE_HOME/portal/acme/\` (\`~/.local/state\`) | \`acme/\` |
 | copies of relay lists | \`$XDG_STATE_HOME/portal/registry/\` (\`~/.local/state\`) | \`registry/\` |

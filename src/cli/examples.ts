@@ -48,6 +48,17 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal logs -f web', does: 'show events of one service' },
     { run: 'portal logs --since 10m --tail 20', does: 'show the last 20 events of the last 10 minutes' },
   ],
+  connect: [
+    { run: 'portal connect db', does: 'reach a service of portal.yaml on a local port' },
+    {
+      run: 'portal connect db.relay.example.com --identity 0x371531b8ED16256DE8a3f97A99BA7206788143e0',
+      does: 'reach it without a file; the owner tells you the address',
+    },
+    {
+      run: "ssh -o ProxyCommand='portal connect shell --stdio' me@shell",
+      does: 'log in over the service `shell`, whose target is port 22',
+    },
+  ],
   expose: [
     { run: 'portal expose 3000', does: 'publish a local port' },
     { run: 'portal expose localhost:8080 --name demo', does: 'choose the name' },

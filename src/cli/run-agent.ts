@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { gateFor } from '../agent/access/kinds.js';
+import { gateFor, requiredAlpn } from '../agent/access/kinds.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
@@ -84,7 +84,14 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const log = historyLogger(history);
   const desired = job.select(job.desired);
   const current = new ExpiryClock(Date.now()).unexpired(desired);
-  const expected = expectedLeases(current);
+  /** Notices that follow the `started` event. */
+  const early: Notice[] = [...(job.made ?? [])];
+  const identityFile = desired.identityFile ?? paths.identityFile;
+  const identity = await loadIdentity(await confinedPath(identityFile), {
+    create: true,
+    onCreated: ({ address }) => early.push(identityCreated(identityFile, address)),
+  });
+  const expected = expectedLeases(current, identity.address);
   const noteStart = watchFirstAttempt(expected, () =>
     ask(new PortalError('all_failed', 'no service started')),
   );
@@ -103,14 +110,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     job.reporter.warning(message);
   };
   const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
-  /** Notices that follow the `started` event. */
-  const early: Notice[] = [...(job.made ?? [])];
   const trust = relayLock(job, notify, warn);
-  const identityFile = desired.identityFile ?? paths.identityFile;
-  const identity = await loadIdentity(await confinedPath(identityFile), {
-    create: true,
-    onCreated: ({ address }) => early.push(identityCreated(identityFile, address)),
-  });
   const runner = createRunner({
     file: job.file,
     version: packageVersion(),
@@ -216,14 +216,16 @@ function relayLock(
   });
 }
 
-function expectedLeases(desired: Desired): Expected[] {
+function expectedLeases(desired: Desired, owner: string): Expected[] {
   return desired.services.map((spec) => {
     const gate = gateFor(spec.access);
     return {
       service: spec.service,
       leases: spec.relays.length,
       ...(spec.onPool && { more: true }),
-      ...(hasLocalCa(spec) && { isLocalCa: true }),
+      ...(requiredAlpn(spec.access) === undefined
+        ? hasLocalCa(spec) && { isLocalCa: true }
+        : { privateOf: owner }),
       ...(gate && { gate }),
     };
   });

@@ -5,6 +5,7 @@ import { portalHome, portalPaths } from './paths.js';
 
 const IN_HOME = {
   identityFile: '/home/me/.config/portal/identity.json',
+  knownAgentsFile: '/home/me/.config/portal/known-agents',
   caDir: '/home/me/.local/share/portal/ca',
   acmeDir: '/home/me/.local/state/portal/acme',
   registryDir: '/home/me/.local/state/portal/registry',
@@ -40,6 +41,7 @@ test('follows the XDG folders', () => {
   };
   expect(portalPaths({ ...env, XDG_RUNTIME_DIR: '/r' })).toEqual({
     identityFile: '/c/portal/identity.json',
+    knownAgentsFile: '/c/portal/known-agents',
     caDir: '/d/portal/ca',
     acmeDir: '/s/portal/acme',
     registryDir: '/s/portal/registry',

@@ -6,6 +6,8 @@ import { isAbsolute, join, resolve } from 'node:path';
 export interface Paths {
   /** The default identity of the user. */
   readonly identityFile: string;
+  /** The agents that the user has accepted in `portal connect`. */
+  readonly knownAgentsFile: string;
   /** The local CA: `ca.pem`, `ca.key.pem`. */
   readonly caDir: string;
   /** ACME accounts and certificates. */
@@ -34,6 +36,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
   if (home !== undefined) {
     return {
       identityFile: join(home, 'identity.json'),
+      knownAgentsFile: join(home, 'known-agents'),
       caDir: join(home, 'ca'),
       acmeDir: join(home, 'acme'),
       registryDir: join(home, 'registry'),
@@ -47,6 +50,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
   const { config, data, state, cache, runtime } = xdgFolders(env);
   return {
     identityFile: join(config, 'identity.json'),
+    knownAgentsFile: join(config, 'known-agents'),
     caDir: join(data, 'ca'),
     acmeDir: join(state, 'acme'),
     registryDir: join(state, 'registry'),

@@ -92,11 +92,10 @@ export class Report {
     const { expires, service } = lease.spec;
     const at = clock.expiresAt(expires);
     const healthError = health.errorOf(service);
-    const targetErrors = targets.errorsOf(service);
-    const targetError = Object.values(targetErrors)[0];
+    const targetError = targets.errorOf(service);
     return {
       ...lease.status(),
-      ...(targetError !== undefined && { targetError, targetErrors }),
+      ...(targetError !== undefined && { targetError }),
       ...(healthError !== undefined && { healthError }),
       ...(at !== undefined && { expiresAt: new Date(at).toISOString() }),
     };

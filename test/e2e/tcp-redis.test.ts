@@ -5,30 +5,10 @@ import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { programFor } from '../support/debian.js';
-import { temporaryFolder } from '../support/folder.js';
+import { redis } from '../support/redis.js';
 import { agent, desired, relay, service } from '../support/world.js';
 
 const run = promisify(execFile);
-
-/** A Redis server on a separate socket, in a folder that is removed with the test. */
-async function redis(path: string): Promise<string> {
-  const folder = await temporaryFolder();
-  const socket = `${folder}/redis.sock`;
-  const child = spawn(path, ['--port', '0', '--unixsocket', socket, '--save', '', '--dir', folder]);
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    if (child.exitCode === null) await once(child, 'exit');
-  });
-  let said = '';
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-      if (/ready to accept connections/i.test(said)) resolve();
-    });
-    child.once('exit', () => reject(new Error(`redis-server ended: ${said}`)));
-  });
-  return `unix:${socket}`;
-}
 
 test('Redis and redis-cli work: commands, pipelines, a large value, and messages that the server pushes', async (context) => {
   const [server, client] = [

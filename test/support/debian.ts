@@ -35,6 +35,7 @@ const PROGRAMS = {
   pg_dump: 'postgresql-client',
   pg_restore: 'postgresql-client',
   postgres: 'postgresql',
+  psql: 'postgresql-client',
   promtool: 'prometheus',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',

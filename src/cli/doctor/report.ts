@@ -1,8 +1,7 @@
 import { ERRORS } from '../../lib/error-codes.js';
 import { asPortalError } from '../../lib/errors.js';
 
-/** `skipped`: the check did not run. */
-export type Level = 'ok' | 'warning' | 'problem' | 'skipped';
+export type Level = 'ok' | 'warning' | 'problem';
 
 /** The result of one check. */
 export interface Finding {
@@ -40,11 +39,6 @@ export class Subject {
 
   problem(check: string, message: string, hint?: string): void {
     this.#add('problem', check, message, hint);
-  }
-
-  /** @param first what the user has to do before the check can run */
-  skipped(check: string, first: string): void {
-    this.#add('skipped', check, `not checked: ${first} first`);
   }
 
   /** Adds a thrown error as a problem. */

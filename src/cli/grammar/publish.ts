@@ -3,7 +3,7 @@ import type { Execute } from './execute.js';
 import { MAX_LOG_ENTRIES } from '../control/history.js';
 import { agentOf, count, duration, file, list, pidOf, port, repeated, since } from './options.js';
 
-/** Commands that publish services, and commands for the running agent of a file. */
+/** Commands that publish services or connect to them, and commands for the running agent of a file. */
 
 export function addUp(program: Command, execute: Execute): void {
   program
@@ -123,4 +123,24 @@ export function addExpose(program: Command, execute: Execute): void {
     .option('--inspect', 'record requests and show them in the local inspector')
     .option('--plain', 'print plain lines, even on a terminal')
     .action(execute(() => import('../commands/expose.js')));
+}
+
+export function addConnect(program: Command, execute: Execute): void {
+  program
+    .command('connect')
+    .description('reach a private service of others on a local port')
+    .argument('<services...>', 'names in portal.yaml, or public hostnames')
+    .addOption(
+      port(
+        '--port <port>',
+        "listen on this port of 127.0.0.1 (default: the target's port if it is free, else any)",
+      ),
+    )
+    .option('--stdio', 'use standard input and output instead of a port, for ssh')
+    .option(
+      '--identity <address>',
+      "expect this identity's agent (default: `identity` of the service, the one accepted before, or your own)",
+    )
+    .addOption(file())
+    .action(execute(() => import('../commands/connect.js')));
 }

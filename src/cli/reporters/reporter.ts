@@ -13,6 +13,8 @@ export interface Expected {
   readonly more?: boolean;
   /** Visitors get a certificate of the local CA. */
   readonly isLocalCa?: boolean;
+  /** Visitors use `portal connect`, and expect the identity with this address. */
+  readonly privateOf?: string;
   /** What visitors need to pass a gate. `curl`: the arguments for curl, if it can pass. */
   readonly gate?: { readonly curl?: string };
 }

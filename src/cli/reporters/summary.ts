@@ -29,12 +29,14 @@ export class AccessHints {
   #isAnnounced = false;
   /** Services with a certificate of the local CA. */
   #local: ReadonlySet<string> = new Set();
+  /** The owners of private services. */
+  #private: ReadonlyMap<string, string> = new Map();
+  /** Private services whose hint is printed. */
+  readonly #told = new Set<string>();
   #gates: ReadonlyMap<string, Expected['gate']> = new Map();
   /** The first URL of each service, from `ready` on until the hint is printed. */
   readonly #urls = new Map<string, string>();
   readonly #servedAs = new Map<string, ServedAs>();
-  /** Services whose targets were down at `ready`. */
-  #unreachable: ReadonlySet<string> = new Set();
   /** The first URL of every service. */
   readonly #allUrls = new Map<string, string>();
   /** Services whose targets do not speak HTTP, until the hint about them is printed. */
@@ -46,6 +48,9 @@ export class AccessHints {
 
   begin(expected: readonly Expected[]): void {
     this.#local = new Set(expected.filter(({ isLocalCa }) => isLocalCa).map(({ service }) => service));
+    this.#private = new Map(
+      expected.flatMap(({ service, privateOf }) => (privateOf === undefined ? [] : [[service, privateOf]])),
+    );
     this.#gates = new Map(expected.map(({ service, gate }) => [service, gate]));
   }
 
@@ -55,25 +60,14 @@ export class AccessHints {
     if (event.event === 'notice' && event.kind === 'ca_created') this.#isAnnounced = true;
     if (event.event === 'served') this.#noteServed(event);
     if (event.event === 'ready') this.#ready(event);
-    if (event.event === 'stopped') this.#urls.clear();
     if (event.event !== 'ready' && event.event !== 'served') return;
     this.#tellTls();
     this.#tell();
   }
 
-  /** Call when no more events come. A background agent may find out later what its targets speak. */
-  end(): void {
-    const [open] = [...this.#urls].filter(
-      ([service]) =>
-        !this.#servedAs.has(service) && !this.#gates.get(service) && !this.#unreachable.has(service),
-    );
-    if (this.#caFile === undefined || open === undefined) return;
-    this.#line(curl(shellQuote(this.#caFile), printable(open[1])));
-    this.#urls.clear();
-  }
-
   #noteServed({ service, servedAs }: Served): void {
-    if (servedAs === 'stream' && this.#servedAs.get(service) !== 'stream') this.#notHttp.add(service);
+    if (servedAs === 'stream' && !this.#private.has(service) && this.#servedAs.get(service) !== 'stream')
+      this.#notHttp.add(service);
     this.#servedAs.set(service, servedAs);
   }
 
@@ -89,8 +83,10 @@ export class AccessHints {
     }
   }
 
-  #ready({ services, unreachable = [] }: Ready): void {
+  #ready({ services }: Ready): void {
     for (const [service, { urls, servedAs }] of Object.entries(services)) {
+      const owner = this.#private.get(service);
+      if (owner !== undefined && urls[0] !== undefined) this.#tellPrivate(service, urls[0], owner);
       if (servedAs !== 'undecided') this.#servedAs.set(service, servedAs);
       if (urls[0] !== undefined) this.#allUrls.set(service, urls[0]);
       if (urls[0] !== undefined && this.#local.has(service)) this.#urls.set(service, urls[0]);
@@ -99,7 +95,14 @@ export class AccessHints {
       this.#line(
         `certificates are issued by your local CA: ${this.#caFile}; trust it: portal trust --install`,
       );
-    this.#unreachable = new Set(unreachable);
+  }
+
+  /** The command for others, who may have no portal.yaml. */
+  #tellPrivate(service: string, url: string, owner: string): void {
+    if (this.#told.has(service)) return;
+    this.#told.add(service);
+    const at = printable(hostAndPort(url).replace(/:443$/, ''));
+    this.#line(`${service} is private; others reach it with: portal connect ${at} --identity ${owner}`);
   }
 
   #tell(): void {
@@ -114,7 +117,10 @@ export class AccessHints {
     const url = printable(this.#urls.get(http ?? services[0]!)!);
     const ca = shellQuote(this.#caFile);
     const secret = this.#gates.get(http ?? '')?.curl;
-    this.#line(http === undefined ? `try: ${tlsClient(ca, new URL(url))}` : curl(ca, url, secret));
+    const pass = secret === undefined ? '' : ` ${secret}`;
+    this.#line(
+      http === undefined ? `try: ${tlsClient(ca, new URL(url))}` : `try: curl --cacert ${ca}${pass} ${url}`,
+    );
     this.#urls.clear();
   }
 
@@ -122,9 +128,6 @@ export class AccessHints {
     this.#stderr.line(createStyle(this.#stderr.color).dim(text));
   }
 }
-
-const curl = (ca: string, url: string, secret?: string): string =>
-  `try: curl --cacert ${ca} ${secret === undefined ? '' : `${secret} `}${url}`;
 
 /** Connects as a visitor of a service that is not HTTP. Few resolvers know the names below localhost. */
 function tlsClient(ca: string, { hostname, port }: URL): string {
