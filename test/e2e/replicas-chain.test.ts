@@ -1,0 +1,54 @@
+import { expect, it } from 'vitest';
+import { chain } from '../support/chain.js';
+import { eventually } from '../support/eventually.js';
+import { greeting, replica, replicaOf, replicas, siblings, type Replica } from '../support/replicas.js';
+import { get, tcpService, type TestRelay } from '../support/world.js';
+
+/** Replicas whose agents reach the relay over other relays. */
+
+async function servedBy(at: TestRelay, { ca }: Pick<Replica, 'ca'>, count: number): Promise<string> {
+  const all: string[] = [];
+  for (let index = 0; index < count; index++) {
+    const { text } = await get(at, 'web.localhost', ca);
+    all.push(text.slice(text.lastIndexOf('\r\n\r\n') + 4).trim());
+  }
+  return all.toSorted().join('');
+}
+
+it.each([2, 3])('over a chain of %d relays, divide visitors and replace each other', async (length) => {
+  const { entry, spec } = await chain(length);
+  const [a, b] = await replicas(spec, ['a', 'b']);
+  await eventually(async () => expect(await servedBy(entry, a!, 6)).toBe('aaabbb'));
+  await a!.runner.stop({ reason: 'test', drainMs: 0 });
+  expect(await servedBy(entry, b!, 3)).toBe('bbb');
+});
+
+it('one agent over a chain and one without share a name', async () => {
+  const { entry, spec } = await chain(2);
+  const as = await siblings();
+  const far = await replica(spec, 'f', { as });
+  const near = await replica(entry.spec, 'n', { as });
+  await eventually(async () => expect(await servedBy(entry, far, 6)).toBe('fffnnn'));
+  await near.runner.stop({ reason: 'test', drainMs: 0 });
+  expect(await servedBy(entry, far, 3)).toBe('fff');
+});
+
+it('over a chain, share a public port', async () => {
+  const { entry, spec } = await chain(2, { ports: { tcp: 'any' } });
+  const as = await siblings();
+  const all: Replica[] = [];
+  for (const says of ['a', 'b']) {
+    const port = await tcpService((socket) => void socket.end(says));
+    all.push(await replicaOf(spec, says, { port, close: async () => undefined }, { as, mode: 'tcp' }));
+  }
+  const [a, b] = all;
+  expect(b!.port).toBe(a!.port);
+  await eventually(async () => {
+    const served: string[] = [];
+    for (let visitor = 0; visitor < 4; visitor++) served.push(await greeting(a!.port));
+    expect(served.toSorted().join('')).toBe('aabb');
+  });
+  await a!.runner.stop({ reason: 'test', drainMs: 0 });
+  expect(await greeting(b!.port)).toBe('b');
+  expect(entry.counts().leases).toBe(1);
+});
