@@ -1,7 +1,6 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import type { ConnectionOptions } from 'node:tls';
-import { WebSocket } from 'ws';
-import type { LiveMessage, RequestRow } from '../../src/agent/inspect/wire.js';
+import { inspectorOf } from '../support/inspector.js';
 import { agent, desired, httpService, readAll, relay, service, visit } from '../support/world.js';
 
 /** How the inspector shows visitors that Portal itself rejects. */
@@ -19,17 +18,7 @@ async function inspected(target: number) {
     desired([at.spec], service('app', target, { access, mode: 'http', inspect: { mask: [] } })),
   );
   await one.event('lease', ({ phase }) => phase === 'ready');
-  const url = new URL((await one.event('inspector')).url);
-  const token = url.hash.slice(1);
-  const rows = new Map<number, RequestRow>();
-  const live = new WebSocket(`ws://${url.host}/api/live`, ['portal-inspector', `token.${token}`], {
-    origin: url.origin,
-  });
-  onTestFinished(() => live.terminate());
-  live.on('message', (data: Buffer) => {
-    const message = JSON.parse(data.toString()) as LiveMessage;
-    if (message.type === 'requests') for (const row of message.rows) rows.set(row.id, row);
-  });
+  const { url, token, rows } = await inspectorOf(one);
   const everything = async (): Promise<string> => {
     const texts = [...rows.keys()].map(async (id) => {
       const headers = { Authorization: `Bearer ${token}`, Origin: url.origin };

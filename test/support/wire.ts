@@ -11,15 +11,22 @@ export interface Wire {
   thaw(): void;
 }
 
-/** Opens the path. `to` is called for each connection, so that its end may start later. Default of `host`: 127.0.0.1. */
-export async function wire(to: () => number | { host: string; port: number }): Promise<Wire> {
+/**
+ * Opens the path. `to` is called for each connection, so that its end may start later. Default of `host`: 127.0.0.1. With
+ * `onBytes`, which gets everything that passes, the relay sees the visitors' own loopback addresses.
+ */
+export async function wire(
+  to: () => number | { host: string; port: number },
+  onBytes?: (bytes: Buffer) => void,
+): Promise<Wire> {
   const connections: { kill(): void }[] = [];
   const sockets = new Set<Socket>();
   let frozen = false;
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const end = to();
     const at = typeof end === 'number' ? { host: '127.0.0.1', port: end } : end;
-    const far = connect({ ...at, allowHalfOpen: true });
+    const from = onBytes && near.remoteAddress !== undefined && { localAddress: near.remoteAddress };
+    const far = connect({ ...at, ...from, allowHalfOpen: true });
     const connection = {
       kill: () => {
         near.resetAndDestroy();
@@ -27,21 +34,24 @@ export async function wire(to: () => number | { host: string; port: number }): P
       },
     };
     connections.push(connection);
-    for (const [from, other] of [
+    for (const [side, other] of [
       [near, far],
       [far, near],
     ] as const) {
-      sockets.add(from);
-      from.on('data', (chunk) => other.write(chunk));
-      from.on('end', () => other.end());
-      from.on('error', () => other.destroy());
-      from.on('close', () => {
-        sockets.delete(from);
+      sockets.add(side);
+      side.on('data', (chunk: Buffer) => {
+        onBytes?.(chunk);
+        other.write(chunk);
+      });
+      side.on('end', () => other.end());
+      side.on('error', () => other.destroy());
+      side.on('close', () => {
+        sockets.delete(side);
         other.destroy();
         const index = connections.indexOf(connection);
         if (index >= 0) connections.splice(index, 1);
       });
-      if (frozen) from.pause();
+      if (frozen) side.pause();
     }
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,0 +1,225 @@
+import { createHmac } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { GATE_FIELDS, GATE_KINDS } from '../../src/agent/access/kinds.js';
+import type { AccessSpec } from '../../src/agent/spec.js';
+import {
+  TRANSPORTS,
+  siteOf,
+  type Outcome,
+  type Site,
+  type Transport,
+  type Visitor,
+  type Way,
+} from './gate-site.js';
+
+/** What every gate promises, over each kind of request. A new kind needs a case here. */
+
+interface GateCase {
+  /** If there is more than one way to pass. */
+  readonly by?: string;
+  readonly access: AccessSpec;
+  /** A visitor that may pass. Called for each visit. */
+  readonly passing: (site: Site) => Visitor | Promise<Visitor>;
+  /** A visitor that may not. */
+  readonly refused: (site: Site) => Visitor | Promise<Visitor>;
+  /** The status of Portal's response, as in docs/guides/access.md. */
+  readonly status: number;
+  /** Browsers send a preflight without cookies and without the site's header fields. */
+  readonly preflight: 'served' | number;
+  /** Visitors pass only over `portal connect`, in mode stream. Others get the page. */
+  readonly isPrivate?: true;
+  /** What neither the service nor a relay may see. */
+  readonly secrets: readonly string[];
+  /** Not in a relay's messages, although others may know it. */
+  readonly settings?: readonly string[];
+}
+
+const FRIEND = '127.0.0.2';
+const STRANGER = '127.0.0.3';
+const PIN = '2580-1379-correct-horse';
+const SECRET = 'a long enough secret of webhooks';
+
+let addresses = 0;
+/** An address of its own, of a network of its own. */
+const newAddress = (): string => `127.1.${++addresses}.1`;
+
+const signed = { 'X-Hub-Signature-256': `sha256=${createHmac('sha256', SECRET).update('').digest('hex')}` };
+
+async function cookieOf(site: Site, path: string, form: Record<string, string>): Promise<string> {
+  const response = await site.post({ from: FRIEND }, path, new URLSearchParams(form).toString());
+  response.resume();
+  return response.headers['set-cookie']![0]!.split(';', 1)[0]!;
+}
+
+const CASES: Readonly<Record<keyof AccessSpec, readonly GateCase[]>> = {
+  allowIps: [
+    {
+      access: { allowIps: [FRIEND, '2001:db8:77::/48'] },
+      passing: () => ({ from: FRIEND }),
+      refused: () => ({
+        from: STRANGER,
+        headers: { 'X-Forwarded-For': FRIEND, 'X-Real-IP': FRIEND, Forwarded: `for=${FRIEND}` },
+      }),
+      status: 403,
+      preflight: 'served',
+      secrets: [],
+      settings: ['2001:db8:77'],
+    },
+  ],
+  identities: [
+    {
+      access: { identities: [] },
+      isPrivate: true,
+      passing: () => ({ from: FRIEND }),
+      refused: () => ({ from: STRANGER }),
+      status: 403,
+      preflight: 403,
+      secrets: [],
+    },
+  ],
+  rateLimit: [
+    {
+      access: { rateLimit: { requests: 1, per: 'h', burst: 1 } },
+      passing: () => ({ from: newAddress() }),
+      refused: async (site) => {
+        const visitor = { from: newAddress() };
+        await site.visit('HTTP/1.1', visitor);
+        site.received();
+        return visitor;
+      },
+      status: 429,
+      preflight: 'served',
+      secrets: [],
+    },
+  ],
+  pin: [
+    {
+      by: 'a header',
+      access: { pin: PIN },
+      passing: () => ({ from: FRIEND, headers: { 'Portal-Pin': PIN } }),
+      refused: () => ({ from: newAddress(), headers: { 'Portal-Pin': 'wrong' } }),
+      status: 401,
+      preflight: 401,
+      secrets: [PIN],
+    },
+    {
+      by: 'a cookie',
+      access: { pin: PIN },
+      passing: async (site) => {
+        const cookie = await cookieOf(site, '/__portal/pin', { pin: PIN, to: '/' });
+        return { from: FRIEND, headers: { Cookie: `theme=dark; ${cookie}` } };
+      },
+      refused: () => ({
+        from: newAddress(),
+        headers: { Cookie: '__Host-portal=9999999999.wrong', 'Portal-Pin': 'wrong' },
+      }),
+      status: 401,
+      preflight: 401,
+      secrets: [PIN, '__Host-portal'],
+    },
+  ],
+  webhook: [
+    {
+      access: { webhook: { provider: 'github', secret: SECRET } },
+      passing: () => ({ from: FRIEND, headers: signed }),
+      refused: () => ({ from: STRANGER, headers: { 'X-Hub-Signature-256': 'sha256=00' } }),
+      status: 403,
+      preflight: 403,
+      secrets: [SECRET],
+    },
+  ],
+};
+
+const WAYS: readonly Way[] = [
+  { name: 'mode stream', mode: 'stream', relays: 1 },
+  { name: 'mode http', mode: 'http', relays: 1 },
+  { name: 'mode http over a chain of two relays', mode: 'http', relays: 2 },
+];
+
+const PRIVATE_WAYS: readonly Way[] = [
+  { name: 'mode stream', mode: 'stream', relays: 1 },
+  { name: 'mode stream over a chain of two relays', mode: 'stream', relays: 2 },
+];
+
+const ALL = GATE_KINDS.flatMap(({ key, reason }) => CASES[key].map((of) => ({ key, reason, ...of })));
+
+/** Each kind of visit, one after another. */
+async function eachVisit(
+  site: Site,
+  as: (site: Site) => Visitor | Promise<Visitor>,
+  after: (transport: Transport) => void,
+): Promise<Record<Transport, Outcome>> {
+  const outcomes: Partial<Record<Transport, Outcome>> = {};
+  for (const transport of TRANSPORTS) {
+    const { from, headers } = await as(site);
+    const isBare = transport === 'CORS preflight';
+    outcomes[transport] = await site.visit(transport, { from, ...(!isBare && headers && { headers }) });
+    after(transport);
+  }
+  return outcomes as Record<Transport, Outcome>;
+}
+
+const everywhere = (outcome: Outcome): Record<Transport, Outcome> => ({
+  'HTTP/1.1': outcome,
+  'HTTP/2': outcome,
+  WebSocket: outcome,
+  'CORS preflight': outcome,
+});
+
+it('has a case for every kind of gate', () => {
+  expect(Object.keys(CASES).toSorted()).toEqual(GATE_KINDS.map(({ key }) => key).toSorted());
+});
+
+async function serves(site: Site, { passing, secrets, preflight }: GateCase): Promise<void> {
+  const served = await eachVisit(site, passing, () => {
+    const received = site.received().toLowerCase();
+    for (const text of [...secrets, ...GATE_FIELDS]) expect(received).not.toContain(text.toLowerCase());
+  });
+  expect(served).toEqual({ ...everywhere('served'), 'CORS preflight': preflight });
+}
+
+async function servesPrivately(site: Site): Promise<void> {
+  expect(await site.connect()).toBe('served');
+  site.received();
+}
+
+describe.each(ALL)('$key $by', (gate) => {
+  it.each(gate.isPrivate ? PRIVATE_WAYS : WAYS)(
+    'keeps its promises in $name',
+    { timeout: 30_000 },
+    async (way) => {
+      const site = await siteOf(gate.access, way);
+
+      await (gate.isPrivate ? servesPrivately(site) : serves(site, gate));
+
+      const refused = await eachVisit(site, gate.refused, () => expect(site.received()).toBe(''));
+      const bare = gate.preflight === 'served' ? gate.status : gate.preflight;
+      expect(refused).toEqual({ ...everywhere(gate.status), 'CORS preflight': bare });
+
+      await site.listsRejected(gate);
+      const [lease] = (await site.one.runner.status()).leases;
+      expect(lease!.refused?.[gate.reason]).toBeGreaterThanOrEqual(3);
+      expect(Object.keys(lease!.gates!)).toEqual([gate.reason]);
+      for (const secret of gate.secrets) expect(JSON.stringify(lease)).not.toContain(secret);
+
+      const { bytes, messages } = site.seenByRelays();
+      // Both are recorded: the name is public, and so are the messages that open the lease.
+      expect(bytes.includes('app.localhost')).toBe(true);
+      expect(messages).toContain('lease.open');
+      for (const text of [...gate.secrets, ...(gate.settings ?? []), '/visit']) {
+        expect(bytes.includes(text)).toBe(false);
+        expect(messages).not.toContain(text);
+      }
+      expect(messages).not.toContain(`"${gate.key}"`);
+    },
+  );
+});
+
+it('says in the guide what rejected visitors get, and what relays see of each gate', async () => {
+  const guide = await readFile(new URL('../../docs/guides/access.md', import.meta.url), 'utf8');
+  const rows = [...guide.matchAll(/^\| `(\w+)` +\| (\d{3})[^|]*\| ([^|]+?) +\|$/gm)];
+  expect(rows.map(([, key, status]) => [key, Number(status)])).toEqual(
+    GATE_KINDS.map(({ key }) => [key, CASES[key][0]!.status]),
+  );
+});
