@@ -265,6 +265,16 @@ describe('README.md', () => {
     expect(readme.split('\n').length).toBeLessThanOrEqual(120);
   });
 
+  it('names every service of the demo, with its mode', async () => {
+    const demo = await loadConfig({ file: 'examples/portal.yaml', cwd: root, env: {}, userName: 'you' });
+    const text = section(readme, 'From a checkout');
+    const services = demo.ok ? demo.desired.services : [];
+    expect(services).toHaveLength(4);
+    expect(text).toContain('publishes four services');
+    for (const { service, mode } of services)
+      expect(text).toMatch(new RegExp(`\`${service}\`[^()]*\\(mode \`${mode}\``));
+  });
+
   it('shows configurations that load', async () => {
     const files = [...readme.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(([, text]) => text!);
     expect(files.length).toBeGreaterThan(0);

@@ -45,7 +45,9 @@ it('a relay that does not know the name is described as such', async () => {
   expect(error.message).toBe(
     `${URL_OF_RELAY} is unreachable: it does not accept the name relay.example.com (TLS alert 112)`,
   );
-  expect(error.hint).toBe("Use the relay's own domain. It accepts no other name.");
+  expect(error.hint).toBe(
+    'Use the URL that `portal relay` prints, with the name of its --domain. The operator of the relay knows it.',
+  );
 });
 
 it('finds the alert in an error of the socket', () => {

@@ -41,7 +41,8 @@ function untrusted(cause: unknown, { system, reason, url, ca }: Untrusted): Port
   const message = `the certificate of ${url} is not trusted: ${reason}`;
   if (system === 'CERT_HAS_EXPIRED')
     return error(message, "Tell the operator of the relay, and check this machine's clock.");
-  if (system === 'ERR_TLS_CERT_ALTNAME_INVALID') return error(message, "Use the relay's own domain.");
+  if (system === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return error(message, `${ITS_URL} The message has the names of its certificate.`);
   if (ca !== undefined)
     return error(`the CA of \`ca:\` did not issue the certificate of ${url}`, otherCa(ca));
   const missing = `If the relay has a private CA, write its file in portal.yaml: \`${relayYaml(url, './ca.pem')}\``;
@@ -70,6 +71,9 @@ function fingerprintOf(pem: string): string[] | undefined {
     return undefined;
   }
 }
+
+/** A relay accepts no other name than its domain. */
+const ITS_URL = 'Use the URL that `portal relay` prints, with the name of its --domain.';
 
 const portOf = (url: string): string => new URL(url).port || '443';
 
@@ -104,7 +108,7 @@ function handshakeFailure(reason: string, url: string): { why: string; hint?: st
   if (alert === ALERT.unrecognizedName)
     return {
       why: `it does not accept the name ${new URL(url).hostname} ${sent}`,
-      hint: "Use the relay's own domain. It accepts no other name.",
+      hint: `${ITS_URL} The operator of the relay knows it.`,
     };
   return { why: `it aborted the TLS handshake ${sent}` };
 }

@@ -96,6 +96,8 @@ export interface LeaseStatus extends PublicAddress {
   routes?: Record<string, string>;
   /** Why the local service is unreachable; absent if it is reachable. Visitors get the 503 page meanwhile. */
   targetError?: string;
+  /** With targetError: why, for each unreachable target. The keys are targets as in `target` and `routes`. */
+  targetErrors?: Record<string, string>;
   /** Why the local service is unhealthy, according to its `health`; absent if it is healthy. Visitors still reach it. */
   healthError?: string;
 }

@@ -79,6 +79,8 @@ show that a service responds.
 | \`curl\` | \`portal requests show --curl\` | id, command |
 | \`replayed\` | \`portal replay\` | as \`request\` |
 | \`listening\` | \`portal relay\`, first | url, domain, addresses, httpRedirect? (where plain HTTP is redirected), ca?, metrics? |
+| \`check\` | \`portal doctor\`, one for each finding | check, about, level: \`ok\`, \`warning\`, \`problem\` or \`skipped\`; message, hint?, expiresAt? |
+| \`checked\` | \`portal doctor\`, last | ok, warnings, problems, skipped: counts |
 | \`trust\` | \`portal trust\` | ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes |
 | \`service\` | \`portal service\` | unit, path, file?, action?: \`installed\`, \`updated\`, \`unchanged\` or \`removed\`; env?, installed?, active?, enabled?, missing?, boot?, text? |
 | \`identity\` | \`portal identity\` | the address and its file |

@@ -16,7 +16,9 @@ async function installed(above: string, hasManifest: boolean): Promise<string> {
 
 it('a global installation gets libsql globally', async () => {
   const own = await installed('lib', false);
-  expect(installLibsql(own, '/')).toBe('npm install --global libsql');
+  const prefix = join(own, '../../..');
+  expect(installLibsql(own, '/', prefix)).toBe('npm install --global libsql');
+  expect(installLibsql(own, '/', '/usr')).toBe(`npm install --global --prefix ${shellQuote(prefix)} libsql`);
 });
 
 it('a project gets libsql in its own folder', async () => {

@@ -13,8 +13,13 @@ export function explainMissingSqlite(error: PortalError, cwd: string): PortalErr
   });
 }
 
-/** Node finds libsql only beside the package of Portal. `own` is the folder of that package. */
-export function installLibsql(own: string, cwd: string): string {
+/**
+ * Node finds libsql only beside the package of Portal.
+ *
+ * @param own the folder of that package
+ * @param prefix where npm installs packages globally if nobody configured another folder
+ */
+export function installLibsql(own: string, cwd: string, prefix = dirname(dirname(process.execPath))): string {
   const modules = dirname(own);
   const above = dirname(modules);
   const at = (folder: string): string => (folder === cwd ? '' : `--prefix ${shellQuote(folder)}`);
@@ -23,5 +28,7 @@ export function installLibsql(own: string, cwd: string): string {
     return `npx --package ${basename(own)} --package libsql portal relay`;
   if (existsSync(join(above, 'package.json')))
     return ['npm install', at(above), 'libsql'].filter(Boolean).join(' ');
-  return 'npm install --global libsql';
+  // On Windows, npm has no folder `lib`, and the prefix is not above that of Node.
+  const isElsewhere = basename(above) === 'lib' && dirname(above) !== prefix;
+  return `npm install --global ${isElsewhere ? `${at(dirname(above))} ` : ''}libsql`;
 }

@@ -1,5 +1,6 @@
 import { timeText } from './amounts.js';
-import type { Entry, LogEntry } from './control/history.js';
+import type { Entry } from './control/history.js';
+import { logLines } from './log-text.js';
 import { describeEvent } from './reporters/describe.js';
 import { EventFilter, STEPS } from './reporters/event-filter.js';
 import { printable, type Style } from './style.js';
@@ -41,7 +42,8 @@ export class LogLines {
   }
 
   #lines(entry: Entry): string[] {
-    if (entry.event === 'log') return this.#logged(entry);
+    if (entry.event === 'log')
+      return logLines(entry, { style: this.#style, isVerbose: this.#verbosity === 'verbose' });
     const lines = describeEvent(entry, this.#style).split('\n');
     // A background agent has no terminal to print code frames, so print the problems here.
     if (entry.event === 'rejected')
@@ -49,39 +51,4 @@ export class LogLines {
         lines.push(`  ${printable(file)}:${line}:${column}: ${printable(message)}`);
     return lines;
   }
-
-  #logged({ level, message, fields }: LogEntry): string[] {
-    const { bold, dim, red, yellow } = this.#style;
-    const { service, reason, err, error, hint, ...others } = fields;
-    const label = { debug: '', info: '', warn: yellow('warning: '), error: red('error: ') }[level];
-    const subject = service === undefined ? '' : `${bold(textOf(service))}: `;
-    const why = [reason, err, error].find((each) => each !== undefined);
-    const rest = Object.entries(others)
-      .filter(([name]) => this.#verbosity === 'verbose' || !FOR_PROGRAMS.has(name))
-      .map(([name, value]) => `${name} ${textOf(value)}`);
-    return [
-      label +
-        subject +
-        printable(message) +
-        (why === undefined ? '' : `: ${textOf(why)}`) +
-        (rest.length === 0 ? '' : dim(` (${rest.join(', ')})`)),
-      ...(hint === undefined ? [] : [`  ${textOf(hint)}`]),
-    ];
-  }
-}
-
-/** Fields that only programs and --verbose need. */
-const FOR_PROGRAMS: ReadonlySet<string> = new Set([
-  'session',
-  'lease',
-  'code',
-  'attempt',
-  'count',
-  'failures',
-]);
-
-function textOf(value: unknown): string {
-  if (typeof value === 'string') return printable(value);
-  if (Array.isArray(value)) return value.map(textOf).join(', ');
-  return printable(JSON.stringify(value) ?? '');
 }

@@ -31,6 +31,7 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
   // Without a terminal, stderr is for the log, in JSON lines.
   if (!stderr.isTTY) return;
   stderr.note(`agents get names below ${domain}; press Ctrl-C to stop`);
+  stderr.note(`listens on ${listOf(addresses, 'and')} with the identity ${relay.address}`);
   stderr.note(modesLine(relay.descriptor.capabilities));
   if (httpRedirect.length > 0)
     stderr.note(`http://${domain} and names below it redirect to https (${httpRedirect.join(', ')})`);

@@ -70,7 +70,7 @@ export async function runWorker(
   { logLevel }: { readonly logLevel: LogLevel },
 ): Promise<ExitCode> {
   ignoreInterrupts();
-  const log = (await relayLogger(stderr, logLevel)).child({ node: name });
+  const log = relayLogger(stderr, logLevel).child({ node: name });
   const ended = deferred<void>();
   const channel = channelTo(process);
   // Node ends a worker of a cluster at this moment, too.

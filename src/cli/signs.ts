@@ -1,2 +1,2 @@
 /** The marks of everything that is printed. They tell states apart without colours, too. */
-export const SIGNS = { ok: '✓', warning: '!', problem: '✗' } as const;
+export const SIGNS = { ok: '✓', warning: '!', problem: '✗', skipped: '–' } as const;

@@ -1,3 +1,4 @@
+import { listOf } from '../config/suggest.js';
 import type { LeaseStatus, RelayStatus } from '../agent/status.js';
 
 /** The state of a service that its relay publishes, for people. */
@@ -16,6 +17,18 @@ export function servedState({ unproven, targetError, healthError, routes }: Leas
 /** One target that is down says nothing about the others. */
 function hasSeveralTargets(routes: LeaseStatus['routes']): boolean {
   return new Set(Object.values(routes ?? {})).size > 1;
+}
+
+/** Why targets are unreachable. If a service has several targets, each error names its routes. */
+export function targetProblems({ targetError, targetErrors = {}, routes = {} }: LeaseStatus): string[] {
+  if (targetError === undefined) return [];
+  if (!hasSeveralTargets(routes)) return [targetError];
+  const named = Object.entries(targetErrors).map(([target, error]) => {
+    const prefixes = Object.keys(routes).filter((prefix) => routes[prefix] === target);
+    return `${prefixes.length === 1 ? 'route' : 'routes'} ${listOf(prefixes, 'and')}: ${error}`;
+  });
+  // An agent of an earlier version reports one error only.
+  return named.length > 0 ? named : [targetError];
 }
 
 /** The lease without an error that its relay has as well: that one is shown once, with the relay. */

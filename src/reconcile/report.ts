@@ -92,10 +92,11 @@ export class Report {
     const { expires, service } = lease.spec;
     const at = clock.expiresAt(expires);
     const healthError = health.errorOf(service);
-    const targetError = targets.errorOf(service);
+    const targetErrors = targets.errorsOf(service);
+    const targetError = Object.values(targetErrors)[0];
     return {
       ...lease.status(),
-      ...(targetError !== undefined && { targetError }),
+      ...(targetError !== undefined && { targetError, targetErrors }),
       ...(healthError !== undefined && { healthError }),
       ...(at !== undefined && { expiresAt: new Date(at).toISOString() }),
     };

@@ -153,6 +153,7 @@ describe('targets', () => {
     await targets.known();
     expect(told).toEqual([up('a', 1), down('a', 2)]);
     expect(targets.errorOf('a')).toBe('nothing on 2');
+    expect(targets.errorsOf('a')).toEqual({ 'localhost:2': 'nothing on 2' });
   });
 
   it('of mode udp that no check can verify follow their visitors', async () => {

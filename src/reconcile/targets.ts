@@ -98,9 +98,15 @@ export class TargetWatch {
 
   /** Why a target of `service` is unreachable. Undefined if all are reachable, as far as known. */
   errorOf(service: string): string | undefined {
-    for (const { spec, error } of this.#watches.values())
-      if (spec.service === service && error !== undefined) return error;
-    return undefined;
+    return Object.values(this.errorsOf(service))[0];
+  }
+
+  /** Why targets of `service` are unreachable, by target as text. Empty if all are reachable, as far as known. */
+  errorsOf(service: string): Record<string, string> {
+    const watches = [...this.#watches.values()].filter(({ spec }) => spec.service === service);
+    return Object.fromEntries(
+      watches.flatMap(({ target, error }) => (error === undefined ? [] : [[formatTarget(target), error]])),
+    );
   }
 
   /** Checks all of them now. Has a timeout. */

@@ -15,12 +15,19 @@ import type { Visitor } from './visitors.js';
 function pool() {
   const asked: FromRelay<'dial'>[] = [];
   const tickets = new TicketBook(30_000);
+  let forwarded = 0;
   const made = new DataPool({
     session: { node: 'a', session: 's1' },
     tickets,
     gate: { join: (visitor) => visitor.lease.waiting.delete(visitor) },
     send: (message) => void (message.type === 'dial' && asked.push(message)),
     idleDataConnectionMs: 60_000,
+    onStarved: ({ waiting }) => {
+      for (const visitor of waiting.all()) {
+        waiting.delete(visitor);
+        forwarded++;
+      }
+    },
   });
   onTestFinished(() => {
     made.close();
@@ -52,6 +59,19 @@ function pool() {
       arrived += due.length;
       return due.length - waiting;
     },
+    /** Lets all requested connections arrive at another node. */
+    missAll: async (): Promise<void> => {
+      while (arrived < asked.flatMap((dial) => dial.tickets).length) {
+        const due = asked.flatMap((dial) => dial.tickets).slice(arrived);
+        for (const { ticket } of due) {
+          tickets.redeem(shownAs({ name: nameOf(ticket), proof: secretOf(ticket), channel: 'none' }), 'raw');
+          made.missed(ticket, 'raw');
+        }
+        arrived += due.length;
+        await new Promise(setImmediate);
+      }
+    },
+    forwarded: () => forwarded,
     /** A connection with a ticket of another node arrives. Returns whether the pool keeps it. */
     stray: (): boolean => {
       const socket = new PassThrough();
@@ -111,4 +131,25 @@ it('refills a large pool with few messages, and a small one at once', async () =
   for (let index = 0; index < 32; index++) await visit();
   expect(messages() - before).toBe(4);
   expect(count() - requested).toBe(32);
+});
+
+it('forwards visitors at once when all connections arrive at other nodes, and requests one for each', async () => {
+  const { visit, missAll, arriveAll, forwarded, count } = pool();
+  for (let visitor = 0; visitor < 8; visitor++) {
+    await visit();
+    await missAll();
+  }
+  const [before, counted] = [forwarded(), count()];
+  for (let visitor = 0; visitor < 50; visitor++) {
+    await visit();
+    // No connection has arrived anywhere yet.
+    expect(forwarded()).toBe(before + visitor + 1);
+    await missAll();
+  }
+  expect(count() - counted).toBeLessThanOrEqual(50);
+  // One that arrives here ends that.
+  await visit();
+  arriveAll();
+  await visit(4);
+  expect(forwarded()).toBe(before + 51);
 });

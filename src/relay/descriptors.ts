@@ -47,7 +47,7 @@ export function limitsFor(
 export function warnOfFewDescriptors(
   descriptors: number | undefined,
   given: Partial<RelayLimits>,
-  log: Logger,
+  log: Pick<Logger, 'warn'>,
 ): void {
   const derived = Object.entries(limitsFor(LIMITS, descriptors)) as [Derived, number][];
   const lowered = derived.filter(([name, value]) => given[name] === undefined && value < LIMITS[name]);

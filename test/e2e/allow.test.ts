@@ -106,7 +106,12 @@ describe('a portal.yaml that was never allowed', () => {
     expect(listed.code).toBe(2);
     expect(listed.stderr).toContain(`not allowed yet to\n  publish at https://localhost:${port}`);
     const checked = await person.run(['doctor'], { env: ASKED });
-    expect(checked.stdout).toContain('relays and services are not checked until you allow this');
+    const skipped = '\n  – not checked: run `portal allow` first\n';
+    expect(checked.stdout).toContain(`relay https://localhost:${port}${skipped}`);
+    expect(checked.stdout).toContain(`service web${skipped}`);
+    expect(checked.stdout).toMatch(
+      /\n0 problems, 2 warnings, 2 checks skipped\nA skipped check may hide a problem/,
+    );
     expect(connections).toBe(0);
     await person.run(['allow'], { env: ASKED });
     await person.run(['doctor'], { env: ASKED });

@@ -1,6 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ServiceSpec } from '../../src/agent/spec.js';
@@ -12,7 +11,6 @@ import {
   desired,
   get,
   handedOver,
-  httpService,
   NOT_HTTP,
   readAll,
   relay,
@@ -21,6 +19,7 @@ import {
   visit,
   type TestRelay,
 } from '../support/world.js';
+import { digest, hashService, visitAtOnce } from '../support/hash-service.js';
 import { plainVisitor, receivedBy } from '../support/visitor.js';
 import { wire } from '../support/wire.js';
 
@@ -30,7 +29,6 @@ const CARRIERS = ['tls', 'ws'] as const;
 const LONG = 5_000_000;
 /** The longest visit that leaves its connection to another one. */
 const MAX = LIMITS.maxFramedBytes;
-const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 interface Counts {
   readonly opened: number;
@@ -74,29 +72,9 @@ async function behindWire(target: number) {
   return { path, at, ...one };
 }
 
-/** A service that responds with the path and the hash of the visitor's body. */
-const echo = () =>
-  httpService((request, response: ServerResponse) => {
-    const hash = createHash('sha256');
-    request.on('data', (chunk: Buffer) => hash.update(chunk));
-    request.on('end', () => response.end(`${request.url} ${hash.digest('hex')}`));
-  });
-
-/** One request with a body on a new connection. Returns the body of the response. */
-async function post(at: TestRelay, ca: never, path: string, body: Buffer): Promise<string> {
-  const socket = await visit(at, 'web.localhost', ca);
-  const read = readAll(socket);
-  socket.write(
-    `POST ${path} HTTP/1.1\r\nHost: web.localhost\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`,
-  );
-  socket.write(body);
-  const text = (await read).toString();
-  return text.slice(text.indexOf('\r\n\r\n') + 4);
-}
-
 describe.each(CARRIERS)('a data connection of the carrier %s', (carrier) => {
   it('serves many visitors, one after another', async () => {
-    const { port } = await echo();
+    const { port } = await hashService();
     const { at, ca, counts } = await published(port, { carrier });
     const before = counts();
     for (let number = 0; number < 60; number++)
@@ -107,16 +85,9 @@ describe.each(CARRIERS)('a data connection of the carrier %s', (carrier) => {
   });
 
   it('serves concurrent visitors with their own bytes', async () => {
-    const { port } = await echo();
+    const { port } = await hashService();
     const { at, ca, counts } = await published(port, { carrier });
-    const line = async (name: number): Promise<void> => {
-      for (let number = 0; number < 8; number++) {
-        const body = randomBytes(1 + Math.floor(Math.random() * 30_000));
-        const path = `/${name}/${number}`;
-        expect(await post(at, ca as never, path, body)).toContain(`${path} ${digest(body)}`);
-      }
-    };
-    await Promise.all(Array.from({ length: 25 }, (_, name) => line(name)));
+    await visitAtOnce(25, 8, () => at, ca);
     expect(counts().reused).toBeGreaterThan(50);
   });
 });
@@ -234,7 +205,7 @@ it.each(CARRIERS)(
       return write.apply(this, args as never);
     });
     onTestFinished(() => spy.mockRestore());
-    const { port } = await echo();
+    const { port } = await hashService();
     const { at, ca, counts } = await published(port, { carrier });
     for (let number = 0; number < 10; number++)
       expect((await get(at, 'web.localhost', ca, `/${number}`)).text).toContain(`/${number} `);
@@ -244,7 +215,7 @@ it.each(CARRIERS)(
 );
 
 it('an agent serves visitors although its kept connections are lost at any moment', async () => {
-  const { port } = await echo();
+  const { port } = await hashService();
   const { path, at, ca } = await behindWire(port);
   for (let round = 0; round < 4; round++) {
     // The first connection is the control channel. No visitor is on any other one now.
@@ -257,7 +228,7 @@ it('an agent serves visitors although its kept connections are lost at any momen
 });
 
 it('a relay with a rate limit reuses connections', async () => {
-  const { port } = await echo();
+  const { port } = await hashService();
   const limited = await published(port, {}, { maxBytesPerSecondPerIdentity: 1_000_000 });
   for (let number = 0; number < 12; number++)
     expect((await get(limited.at, 'web.localhost', limited.ca, `/${number}`)).text).toContain(`/${number} `);
@@ -266,7 +237,7 @@ it('a relay with a rate limit reuses connections', async () => {
 
 describe('between visitors', () => {
   it('a connection without a ticket is closed after idleDataConnectionMs', async () => {
-    const { port } = await echo();
+    const { port } = await hashService();
     const { at, ca, counts } = await published(port, {}, { idleDataConnectionMs: 50 });
     for (let number = 0; number < 6; number++)
       expect((await get(at, 'web.localhost', ca, `/${number}`)).text).toContain(`/${number} `);
@@ -274,7 +245,7 @@ describe('between visitors', () => {
   });
 
   it('no connection survives its session', async () => {
-    const { port } = await echo();
+    const { port } = await hashService();
     const { path, at, ca, runner } = await behindWire(port);
     for (let number = 0; number < 5; number++) await get(at, 'web.localhost', ca);
     expect(path.connections.length).toBeGreaterThan(1);

@@ -115,11 +115,13 @@ it('reports an invalid configuration as failed checks, continues, and exits with
   expect(of('configuration.valid')).toEqual([
     expect.stringMatching(/^problem: portal\.yaml:\d+:\d+: /),
     expect.stringMatching(/^problem: portal\.yaml:\d+:\d+: /),
-    'warning: relays and services are not checked until you fix this',
+  ]);
+  expect(of('configuration.unchecked')).toEqual([
+    'skipped: not checked: fix the mistakes in the configuration first',
   ]);
   expect(of('identity.file')).toHaveLength(1);
   expect(of('agent.running')[0]).toContain('no agent is running');
-  expect(lines.at(-1)).toMatchObject({ event: 'checked', problems: 2 });
+  expect(lines.at(-1)).toMatchObject({ event: 'checked', problems: 2, skipped: 1 });
   expect((await person.run(['doctor', '-f', 'none.yaml'])).code).toBe(2);
 });
 
@@ -134,12 +136,14 @@ it('checks relays and the other services while a variable of one service is not 
   expect(code).toBe(2);
   expect(of('configuration.valid')).toEqual([
     expect.stringMatching(/^problem: portal\.yaml:5:\d+: .*NO_SUCH_PIN/),
-    'warning: not checked until you fix this: app',
+  ]);
+  expect(of('service.unchecked')).toEqual([
+    'skipped: not checked: fix the mistakes in the configuration first',
   ]);
   expect(of('relay.tls')[0]).toMatch(/^ok: /);
   expect(of('relay.clock')[0]).toMatch(/^ok: /);
   expect(lines.filter(({ about }) => about === 'service web')).not.toEqual([]);
-  expect(lines.filter(({ about }) => about === 'service app')).toEqual([]);
+  expect(lines.filter(({ about }) => about === 'service app')).toHaveLength(1);
 });
 
 it('names what is down: service, relay, identity, folders', async () => {

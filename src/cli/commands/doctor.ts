@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import pLimit from 'p-limit';
-import { relayKey, type RelaySpec } from '../../agent/spec.js';
+import { relayKey } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import type { LockEntries } from '../../config/lock-file.js';
 import { lockFileOf, RelayLock } from '../../config/lock.js';
@@ -8,7 +8,7 @@ import { PortalError } from '../../lib/errors.js';
 import { withActualPort } from '../../reconcile/embedded.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { checkAgent, type AgentFindings } from '../doctor/agent.js';
-import { checkConfiguration } from '../doctor/configuration.js';
+import { checkConfiguration, relaysOf } from '../doctor/configuration.js';
 import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js';
 import { Names } from '../doctor/names.js';
 import { checkRelay } from '../doctor/relay.js';
@@ -55,6 +55,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   // These checks connect to relays and targets, which reveals the variables in their names.
   if (desired && isAllowed)
     await checkNetwork(context, desired, { report, names, agent, locked, address: identity.address });
+  for (const subject of configuration.unchecked) report.print(subject);
   if (agent) report.print(agent.subject);
   const code = report.end();
   return problems.length > 0 ? 2 : code;
@@ -120,16 +121,23 @@ async function runningAgent(context: Context, file: string | undefined): Promise
   }
 }
 
-/** Every relay of the configuration, without duplicates. */
-function relaysOf({ relays, services }: Desired): RelaySpec[] {
-  const all = [...relays, ...services.flatMap((service) => service.relays)];
-  return [...new Map(all.map((spec) => [relayKey(spec), spec])).values()];
+/** Below totals with skipped checks, which otherwise look like good news. */
+const NOT_ALL = 'A skipped check may hide a problem: do what it asks for, then run `portal doctor` again.';
+
+function totals({ warning, problem, skipped }: Record<Level, number>): string {
+  if (problem + warning + skipped === 0) return 'no problems found';
+  const some = [
+    count(problem, 'problem'),
+    count(warning, 'warning'),
+    ...(skipped > 0 ? [`${count(skipped, 'check')} skipped`] : []),
+  ];
+  return some.join(', ');
 }
 
 /** Prints findings, and counts them. */
 class Report {
   readonly #context: Context;
-  readonly #counts: Record<Level, number> = { ok: 0, warning: 0, problem: 0 };
+  readonly #counts: Record<Level, number> = { ok: 0, warning: 0, problem: 0, skipped: 0 };
 
   constructor(context: Context) {
     this.#context = context;
@@ -149,15 +157,12 @@ class Report {
   /** Prints the totals. */
   end(): ExitCode {
     const { stdout, json } = this.#context;
-    const { ok, warning, problem } = this.#counts;
-    if (json) printEvent(this.#context, 'checked', { ok, warnings: warning, problems: problem });
+    const { ok, warning, problem, skipped } = this.#counts;
+    if (json) printEvent(this.#context, 'checked', { ok, warnings: warning, problems: problem, skipped });
     else {
       stdout.line();
-      stdout.line(
-        problem + warning === 0
-          ? 'no problems found'
-          : `${count(problem, 'problem')}, ${count(warning, 'warning')}`,
-      );
+      stdout.line(totals(this.#counts));
+      if (skipped > 0) stdout.line(NOT_ALL);
     }
     return problem > 0 ? 1 : 0;
   }
@@ -165,7 +170,7 @@ class Report {
   #line({ level, message, hint }: Finding): void {
     const { stdout } = this.#context;
     const { green, yellow, red, dim } = createStyle(stdout.color);
-    const paint = { ok: green, warning: yellow, problem: red }[level];
+    const paint = { ok: green, warning: yellow, problem: red, skipped: yellow }[level];
     stdout.line(`  ${paint(SIGNS[level])} ${printable(message)}`);
     if (hint !== undefined) stdout.line(dim(`    ${printable(hint)}`));
   }

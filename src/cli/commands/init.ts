@@ -20,7 +20,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   if (options.from !== undefined) return convertFile(context, options.from, file);
   const guess =
     options.port === undefined ? await guessPort(context.cwd) : { port: options.port, because: '--port' };
-  const schema = await schemaReference(context.cwd);
+  const schema = schemaReference(context.cwd);
   await writeNew(file, starterFile({ ...guess, schema }));
   if (context.json) {
     printEvent(context, 'created', { file, port: guess.port });
@@ -48,7 +48,7 @@ async function convertFile(context: Context, from: string, file: string): Promis
       hint: draft.notes[0] ?? 'Write portal.yaml with `portal init`, without --from.',
     });
   }
-  await writeNew(file, draftText(draft, { program, file: from, schema: await schemaReference(context.cwd) }));
+  await writeNew(file, draftText(draft, { program, file: from, schema: schemaReference(context.cwd) }));
   const services = [...draft.services.keys()];
   if (context.json) {
     printEvent(context, 'created', { file, from, services, notes: draft.notes });

@@ -1,9 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { openLocalCa } from '../../certificates/local-ca.js';
-import { covers } from '../../certificates/local-names.js';
 import { loadIdentity } from '../../identity/file.js';
-import { asPortalError, cannotRead } from '../../lib/errors.js';
+import { asPortalError } from '../../lib/errors.js';
 import { descriptorLimit } from '../../lib/descriptor-limit.js';
 import type { Logger } from '../../lib/logger.js';
 import { packageFile } from '../../lib/package-file.js';
@@ -12,7 +9,6 @@ import type { PortRange } from '../../relay/ports.js';
 import { findSqlite } from '../../relay/store/sqlite-driver.js';
 import type { RelayOptions } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { usage } from '../expose-services.js';
 import { dnsServers } from '../dns-servers.js';
 import { inheritedFds, sharedSocket } from '../inherited-socket.js';
 import { explainMissingSqlite } from '../install-libsql.js';
@@ -23,12 +19,13 @@ import { clusterPlace, type ClusterOptions } from '../relay-cluster.js';
 import { followLists } from '../relay-lists.js';
 import { checkPlaces, explainListen, unreachableFromOutside } from '../relay-listen.js';
 import { parseLimits } from '../relay-limits.js';
+import { heldWarnings, relayLogger, type LogLevel } from '../relay-log.js';
+import { readPeers, trusting, type PeerOptions } from '../relay-peers.js';
 import { logListening, reportListening } from '../relay-report.js';
-import { relayLogger, type LogLevel } from '../relay-log.js';
 import { startRelayProcesses, workerName } from '../relay-start.js';
 import { explainUnwritable } from '../unwritable.js';
 
-interface Options extends CertificateOptions, ClusterOptions {
+interface Options extends CertificateOptions, ClusterOptions, PeerOptions {
   /** As typed. */
   readonly listen?: readonly string[];
   readonly publicPort?: number;
@@ -42,9 +39,6 @@ interface Options extends CertificateOptions, ClusterOptions {
   readonly dns?: readonly string[];
   /** `NAME=VALUE`, as typed. */
   readonly limit?: readonly string[];
-  readonly peer?: readonly string[];
-  readonly peerCa?: string;
-  readonly trustPeer?: readonly string[];
   readonly deny?: string;
   readonly allow?: string;
   readonly reservedLabels?: string;
@@ -71,7 +65,7 @@ const FLUSH_MS = 1_000;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const worker = workerName(context);
   if (worker !== undefined) return (await import('../relay-workers.js')).runWorker(context, worker, options);
-  const log = await relayLogger(context.stderr, options.logLevel);
+  const log = relayLogger(context.stderr, options.logLevel);
   let reload: (() => Promise<void>) | undefined;
   // Before slow steps. On a terminal, SIGHUP means that the terminal closes.
   const interrupts = listenForInterrupts({
@@ -118,7 +112,8 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
   const descriptors = await descriptorLimit();
-  warnOfFewDescriptors(descriptors, limits, log);
+  const early = heldWarnings(log, context.stderr.isTTY);
+  warnOfFewDescriptors(descriptors, limits, early);
   const fds = inheritedFds(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   const lists = await followLists(context, options, log);
@@ -138,7 +133,7 @@ async function prepare(context: Context, options: Options, log: Logger) {
         : []),
     ]);
   const unreachable = fds ? undefined : unreachableFromOutside({ ...options, hosts, port });
-  if (unreachable) log.warn({ listen, hint: unreachable.hint }, unreachable.message);
+  if (unreachable) early.warn({ listen, hint: unreachable.hint }, unreachable.message);
   // The first files that a new relay creates.
   const certificate = await openRelayCertificate(
     context,
@@ -175,6 +170,7 @@ async function prepare(context: Context, options: Options, log: Logger) {
     dataDir,
     metricsAt,
     cluster,
+    early,
   };
 }
 
@@ -187,7 +183,7 @@ interface Serving {
 
 /** Serves until a signal stops it. */
 async function serve(context: Context, { options, parts, interrupts, log }: Serving): Promise<ExitCode> {
-  const { certificate, lists, dataDir, metricsAt, cluster } = parts;
+  const { certificate, lists, dataDir, metricsAt, cluster, early } = parts;
   try {
     const relayOptions = {
       ...parts.relay,
@@ -210,7 +206,7 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
     lists.follow(relay);
     certificate.follow(relay);
     if (options.acme && relay.publicPort !== 443)
-      log.warn(
+      early.warn(
         {
           port: relay.publicPort,
           hint: 'Listen on port 443, or let a NAT or proxy forward it and add --public-port 443.',
@@ -218,8 +214,9 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
         'public CAs validate on port 443 only, and this relay uses another port',
       );
     const listening = { relay, ca: certificate.caFile, metrics: metricsServer?.url };
-    logListening(log, listening);
+    if (!context.stderr.isTTY) logListening(log, listening);
     reportListening(context, listening);
+    early.release();
     // A closed stdout does not stop the relay: a reader may need only the first line.
     await Promise.race([untilStopped(interrupts.signal), ...(lost ? [lost] : [])]);
     // Release the address for the next relay.
@@ -247,50 +244,6 @@ function redirectOf(
   if (typeof asked === 'number') return { port: asked };
   if (fds.length > 0) return { fds };
   return { port: HTTP_PORT, ...(asked === undefined && { isOptional: true }) };
-}
-
-interface Peers {
-  readonly origins: readonly string[];
-  readonly renewed: readonly string[];
-  /** The CA of all peers; undefined: the local CA for peers of this machine and its network, and public CAs for others. */
-  readonly ca: string | undefined;
-}
-
-/** Relays to which agents may continue in a chain. */
-async function readPeers({ cwd }: Context, { peer = [], peerCa, trustPeer = [] }: Options): Promise<Peers> {
-  if (peer.length === 0 && (peerCa !== undefined || trustPeer.length > 0))
-    throw usage('--peer-ca and --trust-peer need --peer');
-  const origins = [...new Set(peer.map((url) => originOf('--peer', url)))];
-  const renewed = trustPeer.map((url) => originOf('--trust-peer', url));
-  const unknown = renewed.find((origin) => !origins.includes(origin));
-  if (unknown !== undefined) throw usage(`--trust-peer: ${unknown} is not a --peer`);
-  return { origins, renewed, ca: peerCa === undefined ? undefined : await readCa(resolve(cwd, peerCa)) };
-}
-
-/** The same with their CAs. May create the local CA. */
-async function trusting(
-  { paths }: Context,
-  { origins, renewed, ca: given }: Peers,
-): Promise<Pick<RelayOptions, 'peers' | 'trustPeers'>> {
-  const peers = origins.map(async (url) => {
-    const isLocal = given === undefined && covers(new URL(url).hostname);
-    const ca = isLocal ? (await openLocalCa(paths.caDir)).certificatePem : given;
-    return { url, ...(ca !== undefined && { ca }) };
-  });
-  return { peers: await Promise.all(peers), trustPeers: renewed };
-}
-
-function originOf(flag: string, url: string): string {
-  if (URL.canParse(url) && new URL(url).protocol === 'https:') return new URL(url).origin;
-  throw usage(`${flag}: ${url} is not an https:// URL`);
-}
-
-async function readCa(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw usage(`--peer-ca: ${cannotRead(file, error)}`);
-  }
 }
 
 function untilStopped(signal: AbortSignal): Promise<void> {

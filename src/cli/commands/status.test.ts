@@ -117,6 +117,14 @@ it('shows the gates of a service, and how many visitors each has rejected', () =
   expect(shown([lease('web', 'https://a.example')])).not.toContain('access:');
 });
 
+it('names each route whose target is down', () => {
+  const routes = { '/': 'localhost:1', '/api': 'localhost:2' };
+  const down = { targetError: 'nothing listens', targetErrors: { 'localhost:2': 'nothing listens' }, routes };
+  const text = shown([{ ...lease('web', 'https://a.example'), mode: 'http', ...down }]);
+  expect(text).toContain('\n  route /api: nothing listens; visitors get a 503 page');
+  expect(text).toContain(' 2 routes (1 down) ');
+});
+
 it('shows the error of a relay once, with the relay', () => {
   const relay = 'https://a.example';
   const error = { code: 'relay_unreachable', message: `no connection to ${relay}`, hint: 'Start the relay.' };

@@ -21,7 +21,7 @@ import {
 } from '../reporters/describe.js';
 import { checkServices, isPath } from '../unknown-service.js';
 import { formatAge, formatAgo, formatBytes } from '../amounts.js';
-import { servedState, withoutRelayError } from '../state.js';
+import { servedState, targetProblems, withoutRelayError } from '../state.js';
 import { createStyle, printable, type Paint, type Style } from '../style.js';
 
 interface Options {
@@ -220,7 +220,9 @@ function describeLeases(
           `the relay assigned a port other than ${askedPort}: ${whyOtherPort(leases[index]!)}`,
         healthError && !targetError && `${printable(healthError)}; visitors still reach it`,
         // Without a lease, there are no visitors.
-        targetError && `${printable(targetError)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,
+        ...targetProblems(leases[index]!).map(
+          (problem) => `${printable(problem)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,
+        ),
         servedAs === 'undecided' && !targetError && UNDETECTED,
         ...(certificate?.error && !error ? errorLines(certificateFailure(certificate.error)) : []),
         certificate?.error && !error && certificate.nextAt && nextTry(Date.parse(certificate.nextAt) - now),
@@ -254,10 +256,12 @@ function describeDropped(dropped: Readonly<Record<string, number>>): string | un
     : `${what} (raise net.core.rmem_max, docs/explanation/performance.md)`;
 }
 
-function targetOf({ target, targetError, healthError, routes = {} }: LeaseStatus): string {
-  const count = Object.keys(routes).length;
-  const where = count > 1 ? `${count} routes` : target;
-  if (targetError !== undefined) return `${where} (down)`;
+function targetOf({ target, targetError, targetErrors = {}, healthError, routes = {} }: LeaseStatus): string {
+  const targets = Object.values(routes);
+  const where = targets.length > 1 ? `${targets.length} routes` : target;
+  const down = targets.filter((each) => targetErrors[each] !== undefined).length;
+  if (targetError !== undefined)
+    return down > 0 && down < targets.length ? `${where} (${down} down)` : `${where} (down)`;
   return healthError === undefined ? where : `${where} (unhealthy)`;
 }
 

@@ -1,9 +1,9 @@
+import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import { loadConfig, type LoadOptions } from '../../config/load.js';
 import { loadLock, lockFileOf } from '../../config/lock.js';
 import type { LockEntries } from '../../config/lock-file.js';
 import type { Problem } from '../../config/problem.js';
-import { listOf } from '../../config/suggest.js';
 import { fromPointer } from '../../config/tree.js';
 import { notAllowedYet } from '../allow/gate.js';
 import type { Context } from '../context.js';
@@ -23,9 +23,12 @@ export interface ConfigurationFindings {
   readonly isAllowed: boolean;
   /** Entries of portal.lock; undefined for standard input, or if the lock is invalid. */
   readonly locked: LockEntries | undefined;
+  /** Relays and services that the other checks skip, each with what to do first. */
+  readonly unchecked: readonly Subject[];
 }
 
-const uncheckedUntil = (then: string): string => `relays and services are not checked until you ${then}`;
+const FIX = 'fix the mistakes in the configuration';
+const ALLOW = 'run `portal allow`';
 
 export async function checkConfiguration(
   context: Context,
@@ -36,21 +39,43 @@ export async function checkConfiguration(
   for (const { message, hint, ...at } of problems)
     subject.problem('configuration.valid', `${at.file}:${at.line}:${at.column}: ${message}`, hint);
   if (!loaded) {
-    subject.warning('configuration.valid', uncheckedUntil('fix this'));
-    return { subject, problems, desired: undefined, isAllowed: false, locked: undefined };
+    const unchecked = [skipped('relays and services', 'configuration.unchecked', FIX)];
+    return { subject, problems, desired: undefined, isAllowed: false, locked: undefined, unchecked };
   }
   const { desired, warnings } = loaded;
   if (problems.length === 0)
     subject.ok('configuration.valid', `${loaded.file}: ${count(desired.services.length, 'service')}`);
-  else subject.warning('configuration.valid', `not checked until you fix this: ${listOf(broken, 'and')}`);
   for (const { message, hint } of warnings) subject.warning('configuration.valid', message, hint);
   const { fields } = await notAllowedYet(context, loaded);
   const notAllowed = fields.notAllowed ?? [];
   for (const asked of notAllowed)
     subject.warning('configuration.allowed', `not allowed yet: ${asked}`, 'Run `portal allow`.');
-  if (notAllowed.length > 0) subject.warning('configuration.allowed', uncheckedUntil('allow this'));
+  const isAllowed = notAllowed.length === 0;
+  const unchecked = [
+    ...(isAllowed ? [] : notReached(desired)),
+    ...broken.map((name) => skipped(`service ${name}`, 'service.unchecked', FIX)),
+  ];
   const locked = await checkLock(desired, subject);
-  return { subject, problems, desired, isAllowed: notAllowed.length === 0, locked };
+  return { subject, problems, desired, isAllowed, locked, unchecked };
+}
+
+function skipped(about: string, check: string, first: string): Subject {
+  const subject = new Subject(about);
+  subject.skipped(check, first);
+  return subject;
+}
+
+/** What `portal doctor` does not connect to before the user allows it. */
+const notReached = (desired: Desired): Subject[] => [
+  ...relaysOf(desired).map((spec) => skipped(`relay ${relayKey(spec)}`, 'relay.unchecked', ALLOW)),
+  ...(desired.candidates ? [skipped('more relays', 'candidates.unchecked', ALLOW)] : []),
+  ...desired.services.map(({ service }) => skipped(`service ${service}`, 'service.unchecked', ALLOW)),
+];
+
+/** Every relay of the configuration, without duplicates. */
+export function relaysOf({ relays, services }: Desired): RelaySpec[] {
+  const all = [...relays, ...services.flatMap((service) => service.relays)];
+  return [...new Map(all.map((spec) => [relayKey(spec), spec])).values()];
 }
 
 interface Usable {

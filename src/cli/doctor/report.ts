@@ -1,7 +1,8 @@
 import { ERRORS } from '../../lib/error-codes.js';
 import { asPortalError } from '../../lib/errors.js';
 
-export type Level = 'ok' | 'warning' | 'problem';
+/** `skipped`: the check did not run. */
+export type Level = 'ok' | 'warning' | 'problem' | 'skipped';
 
 /** The result of one check. */
 export interface Finding {
@@ -39,6 +40,11 @@ export class Subject {
 
   problem(check: string, message: string, hint?: string): void {
     this.#add('problem', check, message, hint);
+  }
+
+  /** @param first what the user has to do before the check can run */
+  skipped(check: string, first: string): void {
+    this.#add('skipped', check, `not checked: ${first} first`);
   }
 
   /** Adds a thrown error as a problem. */

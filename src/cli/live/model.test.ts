@@ -62,6 +62,37 @@ describe('the model of the live view', () => {
     expect(new LiveModel().view(snapshot([lease(), other]), 0).services[0]!.state).toBe('degraded');
   });
 
+  it('names each route whose target is down', () => {
+    const routes = {
+      '/': 'localhost:1',
+      '/api': 'localhost:2',
+      '/docs': 'localhost:2',
+      '/ws': 'localhost:3',
+    };
+    const targetErrors = { 'localhost:2': 'nothing listens on 2', 'localhost:3': 'nothing listens on 3' };
+    const down = lease({ routes, targetError: 'nothing listens on 2', targetErrors });
+    expect(new LiveModel().view(snapshot([down]), 0).services[0]!.problems).toEqual([
+      'routes /api and /docs: nothing listens on 2',
+      'route /ws: nothing listens on 3',
+    ]);
+    const one = lease({
+      routes: { '/': 'localhost:2', '/api': 'localhost:2' },
+      targetError: 'x',
+      targetErrors,
+    });
+    expect(new LiveModel().view(snapshot([one]), 0).services[0]!.problems).toEqual(['x']);
+  });
+
+  it('names the relay of a problem if the service is on several', () => {
+    const other = lease({ relay: 'https://b', phase: 'failed', error: { code: 'x', message: 'y' } });
+    const named = { ...other, relay: 'https://c', error: { code: 'x', message: 'https://c is full' } };
+    expect(new LiveModel().view(snapshot([lease(), other, named]), 0).services[0]!.problems).toEqual([
+      'on https://b: y [x]',
+      'https://c is full [x]',
+    ]);
+    expect(new LiveModel().view(snapshot([other]), 0).services[0]!.problems).toEqual(['y [x]']);
+  });
+
   it('remembers the last addresses, without services that were removed', () => {
     const model = new LiveModel();
     expect(model.served).toEqual([]);

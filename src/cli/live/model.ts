@@ -3,7 +3,7 @@ import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { UnplacedStatus } from '../../reconcile/events.js';
 import { describeError, describeUnproven, nextTry, publicAddress, relayName } from '../reporters/describe.js';
 import type { TimedEvent } from '../reporters/reporter.js';
-import { servedState, withoutRelayError, type ServedState } from '../state.js';
+import { servedState, targetProblems, withoutRelayError, type ServedState } from '../state.js';
 import { printable } from '../style.js';
 
 type Shown = Pick<
@@ -144,7 +144,7 @@ export class LiveModel {
   #serviceOf(service: string, unordered: readonly LeaseStatus[], now: number): ServiceView {
     const leases = unordered.toSorted((one, other) => rankOf(one) - rankOf(other));
     const [first] = leases;
-    const problems = [...new Set(leases.flatMap(problemsOf))];
+    const problems = [...new Set(leases.flatMap((lease) => problemsOf(lease, leases.length > 1)))];
     const routes = Object.keys(first!.routes ?? {}).length;
     return {
       service: printable(service),
@@ -220,15 +220,22 @@ function combined(leases: readonly LeaseStatus[], problems: readonly string[]): 
   return best === 'ready' && !isWhole ? 'degraded' : best;
 }
 
-function problemsOf(lease: LeaseStatus): string[] {
+/** @param isOnSeveral whether the service has leases on other relays, too */
+function problemsOf(lease: LeaseStatus, isOnSeveral: boolean): string[] {
   const { error, nextInMs, unproven, targetError, healthError } = lease;
-  return [
-    targetError && printable(targetError),
-    healthError && !targetError && printable(healthError),
+  const relay = relayName(lease.relay);
+  const onRelay = [
     error && describeError(error),
     nextInMs !== undefined && nextTry(nextInMs),
     unproven && describeUnproven(unproven, lease),
   ].filter((problem) => typeof problem === 'string');
+  return [
+    ...targetProblems(lease).map(printable),
+    ...(healthError && !targetError ? [printable(healthError)] : []),
+    ...onRelay.map((problem) =>
+      !isOnSeveral || problem.includes(relay) ? problem : `on ${relay}: ${problem}`,
+    ),
+  ];
 }
 
 function unplacedView({ service, error }: UnplacedStatus): ServiceView {

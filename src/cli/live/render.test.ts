@@ -148,6 +148,21 @@ describe('the live view', () => {
     expect(lines({ nextTryS: undefined })).toEqual(['  relay https://r  retrying', '    refused']);
   });
 
+  it('breaks the line of a lost relay between words on a narrow terminal', () => {
+    const relay = { name: 'https://tunnel.example.com', state: 'retrying', rttMs: undefined } as const;
+    const relays = [{ ...relay, error: 'refused', nextTryS: 3 }];
+    expect(render(view([service('web')], { relays }), screen(50, 24)).slice(3, -1)).toEqual([
+      '  relay https://tunnel.example.com  retrying,',
+      '  next try in 3 s',
+      '    refused',
+    ]);
+  });
+
+  it('shows – where requests are not counted', () => {
+    const game = service('game', { requests: undefined, rate: { unit: 'bytes', perSecond: 0 } });
+    expect(render(view([game]), screen(120, 24))[1]).toMatch(/ 2 +– +0 B\/s/);
+  });
+
   it.each([120, 80, 50])('breaks long errors between words, and loses nothing, at %i columns', (columns) => {
     const why = `${'the relay rejected the request for a reason that needs a long sentence, '.repeat(3)}see example.com`;
     const relay = { name: 'https://r', state: 'retrying', rttMs: undefined, nextTryS: 3 } as const;

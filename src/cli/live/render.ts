@@ -111,7 +111,7 @@ const TARGET_MARK: Column = { title: '', cell: targetMark };
 const OPEN: Column = { title: 'OPEN', cell: ({ open }) => String(open) };
 const REQUESTS: Column = {
   title: 'REQUESTS',
-  cell: ({ requests }) => (requests === undefined ? '' : String(requests)),
+  cell: ({ requests }) => (requests === undefined ? '–' : String(requests)),
 };
 const RATE: Column = { title: 'RATE', cell: ({ rate }) => rateText(rate) };
 const LAST: Column = {
@@ -163,9 +163,11 @@ function serviceLines(services: readonly ServiceView[], screen: Screen, height: 
   return [title!, ...scrolled(services, blocks, screen, height - rowsOf([title!], narrowestOf(screen)))];
 }
 
-/** An error on as many lines as it needs, below what it is about. */
-const below = (text: string, { columns }: Screen): string[] =>
-  wrapWords(`    ${text}`, columns - 1).split('\n');
+/** On as many lines as it needs. */
+const wrapped = (text: string, { columns }: Screen): string[] => wrapWords(text, columns - 1).split('\n');
+
+/** An error, below what it is about. */
+const below = (text: string, screen: Screen): string[] => wrapped(`    ${text}`, screen);
 
 /** An address that is too long to indent begins at the left edge, so that a wrapped one still copies as one URL. */
 function addressLine(address: string, { columns, style }: Screen): string {
@@ -237,10 +239,10 @@ function relayLines(relays: readonly RelayView[], screen: Screen): string[] {
 /** For a lost relay: the reason, and the time until the next attempt. */
 function relayLine({ name, state, rttMs, error, nextTryS }: RelayView, screen: Screen): string[] {
   const { dim, yellow } = screen.style;
-  if (state === 'connected') return [dim(cut(`  relay ${name}  ${state}${msText(rttMs)}`, screen))];
+  if (state === 'connected') return wrapped(`  relay ${name}  ${state}${msText(rttMs)}`, screen).map(dim);
   const next = nextTryS === undefined ? '' : `, next try in ${nextTryS} s`;
   const why = error === undefined ? [] : below(error, screen).map(yellow);
-  return [yellow(cut(`  relay ${name}  ${state}${next}`, screen)), ...why];
+  return [...wrapped(`  relay ${name}  ${state}${next}`, screen).map(yellow), ...why];
 }
 
 function requestLines(requests: readonly RequestView[], screen: Screen, count: number): string[] {
@@ -257,7 +259,7 @@ function requestLines(requests: readonly RequestView[], screen: Screen, count: n
 
 function footerOf(view: View, screen: Screen): string[] {
   const { dim } = screen.style;
-  if (screen.message !== undefined) return wrapWords(`  ${screen.message}`, screen.columns - 1).split('\n');
+  if (screen.message !== undefined) return wrapped(`  ${screen.message}`, screen);
   if (!screen.hasKeys) return [];
   const inspector = view.inspector === undefined ? [] : ['i inspector'];
   const named = ['o open', 'c copy'];

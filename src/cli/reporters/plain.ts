@@ -43,7 +43,11 @@ export function plainReporter(outputs: TextOutputs): Reporter {
       if (severity !== 'warning' || verbosity !== 'quiet') writeProblems(outputs, problems);
     },
     warning: (message) => stderr.note(`${style.yellow('warning:')} ${printable(message)}`),
-    close: () => Promise.resolve(groups.flush()),
+    close: () => {
+      groups.flush();
+      if (verbosity !== 'quiet') accessHints.end();
+      return Promise.resolve();
+    },
   };
 }
 

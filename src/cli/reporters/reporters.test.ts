@@ -157,6 +157,20 @@ const served = (service: string, servedAs: ServedAs): PortalEvent => ({
 const tls = (service: string): string =>
   `${service} does not speak HTTP: connect its client with TLS to ${service}.localhost:8443`;
 
+/** The command to try that a starter of a background agent has printed when it ends. */
+const shownAtEnd = async (...events: PortalEvent[]): Promise<string[]> => {
+  const stderr = capturedOutput();
+  const { output: stdout } = capturedOutput();
+  const reporter = plainReporter({ stdout, stderr: stderr.output, verbosity: 'normal', formatProblem });
+  reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
+  for (const event of [STARTED, ...events.map(at)]) reporter.event(event);
+  await reporter.close();
+  return stderr
+    .text()
+    .split('\n')
+    .filter((line) => line.startsWith('try:'));
+};
+
 describe('how to reach a service', () => {
   const ISSUED = 'certificates are issued by your local CA: /a b/ca.pem; trust it: portal trust --install';
   const CURL = "try: curl --cacert '/a b/ca.pem' https://web.localhost:8443";
@@ -212,6 +226,18 @@ describe('how to reach a service', () => {
     ]);
     expect(hints({ web: 'undecided' }, served('web', 'stream'))).toEqual([ISSUED, tls('web'), OPENSSL]);
     expect(hints({ web: 'undecided' }, served('other', 'http'))).toEqual([ISSUED]);
+  });
+
+  it('suggests curl if the starter of a reachable service ends before its protocol is known', async () => {
+    const urls = ['https://web.localhost:8443'];
+    const ready: PortalEvent = {
+      event: 'ready',
+      services: { web: { urls, tcp: [], udp: [], servedAs: 'undecided' } },
+    };
+    expect(await shownAtEnd(ready)).toEqual([CURL]);
+    expect(await shownAtEnd(ready, served('web', 'http'))).toEqual([CURL]);
+    expect(await shownAtEnd({ ...ready, unreachable: ['web'] })).toEqual([]);
+    expect(await shownAtEnd(ready, { event: 'stopped', reason: 'SIGINT' })).toEqual([]);
   });
 
   it('prefers an HTTP service to one that was decided earlier', () => {

@@ -37,6 +37,8 @@ export class AccessHints {
   /** The first URL of each service, from `ready` on until the hint is printed. */
   readonly #urls = new Map<string, string>();
   readonly #servedAs = new Map<string, ServedAs>();
+  /** Services whose targets were down at `ready`. */
+  #unreachable: ReadonlySet<string> = new Set();
   /** The first URL of every service. */
   readonly #allUrls = new Map<string, string>();
   /** Services whose targets do not speak HTTP, until the hint about them is printed. */
@@ -60,9 +62,21 @@ export class AccessHints {
     if (event.event === 'notice' && event.kind === 'ca_created') this.#isAnnounced = true;
     if (event.event === 'served') this.#noteServed(event);
     if (event.event === 'ready') this.#ready(event);
+    if (event.event === 'stopped') this.#urls.clear();
     if (event.event !== 'ready' && event.event !== 'served') return;
     this.#tellTls();
     this.#tell();
+  }
+
+  /** Call when no more events come. A background agent may find out later what its targets speak. */
+  end(): void {
+    const [open] = [...this.#urls].filter(
+      ([service]) =>
+        !this.#servedAs.has(service) && !this.#gates.get(service) && !this.#unreachable.has(service),
+    );
+    if (this.#caFile === undefined || open === undefined) return;
+    this.#line(curl(shellQuote(this.#caFile), printable(open[1])));
+    this.#urls.clear();
   }
 
   #noteServed({ service, servedAs }: Served): void {
@@ -83,7 +97,7 @@ export class AccessHints {
     }
   }
 
-  #ready({ services }: Ready): void {
+  #ready({ services, unreachable = [] }: Ready): void {
     for (const [service, { urls, servedAs }] of Object.entries(services)) {
       const owner = this.#private.get(service);
       if (owner !== undefined && urls[0] !== undefined) this.#tellPrivate(service, urls[0], owner);
@@ -95,6 +109,7 @@ export class AccessHints {
       this.#line(
         `certificates are issued by your local CA: ${this.#caFile}; trust it: portal trust --install`,
       );
+    this.#unreachable = new Set(unreachable);
   }
 
   /** The command for others, who may have no portal.yaml. */
@@ -117,10 +132,7 @@ export class AccessHints {
     const url = printable(this.#urls.get(http ?? services[0]!)!);
     const ca = shellQuote(this.#caFile);
     const secret = this.#gates.get(http ?? '')?.curl;
-    const pass = secret === undefined ? '' : ` ${secret}`;
-    this.#line(
-      http === undefined ? `try: ${tlsClient(ca, new URL(url))}` : `try: curl --cacert ${ca}${pass} ${url}`,
-    );
+    this.#line(http === undefined ? `try: ${tlsClient(ca, new URL(url))}` : curl(ca, url, secret));
     this.#urls.clear();
   }
 
@@ -128,6 +140,9 @@ export class AccessHints {
     this.#stderr.line(createStyle(this.#stderr.color).dim(text));
   }
 }
+
+const curl = (ca: string, url: string, secret?: string): string =>
+  `try: curl --cacert ${ca} ${secret === undefined ? '' : `${secret} `}${url}`;
 
 /** Connects as a visitor of a service that is not HTTP. Few resolvers know the names below localhost. */
 function tlsClient(ca: string, { hostname, port }: URL): string {

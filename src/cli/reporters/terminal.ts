@@ -88,6 +88,7 @@ class TerminalReporter implements Reporter {
 
   async close(): Promise<void> {
     this.#groups.flush();
+    if (!this.#isClosed) this.#accessHints.end();
     this.#isClosed = true;
     this.#live?.close();
     this.#live = undefined;

@@ -93,6 +93,7 @@ class RemoteSession implements LeaseHolder {
         // It waits for a data connection again.
         (error: unknown) => {
           visitor.forwarding = false;
+          this.pool.forwardFailed(carrier);
           const isRejected = asPortalError(error).code === 'not_found';
           tallies.forwardsFailed.add(isRejected ? 'rejected' : 'unreachable');
         },
