@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { shellQuote } from '../src/lib/shell-quote.js';
 import { nodeSqlite } from '../src/relay/store/sqlite-driver.js';
 import { Person, type Running } from './e2e/cli-support.js';
 
@@ -204,7 +205,7 @@ describe('a user of the package', () => {
     const { code, stdout } = await (await user()).run(RELAY);
     expect(code).toBe(1);
     expect(stdout).toContain('"code":"sqlite_missing"');
-    expect(stdout).toContain('npm install --global libsql');
+    expect(stdout).toContain(`npm install --global --prefix ${shellQuote(prefix)} libsql`);
   });
 
   it('runs a relay, and publishes on it', async () => {
