@@ -89,6 +89,8 @@ export class Front {
   #servers: readonly Server[] = [];
   /** Servers of the port for plain HTTP. */
   #plainServers: readonly Server[] = [];
+  /** Connections that the ports have accepted. */
+  accepted = 0;
   /** In order of arrival, and so of expiry. */
   readonly #arrivals = new NetworkTable<Arrival>();
   /** Every open connection, including those handed over. */
@@ -213,6 +215,7 @@ export class Front {
   }
 
   #arrive(socket: Socket, take: (socket: Socket) => void): void {
+    this.accepted++;
     this.#options.arrived();
     if (!this.#options.isProxy(socket)) return this.#admit(socket, take);
     acceptProxied(socket, this.#options.firstBytesMs, () => this.#admit(socket, take));

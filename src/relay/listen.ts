@@ -143,6 +143,24 @@ async function listenAtAll(create: () => Server, { hosts, port }: ListenAt): Pro
   };
 }
 
+/** Turns of the event loop without a new connection after which none waits. The first one may have begun already. */
+const EMPTY_TURNS = 2;
+
+/**
+ * Call before listening sockets close: the system resets the connections that wait in them then. Node accepts one of each socket
+ * in a turn of the event loop. Resolves once none waits, or after `ms`; close the sockets at once then, before any other wait.
+ *
+ * @param accepted counts the connections that these sockets have accepted
+ */
+export async function acceptWaiting(accepted: () => number, ms: number): Promise<void> {
+  const giveUpAt = performance.now() + ms;
+  for (let empty = 0; empty < EMPTY_TURNS && performance.now() < giveUpAt;) {
+    const before = accepted();
+    await new Promise(setImmediate);
+    empty = accepted() === before ? empty + 1 : 0;
+  }
+}
+
 /** Throws `address_in_use` if another process has the sockets. */
 export async function claimShared(shared: SharedSocket): Promise<void> {
   if (!(await shared.claim()))

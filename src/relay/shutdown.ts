@@ -1,13 +1,14 @@
 import type { Logger } from '../lib/logger.js';
 import { until } from '../lib/wait.js';
+import { acceptWaiting } from './listen.js';
 import type { Parts } from './parts/parts.js';
 import type { Settings } from './parts/settings.js';
 
 /** How a relay shuts down: the next process can take every port and name while visitors of this one finish. */
 
-/** How long to serve visitors in the queue. There are two reasons to wait, so twice this at most. */
+/** How long to serve visitors in the queue. There are four reasons to wait, so four times this at most. */
 const SETTLE_MS = 500;
-/** How long agents may take to move to another node, after they began: while this node listens, and afterwards. */
+/** How long agents may take to move to another node, after they began: while this node listens, and afterwards. Visitors, too. */
 const MOVE_MS = 4_000;
 /** A load balancer has noticed that this node stops if it sent no visitor for this long. */
 const QUIET_MS = 1_000;
@@ -36,14 +37,18 @@ export async function shutDown(
   for (const part of [durable, leasing, chains, control]) part.stop();
   const moves = drainMs > 0 && canMoveAgents(settings);
   if (moves) await moveAgents(parts, log);
+  const isSettled = (): boolean => surface.front.unrouted === 0 && gate.waiting === 0;
   if (drainMs > 0) {
+    const accepted = (): number => surface.front.accepted + leasing.accepted;
+    await acceptWaiting(accepted, SETTLE_MS);
     // Visitors that still wait get no data connection once agents cannot connect.
-    await until(() => gate.waiting === 0, SETTLE_MS);
+    await until(isSettled, SETTLE_MS);
+    await acceptWaiting(accepted, SETTLE_MS);
   }
   // The main port closes last: the next process waits for it, and then finds all other ports free.
   for (const part of [leasing, visiting, surface]) part.stopListening();
-  // Visitors just routed can still use the idle pool.
-  if (drainMs > 0) await until(() => surface.front.unrouted === 0 && gate.waiting === 0, SETTLE_MS);
+  // Visitors just routed can still use the idle pool, or another node. The next process of a single node should not wait long.
+  if (drainMs > 0) await until(isSettled, moves ? MOVE_MS : SETTLE_MS);
   surface.stop();
   // Agents whose connections still arrived here find other nodes now.
   if (moves) await until(() => !control.draining, MOVE_MS);

@@ -1,6 +1,7 @@
 import { clientOf } from '../net/client-address.js';
 import { ACME_ALPN } from '../certificates/acme/challenges.js';
 import type { Socket } from 'node:net';
+import { activeNow } from '../lib/stalls.js';
 import { deadline } from '../lib/wait.js';
 import type { Place } from '../lib/fair-places.js';
 import { networkOf } from '../net/cidr.js';
@@ -180,7 +181,7 @@ export class VisitorGate {
   /** No timeout for the first response: on a TCP port that depends on the protocol. */
   readonly #tcp: SpliceSet;
   #waiting = 0;
-  #arrivedAt = performance.now();
+  #arrivedAt = activeNow();
   #onStalled: (lease: LocalLease) => void = () => undefined;
 
   constructor(limits: VisitorLimits, { quotas, tallies, descriptors, node }: GateParts) {
@@ -225,9 +226,9 @@ export class VisitorGate {
     return this.#waiting;
   }
 
-  /** Milliseconds since a visitor of a hostname arrived here. */
+  /** Milliseconds since a visitor of a hostname arrived here, without the time in which this process did not run. */
   get quietMs(): number {
-    return performance.now() - this.#arrivedAt;
+    return activeNow() - this.#arrivedAt;
   }
 
   /** Disconnects every visitor of an identity's leases. */
@@ -242,7 +243,7 @@ export class VisitorGate {
 
   /** A visitor of a hostname, whose ClientHello is `head`. */
   admit(lease: LocalLease, socket: Socket, hello: { alpn: readonly string[] }, head: Buffer): void {
-    this.#arrivedAt = performance.now();
+    this.#arrivedAt = activeNow();
     const validates = hello.alpn.includes(ACME_ALPN);
     this.#enqueue(new Visitor(lease, carrierFor(lease, validates), socket, { head, validates }), socket);
   }

@@ -29,6 +29,8 @@ export class Leasing {
   readonly ports: PublicPorts;
   readonly labels: ReservedLabels;
   readonly leases: LeaseRegistry;
+  /** Connections that public ports have accepted. */
+  accepted = 0;
   readonly #settings: Settings;
   readonly #parts: LeasingParts;
   readonly #domains: DomainProofs;
@@ -129,6 +131,7 @@ export class Leasing {
     };
     const { firstBytesMs } = this.#settings.limits;
     return listenTcp(this.#hosts, at, (socket) => {
+      this.accepted++;
       if (access.isProxy(socket)) acceptProxied(socket, firstBytesMs, () => admit(socket));
       else admit(socket);
     });
