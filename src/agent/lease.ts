@@ -64,8 +64,8 @@ export interface LeaseOptions {
   readonly log: Logger;
 }
 
-/** How long a closing lease waits for visitors that were announced. */
-const ARRIVING_MS = 1_000;
+/** How long a closing lease waits for visitors that were announced. A lost packet on a slow path takes more than a second. */
+const ARRIVING_MS = 3_000;
 
 /** How long to wait while a CA validates the hostname at another replica, and the pause between requests. */
 const VALIDATION_MS = 60_000;

@@ -69,9 +69,12 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
 
 const CHECK_EVERY_MS = 10;
 
-/** Resolves once `condition` holds, or after `ms`. Polls, for a condition that changes soon and sends no event. */
-export async function until(condition: () => boolean, ms: number): Promise<void> {
-  for (let waitedMs = 0; waitedMs < ms && !condition(); waitedMs += CHECK_EVERY_MS)
+/**
+ * Resolves once `condition` holds, or after `ms`. Polls, for a condition that changes soon and sends no event. `condition` gets the
+ * milliseconds that it has waited. Time in which this process did not run hardly counts.
+ */
+export async function until(condition: (waitedMs: number) => boolean, ms: number): Promise<void> {
+  for (let waitedMs = 0; waitedMs < ms && !condition(waitedMs); waitedMs += CHECK_EVERY_MS)
     await delay(CHECK_EVERY_MS);
 }
 

@@ -2,7 +2,9 @@ import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/logger.js';
 import { lingerBelow } from '../../net/linger.js';
+import { until } from '../../lib/wait.js';
 import { socketBelow } from '../../net/reset.js';
+import type { Drain } from '../../net/splice.js';
 import { CIPHERS } from '../../net/ciphers.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServingCertificate } from '../../certificates/source.js';
@@ -65,9 +67,19 @@ export class TlsEndpoint implements ProbeTarget {
     this.#server.emit('connection', socket);
   }
 
-  /** Handshakes in progress. */
-  get arriving(): number {
-    return this.#arriving.size;
+  /** Resolves once no handshake is in progress, or after `ms`. One without bytes for `quietMs` does not count. */
+  async arrived({ ms, quietMs = ms }: Drain): Promise<void> {
+    const moved = new Map<Socket, { readonly bytes: number; readonly at: number }>();
+    const isQuiet = (socket: Socket, waitedMs: number): boolean => {
+      const bytes = socket.bytesRead + socket.bytesWritten;
+      const last = moved.get(socket);
+      if (last?.bytes === bytes) return waitedMs - last.at > quietMs;
+      moved.set(socket, { bytes, at: waitedMs });
+      return false;
+    };
+    const isOver = (waitedMs: number): boolean =>
+      [...this.#arriving.keys()].every((socket) => isQuiet(socket, waitedMs));
+    await until(isOver, Math.min(ms, LIMITS.firstBytesMs));
   }
 
   /** Ends the handshakes in progress. */

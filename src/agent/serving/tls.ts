@@ -9,7 +9,6 @@ import type { RenewalStatus } from '../../certificates/acme/held.js';
 import { LiveCertificate } from '../../certificates/live.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
-import { until } from '../../lib/wait.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { AutoHandler } from '../modes/auto.js';
 import {
@@ -33,8 +32,6 @@ import type { ProveOptions, ServedAs, Serving, ServingOptions } from './serving.
 
 /** Visits that must all meet a certificate of someone else before this counts as an interception, with replicas. */
 const REPLICA_VISITS = 3;
-/** How long a closing lease still admits visitors in their handshake. */
-const ARRIVING_MS = 1_000;
 
 /** Opens the serving side of a lease with a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
@@ -171,12 +168,14 @@ class TlsServing implements Serving {
   }
 
   async close(drain: Drain): Promise<void> {
+    const startedAt = performance.now();
     // A connection in its handshake counts as a visitor.
-    await until(() => (this.#endpoint?.arriving ?? 0) === 0, Math.min(drain.ms, ARRIVING_MS));
+    await this.#endpoint?.arrived(drain);
     this.#closed = true;
+    const left = { ...drain, ms: Math.max(0, drain.ms - (performance.now() - startedAt)) };
     this.#offer.stop();
     this.#certificate.close();
-    await Promise.all([this.#handler, ...this.#former].map((handler) => handler.drain(drain)));
+    await Promise.all([this.#handler, ...this.#former].map((handler) => handler.drain(left)));
     this.#offer.close();
     for (const socket of this.#early.keys()) socket.destroy();
     this.#endpoint?.close();

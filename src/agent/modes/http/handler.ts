@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { isIPv6, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../../lib/logger.js';
+import { activeNow } from '../../../lib/stalls.js';
 import { networkOf } from '../../../net/cidr.js';
 import { STALLED_MS } from '../../../net/retirement.js';
 import { SpliceSet, type Drain } from '../../../net/splice.js';
@@ -307,8 +308,8 @@ export class HttpHandler implements ModeHandler {
         if (client.isSwitched) continue;
         const bytes = socket.bytesRead + socket.bytesWritten;
         const last = moved.get(socket);
-        if (last?.bytes !== bytes) moved.set(socket, { bytes, at: performance.now() });
-        else if (performance.now() - last.at > quietMs) {
+        if (last?.bytes !== bytes) moved.set(socket, { bytes, at: activeNow() });
+        else if (activeNow() - last.at > quietMs) {
           moved.delete(socket);
           onCut?.(1);
           cut(socket);
