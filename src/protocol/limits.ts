@@ -70,8 +70,8 @@ export const LIMITS = {
   maxRequestsInFlight: 256,
   /** How long to wait until the peer confirms a WebSocket close. */
   closeMs: 2_000,
-  /** How long a relay waits before it reports a lease that moved to another machine, while other machines hear of that. */
-  drainLingerMs: 2_000,
+  /** How long a relay waits until other machines have heard of a lease that moved, before it reports that to the agent. */
+  drainLingerMs: 4_000,
 
   /** How long leases keep their hostname and ports after their session was lost. */
   graceMs: 30_000,

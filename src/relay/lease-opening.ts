@@ -31,7 +31,7 @@ export interface LeaseOpeningOptions {
   readonly table: LeaseTable;
   readonly directory: LeaseDirectory;
   readonly elsewhere: LeasesElsewhere;
-  readonly remote: Pick<RemoteSessions, 'of' | 'onEnd' | 'freePort' | 'cut' | 'drop'>;
+  readonly remote: Pick<RemoteSessions, 'of' | 'onEnd' | 'noMoreVisits' | 'freePort' | 'cut' | 'drop'>;
   readonly returning: ReturningAgents;
   readonly reservations: Reservations;
   readonly ports: PublicPorts;
@@ -112,7 +112,7 @@ export class LeaseOpening {
     checkOpen(holder);
     await this.#checkName(claim, holder);
     const former = directory.at(at).filter((record) => !sharesWith(claim, record));
-    const id = this.#present(claim)?.record.id ?? claim.id;
+    const id = this.#idOf(claim, former);
     const lease = this.#take(await directory.claim({ ...claim, id }), holder, request);
     await this.#freePorts(former, lease);
     if (lease.storedAt === undefined) await this.#complete(lease, holder, request);
@@ -141,6 +141,15 @@ export class LeaseOpening {
       others.find(({ record }) => record.instance === claim.instance) ??
       others.find(({ holder }) => !holder)
     );
+  }
+
+  /**
+   * The id of the lease that a claim continues. It stays when an agent moves to another node: visits under it may still be on
+   * their way to the agent.
+   */
+  #idOf(claim: LeaseClaim, former: readonly LeaseRecord[]): string {
+    const before = this.#present(claim)?.record ?? former.find(({ instance }) => instance === claim.instance);
+    return before?.id ?? claim.id;
   }
 
   #displaced(claim: Pick<LeaseRecord, 'place'>): LocalLease[] {

@@ -88,7 +88,7 @@ describe('leases', () => {
     await leases.open(alice, leaseOpen('game', { mode: 'tcp', port: 6 }));
     await expect.poll(() => directory.lookup('tcp game.relay.test')).toEqual(lease.record);
     expect([lease.record.port, [...openPorts]]).toEqual([6, [6]]);
-    leases.close(alice, lease.record.id);
+    await leases.close(alice, lease.record.id);
     await expect.poll(() => directory.lookup('tcp game.relay.test')).toBeUndefined();
     expect(openPorts.size).toBe(0);
   });
@@ -109,7 +109,7 @@ describe('an opening that fails', () => {
     const alice = leaseSession(ALICE);
     const other = await here.leases.open(alice, leaseOpen('other'));
     await expect(here.leases.open(alice, leaseOpen('web'))).rejects.toMatchObject({ code: 'limit_exceeded' });
-    here.leases.close(alice, other.record.id);
+    await here.leases.close(alice, other.record.id);
     await expectFree(here, 'web');
   });
 
@@ -136,7 +136,7 @@ describe('an opening that fails', () => {
     await expect(leases.open(busy, leaseOpen('web'))).rejects.toMatchObject({ code: 'limit_exceeded' });
     expect([lease.holder, holder.revoked.mock.calls.length]).toEqual([holder, 0]);
     await expect.poll(() => directory.lookup('web.relay.test')).toEqual(lease.record);
-    leases.close(holder, lease.record.id);
+    await leases.close(holder, lease.record.id);
     await expect.poll(() => directory.lookup('web.relay.test')).toBeUndefined();
   });
 
@@ -163,7 +163,7 @@ describe('after a restart', () => {
     const alice = leaseSession(ALICE);
     expect(await leases.open(alice, leaseOpen('web'))).toBe(expected);
     expect(directory.lookup('web.relay.test')).toEqual(expected?.record);
-    leases.close(alice, expected!.record.id);
+    await leases.close(alice, expected!.record.id);
     expect(leases.expect('web.relay.test')).toBeUndefined();
   });
 

@@ -31,6 +31,9 @@ export interface LeaseRegistryOptions extends Omit<
   readonly log: Logger;
 }
 
+/** How long other nodes may take to hear that a lease was closed. Its agent waits for twice as long. */
+const HEARD_MS = 1_000;
+
 /** The leases of this process: which session holds which hostname, which identity may have it, and for how long. */
 export class LeaseRegistry {
   readonly #table: LeaseTable;
@@ -166,11 +169,12 @@ export class LeaseRegistry {
     return this.#opening.open(holder, request);
   }
 
-  /** Closes one lease of `holder`. Its name stays reserved. */
-  close(holder: OwnHolder, id: string): void {
+  /** Closes one lease of `holder`. Its name stays reserved. Resolves when no other node sends `holder` its visitors any more. */
+  async close(holder: OwnHolder, id: string): Promise<void> {
     const lease = this.#own(holder, id);
     this.#table.remove(lease);
     this.#store(lease);
+    await this.#options.remote.noMoreVisits(lease.record, HEARD_MS);
   }
 
   update(holder: OwnHolder, id: string, metadata: Record<string, string>): void {

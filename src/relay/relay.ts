@@ -134,11 +134,13 @@ function serve({ options, limits, log, nodes }: Settings, parts: Parts, place: P
   const { remote, tickets } = visiting;
   visiting.useSessions((session) => sessions.find(session)?.pool);
   visiting.acceptForwarded(leasing.leases);
-  serveNodes({ nodes, sessions, leases: leasing.leases, tickets, hops: chains.hops, remote });
+  const { directory } = leasing;
+  serveNodes({ nodes, directory, sessions, leases: leasing.leases, tickets, hops: chains.hops, remote });
   const context = {
     ...limits,
     ...place,
-    node: leasing.directory.node,
+    node: directory.node,
+    remote,
     identity: options.identity,
     // If both ports are equal, assume that a NAT maps them to the same public port.
     datagramPort: options.datagramPort ?? (datagrams.port === place.port ? publicPort : datagrams.port),

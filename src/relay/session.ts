@@ -24,6 +24,7 @@ import type { Hops } from './hops.js';
 import type { LocalLease, OwnHolder } from './lease.js';
 import { UnservedNotices } from './unserved.js';
 import type { LeaseRegistry } from './leases.js';
+import type { RemoteSessions } from './nodes/remote-sessions.js';
 import type { PublicPorts } from './ports.js';
 import { Liveness } from './liveness.js';
 import type { Quotas } from './quotas.js';
@@ -45,6 +46,7 @@ export interface SessionContext extends HandshakeContext {
   readonly heartbeatMs: number;
   readonly idleDataConnectionMs: number;
   readonly leases: LeaseRegistry;
+  readonly remote: Pick<RemoteSessions, 'noMoreVisits'>;
   readonly ports: Pick<PublicPorts, 'rangeOf'>;
   readonly agents: Agents;
   readonly denied: AccessLists;
@@ -162,9 +164,10 @@ export class Session implements OwnHolder {
     this.pool.forget(lease);
     this.#notices?.forget(lease);
     this.#visits.forget(lease.record.id);
-    const tell = (): void => this.#send({ type: 'lease.revoked', lease: lease.record.id, reason });
-    // Once the agent knows, it ends this session. Other nodes hear of the new one at about the same time.
-    if (this.#isDraining) setTimeout(tell, LIMITS.drainLingerMs).unref();
+    const { record } = lease;
+    const tell = (): void => this.#send({ type: 'lease.revoked', lease: record.id, reason });
+    // Once the agent knows, it ends this session.
+    if (this.#isDraining) void this.#context.remote.noMoreVisits(record, LIMITS.drainLingerMs).then(tell);
     else tell();
   }
 
@@ -317,7 +320,8 @@ export class Session implements OwnHolder {
     if (message.type === 'datagrams.open') return this.#context.datagrams.open(message, this.datagrams);
     if (message.type === 'report') this.#context.agents.report(this, message);
     else if (message.type === 'lease.close') {
-      leases.close(this, message.lease);
+      // After the response, the agent serves only visitors that were announced before.
+      await leases.close(this, message.lease);
       this.#visits.forget(message.lease);
     } else if (message.type === 'lease.replica')
       leases.setReplica(this, message.lease, replicaChangesOf(message));

@@ -137,6 +137,25 @@ it.each(OVER)('moves agents to another node before a node stops, over %s', async
   expect(homeOf(at)).toBe(1 - home);
 });
 
+it('serves a visitor whose notice arrives after its agent has moved to another node', async () => {
+  const at = await cluster(2);
+  const one = await published(at);
+  const home = homeOf(at);
+  const other = 1 - home;
+  at.route(() => other);
+  expect((await getAt(at, other, one)).text).toContain('hello');
+  const release = at.hold(other, home);
+  const visited = getAt(at, other, one);
+  await expect.poll(() => at.nodes[other]!.counts().visitors).toBe(1);
+  const stopped = at.stop(home);
+  await expect.poll(() => at.nodes[other]!.counts().leases).toBe(1);
+  // The agent serves the name at the other node now.
+  expect((await getAt(at, other, one)).text).toContain('hello');
+  release();
+  expect((await visited).text).toContain('hello');
+  await stopped;
+});
+
 it.each(EACH)(
   'forwards a visitor whose data connections all arrive at the node of its service, over $over and carrier $carrier',
   async ({ over, carrier }) => {

@@ -55,6 +55,25 @@ describe.each(['loopback', 'TLS'] as const)('replicas at nodes that reach each o
   });
 });
 
+it('an agent that stops serves the visitors that another node has sent it', async () => {
+  const at = await cluster(2);
+  const [a, b] = await oneAtEach(at, ['a', 'b']);
+  at.route(() => 1);
+  expect(await servedAt(at, 1, a!, 4)).toBe('aabb');
+  // Node 1 has data connections of both.
+  await expect.poll(() => at.nodes.map((node) => node.counts().tickets)).toEqual([0, 0]);
+  const release = at.hold(1, 0);
+  const visits = [servedAt(at, 1, a!, 1), servedAt(at, 1, a!, 1)];
+  expect(await Promise.race(visits)).toBe('b');
+  await expect.poll(() => at.nodes[1]!.counts().visitors).toBe(1);
+  const stopped = a!.runner.stop({ reason: 'test', drainMs: 10_000 });
+  await expect.poll(() => at.nodes[0]!.counts().leases).toBe(0);
+  release();
+  expect((await Promise.all(visits)).toSorted()).toEqual(['a', 'b']);
+  await stopped;
+  expect(await servedAt(at, 1, b!, 2)).toBe('bb');
+});
+
 describe('replicas with a public port', () => {
   it('have it at one node, and at another one when that agent ends', async () => {
     const at = await cluster(2, { ports: { tcp: 'any' } });

@@ -10,6 +10,7 @@ import { nodeLeft, type Cluster, type NodeMethods, type Nodes } from '../../src/
 import { TlsNodes, type Membership } from '../../src/relay/nodes/tls-nodes.js';
 import { LocalLinks } from '../../src/relay/nodes/local-links.js';
 import { MemoryStore } from '../../src/relay/store/memory.js';
+import { deferred, type Deferred } from '../../src/lib/wait.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { caFolder } from './ca-pool.js';
 import { log } from './log.js';
@@ -22,6 +23,7 @@ type Methods = Record<string, (from: string, ...args: unknown[]) => unknown>;
 class MemoryNodes {
   readonly #methods = new Map<string, Methods>();
   readonly #left = new Map<string, ((node: string) => void)[]>();
+  readonly #held = new Map<string, Deferred<void>>();
 
   node(name: string): Nodes {
     this.#methods.set(name, this.#methods.get(name) ?? {});
@@ -29,7 +31,7 @@ class MemoryNodes {
     const all = this.#methods;
     const call = async (node: string, method: string, args: readonly unknown[]): Promise<unknown> => {
       const copies = structuredClone(args);
-      await Promise.resolve();
+      await this.#held.get(`${name} ${node}`)?.promise;
       const methods = all.get(node);
       if (!methods || !all.has(name)) throw nodeLeft(node);
       const run = methods[method];
@@ -44,6 +46,16 @@ class MemoryNodes {
       tell: (node, method, ...args) => void call(node, method, args).catch(() => undefined),
       serve: (methods: NodeMethods) => void Object.assign(all.get(name)!, methods),
       onLeft: (listener) => void this.#left.get(name)!.push(listener),
+    };
+  }
+
+  /** Holds what `from` sends to `to`, until the caller releases it. */
+  hold(from: string, to: string): () => void {
+    const held = deferred<void>();
+    this.#held.set(`${from} ${to}`, held);
+    return () => {
+      this.#held.delete(`${from} ${to}`);
+      held.resolve();
     };
   }
 
@@ -62,6 +74,8 @@ export interface TestCluster {
   readonly spec: UrlRelay;
   /** Sends each connection to the node that `choose` returns, from now on. Default: in turns. */
   route(choose: () => number): void;
+  /** Holds what one node tells another one, until the caller releases it. Only over loopback. */
+  hold(from: number, to: number): () => void;
   /** Starts another node. */
   join(): Promise<TestRelay>;
   /** Ends a node as if its process had crashed. */
@@ -144,6 +158,7 @@ export async function cluster(
     path,
     spec: { kind: 'url', url: `https://localhost:${path.port}`, caFile: ca.certificateFile },
     route: (by) => void (choose = by),
+    hold: (from, to) => memory.hold(`n${from}`, `n${to}`),
     join: () => join(`n${nodes.length}`),
     stop: async (node) => {
       await nodes[node]!.close({ drainMs: 5_000 });

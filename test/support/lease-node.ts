@@ -21,6 +21,7 @@ import { MemoryStore } from '../../src/relay/store/memory.js';
 const NO_OTHERS: LeaseRegistryOptions['remote'] = {
   of: () => undefined,
   onEnd: () => undefined,
+  noMoreVisits: async () => undefined,
   freePort: async () => undefined,
   cut: () => undefined,
   drop: async () => undefined,

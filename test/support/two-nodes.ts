@@ -32,6 +32,18 @@ export function testTwoNodes(how: string, openTwo: OpenTwo): void {
       expect(b.directory.lookup('web.relay.test')).toEqual(lease.record);
     });
 
+    it('keep the id of a lease whose agent moves, but give another agent a new one', async () => {
+      const [a, b] = await twoNodes(openTwo);
+      const { id } = (await a.leases.open(leaseSession(ALICE, 'i1'), leaseOpen('web'))).record;
+      await expect.poll(() => b.directory.lookup('web.relay.test')).toBeDefined();
+      const moved = leaseSession(ALICE, 'i1');
+      const { record } = await b.leases.open(moved, leaseOpen('web'));
+      expect(record.id).toBe(id);
+      await expect.poll(() => a.directory.lookup('web.relay.test')).toEqual(record);
+      const other = await a.leases.open(leaseSession(ALICE, 'i2'), leaseOpen('web'));
+      expect(other.record.id).not.toBe(id);
+    });
+
     it('give a name to one identity', async () => {
       const [a, b] = await twoNodes(openTwo);
       await a.leases.open(leaseSession(ALICE), leaseOpen('web'));
@@ -57,7 +69,7 @@ export function testTwoNodes(how: string, openTwo: OpenTwo): void {
     it('serve a name at the other node once the first one closed it', async () => {
       const [a, b] = await twoNodes(openTwo);
       const alice = leaseSession(ALICE);
-      a.leases.close(alice, (await a.leases.open(alice, leaseOpen('web'))).record.id);
+      await a.leases.close(alice, (await a.leases.open(alice, leaseOpen('web'))).record.id);
       await expect.poll(() => b.directory.lookup('web.relay.test')).toBeUndefined();
       const lease = await b.leases.open(leaseSession(ALICE), leaseOpen('web'));
       await expect.poll(() => a.directory.lookup('web.relay.test')).toEqual(lease.record);

@@ -4,7 +4,7 @@ import type { ReplicaPolicy, WireCarrier } from '../../protocol/messages.js';
 
 /** What every node of a relay may know of a lease: plain data. A change replaces the record. */
 export interface LeaseRecord {
-  /** Its id on the wire. It stays while the lease stays at one node. */
+  /** Its id on the wire. It stays while the same agent, or the same node, has the lease. */
   readonly id: string;
   /** Its key: the public place, or for a replica its own part of it (`replicaPlaceOf`). */
   readonly place: string;

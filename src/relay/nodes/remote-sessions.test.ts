@@ -1,6 +1,7 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeSocket } from '../../../test/support/fake-socket.js';
 import { PortalError } from '../../lib/errors.js';
+import { deferred } from '../../lib/wait.js';
 import type { FromRelay } from '../../protocol/messages.js';
 import { nameOf, secretOf } from '../../protocol/ticket.js';
 import type { LeaseRecord } from '../directory/record.js';
@@ -76,7 +77,69 @@ it('serves no visitors for a session whose end was reported, though the director
   expect(remote.of({ node: 'b', session: 't' })).toBeDefined();
 });
 
-it('forwards visitors at once when data connections arrive at other nodes only', async () => {
+/** A node with two others, which are asked what they heard. */
+function asking(heard: (node: string) => Promise<unknown>) {
+  const others = ['b', 'c'];
+  const asked: unknown[] = [];
+  const [tickets, tallies] = [new TicketBook(10_000), new Tallies()];
+  onTestFinished(() => tickets.close());
+  const remote = new RemoteSessions({
+    nodes: {
+      ...ALONE,
+      others,
+      call: (node, ...call) => {
+        asked.push([node, ...call]);
+        return heard(node);
+      },
+    },
+    tickets,
+    tallies,
+    gate: { join: () => undefined, forward: () => undefined },
+    idleDataConnectionMs: 10_000,
+  });
+  return { remote, asked, others };
+}
+
+describe('a lease that this node no longer has', () => {
+  const record = { place: 'web.relay.test', epoch: 7 };
+  it('gets no more visits once every other node has heard that', async () => {
+    const pending = deferred<void>();
+    const { remote, asked } = asking((node) => (node === 'b' ? pending.promise : Promise.resolve()));
+    let isDone = false;
+    const done = remote.noMoreVisits(record, 60_000).then(() => (isDone = true));
+    await new Promise(setImmediate);
+    expect(asked).toEqual(['b', 'c'].map((node) => [node, 'heard', 'web.relay.test', 7]));
+    expect(isDone).toBe(false);
+    pending.resolve();
+    await done;
+  });
+
+  it('waits no longer for a node that left', async () => {
+    const { remote, others } = asking(async (node) => {
+      if (node !== 'b') return;
+      others.shift();
+      throw new PortalError('relay_busy', 'it left');
+    });
+    await expect(remote.noMoreVisits(record, 60_000)).resolves.toBeUndefined();
+  });
+
+  it.each([
+    ['does not respond', () => new Promise<never>(() => undefined)],
+    ['fails, as one of an earlier version', () => Promise.reject(new Error('no such method: heard'))],
+  ])('waits for the full time if a node %s', async (_what, heard) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { remote } = asking(heard);
+    let isDone = false;
+    const done = remote.noMoreVisits(record, 1_000).then(() => (isDone = true));
+    await vi.advanceTimersByTimeAsync(990);
+    expect(isDone).toBe(false);
+    await vi.advanceTimersByTimeAsync(60_000);
+    await done;
+  });
+});
+
+it('forwards visitors at once when data connections arrive at other nodes only, until another node takes them', async () => {
   const asked: string[] = [];
   const { remote, visitor } = starving(async (node) => {
     asked.push(node);
@@ -84,6 +147,12 @@ it('forwards visitors at once when data connections arrive at other nodes only',
   });
   expect(asked).toEqual([]);
   remote.forwardOnly();
-  remote.of({ node: 'b', session: 's' })!.serve(visitor.lease);
+  const holder = remote.of({ node: 'b', session: 's' })!;
+  visitor.wait(60_000, () => undefined);
+  holder.serve(visitor.lease);
   expect(asked).toEqual(['b']);
+  // Nothing serves it while no node has its lease.
+  visitor.lease.holder = holder;
+  await expect.poll(() => asked.length).toBeGreaterThan(2);
+  visitor.giveUp('lease_ended');
 });

@@ -1,10 +1,11 @@
 import { asPortalError } from '../../lib/errors.js';
-import { within } from '../../lib/wait.js';
+import { delay, within } from '../../lib/wait.js';
 import { DataPool } from '../data.js';
+import type { LeaseRecord } from '../directory/record.js';
 import type { LeaseHolder, LocalLease } from '../lease.js';
 import type { Tallies } from '../tallies.js';
 import type { TicketBook } from '../tickets.js';
-import type { VisitorGate } from '../visitors.js';
+import type { Visitor, VisitorGate } from '../visitors.js';
 import type { Links } from './links.js';
 import { ask, type Nodes } from './nodes.js';
 
@@ -25,6 +26,9 @@ export interface RemoteSessionsOptions {
 
 /** Sessions that ended and are remembered. */
 const MAX_ENDED = 4_096;
+
+/** Pause before a visitor that no data connection can reach is forwarded again. */
+const FORWARD_AGAIN_MS = 100;
 
 /** How much longer than a ping its report from another node may take. */
 const REPORT_MS = 1_000;
@@ -94,11 +98,19 @@ class RemoteSession implements LeaseHolder {
         (error: unknown) => {
           visitor.forwarding = false;
           this.pool.forwardFailed(carrier);
+          if (this.#forwards()) this.#forwardLater(visitor);
           const isRejected = asPortalError(error).code === 'not_found';
           tallies.forwardsFailed.add(isRejected ? 'rejected' : 'unreachable');
         },
       );
     }
+  }
+
+  /** The other node may not have opened the lease yet, or this one may not have heard who has it now. */
+  #forwardLater(visitor: Visitor): void {
+    setTimeout(() => {
+      if (visitor.waits) visitor.lease.holder?.serve(visitor.lease);
+    }, FORWARD_AGAIN_MS).unref();
   }
 }
 
@@ -150,6 +162,20 @@ export class RemoteSessions {
     }
     const session = this.#sessions.get(id);
     if (session) this.#end(session);
+  }
+
+  /**
+   * Call when this node no longer has a lease. Resolves once no other node sends its session another visit: each has heard that,
+   * and what it sent before has arrived. Resolves after `ms` in any case, since a node may not respond.
+   */
+  async noMoreVisits({ place, epoch }: Pick<LeaseRecord, 'place' | 'epoch'>, ms: number): Promise<void> {
+    const { nodes } = this.#options;
+    const heard = async (node: string): Promise<void> => {
+      const asked = nodes.call(node, 'heard', place, epoch);
+      // A node that fails while it runs may still send a visit.
+      await asked.catch(() => ([...nodes.others].includes(node) ? delay(ms) : undefined));
+    };
+    await within(Promise.all([...nodes.others].map(heard)), ms, 'what others heard').catch(() => undefined);
   }
 
   /** Asks another node to close the public port of a lease that this node claimed. */

@@ -1,5 +1,8 @@
 import { until } from '../../lib/wait.js';
 import type { FromRelay, WireCarrier } from '../../protocol/messages.js';
+import { PortalError } from '../../lib/errors.js';
+import { LIMITS } from '../../protocol/limits.js';
+import type { LeaseDirectory } from '../directory/directory.js';
 import type { Hops } from '../hops.js';
 import type { LeaseRegistry } from '../leases.js';
 import type { Sessions } from '../sessions.js';
@@ -11,6 +14,7 @@ import type { RemoteSessions } from './remote-sessions.js';
 
 export interface NodeParts {
   readonly nodes: Nodes;
+  readonly directory: LeaseDirectory;
   readonly sessions: Sessions;
   readonly leases: LeaseRegistry;
   readonly tickets: TicketBook;
@@ -22,7 +26,7 @@ export interface NodeParts {
 const FREE_MS = 1_000;
 
 /** Lets the other nodes use the sessions, tickets and leases of this node. */
-export function serveNodes({ nodes, sessions, leases, tickets, hops, remote }: NodeParts): void {
+export function serveNodes({ nodes, directory, sessions, leases, tickets, hops, remote }: NodeParts): void {
   nodes.serve({
     send: (from: string, session: string, message: FromRelay<'dial' | 'visit'>) => {
       const there = sessions.find(session);
@@ -43,6 +47,14 @@ export function serveNodes({ nodes, sessions, leases, tickets, hops, remote }: N
     },
     cut: (_from: string, place: string) => leases.cutElsewhere(place),
     drop: (_from: string, place: string) => leases.drop(place),
+    heard: async (from: string, place: string, epoch: number) => {
+      const hasHeard = (): boolean => (directory.lookup(place)?.epoch ?? Infinity) > epoch;
+      await until(hasHeard, LIMITS.drainLingerMs);
+      if (!hasHeard()) throw new PortalError('timeout', `node ${directory.node} has not heard of ${place}`);
+      // Arrives after the visits that this node sent before.
+      await nodes.call(from, 'passed');
+    },
+    passed: () => undefined,
     freePort: (_from: string, place: string, epoch: number) =>
       until(() => (leases.own(place)?.record.epoch ?? epoch) >= epoch, FREE_MS),
   });
