@@ -16,9 +16,9 @@ interface At {
   readonly ca: string;
 }
 
-async function relay(): Promise<At> {
+async function relay(...args: string[]): Promise<At> {
   const operator = await Person.create();
-  const running = operator.start(['relay', '--json', '--listen', '127.0.0.1:0']);
+  const running = operator.start(['relay', '--json', '--listen', '127.0.0.1:0', ...args]);
   const { url, ca } = (await running.event('listening')) as unknown as { url: string; ca: string };
   return { url, ca, port: Number(new URL(url).port) };
 }
@@ -100,10 +100,13 @@ function visitors(at: At, ca: LocalCa, atOnce = 4) {
   };
 }
 
-// Not with two workers, where a busy machine may lose a visitor: see docs/guides/replicas.md.
-describe.each(['stream', 'http'] as const)('agents of one name, in mode %s', (mode) => {
+describe.each([
+  ['a relay', 'stream', []],
+  ['a relay', 'http', []],
+  ['a relay with two workers', 'http', ['--workers', '2']],
+] as const)('agents of one name at %s, in mode %s', (_what, mode, args) => {
   it('restart one after another without a lost visitor', async () => {
-    const at = await relay();
+    const at = await relay(...args);
     const target = await httpService((_request, response) => response.end('hello'));
     const agents = await Agents.start(at, 3, target.port, mode);
     const coming = visitors(at, agents.ca);
