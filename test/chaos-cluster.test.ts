@@ -29,6 +29,11 @@ const killedAt =
     faults.push(fault('node-kill', node, START + 10_020, START + 12_000));
     requests.push(failed({ at: START + 10_000 }));
   };
+/** The balancer has no node for a visitor. */
+function refused({ entries, requests }: History): void {
+  requests.push(failed({ at: START + 10_000 }));
+  entries.push({ at: START + 10_050, port: 1, server: '<NOSRV>', state: 'SC' });
+}
 /** The other nodes count n1 as lost. */
 function lost({ faults, changes }: History): void {
   faults.push(fault('cut-database-long', 'n1', START + 9_000, START + 25_000));
@@ -214,6 +219,16 @@ describe('visitors', () => {
         faults.push(fault('node-kill', 'n1', START + 9_000, START + 12_000));
         requests.push(served({ at: START + 10_000, joinedAt: START + 21_000, end: START + 21_500 }));
         delays.push({ at: START + 15_000, forMs: 250, delays: { n1: 900, n2: 700 } });
+      }),
+    ).toEqual([]);
+  });
+
+  it('does not count that no node met the checks of the balancer for lack of CPU time', () => {
+    expect(violationsOf(refused)).toEqual(['visitors are served']);
+    expect(
+      violationsOf((history) => {
+        refused(history);
+        history.delays.push({ at: START + 9_000, forMs: 6_000, delays: { n1: 4_000 } });
       }),
     ).toEqual([]);
   });

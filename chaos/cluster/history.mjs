@@ -65,10 +65,19 @@ export class History {
     this.add('leases', { ...entry, ...(error && { code: error.code }), ...(address && { address }) });
   }
 
-  /** Reads the changes of the database since the last call. */
-  async readChanges(database) {
-    const changes = await changesAfter(database, this.changes.at(-1)?.id ?? 0);
-    for (const change of changes) this.add('changes', change);
+  /**
+   * Reads the changes of the database since the last call. A transaction may commit later than one with a higher id, so call it
+   * with `all` at the end.
+   */
+  async readChanges(database, { all = false } = {}) {
+    const known = new Set(all ? this.changes.map(({ id }) => id) : []);
+    const changes = await changesAfter(database, all ? 0 : (this.changes.at(-1)?.id ?? 0));
+    for (const change of changes) if (!known.has(change.id)) this.add('changes', change);
+    this.sortChanges();
+  }
+
+  sortChanges() {
+    this.changes.sort((one, other) => one.id - other.id);
   }
 
   #write(list, entry) {

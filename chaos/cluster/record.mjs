@@ -24,6 +24,7 @@ export function loadRecord(folder) {
     const { list, ...entry } = JSON.parse(line);
     recorded.add(list, entry);
   }
+  recorded.sortChanges();
   return {
     recorded,
     context: {

@@ -8,6 +8,9 @@ const STALLED_MS = 6_000;
 const BY_TIME_MS = 7_500;
 /** A node learns of a change within this time, or is paused or cut off. */
 const HEARD_MS = 1_500;
+/** The balancer's name for no node: none passed its checks, which takes two of 3 s. */
+const NO_NODE = '<NOSRV>';
+const CHECKS_MS = 6_000;
 /** Before a failure, which faults may have caused it. */
 const BEFORE_MS = 12_000;
 
@@ -124,9 +127,12 @@ function stalls(lane, { streams, moved, faults }, excuses, facts, lanes) {
     });
 }
 
-/** A visitor ran into a deadline that it would have met if the machine had let the processes run. */
-const isStarved = ({ at, end }, facts) =>
-  end - at > BY_TIME_MS && end - at <= SERVED_MS + facts.starvation.between(at, end);
+/** The machine did not run the processes: without that, the visit would have met its deadline, or the balancer its checks. */
+function isStarved(visit, facts) {
+  const { at, end } = visit;
+  if (end - at > BY_TIME_MS) return end - at <= SERVED_MS + facts.starvation.between(at, end);
+  return facts.entryOf(visit) === NO_NODE && facts.starvation.between(at - CHECKS_MS, end) > CHECKS_MS / 2;
+}
 
 /** Whether a fault explains what happened to a visit. */
 function isExcused(excuses, visit, lanes, facts) {
