@@ -26,6 +26,7 @@ const PROCESS_WIDE = /\bprocess\.(exit|stdout|stderr|argv|env|on|once)\b|\bconso
  */
 const TIME_OF_DAY: readonly string[] = [
   'agent/access/pin-gate.ts',
+  'agent/access/share/links.ts',
   'agent/access/webhook-gate.ts',
   'agent/inspect/exchange.ts',
   'agent/inspect/refused.ts',
@@ -36,6 +37,7 @@ const TIME_OF_DAY: readonly string[] = [
   'agent/page-style.ts',
   'lib/shared-file.ts',
   'reconcile/expiry.ts',
+  'reconcile/sharing.ts',
   'relay/agents/agents.ts',
   'relay/agents/api.ts',
   'relay/agents/view.ts',

@@ -14,6 +14,7 @@ import type { CertificateSources } from '../certificates/live.js';
 import { Gates } from './access/gates.js';
 import { gatesOf } from './access/kinds.js';
 import { Rejections, type RejectionReason } from './access/rejections.js';
+import type { Shares } from './access/share/shares.js';
 import type { NameRejection } from './rejected-name.js';
 import { hintFor, missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
@@ -41,6 +42,8 @@ export interface LeaseOptions {
   readonly sessionKey: Buffer;
   /** Owns the service. */
   readonly identity: Identity;
+  /** The identity's share links. Default: links open nothing. */
+  readonly shares?: Shares | undefined;
   /** Records the requests of inspected services. Default: no recording. */
   readonly recorders?: Recorders | undefined;
   /** Limits the agent's own visits in progress. */
@@ -110,8 +113,8 @@ export class AgentLease {
     this.#held = new HeldLease(options.relay);
     this.#log = options.log.child({ service: options.spec.service });
     this.#rejections = new Rejections((reason, address) => options.onVisitorRejected(this, reason, address));
-    const { spec, sessionKey, identity } = options;
-    this.#gates = new Gates({ spec, sessionKey, identity, rejections: this.#rejections });
+    const { spec, sessionKey, identity, shares } = options;
+    this.#gates = new Gates({ spec, sessionKey, identity, shares, rejections: this.#rejections });
     this.#phase = new PhaseRecord(() => options.onPhase(this));
     this.#prover = new Prover(
       {
@@ -255,6 +258,11 @@ export class AgentLease {
     const { signal } = this.#attachment;
     if (channel && serving && this.#phase.now === 'ready')
       await this.#prover.again(this.#visitOf(serving, channel, signal), signal);
+  }
+
+  /** Disconnects visitors whose share links were revoked. */
+  sharesRevoked(): void {
+    this.#gates.sharesRevoked();
   }
 
   /** A visitor arrived on a data connection. */

@@ -120,6 +120,13 @@ export const notIdentified: Page = page(403, 'Forbidden', 'identity_required', {
   owner: '`access.identities` in `portal.yaml` lists them.',
 });
 
+/** The same for an expired, a revoked and a changed link, so that it shows nothing about others. */
+export const linkInvalid = (): Page => ({
+  ...LINK_INVALID,
+  // The address of this page has the link.
+  headers: [...LINK_INVALID.headers, 'Referrer-Policy', 'no-referrer'],
+});
+
 /** @param waitS whole seconds until the next request passes */
 export const tooManyRequests = (waitS: number): Page =>
   page(429, 'Too Many Requests', 'rate_limited', {
@@ -135,6 +142,12 @@ export const notSigned = (problem: 'missing' | 'wrong' | 'old'): Page =>
     ...NOT_SIGNED[problem],
     owner: '`access.webhook` in `portal.yaml` has the secret that the sender must use.',
   });
+
+const LINK_INVALID = page(403, 'Forbidden', 'link_invalid', {
+  title: 'This link is not valid',
+  text: 'It has expired or was revoked, or a part of it is missing. Ask for a new one.',
+  owner: '`portal share list` shows your links, and `portal share SERVICE` creates one.',
+});
 
 const NOT_SIGNED = {
   missing: { title: 'Signature missing', text: 'This service accepts only signed webhooks.' },

@@ -26,9 +26,15 @@ export function rejectUnknown(group: Command): void {
   group.helpCommand(false);
   group.hook('preSubcommand', async ({ args: [word], commands }) => {
     if (word === 'help') group.help();
-    const isKnown = word === undefined || commands.some((child) => child.name() === word);
+    const isKnown = word === undefined || takesWord(group) || commands.some((child) => child.name() === word);
     if (!isKnown && !word.startsWith('-')) await unknownCommand(group, word);
   });
+}
+
+/** Whether a word that is no command is an argument of the default command. */
+function takesWord(group: Command): boolean {
+  const { _defaultCommandName: name } = group as unknown as { readonly _defaultCommandName?: string | null };
+  return group.commands.some((child) => child.name() === name && child.registeredArguments.length > 0);
 }
 
 async function unknownCommand(parent: Command, word: string): Promise<never> {

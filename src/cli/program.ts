@@ -8,6 +8,7 @@ import { addConnect, addExpose, addPlan, addRunning, addUp, addValidate } from '
 import { addRelay } from './grammar/relay.js';
 import { addRequests } from './grammar/requests.js';
 import { addSetUp } from './grammar/set-up.js';
+import { addShare } from './grammar/share.js';
 import { addTools } from './grammar/tools.js';
 import { addHelp, rejectUnknown } from './help.js';
 
@@ -37,6 +38,7 @@ const GROUPS: readonly {
   { heading: EVERY_DAY, commands: ['expose'], add: addExpose },
   { heading: EVERY_DAY, commands: ['connect'], add: addConnect },
   { heading: EVERY_DAY, commands: ['requests', 'replay'], add: addRequests },
+  { heading: EVERY_DAY, commands: ['share'], add: addShare },
   { heading: 'Set up:', commands: ['init', 'allow', 'trust', 'service', 'identity'], add: addSetUp },
   { heading: 'Operate:', commands: ['relay'], add: addRelay },
   { heading: 'Tools:', commands: ['doctor', 'schema', 'completion'], add: addTools },

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { gateFor, requiredAlpn } from '../agent/access/kinds.js';
+import { ShareStore } from '../agent/access/share/store.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
@@ -119,6 +120,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     caDir: paths.caDir,
     acmeDir: paths.acmeDir,
     registryDir: paths.registryDir,
+    shareStore: new ShareStore(identityFile),
     warn,
     proxyFor,
     ...(trust && { trust }),
@@ -156,6 +158,12 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
       const kept = await runner.recorders?.wipe();
       return { isWiped: true, ...(kept !== undefined && { kept }) };
     },
+    share: (request) => runner.sharing!.share(request),
+    reloadShares: async (address) => {
+      if (address !== identity.address) return { isReloaded: false };
+      await runner.sharing!.load();
+      return { isReloaded: true };
+    },
     stop: () => ask('down'),
     history,
   });
@@ -178,6 +186,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   emit({ event: 'started', pid: process.pid, file: job.file, ...ca });
   for (const notice of early) notify(notice);
   scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
+  await runner.sharing!.load().catch((error: unknown) => warn(asPortalError(error).message));
   runner.apply(desired).catch((error: unknown) => ask(asPortalError(error)));
   await job.follow?.(runner, log, stopping);
   await aborted(stopping);

@@ -177,6 +177,11 @@ export const ERRORS = {
     remedy: 'The message says why. The inspector can send some of these requests with a new body.',
     exit: 1,
   },
+  share_invalid: {
+    title: 'A file of share links cannot be used',
+    remedy: 'The message names the file. Until it can be read, no link opens a service.',
+    exit: 1,
+  },
   timeout: {
     title: 'An operation timed out',
     remedy: 'The message names the operation and the timeout.',

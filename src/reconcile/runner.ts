@@ -6,6 +6,7 @@ import { openLocalCa } from '../certificates/local-ca.js';
 import type { Recorders } from '../agent/inspect/recorder.js';
 import { checkHealth } from '../agent/health-check.js';
 import { KnownTargets } from '../agent/known-targets.js';
+import type { ShareStore } from '../agent/access/share/store.js';
 import { AgentLease } from '../agent/lease.js';
 import { ProbePace } from '../agent/probe-pace.js';
 import type { AgentInfo } from '../agent/report.js';
@@ -33,6 +34,7 @@ import { EmbeddedRelays, type EmbeddedRelay, type EmbeddedSpec } from './embedde
 import { RelayPool, type RelayTrust } from './relays.js';
 import { Passes } from './passes.js';
 import { Report } from './report.js';
+import { Sharing } from './sharing.js';
 import { TargetWatch } from './targets.js';
 import { Unplaced } from './unplaced.js';
 
@@ -62,6 +64,8 @@ export interface RunnerOptions {
   readonly warn?: (message: string) => void;
   /** Checks the keys of relays. Default: keys are not stored. */
   readonly trust?: RelayTrust;
+  /** The share links of the identity. Default: links open nothing. */
+  readonly shareStore?: ShareStore;
   /** Shows the requests of inspected services. Default: none are recorded. */
   readonly inspector?: InspectorSettings;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
@@ -104,6 +108,8 @@ export class Runner {
   readonly #unplaced: Unplaced;
   readonly #report: Report;
   readonly #inspection: Inspection | undefined;
+  /** Creates share links. Undefined without a store for them. */
+  readonly sharing: Sharing | undefined;
   readonly #health: HealthChecks;
   readonly #targetWatch: TargetWatch;
   readonly #publicNames: PublicNames;
@@ -118,6 +124,8 @@ export class Runner {
     this.#options = options;
     this.#clock = new ExpiryClock(this.#startedAt.getTime());
     this.#sessionKey = options.identity.derive('visitor sessions');
+    this.sharing =
+      options.shareStore && new Sharing(options.identity, options.shareStore, () => this.#active.all);
     this.#announce = new Announcer(options.emit);
     const { emit, log } = options;
     const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
@@ -354,6 +362,7 @@ export class Runner {
       targets: this.#targets,
       sessionKey: this.#sessionKey,
       identity: this.#options.identity,
+      shares: this.sharing?.shares,
       recorders: this.#inspection?.recorders,
       onUnserved: ({ spec: { service }, relay: at }, reason, count) =>
         this.#options.emit({ event: 'unserved', service, relay: at, reason, count }),

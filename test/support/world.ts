@@ -82,6 +82,7 @@ export async function agent(
     machine?: string;
     /** The inspector, on a free port. */
     inspector?: true;
+    shareStore?: RunnerOptions['shareStore'];
   } = {},
 ): Promise<TestAgent> {
   const caDir = options.caDir ?? (await caFolder());
@@ -102,6 +103,7 @@ export async function agent(
     ...(options.trust && { trust: options.trust }),
     ...(options.warn && { warn: options.warn }),
     ...(options.machine !== undefined && { machine: options.machine }),
+    ...(options.shareStore && { shareStore: options.shareStore }),
     ...(options.inspector && { inspector: { webDir: WEB_DIR, port: 0 } }),
     startEmbedded: () => Promise.reject(new Error('no embedded relay in this test')),
     emit: (event) => {

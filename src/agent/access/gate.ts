@@ -3,6 +3,7 @@ import type { Exchange } from '../modes/http/exchange.js';
 import type { Page } from '../pages.js';
 import type { ServiceSpec } from '../spec.js';
 import type { Rejections } from './rejections.js';
+import type { Shares } from './share/shares.js';
 
 export interface GateOptions {
   readonly spec: ServiceSpec;
@@ -10,6 +11,8 @@ export interface GateOptions {
   readonly sessionKey: Buffer;
   /** Owns the service. */
   readonly identity: Identity;
+  /** Share links. Default: links open nothing. */
+  readonly shares?: Shares | undefined;
   /** Counts and reports rejected requests. `Gates` does so for rejected addresses. */
   readonly rejections: Rejections;
 }

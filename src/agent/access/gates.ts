@@ -9,10 +9,11 @@ import { AddressGate } from './address-gate.js';
 import type { Gate, GateOptions, Passed, Visitor } from './gate.js';
 import { Greeter, type Arrival } from './greeter.js';
 import { IdentityGate } from './identity-gate.js';
-import { GATE_KINDS, readsHttp } from './kinds.js';
+import { GATE_KINDS, readsHttp, type GateKind } from './kinds.js';
 import { PinGate } from './pin-gate.js';
 import { RateLimitGate } from './rate-limit-gate.js';
 import type { RejectionReason, Rejections } from './rejections.js';
+import { ShareLinks } from './share/links.js';
 import { WebhookGate } from './webhook-gate.js';
 
 const GATES: Readonly<Record<keyof AccessSpec, new (options: GateOptions) => Gate>> = {
@@ -31,8 +32,9 @@ export interface Refusal {
 
 /** The open gates of one lease, the same for each mode. */
 export class Gates {
-  readonly #gates: readonly { readonly reason: RejectionReason; readonly gate: Gate }[];
-  readonly #asking: readonly { readonly reason: RejectionReason; readonly gate: Gate }[];
+  readonly #gates: readonly { readonly kind: GateKind; readonly gate: Gate }[];
+  readonly #asking: readonly { readonly kind: GateKind; readonly gate: Gate }[];
+  readonly #links: ShareLinks | undefined;
   readonly #rejections: Rejections;
   #access: AccessSpec;
   readonly #greeter: Greeter;
@@ -42,15 +44,17 @@ export class Gates {
   constructor(options: GateOptions) {
     this.#rejections = options.rejections;
     this.#access = options.spec.access;
-    this.#gates = GATE_KINDS.map(({ key, reason }) => ({ reason, gate: new GATES[key](options) }));
     this.#greeter = new Greeter({
       identity: options.identity,
       denies: (visitor) => {
         const by = this.#rejecting(visitor);
-        return by && (by.reason === 'identity' ? 'identity' : 'address');
+        return by && (by.kind.reason === 'identity' ? 'identity' : 'address');
       },
       onDenied: (denial, address) => this.#rejections.note(denial === 'address' ? 'ip' : 'identity', address),
     });
+    const { shares, spec, rejections } = options;
+    this.#links = shares && new ShareLinks(shares, spec, rejections);
+    this.#gates = GATE_KINDS.map((kind) => ({ kind, gate: new GATES[kind.key](options) }));
     this.#asking = this.#gates.filter(({ gate }) => gate.ask !== undefined);
   }
 
@@ -70,8 +74,9 @@ export class Gates {
   enter(visitor: Visitor, socket?: Socket): Refusal | undefined {
     const by = this.#rejecting(visitor);
     if (by) {
-      this.#rejections.note(by.reason, visitor.address);
-      return { gate: by.reason, page: by.gate.page!(visitor) };
+      const { reason } = by.kind;
+      this.#rejections.note(reason, visitor.address);
+      return { gate: reason, page: by.gate.page!(visitor) };
     }
     if (socket) this.#keep(visitor, socket);
     return undefined;
@@ -93,8 +98,13 @@ export class Gates {
   ask(exchange: Exchange, from = 0): Passed | Promise<Passed> {
     let passed: Passed = exchange;
     for (let i = from; i < this.#asking.length; i++) {
-      const { reason, gate } = this.#asking[i]!;
-      passed.onAsked?.(reason);
+      const { kind, gate } = this.#asking[i]!;
+      passed.onAsked?.(kind.reason);
+      if (kind.sharing && this.#links && this.#access[kind.key] !== undefined) {
+        const judged = this.#links.judge(passed, kind.reason);
+        if (judged === 'responded') return undefined;
+        if (judged === 'passes') continue;
+      }
       const answer: Passed | Promise<Passed> = gate.ask!(passed);
       if (answer instanceof Promise) return this.#askLater(answer, i + 1);
       if (!answer) return undefined;
@@ -107,6 +117,7 @@ export class Gates {
   update(spec: ServiceSpec): void {
     const didRead = this.readsHttp;
     this.#access = spec.access;
+    this.#links?.update(spec);
     // Each gate: `some` would stop at the first.
     const changed = this.#gates.filter(({ gate }) => gate.update(spec)).length > 0;
     // Nothing has read the requests of connected visitors, which may be no HTTP.
@@ -120,12 +131,17 @@ export class Gates {
     socket.once('close', () => this.#inside.delete(socket));
   }
 
+  /** Share links were revoked. */
+  sharesRevoked(): void {
+    this.#links?.revoked();
+  }
+
   async #askLater(answer: Promise<Passed>, from: number): Promise<Passed> {
     const passed = await answer;
     return passed && this.ask(passed, from);
   }
 
-  #rejecting(visitor: Visitor): { reason: RejectionReason; gate: Gate } | undefined {
+  #rejecting(visitor: Visitor): { kind: GateKind; gate: Gate } | undefined {
     return this.#gates.find(({ gate }) => gate.admits?.(visitor) === false);
   }
 }

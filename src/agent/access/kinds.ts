@@ -7,7 +7,7 @@ import type { RejectionReason } from './rejections.js';
  * A kind of gate: what the rest of Portal must know about it without opening one. Its settings are one key of `access` in the
  * schema, and `gates.ts` opens it. This file loads nothing of the agent.
  */
-interface GateKind {
+export interface GateKind {
   /** Its key under `access`. */
   readonly key: keyof AccessSpec;
   /** Its name in events, in counts and in `status`. */
@@ -24,6 +24,8 @@ interface GateKind {
    * Set if visitors need something to pass. `curl`: the arguments with which curl passes, with a placeholder for the secret.
    */
   readonly needs?: { readonly curl?: string };
+  /** Whether visitors with a share link pass without its secret. */
+  readonly sharing?: true;
   /** Whether `after` admits visitors that `before` rejected. */
   widens(before: AccessSpec, after: AccessSpec): boolean;
   /** Which visitors pass, for example `with a PIN`. Undefined if the gate is not set. Contains no secret. */
@@ -100,6 +102,7 @@ const PIN: GateKind = {
   strips: [PIN_HEADER],
   paths: [PIN_PATH],
   needs: { curl: "-H 'Portal-Pin: YOUR-PIN'" },
+  sharing: true,
   widens: (before, after) => before.pin !== undefined && after.pin === undefined,
   describe: ({ pin }) => (pin === undefined ? undefined : 'with a PIN'),
 };

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { SHARE_COOKIE } from './share/token.js';
 import { isSameSecret } from '../../lib/same-secret.js';
 
 /** With `__Host-`, the browser restricts the cookie to this host, the path `/` and https (RFC 6265bis §4.1.3.2). */
@@ -48,9 +49,13 @@ export class Sessions {
 
 const COOKIES = new RegExp(`(?:^|;) *${COOKIE}=([^; ]*)`, 'g');
 
-/** A Cookie header without Portal's session, which the service must not see. Undefined if nothing remains. */
+const OWN_COOKIES = [COOKIE, SHARE_COOKIE];
+
+/** A Cookie header without Portal's own cookies, which the service must not see. Undefined if nothing remains. */
 export function withoutSession(cookies: string): string | undefined {
-  if (!cookies.includes(COOKIE)) return cookies;
-  const kept = cookies.split(/; */).filter((pair) => !pair.startsWith(`${COOKIE}=`));
+  if (!OWN_COOKIES.some((name) => cookies.includes(name))) return cookies;
+  const kept = cookies
+    .split(/; */)
+    .filter((pair) => !OWN_COOKIES.some((name) => pair.startsWith(`${name}=`)));
   return kept.length > 0 ? kept.join('; ') : undefined;
 }

@@ -8,6 +8,7 @@ import {
   type SwitchedStream,
 } from '../modes/http/exchange.js';
 import type { RejectionReason } from '../access/rejections.js';
+import { withoutToken } from '../access/share/parameter.js';
 import { ExchangeAround } from '../modes/http/exchange-around.js';
 import { FrameReader, MessageLog } from './messages.js';
 import { CapturedBody, fieldOf, type Recording } from './recording.js';
@@ -46,7 +47,7 @@ class InspectedExchange extends ExchangeAround {
       startedAt: Date.now(),
       startedMs: performance.now(),
       method: inner.method,
-      target: inner.target,
+      target: withoutToken(inner.target),
       authority: inner.authority,
       hostname: inner.client.hostname,
       remote: inner.client.address,

@@ -1,4 +1,5 @@
 import type { RejectionReason } from '../access/rejections.js';
+import { withoutToken } from '../access/share/parameter.js';
 import type { Page } from '../pages.js';
 import { CapturedBody, type Recording } from './recording.js';
 
@@ -29,7 +30,7 @@ export function refusedRecording(id: number, service: string, refused: Refused):
     startedAt: Date.now(),
     startedMs: performance.now(),
     method: asked.method,
-    target: asked.target,
+    target: withoutToken(asked.target),
     authority: asked.authority,
     hostname,
     remote,

@@ -6,12 +6,13 @@ import type { ErrorSummary } from '../../agent/status.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import type { AgentStatus, Readiness } from '../../reconcile/events.js';
+import type { Shared, ShareRequest } from '../../reconcile/sharing.js';
 import type { Survey } from '../../reconcile/candidates/survey.js';
 import type { Action } from '../../reconcile/plan.js';
 import { errorOf } from '../failure.js';
 import { pidFileOf } from './address.js';
 import { RECENT_HEADER, type Entry } from './history.js';
-import type { FlushResult, WipeResult } from './server.js';
+import type { FlushResult, ReloadResult, WipeResult } from './server.js';
 
 /** Longer than an agent needs to query its relays. A suspended agent (SIGSTOP) must not block this process. */
 const RESPONSE_TIMEOUT_MS = 10_000;
@@ -74,6 +75,16 @@ export class ControlClient {
   /** Deletes the recorded requests of the agent, if it has this identity. */
   wipe(identity: string): Promise<WipeResult> {
     return this.#call<WipeResult>('POST', '/wipe', { identity });
+  }
+
+  /** Creates a share link. */
+  share(wanted: ShareRequest): Promise<Shared> {
+    return this.#call<Shared>('POST', '/share', wanted);
+  }
+
+  /** Makes the agent apply revocations of share links, if it has this identity. */
+  reloadShares(identity: string): Promise<ReloadResult> {
+    return this.#call<ReloadResult>('POST', '/shares', { identity });
   }
 
   /** Starts the shutdown; `logs` ends when it is complete. */

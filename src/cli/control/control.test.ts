@@ -43,6 +43,8 @@ function handlers(overrides: Partial<ControlHandlers> = {}): ControlHandlers {
     replay: () => Promise.reject(new PortalError('request_unknown', 'not recorded')),
     flush: (identity) => Promise.resolve({ isRecording: identity === '0x1' }),
     wipe: () => Promise.resolve({ isWiped: false }),
+    share: () => Promise.reject(new PortalError('usage', 'no such service')),
+    reloadShares: (identity) => Promise.resolve({ isReloaded: identity === '0x1' }),
     stop: () => undefined,
     history: new History(),
     ...overrides,
@@ -69,6 +71,7 @@ test('status, plan and stop', async () => {
   expect(await client.status()).toEqual(STATUS);
   expect(await client.plan(DESIRED)).toEqual([]);
   expect(await client.flush('0x1')).toEqual({ isRecording: true });
+  expect(await client.reloadShares('0x1')).toEqual({ isReloaded: true });
   expect(await client.stop()).toEqual({ pid: process.pid });
   expect(stopped).toBe(1);
   expect((await stat(path)).mode & 0o777).toBe(0o600);

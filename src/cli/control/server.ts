@@ -7,6 +7,7 @@ import { PortalError, asPortalError } from '../../lib/errors.js';
 import { readBounded } from '../../lib/read-bounded.js';
 import type { AgentStatus, Readiness } from '../../reconcile/events.js';
 import type { Survey } from '../../reconcile/candidates/survey.js';
+import type { Shared, ShareRequest } from '../../reconcile/sharing.js';
 import type { Action } from '../../reconcile/plan.js';
 import { summarizeError } from '../failure.js';
 import { pidFileOf } from './address.js';
@@ -36,6 +37,10 @@ export interface ControlHandlers {
   flush(identity: string): Promise<FlushResult>;
   /** Deletes recorded requests, if the agent has this identity. */
   wipe(identity: string): Promise<WipeResult>;
+  /** Creates a share link. */
+  share(request: ShareRequest): Promise<Shared>;
+  /** Applies revocations of share links, if the agent has this identity. */
+  reloadShares(identity: string): Promise<ReloadResult>;
   /** Starts the shutdown; the process ends soon after. */
   stop(): void;
   readonly history: History;
@@ -50,6 +55,10 @@ export interface WipeResult {
   readonly isWiped: boolean;
   /** The history file that the agent continues to write. */
   readonly kept?: string;
+}
+
+export interface ReloadResult {
+  readonly isReloaded: boolean;
 }
 
 export interface ControlServer {
@@ -128,6 +137,14 @@ async function route(
       return respond(response, 200, await handlers.flush(String((await readFields(request))['identity'])));
     case 'POST /wipe':
       return respond(response, 200, await handlers.wipe(String((await readFields(request))['identity'])));
+    case 'POST /share':
+      return respond(response, 200, await handlers.share(shareRequest(await readFields(request))));
+    case 'POST /shares':
+      return respond(
+        response,
+        200,
+        await handlers.reloadShares(String((await readFields(request))['identity'])),
+      );
     case 'GET /logs':
       return sendLogs(response, handlers.history, searchParams.get('follow') === '1' ? followers : undefined);
     case 'POST /stop':
@@ -165,6 +182,12 @@ function sendLogs(response: ServerResponse, history: History, followers?: Set<Se
 async function readFields(request: IncomingMessage): Promise<Record<string, unknown>> {
   return { ...((await readJson(request)) as object | null) };
 }
+
+const shareRequest = ({ service, path, until }: Record<string, unknown>): ShareRequest => ({
+  service: String(service),
+  path: String(path),
+  until: Number(until),
+});
 
 async function readDesired(request: IncomingMessage): Promise<Desired> {
   const body = await readJson(request);

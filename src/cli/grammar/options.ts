@@ -116,6 +116,19 @@ export const since = (flags: string, description: string): Option =>
     return at;
   });
 
+/** A point in time, or a duration from now; milliseconds since the epoch. */
+export const until = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser((text) => {
+    const after = parseDurationMs(text, 's');
+    const isDate = /^\d{4}-\d\d-\d\d/.test(text);
+    const at = after !== undefined ? Date.now() + after : isDate ? Date.parse(text) : NaN;
+    if (!(at > Date.now()))
+      throw new InvalidArgumentError(
+        'Use a time such as 2h or 7d, or a future date such as 2027-01-31T18:00:00Z.',
+      );
+    return at;
+  });
+
 export const count = (flags: string, description: string, max: number, min = 1): Option =>
   new Option(flags, description).argParser((text) => {
     const number = Number(text);

@@ -21,6 +21,8 @@ export interface Client {
   readonly hostname: string;
   /** It is `portal connect`, to which programs on the visitor's machine connect as to a local service. */
   readonly isConnect?: boolean;
+  /** Its connection. Absent for a request that the owner repeats. */
+  readonly socket?: Socket;
   /** Its connection has switched to another protocol. */
   isSwitched?: boolean;
   /** Called with the status of each response. */

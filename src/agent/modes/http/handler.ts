@@ -330,6 +330,7 @@ function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onResponse: Client
     forwardedFor: isIPv6(address) ? `"[${address}]"` : address,
     hostname: servername || '',
     ...(isConnect(socket) && { isConnect: true }),
+    socket,
     onResponse,
   };
 }

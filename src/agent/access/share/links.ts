@@ -1,0 +1,146 @@
+import type { Socket } from 'node:net';
+import { resetSocket } from '../../../net/reset.js';
+import { TokenBuckets } from '../../../lib/token-bucket.js';
+import { respond, valuesOf, type Client, type Exchange } from '../../modes/http/exchange.js';
+import { respondWith } from '../../modes/http/own-response.js';
+import { isWellFormed } from '../../modes/http/paths.js';
+import { linkInvalid, OWN_HEADERS, tooManyRequests } from '../../pages.js';
+import type { ServiceSpec } from '../../spec.js';
+import type { RejectionReason, Rejections } from '../rejections.js';
+import { tokenIn } from './parameter.js';
+import { isWithin } from './path.js';
+import type { Shares } from './shares.js';
+import { linksIn, shareCookie, type ShareLink, type ShareScope } from './token.js';
+
+/** Verifying a signature costs more than a request. */
+const VERIFICATIONS = { perSecond: 2, burst: 20, maxKeys: 10_000 } as const;
+/** Node's longest timer. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Browsers read these as another host. */
+const OTHER_HOST = /^\/[/\\]/;
+
+/** `responded`: the exchange has ended. `none`: the visitor has no link for this request. */
+export type Judged = 'passes' | 'responded' | 'none';
+
+interface Opened {
+  readonly link: ShareLink;
+  readonly sockets: Set<Socket>;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** The share links of one lease: exchanges a link for a cookie, and recognises the cookie. */
+export class ShareLinks {
+  readonly #shares: Shares;
+  readonly #rejections: Rejections;
+  readonly #verifications = new TokenBuckets(VERIFICATIONS);
+  #service: string;
+  #settings: string | undefined;
+  /** Connections of visitors that passed with a link, by its id. */
+  readonly #opened = new Map<string, Opened>();
+
+  constructor(shares: Shares, { service, access }: ServiceSpec, rejections: Rejections) {
+    this.#shares = shares;
+    this.#rejections = rejections;
+    this.#service = service;
+    this.#settings = shares.settingsOf(access);
+  }
+
+  update({ service, access }: ServiceSpec): void {
+    this.#service = service;
+    this.#settings = this.#shares.settingsOf(access);
+  }
+
+  /** @param gate the gate that a link would pass. Rejected links count as rejected by it. */
+  judge(exchange: Exchange, gate: RejectionReason): Judged {
+    const scope = this.#scopeOf(exchange.client);
+    if (!scope) return 'none';
+    const given = tokenIn(exchange.target);
+    if (given) {
+      this.#open(exchange, given, scope, gate);
+      return 'responded';
+    }
+    const now = Date.now();
+    const links = linksIn(valuesOf(exchange, 'cookie', '; '), this.#shares.key, scope);
+    const link = links.find((each) => this.#shares.isOpen(each, now) && isWithin(exchange.target, each.path));
+    if (!link) return 'none';
+    this.#follow(link, exchange.client, now);
+    return 'passes';
+  }
+
+  /** Disconnects visitors of revoked links. */
+  revoked(): void {
+    const now = Date.now();
+    for (const opened of this.#opened.values())
+      if (!this.#shares.isOpen(opened.link, now)) disconnect(opened);
+  }
+
+  /** Only the link's own page may follow, at the same host. */
+  #open(
+    exchange: Exchange,
+    { token, clean }: { readonly token: string; readonly clean: string },
+    scope: ShareScope,
+    gate: RejectionReason,
+  ): void {
+    const { network, address } = exchange.client;
+    const waitMs = this.#verifications.take(network);
+    if (waitMs > 0) return respondWith(exchange, tooManyRequests(Math.ceil(waitMs / 1_000)));
+    const now = Date.now();
+    const isVisit =
+      (exchange.method === 'GET' || exchange.method === 'HEAD') && exchange.upgrade === undefined;
+    const isSafe = isWellFormed(clean) && !OTHER_HOST.test(clean);
+    const link = isVisit && isSafe ? this.#shares.verify(token, scope) : undefined;
+    if (!link || !this.#shares.isOpen(link, now) || !isWithin(clean, link.path)) {
+      this.#rejections.note(gate, address);
+      return respondWith(exchange, linkInvalid());
+    }
+    exchange.onOwnResponse?.({ code: 'share_link', title: 'Share link' });
+    const cookie = shareCookie(this.#shares.key, link, scope, now);
+    const headers = [
+      ...OWN_HEADERS,
+      'Location',
+      clean,
+      'Referrer-Policy',
+      'no-referrer',
+      'Set-Cookie',
+      cookie,
+    ];
+    respond(exchange, 303, 'See Other', headers, '');
+  }
+
+  /** So that the visitor is disconnected when the link ends. */
+  #follow(link: ShareLink, { socket }: Client, now: number): void {
+    if (!socket) return;
+    const opened: Opened = this.#opened.get(link.id) ?? { link, sockets: new Set(), timer: undefined };
+    if (opened.sockets.has(socket)) return;
+    opened.sockets.add(socket);
+    this.#opened.set(link.id, opened);
+    opened.timer ??= this.#endWith(opened, now);
+    socket.once('close', () => {
+      opened.sockets.delete(socket);
+      if (opened.sockets.size > 0) return;
+      clearTimeout(opened.timer);
+      this.#opened.delete(link.id);
+    });
+  }
+
+  #endWith(opened: Opened, now: number): NodeJS.Timeout {
+    const ms = Math.max(0, opened.link.until * 1_000 - now);
+    return setTimeout(
+      () => {
+        const later = Date.now();
+        if (this.#shares.isOpen(opened.link, later)) opened.timer = this.#endWith(opened, later);
+        else disconnect(opened);
+      },
+      Math.min(ms, MAX_TIMER_MS),
+    ).unref();
+  }
+
+  #scopeOf({ hostname }: Client): ShareScope | undefined {
+    const settings = this.#settings;
+    return settings === undefined ? undefined : { hostname, service: this.#service, settings };
+  }
+}
+
+function disconnect({ sockets }: Opened): void {
+  for (const socket of sockets) resetSocket(socket);
+}

@@ -1,0 +1,178 @@
+import { describe, expect, it } from 'vitest';
+import { identityFromPrivateKey, recoverAddress } from '../../../identity/keys.js';
+import { tokenIn, withoutToken } from './parameter.js';
+import { isWithin, linkPath } from './path.js';
+import { linksIn, readToken, shareCookie, shareMessage, shareToken, type ShareLink } from './token.js';
+
+/** Links, their cookies and their paths, with vectors. */
+
+const IDENTITY = identityFromPrivateKey(`0x${'00'.repeat(31)}01`);
+const KEY = Buffer.alloc(32, 7);
+const LINK: ShareLink = { id: 'abcdefgh', issuedAt: 1_800_000_000, until: 1_800_007_200, path: '/demo' };
+const SCOPE = { hostname: 'web.relay.example', service: 'web', settings: 'c2V0dGluZ3M' };
+const NOW = LINK.issuedAt * 1_000;
+
+const tokenOf = (link: ShareLink, scope = SCOPE): string =>
+  shareToken(link, IDENTITY.sign(shareMessage(link, scope)));
+
+describe('a link', () => {
+  it('has a token that anyone can verify with the address of the identity', () => {
+    expect(shareMessage(LINK, SCOPE)).toBe(
+      'Portal share link\n["abcdefgh",1800000000,1800007200,"/demo","web.relay.example","web","c2V0dGluZ3M"]',
+    );
+    const token = tokenOf(LINK);
+    expect(token).toBe(
+      'abcdefgh.1800000000.1800007200.L2RlbW8.PcjEapwWi5cL9cg04-MBzqJPX6sUAiTF4gzxo_uPN-5TD2WaRYr55ttRZrt1LPtihVJHrfLBJmQ6zZMgPcNnNRs',
+    );
+    const { link, signature } = readToken(token)!;
+    expect(link).toEqual(LINK);
+    expect(recoverAddress(shareMessage(link, SCOPE), signature)).toBe(IDENTITY.address);
+  });
+
+  it.each([
+    ['hostname', LINK, { ...SCOPE, hostname: 'api.relay.example' }],
+    ['service', LINK, { ...SCOPE, service: 'api' }],
+    ['settings', LINK, { ...SCOPE, settings: 'b3RoZXI' }],
+    ['path', { ...LINK, path: '/' }, SCOPE],
+    ['time', { ...LINK, until: LINK.until + 1 }, SCOPE],
+    ['time of issue', { ...LINK, issuedAt: LINK.issuedAt + 1 }, SCOPE],
+    ['id', { ...LINK, id: 'abcdefg2' }, SCOPE],
+  ])('is not valid with another %s', (_what, link, scope) => {
+    const { signature } = readToken(tokenOf(LINK))!;
+    expect(recoverAddress(shareMessage(link, scope), signature)).not.toBe(IDENTITY.address);
+    const cookie = shareCookie(KEY, LINK, SCOPE, NOW).split(';', 1)[0]!;
+    const [, proof] = /\.([^.]*)$/.exec(cookie)!;
+    const changed = shareCookie(KEY, link, SCOPE, NOW)
+      .split(';', 1)[0]!
+      .replace(/[^.]*$/, proof!);
+    expect(linksIn(changed, KEY, scope)).toEqual([]);
+  });
+
+  it.each([
+    '',
+    'abc',
+    'a.b.c.d.e',
+    `${tokenOf(LINK)}x`,
+    tokenOf(LINK).slice(0, -1),
+    tokenOf(LINK).replace('abcdefgh', 'ABCDEFGH'),
+  ])('cannot be read from %j', (token) => {
+    expect(readToken(token)).toBeUndefined();
+  });
+
+  it('cannot name a path with several interpretations', () => {
+    const encoded = Buffer.from('/demo/../admin').toString('base64url');
+    expect(readToken(tokenOf(LINK).replace(/(?<=\.)[\w-]{7}(?=\.)/, encoded))).toBeUndefined();
+  });
+});
+
+describe('the cookie of a link', () => {
+  it('is limited to its path and time, and signed', () => {
+    expect(shareCookie(KEY, LINK, SCOPE, NOW)).toBe(
+      '__Secure-portal-share=abcdefgh.1800000000.1800007200.L2RlbW8.lWI1RFw4NnfUtRJxBGxJTKPu19xUplMlc9t4tTonTsI; Path=/demo; Max-Age=7200; Secure; HttpOnly; SameSite=Lax',
+    );
+    const cookie = shareCookie(KEY, LINK, SCOPE, NOW).split(';', 1)[0]!;
+    expect(linksIn(`theme=dark; ${cookie}; a=b`, KEY, SCOPE)).toEqual([LINK]);
+    expect(linksIn(cookie, Buffer.alloc(32, 8), SCOPE)).toEqual([]);
+    expect(linksIn(`x${cookie}`, KEY, SCOPE)).toEqual([]);
+    expect(linksIn(tokenOf(LINK), KEY, SCOPE)).toEqual([]);
+  });
+
+  it('of each link counts if there are several', () => {
+    const other = { ...LINK, id: 'bcdefgha', path: '/other' };
+    const cookies = [LINK, other].map((link) => shareCookie(KEY, link, SCOPE, NOW).split(';', 1)[0]!);
+    expect(linksIn(cookies.join('; '), KEY, SCOPE)).toEqual([LINK, other]);
+  });
+});
+
+describe('the path of a link', () => {
+  it.each([
+    ['/', '/'],
+    ['/demo', '/demo'],
+    ['/demo/', '/demo'],
+    ['/a/b.c/~d', '/a/b.c/~d'],
+  ])('%s is %s', (text, path) => {
+    expect(linkPath(text)).toBe(path);
+  });
+
+  it.each([
+    '',
+    'demo',
+    '//demo',
+    '/a//b',
+    '/a/../b',
+    '/a/.',
+    '/a%2fb',
+    '/a;b',
+    '/a?b',
+    '/a#b',
+    '/a b',
+    '/a\\b',
+    '/ü',
+    `/${'x'.repeat(600)}`,
+  ])('%j is rejected', (text) => {
+    expect(linkPath(text)).toBeUndefined();
+  });
+
+  it.each([
+    '/demo',
+    '/demo/',
+    '/demo?x=/../admin',
+    '/demo/x/y',
+    '/demo/a%20b',
+    '/demo/100%25',
+    '/demo/a;v=1',
+  ])('includes %s', (target) => {
+    expect(isWithin(target, '/demo')).toBe(true);
+  });
+
+  it.each([
+    '/',
+    '/demo2',
+    '/dem',
+    '/DEMO',
+    '/admin',
+    '/demo/../admin',
+    '/demo/./../admin',
+    '/demo/%2e%2e/admin',
+    '/demo/%2E./admin',
+    '/demo/..%2fadmin',
+    '/demo/..%5cadmin',
+    '/demo/..\\admin',
+    '/demo/..;/admin',
+    '/demo/%252e%252e/admin',
+    '/demo/%25252e%25252e%25252fadmin',
+    '/demo%2f..%2fadmin',
+    '/demo/..',
+    '//demo/x',
+    '/x/../demo',
+    '/%64emo2',
+    '/demo;x/../../admin',
+    '*',
+    'demo',
+  ])('does not include %s', (target) => {
+    expect(isWithin(target, '/demo')).toBe(false);
+  });
+
+  it('/ includes every path that goes nowhere up', () => {
+    expect(isWithin('/any/path?x', '/')).toBe(true);
+    expect(isWithin('/a/..%2f..', '/')).toBe(false);
+  });
+});
+
+describe('the parameter of a link', () => {
+  it('is removed from a target', () => {
+    expect(tokenIn('/demo?portal-share=abc')).toEqual({ token: 'abc', clean: '/demo' });
+    expect(tokenIn('/demo?a=1&portal-share=abc&b=2')).toEqual({ token: 'abc', clean: '/demo?a=1&b=2' });
+    expect(tokenIn('/demo?portal-share=a&portal-share=b')).toEqual({ token: 'a', clean: '/demo' });
+    expect(tokenIn('/demo?xportal-share=a')).toBeUndefined();
+    expect(tokenIn('/portal-share=a')).toBeUndefined();
+  });
+
+  it('is hidden from people', () => {
+    expect(withoutToken('/demo?a=1&portal-share=abc.d_e-f&b=2')).toBe('/demo?a=1&portal-share=***&b=2');
+    expect(withoutToken('https://web.example/?portal-share=abc#x')).toBe(
+      'https://web.example/?portal-share=***#x',
+    );
+    expect(withoutToken('/demo?a=1')).toBe('/demo?a=1');
+  });
+});

@@ -1,0 +1,33 @@
+import { Argument, type Command } from 'commander';
+import type { Execute } from './execute.js';
+import { agentOf, identityOf, nonEmpty, pidOf, until } from './options.js';
+
+/** Commands for links that open a service past its PIN. */
+export function addShare(program: Command, execute: Execute): void {
+  const share = program
+    .command('share')
+    .description('create, list and revoke links that open a service past its PIN');
+  share
+    .command('create', { isDefault: true })
+    .description('print a link that opens a running service past its PIN')
+    .addArgument(new Argument('<service>', 'which service').argParser(nonEmpty))
+    .addOption(
+      until('--until <time>', 'end the link after this time: 2h, 7d, or a date and time (default: 24h)'),
+    )
+    .option('--path <path>', 'open only this path and those below it', '/')
+    .addOption(agentOf())
+    .addOption(pidOf())
+    .action(execute(() => import('../commands/share-create.js')));
+  share
+    .command('list')
+    .description('show the links that this machine created and that have not expired')
+    .addOption(identityOf())
+    .action(execute(() => import('../commands/share-list.js')));
+  share
+    .command('revoke')
+    .description('end links now, and disconnect their visitors')
+    .addArgument(new Argument('[id…]', 'which links, as `portal share list` shows them'))
+    .option('--all', 'revoke every link of the identity')
+    .addOption(identityOf())
+    .action(execute(() => import('../commands/share-revoke.js')));
+}

@@ -1,0 +1,254 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { connect as connectH2 } from 'node:http2';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { ShareStore } from '../../src/agent/access/share/store.js';
+import type { AccessSpec, Mode } from '../../src/agent/spec.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { inspectorOf } from '../support/inspector.js';
+import {
+  agent,
+  desired,
+  httpService,
+  readAll,
+  relay,
+  service,
+  temporaryFolder,
+  visit,
+} from '../support/world.js';
+
+/** Share links, as visitors use them. */
+
+const HOST = 'app.localhost';
+const PIN = '2580-1379';
+const HOUR_MS = 3_600_000;
+
+async function shared(access: AccessSpec = { pin: PIN }, mode: Mode = 'http') {
+  const seen: IncomingMessage[] = [];
+  const site = await httpService((request, response) => {
+    seen.push(request);
+    response.end('the site');
+  });
+  const at = await relay();
+  const identity = generateIdentity();
+  const store = new ShareStore(join(await temporaryFolder(), 'identity.json'));
+  const one = await agent({ identity, shareStore: store, inspector: true });
+  const inspect = mode === 'http' && { inspect: { mask: [] } };
+  const spec = service('app', site.port, { mode, access, alpn: 'auto', ...inspect });
+  await one.runner.sharing!.load();
+  await one.runner.apply(desired([at.spec], spec));
+  await one.event('lease', ({ phase }) => phase === 'ready');
+  const create = async (
+    path = '/',
+    until = Date.now() + HOUR_MS,
+  ): Promise<{ id: string; target: string }> => {
+    const { id, links } = await one.runner.sharing!.share({ service: 'app', path, until });
+    const url = new URL(links[0]!);
+    return { id, target: url.pathname + url.search };
+  };
+  const ask = async (head: string, fields: Record<string, string> = {}, from = '127.0.0.1') => {
+    const socket = await visit(at, HOST, one.ca, { localAddress: from } as never);
+    const all = { Host: HOST, Connection: 'close', Accept: 'text/html', ...fields };
+    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.write(`${head} HTTP/1.1\r\n${lines.join('')}\r\n`);
+    const text = (await readAll(socket)).toString();
+    const header = (name: string): string | undefined =>
+      new RegExp(`^${name}: (.*)\r$`, 'im').exec(text)?.[1];
+    return { status: Number(text.slice(9, 12)), text, header };
+  };
+  const opened = async (target: string): Promise<{ Cookie: string }> => {
+    const cookie = (await ask(`GET ${target}`)).header('set-cookie');
+    return { Cookie: cookie!.split(';', 1)[0]! };
+  };
+  const change = (next: AccessSpec): Promise<void> =>
+    one.runner.apply(desired([at.spec], { ...spec, access: next }));
+  return { at, one, store, seen, create, ask, opened, change, site };
+}
+
+describe.each(['stream', 'http'] as const)('a share link in mode %s', (mode) => {
+  it('opens its path past the PIN, by a cookie that the service does not get', async () => {
+    const { create, ask, opened, seen } = await shared({ pin: PIN }, mode);
+    const { target } = await create('/demo');
+    const first = await ask(`GET ${target.replace('?', '/page?x=1&')}`);
+    expect([first.status, first.header('location')]).toEqual([303, '/demo/page?x=1']);
+    expect(first.header('referrer-policy')).toBe('no-referrer');
+    expect(first.header('cache-control')).toBe('no-store');
+    expect(first.header('set-cookie')).toMatch(
+      /^__Secure-portal-share=[\w.-]+; Path=\/demo; Max-Age=3[56]\d\d; Secure; HttpOnly; SameSite=Lax$/,
+    );
+    const cookie = await opened(target);
+    const Cookie = `theme=dark; ${cookie.Cookie}`;
+    for (const path of ['/demo', '/demo/', '/demo/page?x=1'])
+      expect((await ask(`GET ${path}`, { Cookie })).text).toContain('the site');
+    expect(seen.map(({ url, headers }) => [url, headers.cookie])).toEqual([
+      ['/demo', 'theme=dark'],
+      ['/demo/', 'theme=dark'],
+      ['/demo/page?x=1', 'theme=dark'],
+    ]);
+    const outside = [
+      '/',
+      '/demo2',
+      '/admin',
+      '/demo/../admin',
+      '/demo/%2e%2e/admin',
+      '/demo/..%2fadmin',
+      '/demo%2f..%2fadmin',
+    ];
+    for (const path of outside)
+      expect([path, (await ask(`GET ${path}`, { Cookie })).status]).toEqual([path, 401]);
+    expect(seen).toHaveLength(3);
+  });
+
+  it('works over HTTP/2', async () => {
+    const { at, one, create } = await shared({ pin: PIN }, mode);
+    const { target } = await create();
+    const socket = await visit(at, HOST, one.ca, { ALPNProtocols: ['h2', 'http/1.1'] });
+    expect(socket.alpnProtocol).toBe('h2');
+    const session = connectH2(`https://${HOST}`, { createConnection: () => socket });
+    onTestFinished(() => session.destroy());
+    const get = async (headers: Record<string, string>) => {
+      const stream = session.request(headers);
+      const [answered] = (await once(stream, 'response')) as [Record<string, unknown>];
+      stream.resume();
+      return answered;
+    };
+    const first = await get({ ':path': target });
+    expect([first[':status'], first['location']]).toEqual([303, '/']);
+    const [cookie] = (first['set-cookie'] as string[])[0]!.split(';', 1);
+    expect((await get({ ':path': '/', cookie: cookie! }))[':status']).toBe(200);
+    expect((await get({ ':path': '/' }))[':status']).toBe(401);
+  });
+});
+
+describe('an invalid link', () => {
+  it('has one page, whether it expired, was revoked, or was changed', async () => {
+    const { create, ask, one, store, seen } = await shared();
+    const revoked = await create('/demo');
+    await store.revoke(revoked.id, Date.now());
+    await one.runner.sharing!.load();
+    const { target } = await create('/demo');
+    const expired = await create('/demo', Date.now() + 1_100);
+    const targets = [
+      revoked.target,
+      target.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')),
+      target.replace('/demo', '/admin'),
+      target.replace('/demo', '//evil.example'),
+      target.replace('L2RlbW8', 'Lw'),
+      '/demo?portal-share=',
+    ];
+    const pages = new Set<string>();
+    for (const each of targets) {
+      const { status, text, header } = await ask(`GET ${each}`);
+      expect([each, status, header('set-cookie')]).toEqual([each, 403, undefined]);
+      expect(header('referrer-policy')).toBe('no-referrer');
+      expect(header('location')).toBeUndefined();
+      pages.add(text.slice(text.indexOf('\r\n\r\n')));
+    }
+    expect(pages.size).toBe(1);
+    expect([...pages][0]).toContain('This link is not valid');
+    await expect.poll(async () => (await ask(`GET ${expired.target}`)).status, { timeout: 5_000 }).toBe(403);
+    expect((await ask(`POST ${target}`)).status).toBe(403);
+    expect(seen).toEqual([]);
+  });
+
+  it('is not a redirect to another site', async () => {
+    const { create, ask } = await shared();
+    const { target } = await create();
+    const query = target.slice(1);
+    for (const path of ['//evil.example/', '/\\evil.example/', '///evil.example']) {
+      const { status, header } = await ask(`GET ${path}${query}`);
+      expect([path, status, header('location')]).toEqual([path, 403, undefined]);
+    }
+  });
+
+  it('is verified only so often for one visitor', async () => {
+    const { ask, create } = await shared();
+    const { target } = await create();
+    const statuses = new Set<number>();
+    for (let i = 0; i < 60; i++) statuses.add((await ask(`GET ${target.slice(0, -8)}AAAAAAAA`)).status);
+    expect([...statuses]).toEqual([403, 429]);
+  }, 60_000);
+});
+
+it('applies the other gates to visitors with a link', async () => {
+  const access: AccessSpec = {
+    pin: PIN,
+    allowIps: ['127.0.0.2', '127.0.0.3'],
+    rateLimit: { requests: 1, per: 'h', burst: 2 },
+  };
+  const { create, ask } = await shared(access);
+  const { target } = await create();
+  expect((await ask(`GET ${target}`, {}, '127.0.0.1')).status).toBe(403);
+  const { header } = await ask(`GET ${target}`, {}, '127.0.0.2');
+  const Cookie = header('set-cookie')!.split(';', 1)[0]!;
+  expect((await ask('GET /', { Cookie }, '127.0.0.2')).status).toBe(200);
+  expect((await ask('GET /', { Cookie }, '127.0.0.2')).status).toBe(429);
+});
+
+it('refuses to create a link that would open nothing', async () => {
+  const { create } = await shared({ rateLimit: { requests: 1, per: 's', burst: 5 } });
+  await expect(create()).rejects.toMatchObject({
+    code: 'usage',
+    message: expect.stringContaining('no PIN') as string,
+  });
+});
+
+it('ends when a gate that it passes changes', async () => {
+  const { create, ask, opened, change } = await shared();
+  const { target } = await create();
+  const cookie = await opened(target);
+  await change({ pin: PIN, allowIps: ['127.0.0.0/8'] });
+  expect((await ask('GET /', cookie)).status).toBe(200);
+  await change({ pin: 'another pin' });
+  expect((await ask('GET /', cookie)).status).toBe(401);
+  expect((await ask(`GET ${target}`)).status).toBe(403);
+});
+
+it('disconnects its visitors when it is revoked, and others not', async () => {
+  const { at, one, store, create, opened, change, site } = await shared();
+  await site.close();
+  const sockets = new WebSocketServer({ port: site.port, host: '127.0.0.1' });
+  onTestFinished(() => sockets.close());
+  sockets.on('connection', (socket) => socket.send('hello'));
+  const link = await create();
+  const cookie = await opened(link.target);
+  const open = async (headers: Record<string, string>): Promise<WebSocket> => {
+    const options = { servername: HOST, ca: one.ca.certificatePem, headers: { Host: HOST, ...headers } };
+    const socket = new WebSocket(`wss://127.0.0.1:${at.port}`, options);
+    onTestFinished(() => socket.terminate());
+    socket.on('error', () => undefined);
+    await once(socket, 'message');
+    return socket;
+  };
+  const [byLink, byPin] = [await open(cookie), await open({ 'Portal-Pin': PIN })];
+  const closed = once(byLink, 'close');
+  await store.revoke(link.id, Date.now());
+  await one.runner.sharing!.load();
+  await closed;
+  expect(byPin.readyState).toBe(WebSocket.OPEN);
+
+  const short = await create('/', Date.now() + 2_100);
+  const byShort = await open(await opened(short.target));
+  await once(byShort, 'close');
+  await store.revokeAll(Date.now());
+  await one.runner.sharing!.load();
+  const next = await create();
+  expect(await opened(next.target)).toHaveProperty('Cookie');
+  await change({});
+});
+
+it('keeps tokens out of the inspector', async () => {
+  const { one, create, ask } = await shared();
+  const { rows } = await inspectorOf(one);
+  const { target } = await create('/demo');
+  await ask(`GET ${target}`);
+  await ask(`GET ${target}x`);
+  await expect
+    .poll(() => [...rows.values()].map((row) => [row.target, row.status, row.portal?.gate]))
+    .toEqual([
+      ['/demo?portal-share=***', 303, undefined],
+      ['/demo?portal-share=***', 403, 'pin'],
+    ]);
+});
