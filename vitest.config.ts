@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { threads } from './scripts/build/threads.mjs';
 import { validators } from './scripts/build/validators.mjs';
 import { LongestFirst } from './test/support/longest-first.js';
 
@@ -27,7 +28,7 @@ const project = (name: string, test: { include: string[]; exclude?: string[]; re
 });
 
 export default defineConfig({
-  plugins: [validators()],
+  plugins: [validators(), threads()],
   test: {
     projects: [
       project('unit', {

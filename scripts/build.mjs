@@ -20,6 +20,7 @@ import { fileURLToPath } from 'node:url';
 import { build as buildPage } from 'vite';
 import { licenses } from './build/licenses.mjs';
 import { bundleModules, bundleProgram } from './build/program.mjs';
+import { threadModules } from './build/threads.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -46,7 +47,10 @@ async function build() {
       page('web-relay', temporary),
       bundleModules(root, join(temporary, 'modules')),
     ]);
-    writeFileSync(join(temporary, 'portal/THIRD_PARTY_LICENSES.txt'), licenses(root, made.slice(0, 3)));
+    writeFileSync(
+      join(temporary, 'portal/THIRD_PARTY_LICENSES.txt'),
+      licenses(root, [...made.slice(0, 3), threadModules()]),
+    );
     for (const name of FOLDERS)
       replace(join(dist, name), join(temporary, name), join(temporary, `${name}.old`));
     writeFileSync(join(dist, STAMP), sources);

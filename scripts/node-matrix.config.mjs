@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config';
+import { threads } from './build/threads.mjs';
 import { validators } from './build/validators.mjs';
 
 /** The quick tests of scripts/node-matrix.mjs, which builds first. */
 export default defineConfig({
-  plugins: [validators()],
+  plugins: [validators(), threads()],
   test: {
     include: ['src/net/**/*.test.ts', 'test/e2e/spine.test.ts', 'test/node-version.test.ts'],
     // Slow, and bytes move the same way on every Node. pour-internals.test.ts checks the internals that differ.

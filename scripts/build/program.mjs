@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { rolldown } from 'rolldown';
 import { asciiOnly } from './ascii.mjs';
 import { requiredBuiltins } from './builtins.mjs';
+import { threads } from './threads.mjs';
 import { validators } from './validators.mjs';
 
 /** Native code, which a bundle cannot contain. It is loaded from node_modules if installed. */
@@ -18,7 +19,7 @@ const programOptions = () => ({
   external: EXTERNAL,
   // Prefers a package's ES modules: only the used parts are bundled, and they evaluate faster.
   resolve: { mainFields: ['module', 'main'] },
-  plugins: [validators(), withoutPrograms(), asciiOnly()],
+  plugins: [validators(), threads(), withoutPrograms(), asciiOnly()],
   onLog: (level, log, report) => {
     if (!QUIET.has(log.code)) report(level, log);
   },
@@ -101,9 +102,8 @@ export async function bundleModules(root, folder) {
     input,
     platform: 'node',
     checks: { bundlerTimings: false },
-    external: (id) =>
-      !id.startsWith('.') && !id.startsWith('/') && !id.startsWith('validators:') && !id.startsWith('\0'),
-    plugins: [validators()],
+    external: (id) => !/^(\.|\/|\0|validators:|threads:)/.test(id),
+    plugins: [validators(), threads()],
     treeshake: false,
   });
   try {

@@ -136,6 +136,36 @@ export const tooManyRequests = (waitS: number): Page =>
     retryAfterS: waitS,
   });
 
+const SIGN_IN = {
+  asked: { title: 'Sign in', text: 'This service requires a user name and a password.' },
+  wrong: { title: 'Sign in', text: 'Wrong user name or password.' },
+  wait: { title: 'Too many wrong passwords', text: 'You have entered too many wrong passwords.' },
+} as const;
+const SIGN_IN_CODES = { asked: 'password_required', wrong: 'password_wrong', wait: 'password_wait' } as const;
+
+/**
+ * Asks for a user name and a password (RFC 7617). A browser shows its own form first, and this page if the visitor cancels that.
+ *
+ * @param last the result of the last attempt; `waitS`: whole seconds until the next one
+ */
+export function signIn(
+  service: string,
+  last?: { readonly kind: 'wrong' } | { readonly kind: 'wait'; readonly waitS: number },
+): Page {
+  const owner =
+    '`access.basic` in `portal.yaml` has the users. `portal hash` makes the hash of a new password.';
+  const kind = last?.kind ?? 'asked';
+  const words = { ...SIGN_IN[kind], owner };
+  if (last?.kind === 'wait')
+    return page(429, 'Too Many Requests', SIGN_IN_CODES.wait, { ...words, retryAfterS: last.waitS });
+  const asks = page(401, 'Unauthorized', SIGN_IN_CODES[kind], words);
+  const challenge = `Basic realm="${realmOf(service)}", charset="UTF-8"`;
+  return { ...asks, headers: [...asks.headers, 'WWW-Authenticate', challenge] };
+}
+
+/** The name of a service between quotation marks (RFC 9110, section 11.5). */
+export const realmOf = (service: string): string => service.replace(/[^\w .-]/g, '');
+
 /** A webhook that its sender has not signed as expected. */
 export const notSigned = (problem: 'missing' | 'wrong' | 'old'): Page =>
   page(403, 'Forbidden', `signature_${problem}`, {

@@ -73,6 +73,8 @@ export interface AccessSpec {
   readonly identities?: readonly string[];
   /** The PIN that visitors must enter. A secret. */
   readonly pin?: string;
+  /** By user name: the hash of the password. Secrets. */
+  readonly basic?: Readonly<Record<string, string>>;
   /** How many requests each visitor may send. */
   readonly rateLimit?: RateLimitSpec;
   /** How the sender of a webhook signs it. */

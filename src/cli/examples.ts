@@ -121,6 +121,10 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       does: 'set limits',
     },
   ],
+  hash: [
+    { run: 'portal hash', does: 'ask for a password, and print its hash' },
+    { run: 'printf %s "$PASSWORD" | portal hash --algorithm bcrypt', does: 'read the password from a pipe' },
+  ],
   doctor: [{ run: 'portal doctor', does: 'show what is missing, and how to fix it' }],
   completion: [
     {

@@ -41,7 +41,7 @@ const GROUPS: readonly {
   { heading: EVERY_DAY, commands: ['share'], add: addShare },
   { heading: 'Set up:', commands: ['init', 'allow', 'trust', 'service', 'identity'], add: addSetUp },
   { heading: 'Operate:', commands: ['relay'], add: addRelay },
-  { heading: 'Tools:', commands: ['doctor', 'schema', 'completion'], add: addTools },
+  { heading: 'Tools:', commands: ['doctor', 'schema', 'hash', 'completion'], add: addTools },
 ];
 
 /**

@@ -1,12 +1,14 @@
+import { hashProblem } from '../lib/passwords/hash.js';
 import { rangeProblem } from '../net/cidr.js';
 import { isAddress, isMistyped } from '../lib/eip55.js';
 import type { Report } from './check.js';
 import type { Complaint } from './finding.js';
 import { shown } from './explain.js';
-import { child, itemsOf, textOf, treeAt, type Path, type Tree } from './tree.js';
+import { child, itemsOf, keyPlaceOf, textOf, treeAt, type Path, type Tree } from './tree.js';
 
 /** Checks the gates of one service. */
 export function checkAccess(root: Tree, path: Path, report: Report): void {
+  checkBasic([...path, 'basic'], child(treeAt(root, path), 'basic'), report);
   checkWebhook([...path, 'webhook'], child(treeAt(root, path), 'webhook'), report);
   checkIdentities(root, path, report);
   const allowIps = child(treeAt(root, path), 'allowIps');
@@ -48,6 +50,25 @@ export function mistypedAddress(root: Tree, path: Path): Complaint {
     message: `${shown(root, path)} is not the address of an identity: its checksum is wrong`,
     hint: 'Copy it again. `portal identity` prints it on the machine of that identity.',
   };
+}
+
+const USER = /^[\w.@+-]{1,64}$/;
+
+function checkBasic(path: Path, basic: Tree | undefined, report: Report): void {
+  if (basic?.kind !== 'map') return;
+  for (const [user, { value }] of basic.entries) {
+    const at = [...path, user];
+    if (!USER.test(user)) {
+      report(at, {
+        message: `${JSON.stringify(user)} is not a user name: up to 64 letters, digits and any of . _ - @ +`,
+        hint: 'Write names without variables, for example `alice: ${ALICE_HASH}`.',
+        place: keyPlaceOf(basic, user),
+      });
+    }
+    const text = textOf(value);
+    const problem = text === undefined ? undefined : hashProblem(text);
+    if (problem) report(at, { message: `\`${user}\` ${problem.message}`, hint: problem.hint });
+  }
 }
 
 function checkWebhook(path: Path, webhook: Tree | undefined, report: Report): void {

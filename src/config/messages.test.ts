@@ -233,6 +233,30 @@ it.each([
     '`provider` cannot be used with `header` and `algorithm` | A provider has its own header. Remove one or the other.',
   ],
   [
+    '  a: { target: 1, access: { basic: { alice: secret } } }',
+    '`alice` is not the hash of a password | Run `portal hash`, put what it prints into a variable, in single quotes, and name the variable here.',
+  ],
+  [
+    '  a: { target: 1, access: { basic: { alice: "$$2y$$15$$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" } } }',
+    '`alice` is a hash that takes too long to verify: it has a cost of 15, and the limit is 14 | Make another hash with `portal hash`.',
+  ],
+  [
+    '  a: { target: 1, access: { basic: { alice: "=19=65536,t=2,p=1" } } }',
+    '`alice` is an incomplete hash | Shells and `.env` files replace what follows `$`: put the hash in single quotes there. In portal.yaml, write `$$` for each `$`.',
+  ],
+  [
+    '  a: { target: 1, access: { basic: { "al ice": "$$2y$$05$$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" } } }',
+    '"al ice" is not a user name: up to 64 letters, digits and any of . _ - @ + | Write names without variables, for example `alice: ${ALICE_HASH}`.',
+  ],
+  [
+    '  a: { target: 1, access: { basic: {} } }',
+    '`basic` is empty | For example `basic: {"alice":"${ALICE_HASH:?set ALICE_HASH}"}`.',
+  ],
+  [
+    '  a: { mode: tcp, target: 1, access: { basic: { alice: "$$2y$$05$$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" } } }',
+    '`access.basic` needs mode auto, stream or http; this service runs mode tcp | This gate reads requests. `allowIps` works in every mode.',
+  ],
+  [
     '  a: { target: 1, access: { rateLimit: { perVisitor: 10 } } }',
     '`perVisitor` must be text | Write 10/s for 10 requests per second.',
   ],

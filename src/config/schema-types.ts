@@ -350,8 +350,15 @@ export interface Access {
    * @maxItems 1000
    */
   identities?: Visitor[];
+  basic?: Basic;
   rateLimit?: RateLimit;
   webhook?: Webhook;
+}
+/**
+ * Users who may visit, in the modes auto, stream and http: by name, the bcrypt or argon2id hash of the password. `portal hash` prints one. Browsers ask for both (HTTP Basic). The target gets the name in `X-Portal-User`.
+ */
+export interface Basic {
+  [k: string]: string;
 }
 /**
  * How many requests each visitor may send, in the modes auto, stream and http. Further requests get 429 with `Retry-After`. A visitor is an IPv4 address, or the /64 of an IPv6 address.

@@ -3,7 +3,7 @@ import { child, type Path, type Tree } from './tree.js';
 /** Printed instead of a secret. */
 export const MASK = '****';
 
-const SECRET_KEY = /^(pin|.*secret|webhook|(response[-_]?)?header)s?$/i;
+const SECRET_KEY = /^(pin|basic|.*secret|webhook|(response[-_]?)?header)s?$/i;
 
 /** Settings of gates that are not secret, below `access`. */
 const OPEN = [

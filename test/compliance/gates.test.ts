@@ -40,6 +40,12 @@ const STRANGER = '127.0.0.3';
 const PIN = '2580-1379-correct-horse';
 const SECRET = 'a long enough secret of webhooks';
 
+/** A cheap hash of `horse`. */
+const ALICE = '$2a$04$1EALQ.2zezwhbRUjcSLwy.7wK7fWQ/PVdQtsRsnQKo2KDJHySuksK';
+const basic = (password: string): { Authorization: string } => ({
+  Authorization: `Basic ${Buffer.from(`alice:${password}`).toString('base64')}`,
+});
+
 let addresses = 0;
 /** An address of its own, of a network of its own. */
 const newAddress = (): string => `127.1.${++addresses}.1`;
@@ -117,6 +123,16 @@ const CASES: Readonly<Record<keyof AccessSpec, readonly GateCase[]>> = {
       status: 401,
       preflight: 401,
       secrets: [PIN, '__Host-portal'],
+    },
+  ],
+  basic: [
+    {
+      access: { basic: { alice: ALICE } },
+      passing: () => ({ from: FRIEND, headers: basic('horse') }),
+      refused: () => ({ from: newAddress(), headers: { ...basic('wrong'), 'X-Portal-User': 'alice' } }),
+      status: 401,
+      preflight: 401,
+      secrets: [basic('horse').Authorization, ALICE],
     },
   ],
   webhook: [

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
+import { PasswordWorker } from '../../src/lib/passwords/worker.js';
 import { shellQuote } from '../../src/lib/shell-quote.js';
 import { jsonLines, Person, PROCESSES } from './cli-support.js';
 
@@ -34,7 +35,7 @@ test('help is grouped, has examples, and lists every command', async () => {
     'identity',
     'relay',
   ];
-  for (const name of [...names, 'schema', 'completion'])
+  for (const name of [...names, 'schema', 'hash', 'completion'])
     expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
   expect((await person.run([])).stdout).toBe(stdout);
   expect((await person.run(['help', 'up'])).stdout).toContain('--detach');
@@ -365,4 +366,29 @@ test('reports a folder that cannot be created, without retrying forever', async 
   ]);
   expect(relay.code).toBe(1);
   expect(jsonLines(relay.stdout)).toMatchObject([{ event: 'error', code: 'state_unwritable' }]);
+});
+
+test('hash prints the hash of a password from a pipe, without its line break', async () => {
+  const { stdout, stderr } = await person.run(['hash', '--algorithm', 'bcrypt'], { stdin: 'horse\n' });
+  expect(stderr).toBe('');
+  expect(await new PasswordWorker().verify('horse', stdout.trim())).toBe(true);
+  const json = await person.run(['hash', '--json'], { stdin: 'horse' });
+  expect(jsonLines(json.stdout)).toMatchObject([
+    {
+      event: 'hash',
+      algorithm: 'argon2id',
+      hash: expect.stringMatching(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/) as string,
+    },
+  ]);
+  for (const [stdin, message] of [
+    ['', 'the password is empty'],
+    ['one\ntwo\n', 'the password has a line break or another control character'],
+    ['x'.repeat(73), 'the password has 73 bytes, and bcrypt uses only the first 72'],
+    ['x'.repeat(2_000), 'the password has more than 1024 bytes'],
+  ] as const)
+    expect(await person.run(['hash', '--algorithm', 'bcrypt'], { stdin })).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining(message) as string,
+    });
 });

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import type { Passed } from '../../src/agent/access/gate.js';
 import type { Exchange } from '../../src/agent/modes/http/exchange.js';
+import { OPEN } from '../../src/agent/modes/http/handler.js';
 import { deferred } from '../../src/lib/wait.js';
 import { eventually } from '../support/eventually.js';
 import { ask, askH2, connectTo, edge, h2Visitor, HOST } from '../support/http-edge.js';
@@ -32,7 +33,7 @@ const slowly = async (exchange: Exchange): Promise<Passed> => {
 
 it('loses no byte of a body that arrives while a gate decides', async () => {
   const target = await hashing();
-  const at = await edge({ '/': target.port }, { gates: { ask: slowly } });
+  const at = await edge({ '/': target.port }, { gates: { ...OPEN, ask: slowly } });
   const body = Buffer.alloc(300_000, 'portal');
   const expected = createHash('sha256').update(body).digest('hex');
   expect(await ask(at, '/', { method: 'POST', body })).toMatchObject({ status: 200, body: expected });
@@ -45,7 +46,7 @@ it('loses no byte of a body that arrives while a gate decides', async () => {
 
 it('responds with 500, and not from the target, if a gate fails', async () => {
   const target = await hashing();
-  const gates = { ask: () => Promise.reject(new Error('the other server is down')) };
+  const gates = { ...OPEN, ask: () => Promise.reject(new Error('the other server is down')) };
   const at = await edge({ '/': target.port }, { gates });
   const answer = await ask(at, '/', { headers: { accept: 'application/json' } });
   expect(answer).toMatchObject({ status: 500, body: expect.stringContaining('gate_failed') as string });
@@ -57,6 +58,7 @@ it('sends nothing to the target for a visitor that disconnects while a gate deci
   const asked = deferred<void>();
   const decision = deferred<void>();
   const gates = {
+    ...OPEN,
     ask: (exchange: Exchange): Promise<Passed> => {
       asked.resolve();
       return decision.promise.then(() => exchange);

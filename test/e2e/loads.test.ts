@@ -124,6 +124,8 @@ describe('portal', () => {
       expect.arrayContaining(['src/relay/relay.ts', 'src/agent/session.ts', 'src/agent/serving/tls.ts']),
     );
     expect(within(modules, /^(ajv|listr2|pino|prom-client|preact|@peculiar\/.*)$/)).toEqual([]);
+    // The program of the thread that verifies passwords.
+    expect(within(modules, /threads:/)).toEqual([]);
     expect(
       within(modules, /^src\/(agent\/modes\/http\/handler|relay\/store\/sqlite|relay\/metrics\/)/),
     ).toEqual([]);

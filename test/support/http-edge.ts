@@ -54,7 +54,7 @@ export async function edge(
     name?: string;
     onNameRejected?: (rejection: NameRejection) => void;
     /** Default: every request passes. */
-    gates?: Pick<Gates, 'ask'>;
+    gates?: Pick<Gates, 'ask' | 'repeat' | 'redact'>;
   } = {},
 ): Promise<Edge> {
   // One CA for the file, because creating keys is slow.

@@ -46,6 +46,26 @@ describe('PIN attempts of one address', () => {
   });
 });
 
+describe('attempts of several users of one address', () => {
+  it('are forgotten after the right password of the user who alone failed', () => {
+    const attempts = new Attempts();
+    for (let i = 0; i < 4; i++) attempts.failed(A, 0, 'alice');
+    attempts.succeeded(A, 'alice');
+    attempts.failed(A, 0, 'alice');
+    expect(attempts.waitMs(A, 0)).toBe(0);
+  });
+
+  it('are not forgotten after the right password of another user', () => {
+    const attempts = new Attempts();
+    for (let i = 0; i < 4; i++) attempts.failed(A, 0, 'bob');
+    attempts.succeeded(A, 'alice');
+    attempts.failed(A, 0, 'alice');
+    attempts.succeeded(A, 'alice');
+    attempts.succeeded(A, 'bob');
+    expect(attempts.waitMs(A, 0)).toBe(ATTEMPTS.firstWaitMs);
+  });
+});
+
 describe('PIN attempts of all addresses together', () => {
   it('are limited, with one more per minute', () => {
     const attempts = new Attempts();

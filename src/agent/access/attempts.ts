@@ -1,4 +1,6 @@
-/** Limits how often a PIN may be tried, per address and in total. Times are milliseconds of one monotonic clock. */
+/**
+ * Limits how often a PIN or a password may be tried, per address and in total. Times are milliseconds of one monotonic clock.
+ */
 
 export const ATTEMPTS = {
   /** Wrong attempts of an address before it has to wait. */
@@ -20,7 +22,12 @@ interface Record {
   /** No attempt before this time. */
   until: number;
   at: number;
+  /** The user of all failures; null if they differ. */
+  user: string | null;
 }
+
+/** Where there is one secret for all. */
+const ANYONE = '';
 
 export class Attempts {
   readonly #failed = new Map<string, Record>();
@@ -40,17 +47,24 @@ export class Attempts {
     return left >= 1 ? 0 : Math.ceil((1 - left) * ATTEMPTS.allEveryMs);
   }
 
-  failed(address: string, now: number): void {
-    const failures = (this.#failed.get(address)?.failures ?? 0) + 1;
+  failed(address: string, now: number, user = ANYONE): void {
+    const before = this.#failed.get(address);
+    const failures = (before?.failures ?? 0) + 1;
     const doublings = failures - ATTEMPTS.free;
     const pauseMs = doublings < 0 ? 0 : Math.min(ATTEMPTS.firstWaitMs * 2 ** doublings, ATTEMPTS.maxWaitMs);
     remember(this.#failed, address);
-    this.#failed.set(address, { failures, until: now + pauseMs, at: now });
+    this.#failed.set(address, {
+      failures,
+      until: now + pauseMs,
+      at: now,
+      user: before && before.user !== user ? null : user,
+    });
     this.#left = Math.max(0, this.#refill(now) - 1);
   }
 
-  succeeded(address: string): void {
-    this.#failed.delete(address);
+  /** Forgets failures of the same user only. Otherwise a user could guess the passwords of others without a limit. */
+  succeeded(address: string, user = ANYONE): void {
+    if (this.#failed.get(address)?.user === user) this.#failed.delete(address);
     remember(this.#proven, address);
     this.#proven.add(address);
   }
@@ -68,6 +82,9 @@ export class Attempts {
     return (this.#left = Math.min(ATTEMPTS.allFree, this.#left + gained));
   }
 }
+
+/** Whole seconds of a wait. Rounds up, but ignores floating-point error. */
+export const seconds = (ms: number): number => Math.ceil(Math.round(ms) / 1_000);
 
 /** Makes `key` the newest entry, and removes the oldest if there are too many. */
 function remember(all: Map<string, unknown> | Set<string>, key: string): void {

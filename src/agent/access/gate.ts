@@ -1,5 +1,5 @@
 import type { Identity } from '../../identity/identity.js';
-import type { Exchange } from '../modes/http/exchange.js';
+import type { Exchange, Headers } from '../modes/http/exchange.js';
 import type { Page } from '../pages.js';
 import type { ServiceSpec } from '../spec.js';
 import type { Rejections } from './rejections.js';
@@ -36,6 +36,13 @@ export interface Gate {
    * read the body. Returns undefined if the gate responds. Default: every request passes.
    */
   ask?(exchange: Exchange): Passed | Promise<Passed>;
+  /**
+   * Prepares a request for the target that the owner repeats after it has passed: as `ask` does, but every request passes.
+   * Default: unchanged.
+   */
+  repeat?(exchange: Exchange): Exchange;
+  /** The header fields of a request without secrets for this gate, for the inspector. Default: unchanged. */
+  redact?(headers: Headers): Headers;
   /** Applies new settings. Returns whether connected visitors must connect again to pass this gate. */
   update(spec: ServiceSpec): boolean;
 }

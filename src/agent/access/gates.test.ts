@@ -85,6 +85,7 @@ const ALL: AccessSpec = {
   identities: ['0x1111111111111111111111111111111111111111', '0x2222222222222222222222222222222222222222'],
   rateLimit: { requests: 600, per: 'm', burst: 10 },
   pin: '1234',
+  basic: { alice: 'a', bob: 'b' },
   webhook: { provider: 'github', secret: 'a secret' },
 };
 
@@ -92,6 +93,7 @@ it('close connections of visitors whose requests nobody has read', () => {
   for (const access of [
     { rateLimit: rate(1, 's') },
     { webhook: { provider: 'github', secret: 'a secret' } },
+    { basic: { alice: 'a' } },
   ] as const) {
     const { gates, update } = opened({});
     const [before, after] = [connection(), connection()];
@@ -112,6 +114,7 @@ describe('kinds of gates', () => {
       ['identities', 'identity'],
       ['rateLimit', 'rate'],
       ['pin', 'pin'],
+      ['basic', 'basic'],
       ['webhook', 'webhook'],
     ]);
     expect(GATE_KINDS.map((kind) => kind.describe(ALL))).toEqual([
@@ -119,6 +122,7 @@ describe('kinds of gates', () => {
       'only your identity and 0x111111…, 0x222222…',
       'at most 600 requests per minute per visitor',
       'with a PIN',
+      'with a user name and a password (2 users)',
       'only webhooks signed by GitHub',
     ]);
     expect(GATE_KINDS.flatMap((kind) => kind.describe({}) ?? [])).toEqual([]);
@@ -130,6 +134,7 @@ describe('kinds of gates', () => {
     expect([{}, { allowIps: [] }, { pin: '1234' }].map(readsHttp)).toEqual([false, false, true]);
     expect([{}, { allowIps: [] }].map(gateFor)).toEqual([undefined, undefined]);
     expect(gateFor({ pin: '1234' })).toEqual({ curl: "-H 'Portal-Pin: YOUR-PIN'" });
+    expect(gateFor({ basic: { alice: 'a' } })).toEqual({ curl: '-u YOUR-USER:YOUR-PASSWORD' });
     expect(gateFor({ rateLimit: { requests: 1, per: 's', burst: 1 } })).toBeUndefined();
     expect(gateFor(ALL)).toEqual({});
   });
@@ -149,6 +154,10 @@ describe('kinds of gates', () => {
     [{ identities: ['0x1'] }, { identities: [] }, false],
     [{ identities: ['0x1'] }, { identities: ['0x1', '0x2'] }, true],
     [{ identities: ['0x1'] }, { identities: ['0x2'] }, true],
+    [{}, { basic: { alice: 'a' } }, false],
+    [{ basic: { alice: 'a' } }, {}, true],
+    [{ basic: { alice: 'a', bob: 'b' } }, { basic: { alice: 'c' } }, false],
+    [{ basic: { alice: 'a' } }, { basic: { alice: 'a', bob: 'b' } }, true],
     [{ rateLimit: rate(60, 'm') }, { rateLimit: rate(1, 's') }, false],
     [{ rateLimit: rate(60, 'm') }, { rateLimit: rate(61, 'm') }, true],
     [{ rateLimit: rate(60, 'm', 1) }, { rateLimit: rate(60, 'm', 2) }, true],

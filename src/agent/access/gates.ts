@@ -2,10 +2,11 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { resetSocket } from '../../net/reset.js';
 import { replyLine } from '../../protocol/connect.js';
-import type { Exchange } from '../modes/http/exchange.js';
+import type { Exchange, Headers } from '../modes/http/exchange.js';
 import type { Page } from '../pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
 import { AddressGate } from './address-gate.js';
+import { BasicGate } from './basic-gate.js';
 import type { Gate, GateOptions, Passed, Visitor } from './gate.js';
 import { Greeter, type Arrival } from './greeter.js';
 import { IdentityGate } from './identity-gate.js';
@@ -21,6 +22,7 @@ const GATES: Readonly<Record<keyof AccessSpec, new (options: GateOptions) => Gat
   identities: IdentityGate,
   rateLimit: RateLimitGate,
   pin: PinGate,
+  basic: BasicGate,
   webhook: WebhookGate,
 };
 
@@ -111,6 +113,16 @@ export class Gates {
       passed = answer;
     }
     return passed;
+  }
+
+  /** See `Gate.repeat`. */
+  repeat(exchange: Exchange): Exchange {
+    return this.#asking.reduce((passed, { gate }) => gate.repeat?.(passed) ?? passed, exchange);
+  }
+
+  /** See `Gate.redact`. */
+  redact(headers: Headers): Headers {
+    return this.#asking.reduce((kept, { gate }) => gate.redact?.(kept) ?? kept, headers);
   }
 
   /** Applies new settings. Closes connections of visitors that may no longer be connected. */

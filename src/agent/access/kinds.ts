@@ -107,6 +107,21 @@ const PIN: GateKind = {
   describe: ({ pin }) => (pin === undefined ? undefined : 'with a PIN'),
 };
 
+const BASIC: GateKind = {
+  key: 'basic',
+  reason: 'basic',
+  readsHttp: true,
+  needs: { curl: '-u YOUR-USER:YOUR-PASSWORD' },
+  widens({ basic: before }, { basic: after }) {
+    if (!before) return false;
+    return !after || Object.keys(after).some((user) => !Object.hasOwn(before, user));
+  },
+  describe({ basic }) {
+    const count = Object.keys(basic ?? {}).length;
+    return basic && `with a user name and a password (${count} ${count === 1 ? 'user' : 'users'})`;
+  },
+};
+
 const PROVIDERS = { github: 'GitHub', slack: 'Slack', stripe: 'Stripe' } as const;
 
 const WEBHOOK: GateKind = {
@@ -123,7 +138,7 @@ const WEBHOOK: GateKind = {
 };
 
 /** Every kind of gate, in the order in which a visitor passes them: the cheapest first. */
-export const GATE_KINDS: readonly GateKind[] = [ADDRESSES, IDENTITIES, RATE_LIMIT, PIN, WEBHOOK];
+export const GATE_KINDS: readonly GateKind[] = [ADDRESSES, IDENTITIES, RATE_LIMIT, PIN, BASIC, WEBHOOK];
 
 /** Whether a gate must read requests. */
 export const readsHttp = (access: AccessSpec): boolean =>

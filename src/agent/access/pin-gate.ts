@@ -5,7 +5,7 @@ import { respond, valuesOf, type Exchange } from '../modes/http/exchange.js';
 import { readBody } from '../modes/http/read-body.js';
 import { respondWith } from '../modes/http/own-response.js';
 import type { ServiceSpec } from '../spec.js';
-import { Attempts } from './attempts.js';
+import { Attempts, seconds } from './attempts.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import { PIN_HEADER, PIN_PATH } from './kinds.js';
 import { pinPage } from './pin-page.js';
@@ -110,9 +110,6 @@ export class PinGate implements Gate {
     respondWith(exchange, page);
   }
 }
-
-/** Rounds up, but ignores floating-point error. */
-const seconds = (ms: number): number => Math.ceil(Math.round(ms) / 1_000);
 
 function redirect(exchange: Exchange, to: string, cookie?: string): void {
   const headers = ['Location', to, 'Cache-Control', 'no-store', 'X-Robots-Tag', 'noindex'];

@@ -1,5 +1,5 @@
 import { contentPolicy, escapeHtml, htmlPage } from '../page-style.js';
-import { OWN_HEADERS, type Page } from '../pages.js';
+import { OWN_HEADERS, realmOf, type Page } from '../pages.js';
 import { PIN_PATH } from './kinds.js';
 
 const SHOWN_HEADER = 'Portal-Pin';
@@ -70,5 +70,5 @@ function wordsFor(outcome: 'wrong' | 'wait', waitS = 0): string {
  */
 const wanted = (service: string): string[] => [
   'WWW-Authenticate',
-  `${SHOWN_HEADER} realm="${service.replace(/[^\w .-]/g, '')}"`,
+  `${SHOWN_HEADER} realm="${realmOf(service)}"`,
 ];

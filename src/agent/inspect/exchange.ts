@@ -20,6 +20,8 @@ export interface Capture {
   /** The request's body must not be stored. */
   readonly withholdBody: boolean;
   readonly replayOf: number | undefined;
+  /** The header fields of the request as they are recorded. */
+  readonly headers: Headers;
 }
 
 /**
@@ -36,7 +38,7 @@ class InspectedExchange extends ExchangeAround {
   /** The gate that judges the request now. */
   #gate: RejectionReason | undefined;
 
-  constructor(inner: Exchange, store: RequestStore, { service, withholdBody, replayOf }: Capture) {
+  constructor(inner: Exchange, store: RequestStore, { service, withholdBody, replayOf, headers }: Capture) {
     super(inner);
     this.#store = store;
     const requestBody = new CapturedBody();
@@ -52,7 +54,7 @@ class InspectedExchange extends ExchangeAround {
       hostname: inner.client.hostname,
       remote: inner.client.address,
       version: inner.version,
-      requestHeaders: inner.headers,
+      requestHeaders: headers,
       requestBody,
       requestTrailers: [],
       upgrade: inner.upgrade,

@@ -1,7 +1,7 @@
 import { PortalError } from '../../lib/errors.js';
 import { deferred, within } from '../../lib/wait.js';
 import { GATE_PATHS } from '../access/kinds.js';
-import type { Exchange } from '../modes/http/exchange.js';
+import type { Exchange, Headers } from '../modes/http/exchange.js';
 import type { InspectSpec } from '../spec.js';
 import { inspected } from './exchange.js';
 import type { RequestHistory } from './history/history.js';
@@ -22,8 +22,12 @@ export type Serve = (exchange: Exchange) => void;
 
 /** Records the requests of one service, for one of its handlers. */
 export interface Recorder {
-  /** Returns the exchange to continue with: a recorded one, or the same one if there are too many to record. */
-  record(exchange: Exchange): Exchange;
+  /**
+   * Returns the exchange to continue with: a recorded one, or the same one if there are too many to record.
+   *
+   * @param headers the request's header fields as they may be kept
+   */
+  record(exchange: Exchange, headers: Headers): Exchange;
   close(): void;
 }
 
@@ -61,7 +65,7 @@ export class Recorders {
     const handlers = this.#handlers.get(service) ?? new Set();
     this.#handlers.set(service, handlers.add(serve));
     return {
-      record: (exchange) => this.#record(service, exchange),
+      record: (exchange, headers) => this.#record(service, exchange, headers),
       close: () => {
         handlers.delete(serve);
         // A later lease may have added other handlers meanwhile.
@@ -193,7 +197,7 @@ export class Recorders {
     this.#history.add(recording, this.#maskOf(service));
   }
 
-  #record(service: string, exchange: Exchange): Exchange {
+  #record(service: string, exchange: Exchange, headers: Headers): Exchange {
     const replayed = exchange instanceof ReplayExchange ? exchange : undefined;
     if (!replayed && !this.store.admits()) return exchange;
     // The body of the PIN form contains the PIN.
@@ -202,6 +206,7 @@ export class Recorders {
       service,
       withholdBody,
       replayOf: replayed?.original,
+      headers,
     });
     if (replayed) replayed.recordedAs = this.store.lastId;
     return recorded;

@@ -1,5 +1,6 @@
 import type { RejectionReason } from '../access/rejections.js';
 import { withoutToken } from '../access/share/parameter.js';
+import type { Headers } from '../modes/http/exchange.js';
 import type { Page } from '../pages.js';
 import { CapturedBody, type Recording } from './recording.js';
 
@@ -10,8 +11,9 @@ export interface Refused {
     readonly target: string;
     readonly authority: string;
     readonly version: string;
-    readonly headers: readonly string[];
   };
+  /** The header fields of the request as they may be kept. */
+  readonly headers: Headers;
   /** Address of the visitor. */
   readonly remote: string;
   readonly hostname: string;
@@ -23,7 +25,7 @@ export interface Refused {
 
 /** No bodies: that of the request was not read, and that of the response is Portal's own page. */
 export function refusedRecording(id: number, service: string, refused: Refused): Recording {
-  const { asked, remote, hostname, gate, page } = refused;
+  const { asked, headers, remote, hostname, gate, page } = refused;
   return {
     id,
     service,
@@ -35,7 +37,7 @@ export function refusedRecording(id: number, service: string, refused: Refused):
     hostname,
     remote,
     version: asked.version,
-    requestHeaders: asked.headers,
+    requestHeaders: headers,
     requestBody: new CapturedBody(),
     requestTrailers: [],
     upgrade: undefined,

@@ -221,8 +221,9 @@ class TlsServing implements Serving {
     if (!refusal) return this.#serve(socket, visitor);
     const { service, inspect } = this.#spec;
     rejectVisitor(socket, refusal.page, (asked) => {
-      if (inspect)
-        recorders?.refused(service, { asked, remote: address, hostname: this.#hostname, ...refusal });
+      if (!inspect) return;
+      const headers = gates.redact(asked.headers);
+      recorders?.refused(service, { asked, headers, remote: address, hostname: this.#hostname, ...refusal });
     });
   }
 

@@ -1,4 +1,4 @@
-import { Argument, type Command } from 'commander';
+import { Argument, Option, type Command } from 'commander';
 import type { Execute } from './execute.js';
 import { file, list } from './options.js';
 
@@ -18,6 +18,15 @@ export function addTools(program: Command, execute: Execute): void {
     .command('schema')
     .description('print the JSON schema of portal.yaml')
     .action(execute(() => import('../commands/schema.js')));
+  program
+    .command('hash')
+    .description('print the hash of a password, for `access.basic`')
+    .addOption(
+      new Option('--algorithm <name>', 'use this hash function')
+        .choices(['argon2id', 'bcrypt'])
+        .default('argon2id'),
+    )
+    .action(execute(() => import('../commands/hash.js')));
   program
     .command('completion')
     .description('print a completion script for a shell')

@@ -4,6 +4,8 @@ import type { RejectionReason } from '../../access/rejections.js';
 import type { OwnResponse } from '../../inspect/wire.js';
 import type { Client, Exchange, Follows, Headers, SwitchedStream } from './exchange.js';
 
+type Changes = Pick<Exchange, 'body' | 'expectsContinue'> & Partial<Pick<Exchange, 'headers' | 'identity'>>;
+
 /** An exchange that is another one, except for what a subclass changes. */
 export abstract class ExchangeAround implements Exchange {
   protected readonly inner: Exchange;
@@ -12,6 +14,7 @@ export abstract class ExchangeAround implements Exchange {
   readonly target: string;
   readonly authority: string;
   readonly headers: Headers;
+  readonly identity: Headers | undefined;
   readonly body: Readable | undefined;
   readonly expectsContinue: boolean;
   readonly upgrade: string | undefined;
@@ -20,14 +23,15 @@ export abstract class ExchangeAround implements Exchange {
 
   constructor(
     inner: Exchange,
-    { body, expectsContinue }: Pick<Exchange, 'body' | 'expectsContinue'> = inner,
+    { body, expectsContinue, headers = inner.headers, identity = inner.identity }: Changes = inner,
   ) {
     this.inner = inner;
     this.client = inner.client;
     this.method = inner.method;
     this.target = inner.target;
     this.authority = inner.authority;
-    this.headers = inner.headers;
+    this.headers = headers;
+    this.identity = identity;
     this.body = body;
     this.expectsContinue = expectsContinue;
     this.upgrade = inner.upgrade;

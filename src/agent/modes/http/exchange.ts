@@ -41,6 +41,8 @@ export interface Exchange {
   /** The Host header as the visitor sent it. */
   readonly authority: string;
   readonly headers: Headers;
+  /** Header fields in which gates name the visitor to the target. */
+  readonly identity?: Headers | undefined;
   /** Absent if the request has no body. Read it, or end the exchange with `respond`. */
   readonly body: Readable | undefined;
   /** Read this when `body` or the switched stream ends: false if the visitor disconnected before the end. */

@@ -90,6 +90,8 @@ const NAMES = new Set([
 
 const PREFIXES = [
   'x-forwarded-',
+  // Set by gates.
+  'x-portal-',
   'cf-connecting-',
   'remote-',
   'x-remote-',

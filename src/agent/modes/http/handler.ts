@@ -38,8 +38,15 @@ const MAX_CHECK_MS = 250;
  */
 const ECHOING: ReadonlySet<string> = new Set(['TRACE', 'TRACK']);
 
+/** The gates as requests see them. */
+type RequestGates = Pick<Gates, 'ask' | 'repeat' | 'redact'>;
+
 /** Every request passes. */
-const OPEN: Pick<Gates, 'ask'> = { ask: (exchange) => exchange };
+export const OPEN: RequestGates = {
+  ask: (exchange) => exchange,
+  repeat: (exchange) => exchange,
+  redact: (headers) => headers,
+};
 
 /** A visitor's connection. */
 interface Connection {
@@ -76,7 +83,7 @@ export class HttpHandler implements ModeHandler {
   readonly #formerUpstreams = new Set<Upstream>();
   #table: RouteTable;
   /** Asked before the routes. */
-  readonly #gates: Pick<Gates, 'ask'>;
+  readonly #gates: RequestGates;
   readonly #hooks: HandlerHooks;
   /** Set while the service is inspected. */
   #recorder: Recorder | undefined;
@@ -93,7 +100,7 @@ export class HttpHandler implements ModeHandler {
     spec: ServiceSpec,
     log: Logger,
     protocols: Protocols,
-    gates: Pick<Gates, 'ask'> = OPEN,
+    gates: RequestGates = OPEN,
     limits: Partial<HttpLimits> = {},
     hooks: HandlerHooks = {},
   ) {
@@ -201,6 +208,7 @@ export class HttpHandler implements ModeHandler {
     const title = why === undefined ? page.title : `${page.title}: ${why}`;
     this.#hooks.recorders?.refused(this.#spec.service, {
       asked,
+      headers: this.#gates.redact(asked.headers),
       remote: address,
       hostname,
       page: { ...page, title },
@@ -209,10 +217,10 @@ export class HttpHandler implements ModeHandler {
 
   #serve(asked: Exchange): void {
     this.requests++;
-    const exchange = this.#recorder ? this.#recorder.record(asked) : asked;
+    const exchange = this.#recorder ? this.#recorder.record(asked, this.#gates.redact(asked.headers)) : asked;
     let passed: Passed | Promise<Passed>;
     try {
-      passed = asked.passesGates ? exchange : this.#gates.ask(exchange);
+      passed = asked.passesGates ? this.#gates.repeat(exchange) : this.#gates.ask(exchange);
     } catch (error) {
       return this.#gateFailed(exchange, error);
     }

@@ -107,6 +107,7 @@ export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
     );
     if (route.stripped !== '') kept.push('X-Forwarded-Prefix', route.stripped);
   }
+  if (exchange.identity) kept.push(...exchange.identity);
   if (!edited) return kept;
   const ours = without(kept, edited.names);
   ours.push(...edited.add);

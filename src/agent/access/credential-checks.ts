@@ -1,0 +1,110 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { KeyedQueue } from '../../lib/keyed-queue.js';
+import { Attempts, seconds } from './attempts.js';
+import type { Credentials } from './basic-credentials.js';
+
+/** Limit of remembered credentials. Beyond it, those that were unused longest are verified again. */
+const MAX_VERIFIED = 1_000;
+/** Limit of requests of one network that wait for a verification. */
+const MAX_WAITING = 16;
+
+export type Verdict =
+  | { readonly kind: 'right'; readonly user: string }
+  /** `isNew`: the attempt counts as a wrong one. */
+  | { readonly kind: 'wrong'; readonly isNew: true }
+  | { readonly kind: 'wait'; readonly waitS: number; readonly isNew: boolean }
+  /** Too many wait for a verification. */
+  | { readonly kind: 'busy' };
+
+/** Verifies a password in about the same time for each hash of the same cost. `busy`: too many wait. */
+export type Verify = (password: string, hash: string) => Promise<boolean | 'busy'>;
+
+/**
+ * Verifies credentials of visitors, and limits how often each network may try. Verified credentials are remembered by a keyed
+ * hash, since each request carries them and one verification takes a part of a second. Belongs to one set of users: for others,
+ * create another.
+ */
+export class CredentialChecks {
+  readonly #users: ReadonlyMap<string, string>;
+  readonly #verify: Verify;
+  readonly #attempts = new Attempts();
+  readonly #key = randomBytes(32);
+  /** By their HMAC, the most recently used last. */
+  readonly #verified = new Set<string>();
+  /** Verifies one after another for each network, so that a network cannot try more at once than its attempts. */
+  readonly #queue = new KeyedQueue();
+  readonly #waiting = new Map<string, number>();
+
+  /** @param users by name: the hash of the password */
+  constructor(users: Readonly<Record<string, string>>, verify: Verify) {
+    this.#users = new Map(Object.entries(users));
+    this.#verify = verify;
+  }
+
+  check(credentials: Credentials, network: string): Verdict | Promise<Verdict> {
+    const id = this.#idOf(credentials);
+    const known = this.#known(credentials, network, id);
+    if (known) return known;
+    const waiting = this.#waiting.get(network) ?? 0;
+    if (waiting >= MAX_WAITING) return { kind: 'busy' };
+    this.#waiting.set(network, waiting + 1);
+    return this.#queue
+      .run(network, () => this.#check(credentials, network, id))
+      .finally(() => this.#left(network));
+  }
+
+  /** The verdict without a verification. Counts no attempt. */
+  #known({ user }: Credentials, network: string, id: string): Verdict | undefined {
+    // First: a network that has to wait must not learn whether its guess is right.
+    const waitMs = this.#attempts.waitMs(network, performance.now());
+    if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs), isNew: false };
+    if (!this.#verified.delete(id)) return undefined;
+    this.#verified.add(id);
+    return { kind: 'right', user };
+  }
+
+  async #check(credentials: Credentials, network: string, id: string): Promise<Verdict> {
+    // Another request of the network may have tried meanwhile.
+    const known = this.#known(credentials, network, id);
+    if (known) return known;
+    const { user, password } = credentials;
+    const isRight = await this.#verify(password, this.#users.get(user) ?? this.#anotherHash(user));
+    if (isRight === 'busy') return { kind: 'busy' };
+    if (isRight && this.#users.has(user)) {
+      this.#attempts.succeeded(network, user);
+      this.#remember(id);
+      return { kind: 'right', user };
+    }
+    const now = performance.now();
+    this.#attempts.failed(network, now, user);
+    const waitMs = this.#attempts.waitMs(network, now);
+    if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs), isNew: true };
+    return { kind: 'wrong', isNew: true };
+  }
+
+  /** For an unknown user, so that the time does not show that it is unknown. The same user always gets the same hash. */
+  #anotherHash(user: string): string {
+    const hashes = [...this.#users.values()];
+    return hashes[this.#hmac('user', user).readUInt32BE() % hashes.length]!;
+  }
+
+  #remember(id: string): void {
+    this.#verified.add(id);
+    const [oldest] = this.#verified;
+    if (this.#verified.size > MAX_VERIFIED && oldest !== undefined) this.#verified.delete(oldest);
+  }
+
+  #left(network: string): void {
+    const waiting = this.#waiting.get(network)! - 1;
+    if (waiting === 0) this.#waiting.delete(network);
+    else this.#waiting.set(network, waiting);
+  }
+
+  #idOf({ user, password }: Credentials): string {
+    return this.#hmac('credentials', user, password).toString('base64');
+  }
+
+  #hmac(...parts: readonly string[]): Buffer {
+    return createHmac('sha256', this.#key).update(JSON.stringify(parts)).digest();
+  }
+}

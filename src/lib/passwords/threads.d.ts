@@ -1,0 +1,4 @@
+/** Programs of worker threads as text (scripts/build/threads.mjs). */
+declare module 'threads:passwords' {
+  export const program: string;
+}
