@@ -171,6 +171,15 @@ it.each([
   expect(read([text])).toMatchObject({ body, end: '', error: expect.any(Error) });
 });
 
+it('accepts the length of a response without end', () => {
+  const { head, body, error } = read([`${OK}Content-Length: ${Number.MAX_SAFE_INTEGER}\r\n\r\n`, 'ok']);
+  expect({ head, body, error }).toMatchObject({
+    head: '200 OK Content-Length|9007199254740991',
+    body: 'ok',
+    error: undefined,
+  });
+});
+
 it('detects another protocol by its first bytes', () => {
   expect(read(['HTTP']).error).toBeUndefined();
   const { error } = read(['HTTP', '/2']);

@@ -42,7 +42,7 @@ export class HeadOverflowError extends UpstreamError {
 const HEAD_END = Buffer.from('\r\n\r\n');
 const START = Buffer.from('HTTP/1.');
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n/;
-const LENGTH = /^\d{1,15}$/;
+const LENGTH = /^\d+$/;
 /** A head has more bytes than its fields: the status line, and four around each field. */
 const MAX_STATUS_LINE = 2_048;
 const AROUND_FIELD = 4;
@@ -179,7 +179,7 @@ export class ResponseReader {
         if (lower === 'connection') options += `${value.toLowerCase()},`;
         else if (lower === 'keep-alive') this.keepAliveMs = timeoutIn(value);
       } else if (name.length === 14 && name.toLowerCase() === 'content-length') {
-        if (length !== undefined || !LENGTH.test(value)) throw new UpstreamError(BAD_LENGTH);
+        if (length !== undefined || !isLength(value)) throw new UpstreamError(BAD_LENGTH);
         length = value;
       } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
         coding = coding === undefined ? value : `${coding}, ${value}`;
@@ -221,7 +221,9 @@ export class ResponseReader {
   }
 }
 
-const BAD_LENGTH = 'the length of the response is ambiguous';
+const isLength = (value: string): boolean => LENGTH.test(value) && Number.isSafeInteger(Number(value));
+
+const BAD_LENGTH = 'the length of the response is invalid or ambiguous';
 
 /** The milliseconds in a Keep-Alive field, for example `timeout=5, max=1000`. */
 function timeoutIn(value: string): number | undefined {
