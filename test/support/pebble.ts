@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { onTestFinished, type TestContext } from 'vitest';
+import { onTestFinished, vi, type TestContext } from 'vitest';
 import { freePorts } from './ports.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { AcmeSpec } from '../../src/certificates/spec.js';
@@ -65,6 +65,7 @@ export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<
     ),
   ]);
 
+  const root = (): Promise<string> => download(managementPort, '/roots/0', ca.certificatePem);
   const lines: string[] = [];
   let child: ChildProcess | undefined;
   const start = async (): Promise<void> => {
@@ -87,6 +88,8 @@ export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<
       child!.once('exit', () => reject(new Error(`pebble ended:\n${lines.join('\n')}`)));
     });
     await listening;
+    // pebble prints that line before it listens.
+    await vi.waitFor(root, { timeout: 10_000, interval: 20 });
   };
   const stop = async (): Promise<void> => {
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -99,7 +102,7 @@ export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<
   return {
     spec: { directory: `https://localhost:${port}/dir`, caFile: ca.certificateFile },
     port,
-    root: () => download(managementPort, '/roots/0', ca.certificatePem),
+    root,
     lines,
     get issued() {
       return lines.filter((line) => line.includes('Issued certificate serial')).length;
