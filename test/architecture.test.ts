@@ -25,6 +25,7 @@ const PROCESS_WIDE = /\bprocess\.(exit|stdout|stderr|argv|env|on|once)\b|\bconso
  * `performance.now()`, because setting the clock must not end a session or an idle connection.
  */
 const TIME_OF_DAY: readonly string[] = [
+  'agent/access/oidc-gate.ts',
   'agent/access/pin-gate.ts',
   'agent/access/share/links.ts',
   'agent/access/webhook-gate.ts',

@@ -26,6 +26,7 @@ import { PhaseRecord, summaryOf } from './phase.js';
 import type { ProbePace } from './probe-pace.js';
 import { Prover, type Visit } from './prover.js';
 import { FINAL_RETRY_MS, isFinal, RETRY, spread } from './retry.js';
+import type { ProxyFor } from '../net/proxy/server.js';
 import { openServing, type Serving } from './serving/serving.js';
 import { kindOf, servedMode, type ServedAs, type ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, Unproven } from './status.js';
@@ -38,12 +39,14 @@ export interface LeaseOptions {
   readonly certificates: CertificateSources;
   /** What the agent knows of targets, shared by all leases. */
   readonly targets: KnownTargets;
-  /** Signs the sessions of visitors that entered the PIN. Stable across restarts. */
+  /** Signs the sessions of visitors that passed a gate. Stable across restarts. */
   readonly sessionKey: Buffer;
   /** Owns the service. */
   readonly identity: Identity;
   /** The identity's share links. Default: links open nothing. */
   readonly shares?: Shares | undefined;
+  /** The proxy for connections of gates. Default: none. */
+  readonly proxyFor?: ProxyFor | undefined;
   /** Records the requests of inspected services. Default: no recording. */
   readonly recorders?: Recorders | undefined;
   /** Limits the agent's own visits in progress. */
@@ -113,8 +116,9 @@ export class AgentLease {
     this.#held = new HeldLease(options.relay);
     this.#log = options.log.child({ service: options.spec.service });
     this.#rejections = new Rejections((reason, address) => options.onVisitorRejected(this, reason, address));
-    const { spec, sessionKey, identity, shares } = options;
-    this.#gates = new Gates({ spec, sessionKey, identity, shares, rejections: this.#rejections });
+    const { spec, sessionKey, identity, shares, proxyFor } = options;
+    const rejections = this.#rejections;
+    this.#gates = new Gates({ spec, sessionKey, identity, shares, rejections, proxyFor, log: this.#log });
     this.#phase = new PhaseRecord(() => options.onPhase(this));
     this.#prover = new Prover(
       {

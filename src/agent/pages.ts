@@ -1,4 +1,4 @@
-import { contentPolicy, htmlPage } from './page-style.js';
+import { contentPolicy, escapeHtml, htmlPage } from './page-style.js';
 
 /**
  * A page that Portal itself sends to a visitor, for people and for programs: what happened, what to do, and what the
@@ -26,6 +26,8 @@ interface Words {
   readonly owner?: string;
   /** A browser retries after this many seconds, then less often. Programs get the time in Retry-After. */
   readonly retryAfterS?: number;
+  /** What a visitor with a browser can do: a path on this host. */
+  readonly link?: { readonly href: string; readonly text: string };
 }
 
 /** Header fields of each of Portal's own pages. */
@@ -38,8 +40,8 @@ export const OWN_HEADERS = [
   'nosniff',
 ] as const;
 
-function page(status: number, reason: string, code: string, words: Words): Page {
-  const { title, text, owner, retryAfterS } = words;
+export function page(status: number, reason: string, code: string, words: Words): Page {
+  const { title, text, owner, retryAfterS, link } = words;
   const seconds = retryAfterS === 1 ? 'second' : `${retryAfterS} seconds`;
   const reloads =
     retryAfterS === undefined
@@ -59,6 +61,7 @@ function page(status: number, reason: string, code: string, words: Words): Page 
       text: text + reloads,
       ...(owner && { owner }),
       ...(retryAfterS !== undefined && { retryAfterS }),
+      ...(link && { form: `\n<p><a href="${escapeHtml(link.href)}">${escapeHtml(link.text)}</a></p>` }),
     }),
     htmlHeaders: ['Content-Security-Policy', contentPolicy("'none'", retryAfterS !== undefined)],
     text: `${title}. ${text}${again}${forOwner}`,

@@ -75,10 +75,27 @@ export interface AccessSpec {
   readonly pin?: string;
   /** By user name: the hash of the password. Secrets. */
   readonly basic?: Readonly<Record<string, string>>;
+  /** Who must sign in, and where. */
+  readonly oidc?: OidcSpec;
   /** How many requests each visitor may send. */
   readonly rateLimit?: RateLimitSpec;
   /** How the sender of a webhook signs it. */
   readonly webhook?: WebhookSpec;
+}
+
+/** Sign-in with an OpenID Connect provider. */
+export interface OidcSpec {
+  /** The URL of the provider, exactly as the provider calls itself. */
+  readonly issuer: string;
+  readonly clientId: string;
+  /** A secret. Default: a public client, which PKCE alone protects. */
+  readonly clientSecret?: string;
+  /** A visitor needs one of these. Addresses must be verified by the provider. */
+  readonly allow: {
+    readonly emails?: readonly string[];
+    readonly domains?: readonly string[];
+    readonly groups?: readonly string[];
+  };
 }
 
 export interface RateLimitSpec {

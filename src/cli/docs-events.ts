@@ -25,7 +25,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`target\` | a local service becomes reachable or unreachable | service, target, reachable, error? |
 | \`health\` | the target of a service with \`health\` becomes unhealthy, or healthy again | service, healthy, error? |
 | \`notice\` | something needs your attention once | kind, message, and the fields [below](#notices) |
-| \`refused\` | a gate of \`access\` rejects a visitor | service, reason (\`ip\`, \`identity\`, \`rate\`, \`pin\`, \`basic\`, \`webhook\`), remote |
+| \`refused\` | a gate of \`access\` rejects a visitor | service, reason (\`ip\`, \`identity\`, \`rate\`, \`pin\`, \`basic\`, \`oidc\`, \`webhook\`), remote |
 | \`unserved\` | the relay could not serve visitors | service, relay, reason, count |
 | \`stopped\` | the agent ends | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, …; disconnected?: visitors that did not finish within the drain |
 | \`error\` | the command fails | code, message, hint |

@@ -1,6 +1,7 @@
 import { hashProblem } from '../lib/passwords/hash.js';
 import { rangeProblem } from '../net/cidr.js';
 import { isAddress, isMistyped } from '../lib/eip55.js';
+import { isLoopback } from '../net/target.js';
 import type { Report } from './check.js';
 import type { Complaint } from './finding.js';
 import { shown } from './explain.js';
@@ -8,6 +9,7 @@ import { child, itemsOf, keyPlaceOf, textOf, treeAt, type Path, type Tree } from
 
 /** Checks the gates of one service. */
 export function checkAccess(root: Tree, path: Path, report: Report): void {
+  checkOidc([...path, 'oidc'], treeAt(root, path), report);
   checkBasic([...path, 'basic'], child(treeAt(root, path), 'basic'), report);
   checkWebhook([...path, 'webhook'], child(treeAt(root, path), 'webhook'), report);
   checkIdentities(root, path, report);
@@ -69,6 +71,62 @@ function checkBasic(path: Path, basic: Tree | undefined, report: Report): void {
     const problem = text === undefined ? undefined : hashProblem(text);
     if (problem) report(at, { message: `\`${user}\` ${problem.message}`, hint: problem.hint });
   }
+}
+
+function checkOidc(path: Path, access: Tree | undefined, report: Report): void {
+  const oidc = child(access, 'oidc');
+  if (oidc?.kind !== 'map') return;
+  if (child(access, 'basic'))
+    report(path, {
+      message: '`oidc` and `basic` cannot be used together',
+      hint: 'Each names the visitor to the target. Remove one, or use two services.',
+    });
+  if (child(access, 'identities'))
+    report(path, {
+      message: '`oidc` and `identities` cannot be used together',
+      hint: 'The provider returns visitors to the public address, which admits only `portal connect`. Remove one, or use two services.',
+    });
+  const issuer = textOf(child(oidc, 'issuer'));
+  const problem = issuer === undefined || issuer === '' ? undefined : issuerProblem(issuer);
+  if (problem !== undefined)
+    report([...path, 'issuer'], {
+      message: `\`issuer\` ${problem}`,
+      hint: 'For example https://accounts.google.com.',
+    });
+  const allow = child(oidc, 'allow');
+  for (const [key, { pattern, what, hint }] of Object.entries(ALLOWED))
+    for (const [index, item] of itemsOf(child(allow, key)).entries()) {
+      const text = textOf(item);
+      if (text !== undefined && text !== '' && !pattern.test(text))
+        report([...path, 'allow', key, index], {
+          message: `entry ${index + 1} of \`${key}\` is not ${what}`,
+          hint,
+        });
+    }
+}
+
+const ALLOWED = {
+  emails: {
+    pattern: /^[^@\s]+@[^@\s]+$/,
+    what: 'an e-mail address',
+    hint: 'For example alice@example.com. For everyone of a domain, use `domains: [example.com]`.',
+  },
+  domains: {
+    pattern: /^[^@\s/:*]+$/,
+    what: 'a domain',
+    hint: 'Write only the domain, for example example.com.',
+  },
+} as const;
+
+/** Plain HTTP is for providers on this machine. */
+function issuerProblem(text: string): string | undefined {
+  if (!URL.canParse(text)) return 'is not an https:// URL';
+  const { protocol, hostname, search, hash, username, password } = new URL(text);
+  const isLocal = protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, ''));
+  if (protocol !== 'https:' && !isLocal) return 'is not an https:// URL';
+  if (username !== '' || password !== '') return 'has a user name or a password';
+  if (search !== '' || hash !== '') return 'has a query or a fragment';
+  return text.includes('/.well-known/') ? 'is the URL of a document: omit `/.well-known/…`' : undefined;
 }
 
 function checkWebhook(path: Path, webhook: Tree | undefined, report: Report): void {

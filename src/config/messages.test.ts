@@ -233,6 +233,22 @@ it.each([
     '`provider` cannot be used with `header` and `algorithm` | A provider has its own header. Remove one or the other.',
   ],
   [
+    '  a: { target: 1, access: { oidc: { issuer: "http://login.example.com", clientId: a, allow: { emails: [a@b.c] } } } }',
+    '`issuer` is not an https:// URL | For example https://accounts.google.com.',
+  ],
+  [
+    '  a: { target: 1, access: { oidc: { issuer: "https://login.example.com", clientId: a, allow: { emails: ["@b.c"] } } } }',
+    'entry 1 of `emails` is not an e-mail address | For example alice@example.com. For everyone of a domain, use `domains: [example.com]`.',
+  ],
+  [
+    '  a: { target: 1, access: { oidc: { issuer: "https://login.example.com", clientId: a, allow: { domains: ["*.b.c"] } } } }',
+    'entry 1 of `domains` is not a domain | Write only the domain, for example example.com.',
+  ],
+  [
+    '  a: { target: 1, access: { identities: [], oidc: { issuer: "https://login.example.com", clientId: a, allow: { domains: [b.c] } } } }',
+    '`oidc` and `identities` cannot be used together | The provider returns visitors to the public address, which admits only `portal connect`. Remove one, or use two services.',
+  ],
+  [
     '  a: { target: 1, access: { basic: { alice: secret } } }',
     '`alice` is not the hash of a password | Run `portal hash`, put what it prints into a variable, in single quotes, and name the variable here.',
   ],

@@ -196,6 +196,18 @@ services: { web: { target: 1, via: far } }`;
     ]);
   });
 
+  it('includes the provider of access.oidc, and variables that it gets', async () => {
+    const env = { OIDC_CLIENT: 'a' };
+    const oidc = 'clientId: "${OIDC_CLIENT}", allow: { emails: [a@b.c] }';
+    const at = (issuer: string): string =>
+      `services: { a: { target: 1, access: { oidc: { issuer: "${issuer}", ${oidc} } } } }`;
+    expect(await asked(at('https://login.example.com/a'), { env })).toEqual([
+      'reach login.example.com:443 (a)',
+      'send $OIDC_CLIENT to login.example.com:443',
+    ]);
+    expect(await asked(at('http://localhost:8080'), { env })).toEqual([]);
+  });
+
   it('includes files and sockets outside the project, even behind links or not yet existing', async () => {
     await symlink(top, join(dir, 'up'));
     await symlink(join(top, 'later.sock'), join(dir, 'app.sock'));

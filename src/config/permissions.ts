@@ -223,13 +223,29 @@ function remoteRelays(desired: Desired): string[] {
 
 /** Targets on other machines. */
 function reached({ services }: Desired): Permission[] {
-  return services.flatMap((spec) =>
-    targetsAt(spec).flatMap(({ target, path }) => {
-      if (target.kind !== 'tcp' || isLoopback(target.host)) return [];
-      const what = formatTarget({ ...target, tls: false });
-      return [{ key: `reach ${what}`, kind: 'reach' as const, what, of: spec.service, path }];
-    }),
-  );
+  return services.flatMap((spec) => [...targetsReached(spec), ...providerReached(spec)]);
+}
+
+/** Where visitors sign in. The agent sends the client secret there. */
+function providerReached(spec: ServiceSpec): Permission[] {
+  const what = providerOf(spec);
+  const path = ['services', spec.service, 'access', 'oidc', 'issuer'];
+  return what === undefined ? [] : [{ key: `reach ${what}`, kind: 'reach', what, of: spec.service, path }];
+}
+
+/** Host and port of the provider of `access.oidc`, unless it runs on this machine. */
+function providerOf({ access: { oidc } }: ServiceSpec): string | undefined {
+  if (!oidc || !URL.canParse(oidc.issuer)) return undefined;
+  const { hostname, port } = new URL(oidc.issuer);
+  return isLoopback(hostname.replace(/^\[|\]$/g, '')) ? undefined : `${hostname}:${port || 443}`;
+}
+
+function targetsReached(spec: ServiceSpec): Permission[] {
+  return targetsAt(spec).flatMap(({ target, path }) => {
+    if (target.kind !== 'tcp' || isLoopback(target.host)) return [];
+    const what = formatTarget({ ...target, tls: false });
+    return [{ key: `reach ${what}`, kind: 'reach' as const, what, of: spec.service, path }];
+  });
 }
 
 /** Variables whose values leave this machine. */
@@ -254,6 +270,8 @@ function sent(desired: Desired, root: Tree): Permission[] {
     const relaysHere = readersOf(spec, desired);
     for (const key of READ_BY_RELAYS) add([...at, key], relaysHere);
     if (spec.relays.some(({ kind }) => kind === 'embedded')) add([...at, 'hostname'], [DNS]);
+    const provider = providerOf(spec);
+    if (provider !== undefined) add([...at, 'access', 'oidc'], [provider]);
     if (relaysHere.length > 0)
       for (const { prefix } of spec.routes) add([...at, 'routes', prefix, 'responseHeaders'], [VISITORS]);
     for (const { target, path } of targetsAt(spec)) {

@@ -351,6 +351,7 @@ export interface Access {
    */
   identities?: Visitor[];
   basic?: Basic;
+  oidc?: Oidc;
   rateLimit?: RateLimit;
   webhook?: Webhook;
 }
@@ -359,6 +360,47 @@ export interface Access {
  */
 export interface Basic {
   [k: string]: string;
+}
+/**
+ * Visitors sign in with an OpenID Connect provider, in the modes auto, stream and http. The target gets the account in `X-Portal-User`, and its verified e-mail address in `X-Portal-Email`. Register `https://HOST/__portal/oidc/callback` at the provider as redirect URI.
+ */
+export interface Oidc {
+  /**
+   * The provider's URL, without `/.well-known/openid-configuration`.
+   */
+  issuer: string;
+  /**
+   * The identifier of your application at the provider.
+   */
+  clientId: string;
+  /**
+   * The secret of your application. Take it from a variable, so that you do not commit it. Portal masks it wherever it prints it. Default: none, for an application that the provider registered as public.
+   */
+  clientSecret?: string;
+  allow: OidcAllow;
+}
+/**
+ * Who may visit. An account needs one of these.
+ */
+export interface OidcAllow {
+  /**
+   * E-mail addresses. They count only if the provider has verified them.
+   *
+   * @minItems 1
+   */
+  emails?: string[];
+  /**
+   * Domains of e-mail addresses, without subdomains.
+   *
+   * @minItems 1
+   */
+  domains?: string[];
+  /**
+   * Groups in the claim `groups` of the ID token or of UserInfo.
+   *
+   * @minItems 1
+   */
+  groups?: string[];
 }
 /**
  * How many requests each visitor may send, in the modes auto, stream and http. Further requests get 429 with `Retry-After`. A visitor is an IPv4 address, or the /64 of an IPv6 address.

@@ -13,6 +13,9 @@ const OPEN = [
   'webhook.provider',
   'webhook.header',
   'webhook.algorithm',
+  'oidc.issuer',
+  'oidc.clientId',
+  'oidc.allow',
 ];
 
 /**

@@ -97,6 +97,7 @@ const PLACES: readonly (readonly [definition: string, home: string])[] = [
   ['pool', '`relays`'],
   ['routeOptions', 'a route in `routes`'],
   ['tlsOptions', '`tls`'],
+  ['oidcAllow', '`allow` of `access.oidc`'],
   ['inspectOptions', '`inspect`'],
   ['historyOptions', '`history` of `inspect`'],
 ];

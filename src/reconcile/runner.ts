@@ -363,6 +363,7 @@ export class Runner {
       sessionKey: this.#sessionKey,
       identity: this.#options.identity,
       shares: this.sharing?.shares,
+      proxyFor: this.#options.proxyFor,
       recorders: this.#inspection?.recorders,
       onUnserved: ({ spec: { service }, relay: at }, reason, count) =>
         this.#options.emit({ event: 'unserved', service, relay: at, reason, count }),

@@ -46,7 +46,8 @@ export interface Site {
   readonly visit: (transport: Transport, visitor: Visitor) => Promise<Outcome>;
   /** Sends a request as the owner, through `portal connect`. */
   readonly connect: () => Promise<Outcome>;
-  readonly post: (visitor: Visitor, path: string, body: string) => Promise<IncomingMessage>;
+  /** Sends a request over HTTP/1.1. Resolves with the response, whose body nobody reads. */
+  readonly send: (visitor: Visitor, options: RequestOptions, body?: string) => Promise<IncomingMessage>;
   /** Everything that the service received since the last call: paths, fields and bodies. */
   readonly received: () => string;
   /** Resolves once the inspector lists a rejected visit of each kind with its gate. Not in mode stream, which has no inspector. */
@@ -56,7 +57,7 @@ export interface Site {
 }
 
 const PATHS = ['/visit-h1', '/visit-h2', '/visit-ws', '/visit-cors'];
-const HOST = 'app.localhost';
+export const HOST = 'app.localhost';
 const HELLO = 'hello from the service';
 /** As browsers send it before a request with a header of its own. */
 const PREFLIGHT = {
@@ -103,7 +104,7 @@ export async function siteOf(access: AccessSpec, way: Way): Promise<Site> {
       const [head = '', body = ''] = (await textOf(socket)).split('\r\n\r\n');
       return outcomeOf(Number(head.slice(9, 12)), body.includes(HELLO) ? HELLO : body);
     },
-    post: (visitor, path, body) => responseTo(at, visitor, { method: 'POST', path }, body),
+    send: async (visitor, options, body) => (await responseTo(at, visitor, options, body)).resume(),
     received: target.received,
     listsRejected: async ({ reason, status }) => {
       if (!rows) return;

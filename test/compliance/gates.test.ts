@@ -1,9 +1,19 @@
 import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { GATE_FIELDS, GATE_KINDS } from '../../src/agent/access/kinds.js';
+import { GATE_FIELDS, GATE_KINDS, OIDC_PATHS } from '../../src/agent/access/kinds.js';
 import type { AccessSpec } from '../../src/agent/spec.js';
 import {
+  CLIENT_ID,
+  CLIENT_SECRET,
+  Jar,
+  oidcProvider,
+  throughProvider,
+  type TestProvider,
+} from '../support/oidc-provider.js';
+import {
+  HOST,
   TRANSPORTS,
   siteOf,
   type Outcome,
@@ -18,7 +28,7 @@ import {
 interface GateCase {
   /** If there is more than one way to pass. */
   readonly by?: string;
-  readonly access: AccessSpec;
+  readonly access: AccessSpec | (() => Promise<AccessSpec>);
   /** A visitor that may pass. Called for each visit. */
   readonly passing: (site: Site) => Visitor | Promise<Visitor>;
   /** A visitor that may not. */
@@ -53,9 +63,37 @@ const newAddress = (): string => `127.1.${++addresses}.1`;
 const signed = { 'X-Hub-Signature-256': `sha256=${createHmac('sha256', SECRET).update('').digest('hex')}` };
 
 async function cookieOf(site: Site, path: string, form: Record<string, string>): Promise<string> {
-  const response = await site.post({ from: FRIEND }, path, new URLSearchParams(form).toString());
-  response.resume();
+  const body = new URLSearchParams(form).toString();
+  const response = await site.send({ from: FRIEND }, { method: 'POST', path }, body);
   return response.headers['set-cookie']![0]!.split(';', 1)[0]!;
+}
+
+/** The site's redirect URI, registered at a new provider with two accounts. */
+async function withProvider(): Promise<AccessSpec> {
+  provider = await oidcProvider();
+  provider.register(`https://${HOST}${OIDC_PATHS.callback}`);
+  for (const name of ['alice', 'mallory'])
+    provider.claims.set(name, { email: `${name}@team.example`, email_verified: true });
+  const allow = { emails: ['alice@team.example'] };
+  return { oidc: { issuer: provider.issuer, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET, allow } };
+}
+let provider: TestProvider;
+
+/** Signs in at the provider. Returns the site's cookies, of which some are valid only for an admitted account. */
+async function signedIn(site: Site, account: string): Promise<{ Cookie: string }> {
+  provider.account = account;
+  const [jar, jarOfProvider] = [new Jar(), new Jar()];
+  const open = async (path: string): Promise<IncomingMessage> => {
+    const headers = { Accept: 'text/html', Cookie: jar.cookies };
+    const response = await site.send({ from: FRIEND }, { path, headers });
+    jar.keep(response.headers['set-cookie']);
+    return response;
+  };
+  const { headers } = await open('/');
+  const callback = await throughProvider(headers.location!, `https://${HOST}`, jarOfProvider);
+  const { statusCode } = await open(callback);
+  expect(statusCode).toBe(account === 'alice' ? 303 : 403);
+  return { Cookie: jar.cookies };
 }
 
 const CASES: Readonly<Record<keyof AccessSpec, readonly GateCase[]>> = {
@@ -135,6 +173,20 @@ const CASES: Readonly<Record<keyof AccessSpec, readonly GateCase[]>> = {
       secrets: [basic('horse').Authorization, ALICE],
     },
   ],
+  oidc: [
+    {
+      access: withProvider,
+      passing: async (site) => ({ from: FRIEND, headers: await signedIn(site, 'alice') }),
+      refused: async (site) => ({
+        from: FRIEND,
+        headers: { ...(await signedIn(site, 'mallory')), 'X-Portal-User': 'alice' },
+      }),
+      status: 401,
+      preflight: 401,
+      secrets: [CLIENT_SECRET, '__Host-portal'],
+      settings: ['team.example'],
+    },
+  ],
   webhook: [
     {
       access: { webhook: { provider: 'github', secret: SECRET } },
@@ -205,7 +257,8 @@ describe.each(ALL)('$key $by', (gate) => {
     'keeps its promises in $name',
     { timeout: 30_000 },
     async (way) => {
-      const site = await siteOf(gate.access, way);
+      const access = typeof gate.access === 'function' ? await gate.access() : gate.access;
+      const site = await siteOf(access, way);
 
       await (gate.isPrivate ? servesPrivately(site) : serves(site, gate));
 

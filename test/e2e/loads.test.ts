@@ -68,6 +68,14 @@ const packages = (modules: readonly string[]): string[] => [
 const within = (modules: readonly string[], folders: RegExp): string[] =>
   modules.filter((each) => folders.test(each));
 
+/** `portal up` until it is ready. */
+async function upAndDown(person: Person, env: NodeJS.ProcessEnv): Promise<void> {
+  const running = person.start(['up', '--json'], { env: { ...env, PORTAL_ALLOW: '1' } });
+  await running.event('ready');
+  running.kill('SIGTERM');
+  expect(await running.finished).toMatchObject({ code: 0 });
+}
+
 it('has only ASCII in its chunks, which V8 keeps with one byte for each character', () => {
   expect([...codeOf].filter(([, code]) => /[^\0-\x7f]/.test(code)).map(([chunk]) => chunk)).toEqual([]);
   expect(codeOf.get('main.js')).toContain('\\u2013');
@@ -112,14 +120,8 @@ describe('portal', () => {
     const { port } = await httpService((_request, response) => response.end('hello'));
     const file = `version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: { target: ${port}, mode: stream } }\n`;
     await writeFile(join(person.folder, 'portal.yaml'), file);
-    const up = async (env: NodeJS.ProcessEnv): Promise<void> => {
-      const running = person.start(['up', '--json'], { env: { ...env, PORTAL_ALLOW: '1' } });
-      await running.event('ready');
-      running.kill('SIGTERM');
-      expect(await running.finished).toMatchObject({ code: 0 });
-    };
     // Also the first start, which creates the identity and the CA.
-    const { chunks, modules } = await loads(person, up);
+    const { chunks, modules } = await loads(person, (env) => upAndDown(person, env));
     expect(modules).toEqual(
       expect.arrayContaining(['src/relay/relay.ts', 'src/agent/session.ts', 'src/agent/serving/tls.ts']),
     );
@@ -130,5 +132,20 @@ describe('portal', () => {
       within(modules, /^src\/(agent\/modes\/http\/handler|relay\/store\/sqlite|relay\/metrics\/)/),
     ).toEqual([]);
     expect(chunks.length).toBeLessThanOrEqual(24);
+  });
+
+  it('up loads the library for OpenID Connect only once a visitor signs in', async () => {
+    const OPENID = /^(openid-client|oauth4webapi|jose)$/;
+    expect(within([...modulesOf.values()].flat(), OPENID)).toContain('openid-client');
+    const person = await Person.create(PROCESSES);
+    const { port } = await httpService((_request, response) => response.end('hello'));
+    const of = (access: string): string => `{ target: ${port}, mode: http, access: { ${access} } }`;
+    const oidc = 'oidc: { issuer: "http://127.0.0.1:1", clientId: a, allow: { domains: [b.example] } }';
+    const services = `services: { web: ${of('pin: 2580-1379')}, board: ${of(oidc)} }`;
+    const file = `version: 1\nrelays: { embedded: { port: 0 } }\n${services}\n`;
+    await writeFile(join(person.folder, 'portal.yaml'), file);
+    const { modules } = await loads(person, (env) => upAndDown(person, env));
+    expect(modules).toContain('src/agent/access/oidc-gate.ts');
+    expect(within(modules, OPENID)).toEqual([]);
   });
 });

@@ -1,8 +1,9 @@
 import { ExchangeAround } from '../modes/http/exchange-around.js';
 import type { Exchange, Headers } from '../modes/http/exchange.js';
 
-/** The header field that names the visitor to the target. Visitors cannot send it (`forbidden-fields.ts`). */
+/** Header fields that name the visitor to the target. Visitors cannot send them (`forbidden-fields.ts`). */
 export const USER_FIELD = 'X-Portal-User';
+export const EMAIL_FIELD = 'X-Portal-Email';
 
 /** The exchange of a visitor that a gate has identified. */
 export class AdmittedExchange extends ExchangeAround {

@@ -1,4 +1,6 @@
 import type { Identity } from '../../identity/identity.js';
+import type { Logger } from '../../lib/logger.js';
+import type { ProxyFor } from '../../net/proxy/server.js';
 import type { Exchange, Headers } from '../modes/http/exchange.js';
 import type { Page } from '../pages.js';
 import type { ServiceSpec } from '../spec.js';
@@ -15,6 +17,10 @@ export interface GateOptions {
   readonly shares?: Shares | undefined;
   /** Counts and reports rejected requests. `Gates` does so for rejected addresses. */
   readonly rejections: Rejections;
+  /** The proxy for connections of gates. Default: none. */
+  readonly proxyFor?: ProxyFor | undefined;
+  /** For what the owner must know. Default: nothing is logged. */
+  readonly log?: Logger;
 }
 
 /** Who visits, as far as it is known before the first byte. */

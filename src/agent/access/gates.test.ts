@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { service } from '../../../test/support/world.js';
 import { generateIdentity } from '../../identity/keys.js';
-import type { AccessSpec } from '../spec.js';
+import type { AccessSpec, OidcSpec } from '../spec.js';
 import { Gates } from './gates.js';
 import { admitsMore, GATE_KINDS, gateFor, gatesOf, readsHttp, requiredAlpn } from './kinds.js';
 import { Rejections } from './rejections.js';
@@ -23,6 +23,12 @@ function opened(access: AccessSpec) {
 }
 
 const rate = (requests: number, per: 's' | 'm' | 'h', burst = 60) => ({ requests, per, burst });
+
+const oidc = (allow: OidcSpec['allow']): OidcSpec => ({
+  issuer: 'https://a.example',
+  clientId: 'portal',
+  allow,
+});
 
 /** A connection with a visitor, which a gate may close. */
 const connection = (): Socket => new Socket().on('error', () => undefined);
@@ -86,6 +92,11 @@ const ALL: AccessSpec = {
   rateLimit: { requests: 600, per: 'm', burst: 10 },
   pin: '1234',
   basic: { alice: 'a', bob: 'b' },
+  oidc: {
+    issuer: 'https://login.example.com/realms/a',
+    clientId: 'portal',
+    allow: { emails: ['alice@example.com'], domains: ['example.org'], groups: ['team', 'ops'] },
+  },
   webhook: { provider: 'github', secret: 'a secret' },
 };
 
@@ -115,6 +126,7 @@ describe('kinds of gates', () => {
       ['rateLimit', 'rate'],
       ['pin', 'pin'],
       ['basic', 'basic'],
+      ['oidc', 'oidc'],
       ['webhook', 'webhook'],
     ]);
     expect(GATE_KINDS.map((kind) => kind.describe(ALL))).toEqual([
@@ -123,6 +135,7 @@ describe('kinds of gates', () => {
       'at most 600 requests per minute per visitor',
       'with a PIN',
       'with a user name and a password (2 users)',
+      'signed in at login.example.com: alice@example.com, @example.org, group team and 1 more',
       'only webhooks signed by GitHub',
     ]);
     expect(GATE_KINDS.flatMap((kind) => kind.describe({}) ?? [])).toEqual([]);
@@ -154,6 +167,15 @@ describe('kinds of gates', () => {
     [{ identities: ['0x1'] }, { identities: [] }, false],
     [{ identities: ['0x1'] }, { identities: ['0x1', '0x2'] }, true],
     [{ identities: ['0x1'] }, { identities: ['0x2'] }, true],
+    [{}, { oidc: oidc({ emails: ['a@b'] }) }, false],
+    [{ oidc: oidc({ emails: ['a@b'] }) }, {}, true],
+    [{ oidc: oidc({ emails: ['a@b'], domains: ['c'] }) }, { oidc: oidc({ domains: ['c'] }) }, false],
+    [{ oidc: oidc({ emails: ['a@b'] }) }, { oidc: oidc({ groups: ['a@b'] }) }, true],
+    [
+      { oidc: oidc({ domains: ['c'] }) },
+      { oidc: { ...oidc({ domains: ['c'] }), issuer: 'https://x.example' } },
+      true,
+    ],
     [{}, { basic: { alice: 'a' } }, false],
     [{ basic: { alice: 'a' } }, {}, true],
     [{ basic: { alice: 'a', bob: 'b' } }, { basic: { alice: 'c' } }, false],

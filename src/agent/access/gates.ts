@@ -11,6 +11,7 @@ import type { Gate, GateOptions, Passed, Visitor } from './gate.js';
 import { Greeter, type Arrival } from './greeter.js';
 import { IdentityGate } from './identity-gate.js';
 import { GATE_KINDS, readsHttp, type GateKind } from './kinds.js';
+import { OidcGate } from './oidc-gate.js';
 import { PinGate } from './pin-gate.js';
 import { RateLimitGate } from './rate-limit-gate.js';
 import type { RejectionReason, Rejections } from './rejections.js';
@@ -23,6 +24,7 @@ const GATES: Readonly<Record<keyof AccessSpec, new (options: GateOptions) => Gat
   rateLimit: RateLimitGate,
   pin: PinGate,
   basic: BasicGate,
+  oidc: OidcGate,
   webhook: WebhookGate,
 };
 

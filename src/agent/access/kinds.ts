@@ -1,6 +1,6 @@
 import { AddressSet } from '../../net/cidr.js';
 import { CONNECT_ALPN } from '../../protocol/limits.js';
-import type { AccessSpec, RateLimitSpec } from '../spec.js';
+import type { AccessSpec, OidcSpec, RateLimitSpec } from '../spec.js';
 import type { RejectionReason } from './rejections.js';
 
 /**
@@ -122,6 +122,41 @@ const BASIC: GateKind = {
   },
 };
 
+/** Where a provider returns visitors, and where they sign in again or out. */
+export const OIDC_PATHS = {
+  callback: '/__portal/oidc/callback',
+  signIn: '/__portal/oidc/sign-in',
+  signOut: '/__portal/oidc/sign-out',
+} as const;
+
+const allowedBy = ({ allow: { emails = [], domains = [], groups = [] } }: OidcSpec): string[] => [
+  ...emails,
+  ...domains.map((domain) => `@${domain}`),
+  ...groups.map((group) => `group ${group}`),
+];
+
+const OIDC: GateKind = {
+  key: 'oidc',
+  reason: 'oidc',
+  readsHttp: true,
+  paths: Object.values(OIDC_PATHS),
+  needs: {},
+  widens({ oidc: before }, { oidc: after }) {
+    if (!before) return false;
+    // Another provider, or another of its applications, decides who may sign in.
+    if (after?.issuer !== before.issuer || after.clientId !== before.clientId) return true;
+    const allowed = new Set(allowedBy(before));
+    return allowedBy(after).some((each) => !allowed.has(each));
+  },
+  describe({ oidc }) {
+    if (!oidc) return undefined;
+    const allowed = allowedBy(oidc);
+    const rest = allowed.length - MAX_DESCRIBED;
+    const shown = `${allowed.slice(0, MAX_DESCRIBED).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+    return `signed in at ${new URL(oidc.issuer).host}: ${shown}`;
+  },
+};
+
 const PROVIDERS = { github: 'GitHub', slack: 'Slack', stripe: 'Stripe' } as const;
 
 const WEBHOOK: GateKind = {
@@ -138,7 +173,7 @@ const WEBHOOK: GateKind = {
 };
 
 /** Every kind of gate, in the order in which a visitor passes them: the cheapest first. */
-export const GATE_KINDS: readonly GateKind[] = [ADDRESSES, IDENTITIES, RATE_LIMIT, PIN, BASIC, WEBHOOK];
+export const GATE_KINDS: readonly GateKind[] = [ADDRESSES, IDENTITIES, RATE_LIMIT, PIN, BASIC, OIDC, WEBHOOK];
 
 /** Whether a gate must read requests. */
 export const readsHttp = (access: AccessSpec): boolean =>

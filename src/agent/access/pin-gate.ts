@@ -10,10 +10,10 @@ import type { Gate, GateOptions, Passed } from './gate.js';
 import { PIN_HEADER, PIN_PATH } from './kinds.js';
 import { pinPage } from './pin-page.js';
 import type { Rejections } from './rejections.js';
-import { Sessions } from './sessions.js';
+import { returnPath } from './return-path.js';
+import { PIN_COOKIE, Sessions } from './sessions.js';
 
 const MAX_FORM_BYTES = 4 * 1024;
-const MAX_RETURN_CHARS = 2_048;
 
 type Verdict = { readonly kind: 'right' | 'wrong' } | { readonly kind: 'wait'; readonly waitS: number };
 
@@ -28,7 +28,7 @@ export class PinGate implements Gate {
   constructor({ spec: { service, access }, sessionKey, rejections }: GateOptions) {
     this.#service = service;
     this.#pin = access.pin;
-    this.#sessions = new Sessions(sessionKey);
+    this.#sessions = new Sessions(sessionKey, PIN_COOKIE);
     this.#rejections = rejections;
   }
 
@@ -46,7 +46,11 @@ export class PinGate implements Gate {
     if (pin === undefined) return exchange;
     const { hostname } = exchange.client;
     const isForm = exchange.target.split('?', 1)[0] === PIN_PATH;
-    const isIn = this.#sessions.isValid(valuesOf(exchange, 'cookie', '; '), { hostname, pin }, Date.now());
+    const isIn = this.#sessions.isValid(
+      valuesOf(exchange, 'cookie', '; '),
+      { hostname, settings: pin },
+      Date.now(),
+    );
     if (isForm && exchange.method === 'POST' && exchange.body) return this.#readForm(exchange, pin);
     if (isForm && isIn) redirect(exchange, '/');
     else if (isIn || this.#passesProgram(exchange, pin)) return exchange;
@@ -79,7 +83,7 @@ export class PinGate implements Gate {
       return;
     }
     const { hostname } = exchange.client;
-    redirect(exchange, isLocal(to) ? to : '/', this.#sessions.begin({ hostname, pin }, Date.now()));
+    redirect(exchange, returnPath(to), this.#sessions.begin({ hostname, settings: pin }, Date.now()));
   }
 
   #judge({ client }: Exchange, given: string, pin: string): Verdict {
@@ -103,7 +107,7 @@ export class PinGate implements Gate {
     const waitS = verdict?.kind === 'wait' ? verdict.waitS : undefined;
     const page = pinPage({
       service: this.#service,
-      to: isLocal(to) ? to : '/',
+      to: returnPath(to),
       ...(outcome && { outcome }),
       ...(waitS !== undefined && { waitS }),
     });
@@ -121,9 +125,4 @@ function redirect(exchange: Exchange, to: string, cookie?: string): void {
     cookie === undefined ? headers : [...headers, 'Set-Cookie', cookie],
     '',
   );
-}
-
-/** Whether every URL parser reads `to` as a path on this host. */
-function isLocal(to: string): boolean {
-  return to.length <= MAX_RETURN_CHARS && /^\/(?![/\\])[!-~]*$/.test(to) && !to.startsWith(PIN_PATH);
 }

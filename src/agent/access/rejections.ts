@@ -1,5 +1,5 @@
 /** The gate that rejected a visitor. */
-export type RejectionReason = 'ip' | 'identity' | 'rate' | 'pin' | 'basic' | 'webhook';
+export type RejectionReason = 'ip' | 'identity' | 'rate' | 'pin' | 'basic' | 'oidc' | 'webhook';
 
 /** Interval between two reports of one address. */
 const AGAIN_MS = 60_000;

@@ -1,18 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { Sessions, withoutSession } from './sessions.js';
+import { PIN_COOKIE, Sessions, USER_COOKIE, withoutSession } from './sessions.js';
 
 const KEY = randomBytes(32);
 const NOW = Date.parse('2026-03-01T12:00:00Z');
 const DAY = 24 * 3_600_000;
-const admitted = { hostname: 'app.example.com', pin: '1234' };
+const admitted = { hostname: 'app.example.com', settings: '1234' };
 const cookieOf = (header: string): string => header.split(';', 1)[0]!;
 
 describe('a session', () => {
-  const header = new Sessions(KEY).begin(admitted, NOW);
+  const header = new Sessions(KEY, PIN_COOKIE).begin(admitted, NOW);
   const cookie = cookieOf(header);
   const isValid = (cookies: string, over = {}, now = NOW, key = KEY): boolean =>
-    new Sessions(key).isValid(cookies, { ...admitted, ...over }, now);
+    new Sessions(key, PIN_COOKIE).isValid(cookies, { ...admitted, ...over }, now);
 
   it('is a host-only cookie, hidden from scripts and from plain http', () => {
     expect(header).toMatch(/^__Host-portal=[^;]+; Path=\/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax$/);
@@ -27,7 +27,7 @@ describe('a session', () => {
 
   it('is bound to its service, its PIN and the identity', () => {
     expect(isValid(cookie, { hostname: 'shop.example.com' })).toBe(false);
-    expect(isValid(cookie, { pin: '12345' })).toBe(false);
+    expect(isValid(cookie, { settings: '12345' })).toBe(false);
     expect(isValid(cookie, {}, NOW, randomBytes(32))).toBe(false);
   });
 
@@ -48,6 +48,19 @@ describe('a session', () => {
   it('is removed from requests to the service', () => {
     expect(withoutSession(`a=b; ${cookie}; c=d`)).toBe('a=b; c=d');
     expect(withoutSession(cookie)).toBeUndefined();
+    expect(withoutSession(`__Host-portal-user=1; a=b; __Host-portal-sign-in=1`)).toBe('a=b');
+    expect(withoutSession('__Host-portal-app=1')).toBe('__Host-portal-app=1');
     expect(withoutSession('a=b;c=d')).toBe('a=b;c=d');
   });
+});
+
+it('carries a signed text about the visitor', () => {
+  const sessions = new Sessions(KEY, USER_COOKIE);
+  const cookie = cookieOf(sessions.begin(admitted, NOW, '{"s":"k\u016F\u0148"}'));
+  expect(sessions.find(cookie, admitted, NOW)).toBe('{"s":"k\u016F\u0148"}');
+  const other = Buffer.from('{"s":"root"}').toString('base64url');
+  expect(sessions.find(cookie.replace(/\.[\w-]+\./, `.${other}.`), admitted, NOW)).toBeUndefined();
+  expect(sessions.find(cookie.replace(/\.[\w-]+\./, '.'), admitted, NOW)).toBeUndefined();
+  // A session of one gate is none of another.
+  expect(new Sessions(KEY, PIN_COOKIE).isValid(cookie, admitted, NOW)).toBe(false);
 });

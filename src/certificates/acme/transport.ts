@@ -1,10 +1,6 @@
-import { request as httpsRequest } from 'node:https';
-import type { TLSSocket } from 'node:tls';
 import { PortalError, systemCode } from '../../lib/errors.js';
-import { createConnection } from '../../net/create-connection.js';
-import { dial, secure, tlsNameOf } from '../../net/dial.js';
-import { openThrough } from '../../net/proxy/open.js';
 import { isProxyError, type ProxyFor } from '../../net/proxy/server.js';
+import { sendRequest } from '../../net/send-request.js';
 import { UNTRUSTED } from '../../net/untrusted.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
@@ -42,57 +38,16 @@ export interface AcmeResponse {
 export async function exchange(wire: Wire, { url, method, headers, body }: Exchange): Promise<AcmeResponse> {
   const signal = AbortSignal.any([wire.signal, AbortSignal.timeout(REQUEST_MS)]);
   try {
-    return await new Promise<AcmeResponse>((resolve, reject) => {
-      const outgoing = httpsRequest(
-        url,
-        {
-          method,
-          // With `createConnection`, Node adds `:80` to Host if the URL names no port. CAs build their URLs from
-          // Host.
-          defaultPort: 443,
-          headers: { 'user-agent': 'portal', ...headers },
-          signal,
-          createConnection: createConnection(() => connected(url, wire, signal)) as never,
-        },
-        (incoming) => {
-          const chunks: Buffer[] = [];
-          let length = 0;
-          incoming.on('data', (chunk: Buffer) => {
-            length += chunk.length;
-            if (length > MAX_RESPONSE_BYTES) incoming.destroy(new Error('the response is too long'));
-            else chunks.push(chunk);
-          });
-          incoming.once('error', reject);
-          incoming.once('end', () =>
-            resolve({
-              status: incoming.statusCode ?? 0,
-              headers: Object.fromEntries(
-                Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]),
-              ),
-              text: Buffer.concat(chunks).toString(),
-            }),
-          );
-        },
-      );
-      outgoing.once('error', reject);
-      outgoing.end(body);
-    });
+    const sent = { url, method, headers, body, ms: REQUEST_MS, signal, maxBytes: MAX_RESPONSE_BYTES };
+    const answer = await sendRequest({ ...sent, trust: wire.trust, proxyFor: wire.proxyFor });
+    const fields = Object.entries(answer.headers).map(([name, value]) => [name, String(value)]);
+    return { ...answer, headers: Object.fromEntries(fields) as Record<string, string> };
   } catch (error) {
     if (wire.signal.aborted) throw new PortalError('aborted', 'the order was cancelled', { cause: error });
     if (error instanceof PortalError && isProxyError(error)) throw error;
     if (UNTRUSTED.has(systemCode(error) ?? '')) throw untrusted(url, wire.trust, error);
     throw unreachable(url, signal.aborted ? `no response within ${REQUEST_MS} ms` : reasonOf(error), error);
   }
-}
-
-/** A new connection for each request. */
-async function connected(url: string, { trust, proxyFor }: Wire, signal: AbortSignal): Promise<TLSSocket> {
-  const { hostname, port } = new URL(url);
-  const host = hostname.replace(/^\[|\]$/g, '');
-  const to = { host, port: Number(port || 443), ms: REQUEST_MS, signal };
-  const proxy = proxyFor?.(url);
-  const plain = await (proxy ? openThrough(proxy, to) : dial(to));
-  return secure(plain, { ...tlsNameOf(host), ...(trust !== undefined && { ca: trust }) });
 }
 
 const reasonOf = (error: unknown): string => systemCode(error) ?? (error as Error).message;

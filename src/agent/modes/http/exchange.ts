@@ -131,3 +131,10 @@ export function valuesOf({ headers }: Pick<Exchange, 'headers'>, name: string, s
 export function withoutField(headers: Headers, name: string): string[] {
   return headers.filter((_, i) => headers[i - (i % 2)]!.toLowerCase() !== name);
 }
+
+/** Whether a Host header names `hostname`, with any port. */
+export function isHost(authority: string, hostname: string): boolean {
+  if (hostname === '' || authority === hostname) return authority !== '';
+  const [, name = ''] = /^([^:]*?)\.?(?::\d{0,5})?$/.exec(authority) ?? [];
+  return name.toLowerCase() === hostname.toLowerCase();
+}

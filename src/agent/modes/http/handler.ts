@@ -17,7 +17,7 @@ import { retirementOf, type ServiceSpec } from '../../spec.js';
 import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_LIMITS, type HttpLimits } from './limits.js';
 import { cut } from './cut.js';
-import { respond, type Client, type Exchange } from './exchange.js';
+import { isHost, respond, type Client, type Exchange } from './exchange.js';
 import { Forwarding } from './forward.js';
 import { createH1, type Rejected } from './h1.js';
 import { serveH2 } from './h2.js';
@@ -353,13 +353,6 @@ function isForUs({ authority, client: { hostname, isConnect: isLocal = false } }
 }
 
 const LOCAL_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
-
-/** Whether a Host header names `hostname`, with any port. */
-function isHost(authority: string, hostname: string): boolean {
-  if (hostname === '' || authority === hostname) return authority !== '';
-  const [, name = ''] = /^([^:]*?)\.?(?::\d{0,5})?$/.exec(authority) ?? [];
-  return name.toLowerCase() === hostname.toLowerCase();
-}
 
 /** `OPTIONS *` refers to the whole server, which is Portal. */
 function respondToAsterisk(exchange: Exchange): void {

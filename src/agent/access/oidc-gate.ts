@@ -1,0 +1,208 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from '../../lib/logger.js';
+import { TokenBuckets } from '../../lib/token-bucket.js';
+import type { ProxyFor } from '../../net/proxy/server.js';
+import { isHost, respond, valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
+import { respondWith } from '../modes/http/own-response.js';
+import { PAGES, tooManyRequests, type Page } from '../pages.js';
+import type { OidcSpec, ServiceSpec } from '../spec.js';
+import { AdmittedExchange, EMAIL_FIELD, USER_FIELD } from './admitted.js';
+import type { Gate, GateOptions, Passed } from './gate.js';
+import { OIDC_PATHS } from './kinds.js';
+import { isAllowed, type Account } from './oidc-allow.js';
+import { accountDenied, providerDown, SIGN_IN_PAGES, signInRequired, signOutPage } from './oidc-pages.js';
+import { OidcProvider, ProviderDown, SignInRejected } from './oidc-provider.js';
+import { isBrowser, newBrowser, SIGN_IN_MS, SignIns, type SignInScope } from './oidc-state.js';
+import type { Rejections } from './rejections.js';
+import { returnPath } from './return-path.js';
+import { cookiesNamed, Sessions, setCookie, SIGN_IN_COOKIE, USER_COOKIE, type Admitted } from './sessions.js';
+
+/** How often a network may return from the provider, since each return costs requests to the provider. */
+const RETURNS = { perSecond: 0.5, burst: 30, maxKeys: 10_000 };
+
+/** The gate with one state of its settings. */
+interface Open {
+  readonly spec: OidcSpec;
+  /** The settings as text, to which sessions belong. */
+  readonly settings: string;
+  readonly provider: OidcProvider;
+}
+
+/** What a session says about its visitor. */
+type Visitor = Pick<Account, 'subject' | 'email'>;
+
+/** Asks visitors to sign in with an OpenID Connect provider (authorization code flow with PKCE). */
+export class OidcGate implements Gate {
+  readonly #rejections: Rejections;
+  readonly #sessions: Sessions;
+  readonly #signIns: SignIns;
+  readonly #proxyFor: ProxyFor | undefined;
+  readonly #log: Logger | undefined;
+  readonly #returns = new TokenBuckets(RETURNS);
+  #service: string;
+  #open: Open | undefined;
+
+  constructor({ spec: { service, access }, sessionKey, rejections, proxyFor, log }: GateOptions) {
+    this.#service = service;
+    this.#rejections = rejections;
+    this.#sessions = new Sessions(sessionKey, USER_COOKIE);
+    this.#signIns = new SignIns(sessionKey);
+    this.#proxyFor = proxyFor;
+    this.#log = log;
+    this.#set(access.oidc);
+  }
+
+  /** Signs everyone out: a visitor may no longer be allowed. */
+  update({ service, access: { oidc } }: ServiceSpec): boolean {
+    this.#service = service;
+    if (isDeepStrictEqual(oidc, this.#open?.spec)) return false;
+    this.#set(oidc);
+    return oidc !== undefined;
+  }
+
+  ask(exchange: Exchange): Passed | Promise<Passed> {
+    const open = this.#open;
+    if (!open) return exchange;
+    // The provider returns visitors to the host that they named.
+    if (!isHost(exchange.authority, exchange.client.hostname))
+      return this.#respond(exchange, PAGES.misdirected);
+    const path = exchange.target.split('?', 1)[0];
+    if (path === OIDC_PATHS.signOut) return this.#signOut(exchange);
+    const visitor = this.#visitorOf(exchange, open, Date.now());
+    if (path === OIDC_PATHS.callback) return this.#return(exchange, open, visitor !== undefined);
+    if (path === OIDC_PATHS.signIn) return this.#begin(exchange, open, '/', true);
+    if (visitor) return admitted(exchange, visitor);
+    if (isNavigation(exchange)) return this.#begin(exchange, open, exchange.target, false);
+    return this.#respond(exchange, signInRequired(this.#service));
+  }
+
+  repeat(exchange: Exchange): Exchange {
+    // The session may have expired since the request passed.
+    const visitor = this.#open && this.#visitorOf(exchange, this.#open, 0);
+    return visitor ? admitted(exchange, visitor) : exchange;
+  }
+
+  #set(spec: OidcSpec | undefined): void {
+    this.#open = spec && {
+      spec,
+      settings: JSON.stringify(spec),
+      provider: new OidcProvider(spec, this.#proxyFor),
+    };
+  }
+
+  /** Redirects the visitor to the provider. */
+  async #begin(exchange: Exchange, open: Open, to: string, again: boolean): Promise<undefined> {
+    // Several tabs of a browser sign in at the same time.
+    const known = cookiesNamed(SIGN_IN_COOKIE, cookiesOf(exchange)).find(isBrowser);
+    const browser = known ?? newBrowser();
+    const signIn = this.#signIns.begin(scopeOf(exchange, open, browser), returnPath(to), Date.now());
+    try {
+      const url = await open.provider.authorizationUrl(callbackOf(exchange), signIn, again);
+      redirect(exchange, url, [setCookie(SIGN_IN_COOKIE, browser, SIGN_IN_MS / 1_000)]);
+    } catch (error) {
+      this.#failed(exchange, open, error, true);
+    }
+  }
+
+  /** The provider has returned the visitor. */
+  async #return(exchange: Exchange, open: Open, isIn: boolean): Promise<undefined> {
+    const query = new URLSearchParams(exchange.target.split('?').slice(1).join('?'));
+    const signIn = cookiesNamed(SIGN_IN_COOKIE, cookiesOf(exchange))
+      .filter(isBrowser)
+      .map((browser) =>
+        this.#signIns.end(scopeOf(exchange, open, browser), query.get('state') ?? '', Date.now()),
+      )
+      .find((each) => each !== undefined);
+    if (exchange.method !== 'GET' || !signIn)
+      return isIn ? redirect(exchange, '/', []) : this.#respond(exchange, SIGN_IN_PAGES.expired);
+    const waitMs = this.#returns.take(exchange.client.network);
+    if (waitMs > 0) return this.#respond(exchange, tooManyRequests(Math.ceil(waitMs / 1_000)));
+    let account: Account;
+    try {
+      account = await open.provider.accountOf(new URL(`${callbackOf(exchange)}?${query.toString()}`), signIn);
+    } catch (error) {
+      return this.#failed(exchange, open, error, false);
+    }
+    const { subject, email } = account;
+    if (!isAllowed(account, open.spec.allow)) {
+      this.#rejections.note('oidc', exchange.client.address);
+      return this.#respond(exchange, accountDenied(email ?? subject));
+    }
+    const about = JSON.stringify({ subject, email } satisfies Visitor);
+    const session = this.#sessions.begin(admittedOf(exchange, open), Date.now(), about);
+    return redirect(exchange, signIn.to, [session]);
+  }
+
+  #signOut(exchange: Exchange): undefined {
+    if (exchange.method !== 'POST') return this.#respond(exchange, signOutPage(this.#service));
+    const site = valuesOf(exchange, 'sec-fetch-site');
+    if (site !== '' && site !== 'same-origin') return this.#respond(exchange, SIGN_IN_PAGES.crossSite);
+    const page = SIGN_IN_PAGES.signedOut;
+    return this.#respond(exchange, {
+      ...page,
+      headers: [...page.headers, 'Set-Cookie', setCookie(USER_COOKIE, '', 0)],
+    });
+  }
+
+  #failed(exchange: Exchange, { spec: { issuer } }: Open, error: unknown, reloads: boolean): undefined {
+    const reason = (error as Error).message;
+    if (error instanceof ProviderDown) {
+      this.#log?.warn({ issuer, reason }, 'the provider of access.oidc does not respond');
+      return this.#respond(exchange, providerDown(new URL(issuer).host, reloads));
+    }
+    if (!(error instanceof SignInRejected)) throw error;
+    this.#log?.warn({ issuer, reason }, 'a visitor could not sign in');
+    return this.#respond(exchange, SIGN_IN_PAGES.rejected);
+  }
+
+  #visitorOf(exchange: Exchange, open: Open, now: number): Visitor | undefined {
+    const about = this.#sessions.find(cookiesOf(exchange), admittedOf(exchange, open), now);
+    return about === undefined ? undefined : (JSON.parse(about) as Visitor);
+  }
+
+  #respond(exchange: Exchange, page: Page): undefined {
+    if (!exchange.begun) respondWith(exchange, page);
+  }
+}
+
+const cookiesOf = (exchange: Exchange): string => valuesOf(exchange, 'cookie', '; ');
+const callbackOf = ({ authority }: Exchange): string => `https://${authority}${OIDC_PATHS.callback}`;
+
+const admittedOf = ({ client: { hostname } }: Exchange, { settings }: Open): Admitted => ({
+  hostname,
+  settings: `oidc ${settings}`,
+});
+
+const scopeOf = ({ client: { hostname } }: Exchange, { settings }: Open, browser: string): SignInScope => ({
+  hostname,
+  browser,
+  settings,
+});
+
+function admitted(exchange: Exchange, { subject, email }: Visitor): Exchange {
+  const fields: Headers = [
+    USER_FIELD,
+    /^[!-~]+$/.test(subject) ? subject : encodeURIComponent(subject),
+    ...(email === undefined ? [] : [EMAIL_FIELD, email]),
+  ];
+  return new AdmittedExchange(exchange, [], fields);
+}
+
+/** Whether a person opens a page. Other requests cannot follow a redirect to the provider. */
+function isNavigation(exchange: Exchange): boolean {
+  const isPage = (name: string, value: string): boolean => ['', value].includes(valuesOf(exchange, name));
+  return (
+    exchange.method === 'GET' &&
+    exchange.upgrade === undefined &&
+    valuesOf(exchange, 'accept').includes('text/html') &&
+    isPage('sec-fetch-mode', 'navigate') &&
+    isPage('sec-fetch-dest', 'document')
+  );
+}
+
+function redirect(exchange: Exchange, to: string, cookies: readonly string[]): undefined {
+  const headers = ['Location', to, 'Cache-Control', 'no-store', 'X-Robots-Tag', 'noindex'];
+  exchange.onOwnResponse?.({ code: 'sign_in', title: 'Sign-in' });
+  const fields = cookies.flatMap((cookie) => ['Set-Cookie', cookie]);
+  respond(exchange, 303, 'See Other', [...headers, ...fields], '');
+}
