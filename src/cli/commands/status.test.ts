@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { LeaseStatus } from '../../agent/status.js';
 import type { AgentStatus } from '../../reconcile/events.js';
+import { timeText } from '../amounts.js';
 import { createStyle } from '../style.js';
 import { describeStatus } from './status.js';
 
@@ -115,6 +116,12 @@ it('shows the gates of a service, and how many visitors each has rejected', () =
     '\n  access: everyone; 3 rejected before by rate\n',
   );
   expect(shown([lease('web', 'https://a.example')])).not.toContain('access:');
+});
+
+it('shows when a service expires', () => {
+  const web = { ...lease('web', 'https://a.example'), expiresAt: '2026-01-01T08:00:00Z' };
+  expect(shown([web])).toContain(`\n  expires in 8 h, at ${timeText(Date.parse(web.expiresAt), NOW)}\n`);
+  expect(shown([lease('web', 'https://a.example')])).not.toContain('expires');
 });
 
 it('names each route whose target is down', () => {

@@ -20,7 +20,7 @@ import {
   UNVERIFIED,
 } from '../reporters/describe.js';
 import { checkServices, isPath } from '../unknown-service.js';
-import { formatAge, formatAgo, formatBytes } from '../amounts.js';
+import { formatAge, formatAgo, formatBytes, formatWait, timeText } from '../amounts.js';
 import { servedState, targetProblems, withoutRelayError } from '../state.js';
 import { createStyle, printable, type Paint, type Style } from '../style.js';
 
@@ -206,6 +206,7 @@ function describeLeases(
         healthError,
         askedPort,
         certificate,
+        expiresAt,
       } = leases[index]!;
       const notes = [
         !header!.includes('ADDRESS') && publicAddress(leases[index]!),
@@ -213,6 +214,7 @@ function describeLeases(
         nextInMs !== undefined && nextTry(nextInMs),
         unproven && describeUnproven(unproven, leases[index]!),
         describeGates(leases[index]!),
+        expiresAt !== undefined && describeExpiry(Date.parse(expiresAt), now),
         visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
         retiring !== undefined && describeRetiring(retiring),
@@ -245,6 +247,9 @@ const certificateFailure = (error: ErrorSummary): ErrorSummary => ({
   ...error,
   message: `the new certificate failed: ${error.message}`,
 });
+
+const describeExpiry = (at: number, now: number): string =>
+  `expires in ${formatWait(at - now)}, at ${timeText(at, now)}`;
 
 /** Undefined if no datagram was dropped. */
 function describeDropped(dropped: Readonly<Record<string, number>>): string | undefined {
