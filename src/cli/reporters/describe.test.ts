@@ -8,7 +8,7 @@ const shown = (event: PortalEvent): string => describeEvent(event, createStyle(f
 it.each([
   ['SIGINT', 'stopped: SIGINT'],
   ['down', 'stopped: portal down'],
-  ['starter exited', 'stopped: the command that started it has ended'],
+  ['starter exited', 'stopped: its start failed or was interrupted'],
   ['output closed', 'stopped: its output was closed'],
   ['all_failed', 'stopped: all_failed'],
 ])('says why the agent stopped: %s', (reason, text) => {
@@ -31,6 +31,12 @@ it('describes a change of the configuration without its number', () => {
   const none = { opened: [], replaced: [], closed: [], kept: [], failed: [] };
   expect(shown({ event: 'applied', revision: 7, ...none, updated: ['web'], durationMs: 5.2 })).toBe(
     'applied the configuration: updated web (5 ms)',
+  );
+});
+
+it('says which visitor a gate rejected', () => {
+  expect(shown({ event: 'refused', service: 'web', remote: '192.0.2.1', reason: 'pin' })).toBe(
+    'web: rejected a visitor from 192.0.2.1 (pin)',
   );
 });
 

@@ -41,7 +41,7 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     case 'unserved':
       return `${style.bold(event.service)}: ${style.yellow(describeUnserved({ [event.reason]: event.count }))} ${style.dim(`(${relayName(event.relay)})`)}`;
     case 'refused':
-      return `${style.bold(event.service)}: refused a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
+      return `${style.bold(event.service)}: rejected a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
     default:
       return `stopped: ${STOP_REASONS[event.reason] ?? printable(event.reason)}${disconnectedText(event)}`;
   }
@@ -50,7 +50,7 @@ export function describeEvent(event: PortalEvent, style: Style): string {
 /** In words, where the reason of the event is not the name of a signal or an error code. */
 const STOP_REASONS: Readonly<Record<string, string>> = {
   down: 'portal down',
-  'starter exited': 'the command that started it has ended',
+  'starter exited': 'its start failed or was interrupted',
   'output closed': 'its output was closed',
 } satisfies Partial<Record<StopReason, string>>;
 

@@ -96,7 +96,7 @@ export class Progress {
   }
 
   #whole({ title, servedAs }: Row): string {
-    return servedAs === undefined ? title : `${title}  ${this.#style.dim(servedAs)}`;
+    return servedAs === undefined ? title : `${title}  ${this.#style.dim(`(${servedAs})`)}`;
   }
 
   #title(lease: Lease): string {

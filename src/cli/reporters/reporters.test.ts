@@ -291,6 +291,18 @@ test('terminal: progress by service, then what a pipe needs and how to get throu
   expect(stderr.text()).toMatch(/web.*failed.*name_taken/);
 });
 
+test('terminal: the protocol next to a URL does not look like a part of it', async () => {
+  const stderr = capturedOutput({ isTTY: true, columns: 100 });
+  const reporter = onTerminal(capturedOutput().output, stderr.output);
+  reporter.begin([{ service: 'web', leases: 2 }]);
+  reporter.event(READY_LEASE);
+  reporter.event(at({ event: 'served', service: 'web', servedAs: 'http', target: 'localhost:3000' }));
+  await expect
+    .poll(() => stripVTControlCharacters(stderr.text()))
+    .toContain('https://web.localhost:8443  (http)');
+  await reporter.close();
+});
+
 test('terminal: addresses follow the end of the progress, which erases the lines above the cursor', async () => {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
   const stdout = capturedOutput({ isTTY: true, columns: 100 });
