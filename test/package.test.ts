@@ -12,6 +12,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { shellQuote } from '../src/lib/shell-quote.js';
 import { nodeSqlite } from '../src/relay/store/sqlite-driver.js';
 import { Person, type Running } from './e2e/cli-support.js';
+import { OFFLINE } from './support/offline.js';
 
 /** The packed package, installed without scripts and build tools under a separate prefix, as a user gets it. */
 
@@ -20,8 +21,6 @@ const npm = promisify(execFile);
 const INSTALL_MS = 240_000;
 /** Size limits of an install with all its dependencies. Counts and sizes are the same on every machine. */
 const MOST = { packages: 40, bytes: 25_000_000 };
-/** npm's messages when no registry is reachable. */
-const OFFLINE = /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|ECONNRESET|EAI_AGAIN|ENOTCACHED|network/;
 
 let prefix: string;
 let unavailable: string | undefined;
