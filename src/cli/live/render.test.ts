@@ -69,27 +69,6 @@ describe('the live view', () => {
     ]);
   });
 
-  it.each([120, 80, 60, 50])('has a heading for each column, and each state, at %i columns', (columns) => {
-    const lost = service('web', {
-      state: 'retrying',
-      addresses: ['https://web.tunnel.example.com'],
-      target: 'unix:/var/run/app/web.sock',
-    });
-    const [title = '', row = ''] = render(view([lost]), screen(columns, 24));
-    expect(title.trim().split(/ {2,}/).slice(0, 2)).toEqual(['SERVICE', 'STATE']);
-    expect(row).toContain('retrying');
-    expect(row.includes('✓')).toBe(title.includes('TARGET'));
-  });
-
-  it('drops the round trip of a relay if its line is too long', () => {
-    const relay = { name: 'https://tunnel.example.com', state: 'connected', rttMs: 1 } as const;
-    const relays = [{ ...relay, error: undefined, nextTryS: undefined }];
-    const line = (columns: number): string | undefined =>
-      render(view([service('web')], { relays }), screen(columns, 24)).find((each) => each.includes('relay'));
-    expect(line(80)).toBe('  relay https://tunnel.example.com  connected  1 ms');
-    expect(line(50)).toBe('  relay https://tunnel.example.com  connected');
-  });
-
   it.each([120, 80, 50])('shows each address unbroken at %i columns', (columns) => {
     const long = service('a-service-with-a-long-name', {
       addresses: [`https://a-service-with-a-long-name.${'tunnel.'.repeat(6)}example.com`],

@@ -107,6 +107,7 @@ const TARGET: Column = {
   title: 'TARGET',
   cell: (service, screen) => `${targetMark(service, screen)} ${service.target}`,
 };
+const TARGET_MARK: Column = { title: '', cell: targetMark };
 const OPEN: Column = { title: 'OPEN', cell: ({ open }) => String(open) };
 const REQUESTS: Column = {
   title: 'REQUESTS',
@@ -125,12 +126,13 @@ const LAST: Column = {
 };
 
 const TRAFFIC = [OPEN, REQUESTS, RATE, LAST];
-/** Uses the first layout that fits, or else the narrow one, where each address has its own line. */
+/** Uses the first layout that fits. In the last one, each address has its own line. */
 const LAYOUTS: readonly (readonly Column[])[] = [
   [NAME, STATE, ADDRESS, TARGET, ...TRAFFIC],
-  [NAME, STATE, ADDRESS, ...TRAFFIC],
+  [NAME, ADDRESS, TARGET, ...TRAFFIC],
+  [NAME, ADDRESS, TARGET_MARK, ...TRAFFIC],
 ];
-const NARROW = [NAME, STATE, OPEN, REQUESTS, LAST];
+const NARROW = [NAME, TARGET_MARK, OPEN, REQUESTS, LAST];
 
 function rateText({ unit, perSecond }: ServiceView['rate']): string {
   if (unit === 'bytes') return `${formatBytes(Math.round(perSecond))}/s`;
@@ -237,11 +239,7 @@ function relayLines(relays: readonly RelayView[], screen: Screen): string[] {
 /** For a lost relay: the reason, and the time until the next attempt. */
 function relayLine({ name, state, rttMs, error, nextTryS }: RelayView, screen: Screen): string[] {
   const { dim, yellow } = screen.style;
-  if (state === 'connected') {
-    const whole = `  relay ${name}  ${state}${msText(rttMs)}`;
-    const fits = stringWidth(whole) < screen.columns;
-    return (fits ? [whole] : wrapped(`  relay ${name}  ${state}`, screen)).map(dim);
-  }
+  if (state === 'connected') return wrapped(`  relay ${name}  ${state}${msText(rttMs)}`, screen).map(dim);
   const next = nextTryS === undefined ? '' : `, next try in ${nextTryS} s`;
   const why = error === undefined ? [] : below(error, screen).map(yellow);
   return [...wrapped(`  relay ${name}  ${state}${next}`, screen).map(yellow), ...why];
