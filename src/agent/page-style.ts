@@ -23,6 +23,9 @@ interface PageText {
 export const contentPolicy = (formAction: "'self'" | "'none'", reloads = false): string =>
   `default-src 'none'; style-src 'unsafe-inline'; ${reloads ? `script-src '${RELOAD_HASH}'; ` : ''}form-action ${formAction}; base-uri 'none'`;
 
+/** For a page with a form. Other pages may not frame it (clickjacking). */
+export const FORM_POLICY = `${contentPolicy("'self'")}; frame-ancestors 'none'`;
+
 /**
  * Reloads the page while it is visible, after 3, 5, 10, then 30 seconds. The tab's storage keeps the count for a
  * minute. `replace` makes the page its own referrer, by which the inspector detects a reload.

@@ -123,20 +123,13 @@ export const notIdentified: Page = page(403, 'Forbidden', 'identity_required', {
   owner: '`access.identities` in `portal.yaml` lists them.',
 });
 
-/** The same for an expired, a revoked and a changed link, so that it shows nothing about others. */
-export const linkInvalid = (): Page => ({
-  ...LINK_INVALID,
-  // The address of this page has the link.
-  headers: [...LINK_INVALID.headers, 'Referrer-Policy', 'no-referrer'],
-});
-
-/** @param waitS whole seconds until the next request passes */
-export const tooManyRequests = (waitS: number): Page =>
+/** @param waitMs until the next request passes */
+export const tooManyRequests = (waitMs: number): Page =>
   page(429, 'Too Many Requests', 'rate_limited', {
     title: 'Too many requests',
     text: 'You have sent more requests than this service allows.',
     owner: '`access.rateLimit` in `portal.yaml` sets the limit.',
-    retryAfterS: waitS,
+    retryAfterS: Math.ceil(waitMs / 1_000),
   });
 
 const SIGN_IN = {
@@ -181,6 +174,12 @@ const LINK_INVALID = page(403, 'Forbidden', 'link_invalid', {
   text: 'It has expired or was revoked, or a part of it is missing. Ask for a new one.',
   owner: '`portal share list` shows your links, and `portal share SERVICE` creates one.',
 });
+/** The same for an expired, a revoked and a changed link, so that it shows nothing about others. */
+export const linkInvalid: Page = {
+  ...LINK_INVALID,
+  // The address of this page has the link.
+  headers: [...LINK_INVALID.headers, 'Referrer-Policy', 'no-referrer'],
+};
 
 const NOT_SIGNED = {
   missing: { title: 'Signature missing', text: 'This service accepts only signed webhooks.' },

@@ -2,6 +2,7 @@ import { linkPath } from '../agent/access/share/path.js';
 import { SHARE_PARAMETER } from '../agent/access/share/parameter.js';
 import { Shares } from '../agent/access/share/shares.js';
 import type { ShareRecord, ShareStore } from '../agent/access/share/store.js';
+import type { ShareLink } from '../agent/access/share/token.js';
 import type { AgentLease } from '../agent/lease.js';
 import type { Identity } from '../identity/identity.js';
 import { PortalError } from '../lib/errors.js';
@@ -67,9 +68,7 @@ export class Sharing {
     // Revocations must be known before a link is issued.
     await this.load();
     const link = this.shares.issue(path, until, now);
-    const links = leases.flatMap((lease) =>
-      this.#linkAt(lease, (scope) => this.shares.tokenOf(link, scope), path),
-    );
+    const links = leases.flatMap((lease) => this.#linkAt(lease, link));
     if (links.length === 0)
       throw new PortalError('usage', `${service} has no address yet`, {
         hint: 'Wait until it is ready: portal status --wait-ready.',
@@ -97,16 +96,12 @@ export class Sharing {
     }
   }
 
-  #linkAt(
-    { spec, phase, address, hostname }: Lease,
-    tokenOf: (scope: { hostname: string; service: string; settings: string }) => string,
-    path: string,
-  ): { url: string; whole: string }[] {
+  #linkAt({ spec, phase, address, hostname }: Lease, link: ShareLink): { url: string; whole: string }[] {
     const settings = this.shares.settingsOf(spec.access);
     if (phase !== 'ready' || address.url === undefined || hostname === undefined || settings === undefined)
       return [];
-    const url = `${address.url.replace(/\/$/, '')}${path}`;
-    const token = tokenOf({ hostname, service: spec.service, settings });
+    const url = `${address.url.replace(/\/$/, '')}${link.path}`;
+    const token = this.shares.tokenOf(link, { hostname, service: spec.service, settings });
     return [{ url, whole: `${url}?${SHARE_PARAMETER}=${token}` }];
   }
 }

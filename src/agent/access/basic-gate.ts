@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import { networkOf } from '../../net/cidr.js';
 import { PasswordWorker } from '../../lib/passwords/worker.js';
 import { valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
 import { respondWith } from '../modes/http/own-response.js';
@@ -44,7 +43,7 @@ export class BasicGate implements Gate {
     if (!checks) return exchange;
     const given = readBasic(valuesOf(exchange, FIELD));
     if (!given) return this.#refuse(exchange, signIn(this.#service));
-    const verdict = checks.check(given, networkOf(exchange.client.address));
+    const verdict = checks.check(given, exchange.client.network);
     if (!(verdict instanceof Promise)) return this.#apply(exchange, verdict);
     // After a save, the credentials must be those of the new settings.
     return verdict.then((later) =>
@@ -85,4 +84,4 @@ export class BasicGate implements Gate {
 }
 
 const admitted = (exchange: Exchange, user: string): Exchange =>
-  new AdmittedExchange(exchange, [FIELD], [USER_FIELD, user]);
+  new AdmittedExchange(exchange, [USER_FIELD, user], FIELD);

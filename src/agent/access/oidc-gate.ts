@@ -2,11 +2,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/logger.js';
 import { TokenBuckets } from '../../lib/token-bucket.js';
 import type { ProxyFor } from '../../net/proxy/server.js';
-import { isHost, respond, valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
-import { respondWith } from '../modes/http/own-response.js';
+import { isHost, valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
+import { pathOf } from '../modes/http/paths.js';
+import { redirectWith, respondWith } from '../modes/http/own-response.js';
 import { PAGES, tooManyRequests, type Page } from '../pages.js';
 import type { OidcSpec, ServiceSpec } from '../spec.js';
 import { AdmittedExchange, EMAIL_FIELD, USER_FIELD } from './admitted.js';
+import { cookiesNamed, cookiesOf, setCookie, SIGN_IN_COOKIE, USER_COOKIE } from './cookies.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import { OIDC_PATHS } from './kinds.js';
 import { isAllowed, type Account } from './oidc-allow.js';
@@ -15,7 +17,7 @@ import { OidcProvider, ProviderDown, SignInRejected } from './oidc-provider.js';
 import { isBrowser, newBrowser, SIGN_IN_MS, SignIns, type SignInScope } from './oidc-state.js';
 import type { Rejections } from './rejections.js';
 import { returnPath } from './return-path.js';
-import { cookiesNamed, Sessions, setCookie, SIGN_IN_COOKIE, USER_COOKIE, type Admitted } from './sessions.js';
+import { Sessions, type Admitted } from './sessions.js';
 
 /** How often a network may return from the provider, since each return costs requests to the provider. */
 const RETURNS = { perSecond: 0.5, burst: 30, maxKeys: 10_000 };
@@ -66,7 +68,7 @@ export class OidcGate implements Gate {
     // The provider returns visitors to the host that they named.
     if (!isHost(exchange.authority, exchange.client.hostname))
       return this.#respond(exchange, PAGES.misdirected);
-    const path = exchange.target.split('?', 1)[0];
+    const path = pathOf(exchange.target);
     if (path === OIDC_PATHS.signOut) return this.#signOut(exchange);
     const visitor = this.#visitorOf(exchange, open, Date.now());
     if (path === OIDC_PATHS.callback) return this.#return(exchange, open, visitor !== undefined);
@@ -98,7 +100,7 @@ export class OidcGate implements Gate {
     const signIn = this.#signIns.begin(scopeOf(exchange, open, browser), returnPath(to), Date.now());
     try {
       const url = await open.provider.authorizationUrl(callbackOf(exchange), signIn, again);
-      redirect(exchange, url, [setCookie(SIGN_IN_COOKIE, browser, SIGN_IN_MS / 1_000)]);
+      redirect(exchange, url, setCookie(SIGN_IN_COOKIE, browser, SIGN_IN_MS / 1_000));
     } catch (error) {
       this.#failed(exchange, open, error, true);
     }
@@ -106,7 +108,7 @@ export class OidcGate implements Gate {
 
   /** The provider has returned the visitor. */
   async #return(exchange: Exchange, open: Open, isIn: boolean): Promise<undefined> {
-    const query = new URLSearchParams(exchange.target.split('?').slice(1).join('?'));
+    const query = new URLSearchParams(exchange.target.slice(pathOf(exchange.target).length + 1));
     const signIn = cookiesNamed(SIGN_IN_COOKIE, cookiesOf(exchange))
       .filter(isBrowser)
       .map((browser) =>
@@ -114,9 +116,9 @@ export class OidcGate implements Gate {
       )
       .find((each) => each !== undefined);
     if (exchange.method !== 'GET' || !signIn)
-      return isIn ? redirect(exchange, '/', []) : this.#respond(exchange, SIGN_IN_PAGES.expired);
+      return isIn ? redirect(exchange, '/') : this.#respond(exchange, SIGN_IN_PAGES.expired);
     const waitMs = this.#returns.take(exchange.client.network);
-    if (waitMs > 0) return this.#respond(exchange, tooManyRequests(Math.ceil(waitMs / 1_000)));
+    if (waitMs > 0) return this.#respond(exchange, tooManyRequests(waitMs));
     let account: Account;
     try {
       account = await open.provider.accountOf(new URL(`${callbackOf(exchange)}?${query.toString()}`), signIn);
@@ -130,7 +132,7 @@ export class OidcGate implements Gate {
     }
     const about = JSON.stringify({ subject, email } satisfies Visitor);
     const session = this.#sessions.begin(admittedOf(exchange, open), Date.now(), about);
-    return redirect(exchange, signIn.to, [session]);
+    return redirect(exchange, signIn.to, session);
   }
 
   #signOut(exchange: Exchange): undefined {
@@ -165,7 +167,6 @@ export class OidcGate implements Gate {
   }
 }
 
-const cookiesOf = (exchange: Exchange): string => valuesOf(exchange, 'cookie', '; ');
 const callbackOf = ({ authority }: Exchange): string => `https://${authority}${OIDC_PATHS.callback}`;
 
 const admittedOf = ({ client: { hostname } }: Exchange, { settings }: Open): Admitted => ({
@@ -185,7 +186,7 @@ function admitted(exchange: Exchange, { subject, email }: Visitor): Exchange {
     /^[!-~]+$/.test(subject) ? subject : encodeURIComponent(subject),
     ...(email === undefined ? [] : [EMAIL_FIELD, email]),
   ];
-  return new AdmittedExchange(exchange, [], fields);
+  return new AdmittedExchange(exchange, fields);
 }
 
 /** Whether a person opens a page. Other requests cannot follow a redirect to the provider. */
@@ -200,9 +201,7 @@ function isNavigation(exchange: Exchange): boolean {
   );
 }
 
-function redirect(exchange: Exchange, to: string, cookies: readonly string[]): undefined {
-  const headers = ['Location', to, 'Cache-Control', 'no-store', 'X-Robots-Tag', 'noindex'];
-  exchange.onOwnResponse?.({ code: 'sign_in', title: 'Sign-in' });
-  const fields = cookies.flatMap((cookie) => ['Set-Cookie', cookie]);
-  respond(exchange, 303, 'See Other', [...headers, ...fields], '');
+function redirect(exchange: Exchange, to: string, cookie?: string): undefined {
+  const headers = cookie === undefined ? [] : ['Set-Cookie', cookie];
+  redirectWith(exchange, { code: 'sign_in', title: 'Sign-in' }, to, headers);
 }

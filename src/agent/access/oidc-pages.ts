@@ -1,4 +1,4 @@
-import { contentPolicy, htmlPage } from '../page-style.js';
+import { FORM_POLICY, htmlPage } from '../page-style.js';
 import { OWN_HEADERS, page, realmOf, type Page } from '../pages.js';
 import { OIDC_PATHS } from './kinds.js';
 
@@ -77,6 +77,6 @@ export const signOutPage = (service: string): Page => ({
     text: 'Sign this browser out of the service?',
     form: `\n<form method="post" action="${OIDC_PATHS.signOut}"><button>Sign out</button></form>`,
   }),
-  htmlHeaders: ['Content-Security-Policy', `${contentPolicy("'self'")}; frame-ancestors 'none'`],
+  htmlHeaders: ['Content-Security-Policy', FORM_POLICY],
   text: `Send a POST request to ${OIDC_PATHS.signOut} to sign out.`,
 });

@@ -1,17 +1,19 @@
 import { isSameSecret } from '../../lib/same-secret.js';
 import { networkOf } from '../../net/cidr.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { respond, valuesOf, type Exchange } from '../modes/http/exchange.js';
+import { valuesOf, type Exchange } from '../modes/http/exchange.js';
+import { pathOf } from '../modes/http/paths.js';
 import { readBody } from '../modes/http/read-body.js';
-import { respondWith } from '../modes/http/own-response.js';
+import { redirectWith, respondWith } from '../modes/http/own-response.js';
 import type { ServiceSpec } from '../spec.js';
 import { Attempts, seconds } from './attempts.js';
+import { cookiesOf, PIN_COOKIE } from './cookies.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import { PIN_HEADER, PIN_PATH } from './kinds.js';
 import { pinPage } from './pin-page.js';
 import type { Rejections } from './rejections.js';
 import { returnPath } from './return-path.js';
-import { PIN_COOKIE, Sessions } from './sessions.js';
+import { Sessions } from './sessions.js';
 
 const MAX_FORM_BYTES = 4 * 1024;
 
@@ -45,12 +47,8 @@ export class PinGate implements Gate {
     const pin = this.#pin;
     if (pin === undefined) return exchange;
     const { hostname } = exchange.client;
-    const isForm = exchange.target.split('?', 1)[0] === PIN_PATH;
-    const isIn = this.#sessions.isValid(
-      valuesOf(exchange, 'cookie', '; '),
-      { hostname, settings: pin },
-      Date.now(),
-    );
+    const isForm = pathOf(exchange.target) === PIN_PATH;
+    const isIn = this.#sessions.isValid(cookiesOf(exchange), { hostname, settings: pin }, Date.now());
     if (isForm && exchange.method === 'POST' && exchange.body) return this.#readForm(exchange, pin);
     if (isForm && isIn) redirect(exchange, '/');
     else if (isIn || this.#passesProgram(exchange, pin)) return exchange;
@@ -116,13 +114,6 @@ export class PinGate implements Gate {
 }
 
 function redirect(exchange: Exchange, to: string, cookie?: string): void {
-  const headers = ['Location', to, 'Cache-Control', 'no-store', 'X-Robots-Tag', 'noindex'];
-  exchange.onOwnResponse?.({ code: 'pin_form', title: 'PIN form' });
-  respond(
-    exchange,
-    303,
-    'See Other',
-    cookie === undefined ? headers : [...headers, 'Set-Cookie', cookie],
-    '',
-  );
+  const headers = cookie === undefined ? [] : ['Set-Cookie', cookie];
+  redirectWith(exchange, { code: 'pin_form', title: 'PIN form' }, to, headers);
 }

@@ -1,4 +1,4 @@
-import { contentPolicy, escapeHtml, htmlPage } from '../page-style.js';
+import { escapeHtml, FORM_POLICY, htmlPage } from '../page-style.js';
 import { OWN_HEADERS, realmOf, type Page } from '../pages.js';
 import { PIN_PATH } from './kinds.js';
 
@@ -14,12 +14,7 @@ export interface PinPage {
   readonly waitS?: number;
 }
 
-const HTML_HEADERS = [
-  'Content-Security-Policy',
-  `${contentPolicy("'self'")}; frame-ancestors 'none'`,
-  'Referrer-Policy',
-  'no-referrer',
-] as const;
+const HTML_HEADERS = ['Content-Security-Policy', FORM_POLICY, 'Referrer-Policy', 'no-referrer'] as const;
 
 const CODES = { asked: 'pin_required', wrong: 'pin_wrong', wait: 'pin_wait' } as const;
 

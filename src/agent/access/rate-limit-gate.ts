@@ -27,7 +27,7 @@ export class RateLimitGate implements Gate {
     const waitMs = this.#buckets?.take(network) ?? 0;
     if (waitMs === 0) return exchange;
     this.#rejections.note('rate', address);
-    respondWith(exchange, tooManyRequests(Math.ceil(waitMs / 1_000)));
+    respondWith(exchange, tooManyRequests(waitMs));
     return undefined;
   }
 

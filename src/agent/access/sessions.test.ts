@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { PIN_COOKIE, Sessions, USER_COOKIE, withoutSession } from './sessions.js';
+import { PIN_COOKIE, USER_COOKIE, withoutSession } from './cookies.js';
+import { Sessions } from './sessions.js';
 
 const KEY = randomBytes(32);
 const NOW = Date.parse('2026-03-01T12:00:00Z');
@@ -61,6 +62,6 @@ it('carries a signed text about the visitor', () => {
   const other = Buffer.from('{"s":"root"}').toString('base64url');
   expect(sessions.find(cookie.replace(/\.[\w-]+\./, `.${other}.`), admitted, NOW)).toBeUndefined();
   expect(sessions.find(cookie.replace(/\.[\w-]+\./, '.'), admitted, NOW)).toBeUndefined();
-  // A session of one gate is none of another.
+  // A session of one gate is invalid at another.
   expect(new Sessions(KEY, PIN_COOKIE).isValid(cookie, admitted, NOW)).toBe(false);
 });

@@ -1,15 +1,6 @@
 import { createHmac } from 'node:crypto';
-import { SHARE_COOKIE } from './share/token.js';
 import { isSameSecret } from '../../lib/same-secret.js';
-
-/**
- * With `__Host-`, the browser restricts a cookie to this host, the path `/` and https (RFC 6265bis §4.1.3.2).
- */
-const PREFIX = '__Host-portal';
-export const PIN_COOKIE = PREFIX;
-export const USER_COOKIE = `${PREFIX}-user`;
-/** Binds a sign-in to the browser that began it. */
-export const SIGN_IN_COOKIE = `${PREFIX}-sign-in`;
+import { cookiesNamed, setCookie } from './cookies.js';
 
 /** How long a session is valid. */
 const SESSION_MS = 24 * 3_600_000;
@@ -70,26 +61,4 @@ export class Sessions {
     ]);
     return createHmac('sha256', this.#key).update(text).digest('base64url');
   }
-}
-
-/** A Set-Cookie header. `maxAgeS` 0 deletes the cookie. */
-export const setCookie = (name: string, value: string, maxAgeS: number): string =>
-  `${name}=${value}; Path=/; Max-Age=${maxAgeS}; Secure; HttpOnly; SameSite=Lax`;
-
-/** The values of all cookies of this name in a Cookie header. A browser may send several. */
-export function cookiesNamed(name: string, cookies: string): string[] {
-  if (!cookies.includes(name)) return [];
-  return cookies.split(';').flatMap((pair) => {
-    const text = pair.trim();
-    return text.startsWith(`${name}=`) ? [text.slice(name.length + 1)] : [];
-  });
-}
-
-const OURS: readonly string[] = [PIN_COOKIE, USER_COOKIE, SIGN_IN_COOKIE, SHARE_COOKIE];
-
-/** A Cookie header without Portal's own cookies, which the service must not see. Undefined if nothing remains. */
-export function withoutSession(cookies: string): string | undefined {
-  if (!OURS.some((name) => cookies.includes(name))) return cookies;
-  const kept = cookies.split(/; */).filter((pair) => !OURS.some((name) => pair.startsWith(`${name}=`)));
-  return kept.length > 0 ? kept.join('; ') : undefined;
 }

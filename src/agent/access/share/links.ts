@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
 import { resetSocket } from '../../../net/reset.js';
 import { TokenBuckets } from '../../../lib/token-bucket.js';
-import { respond, valuesOf, type Client, type Exchange } from '../../modes/http/exchange.js';
-import { respondWith } from '../../modes/http/own-response.js';
+import type { Client, Exchange } from '../../modes/http/exchange.js';
+import { redirectWith, respondWith } from '../../modes/http/own-response.js';
 import { isWellFormed } from '../../modes/http/paths.js';
-import { linkInvalid, OWN_HEADERS, tooManyRequests } from '../../pages.js';
+import { linkInvalid, tooManyRequests } from '../../pages.js';
 import type { ServiceSpec } from '../../spec.js';
+import { cookiesOf } from '../cookies.js';
 import type { RejectionReason, Rejections } from '../rejections.js';
 import { tokenIn } from './parameter.js';
 import { isWithin } from './path.js';
@@ -60,7 +61,7 @@ export class ShareLinks {
       return 'responded';
     }
     const now = Date.now();
-    const links = linksIn(valuesOf(exchange, 'cookie', '; '), this.#shares.key, scope);
+    const links = linksIn(cookiesOf(exchange), this.#shares.key, scope);
     const link = links.find((each) => this.#shares.isOpen(each, now) && isWithin(exchange.target, each.path));
     if (!link) return 'none';
     this.#follow(link, exchange.client, now);
@@ -83,7 +84,7 @@ export class ShareLinks {
   ): void {
     const { network, address } = exchange.client;
     const waitMs = this.#verifications.take(network);
-    if (waitMs > 0) return respondWith(exchange, tooManyRequests(Math.ceil(waitMs / 1_000)));
+    if (waitMs > 0) return respondWith(exchange, tooManyRequests(waitMs));
     const now = Date.now();
     const isVisit =
       (exchange.method === 'GET' || exchange.method === 'HEAD') && exchange.upgrade === undefined;
@@ -91,20 +92,11 @@ export class ShareLinks {
     const link = isVisit && isSafe ? this.#shares.verify(token, scope) : undefined;
     if (!link || !this.#shares.isOpen(link, now) || !isWithin(clean, link.path)) {
       this.#rejections.note(gate, address);
-      return respondWith(exchange, linkInvalid());
+      return respondWith(exchange, linkInvalid);
     }
-    exchange.onOwnResponse?.({ code: 'share_link', title: 'Share link' });
     const cookie = shareCookie(this.#shares.key, link, scope, now);
-    const headers = [
-      ...OWN_HEADERS,
-      'Location',
-      clean,
-      'Referrer-Policy',
-      'no-referrer',
-      'Set-Cookie',
-      cookie,
-    ];
-    respond(exchange, 303, 'See Other', headers, '');
+    const headers = ['Referrer-Policy', 'no-referrer', 'Set-Cookie', cookie];
+    redirectWith(exchange, { code: 'share_link', title: 'Share link' }, clean, headers);
   }
 
   /** So that the visitor is disconnected when the link ends. */

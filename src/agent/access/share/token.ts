@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { isSameSecret } from '../../../lib/same-secret.js';
+import { cookiesNamed, setCookie, SHARE_COOKIE } from '../cookies.js';
 import { linkPath } from './path.js';
 
 /** What a share link opens, and when. Times are whole seconds since the epoch. */
@@ -20,12 +21,8 @@ export interface ShareScope {
   readonly settings: string;
 }
 
-/** With `__Secure-`, browsers accept it only over https. `__Host-` would not permit a path. */
-export const SHARE_COOKIE = '__Secure-portal-share';
-
 const SIGNATURE_BYTES = 65;
 const PARTS = /^([a-z2-7]{8})\.(\d{1,12})\.(\d{1,12})\.([\w-]{1,700})\.([\w-]{43,90})$/;
-const COOKIES = new RegExp(`(?:^|;) *${SHARE_COOKIE}=([^; ]*)`, 'g');
 
 /** What the identity signs (EIP-191). JSON, so that no two inputs produce the same text. */
 export function shareMessage({ id, issuedAt, until, path }: ShareLink, scope: ShareScope): string {
@@ -53,14 +50,13 @@ export function readToken(
 export function shareCookie(key: Buffer, link: ShareLink, scope: ShareScope, now: number): string {
   const value = `${fieldsOf(link)}.${proofOf(key, link, scope)}`;
   const maxAge = Math.max(0, link.until - Math.floor(now / 1_000));
-  return `${SHARE_COOKIE}=${value}; Path=${link.path}; Max-Age=${maxAge}; Secure; HttpOnly; SameSite=Lax`;
+  return setCookie(SHARE_COOKIE, value, maxAge, link.path);
 }
 
 /** The links whose cookies are in a Cookie header. Their time and path are not checked. */
 export function linksIn(cookies: string, key: Buffer, scope: ShareScope): ShareLink[] {
-  if (!cookies.includes(SHARE_COOKIE)) return [];
   const links: ShareLink[] = [];
-  for (const [, value = ''] of cookies.matchAll(COOKIES)) {
+  for (const value of cookiesNamed(SHARE_COOKIE, cookies)) {
     const read = readFields(value);
     if (read && isSameSecret(read.proof, proofOf(key, read.link, scope))) links.push(read.link);
   }

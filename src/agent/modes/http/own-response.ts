@@ -1,5 +1,5 @@
-import { formatted, type Page } from '../../pages.js';
-import { respond, valuesOf, type Exchange } from './exchange.js';
+import { formatted, OWN_HEADERS, type Page } from '../../pages.js';
+import { respond, valuesOf, type Exchange, type Headers } from './exchange.js';
 
 /** Responds with one of Portal's own pages, in the format that the visitor asks for, and ends the exchange. */
 export function respondWith(exchange: Exchange, page: Page): void {
@@ -7,4 +7,15 @@ export function respondWith(exchange: Exchange, page: Page): void {
   exchange.onOwnResponse?.({ code, title });
   const { headers, body } = formatted(page, valuesOf(exchange, 'accept'));
   respond(exchange, status, reason, headers, body);
+}
+
+/** Redirects to `to` with GET (303), and ends the exchange. `as`: what the inspector shows. */
+export function redirectWith(
+  exchange: Exchange,
+  as: Pick<Page, 'code' | 'title'>,
+  to: string,
+  headers: Headers = [],
+): void {
+  exchange.onOwnResponse?.(as);
+  respond(exchange, 303, 'See Other', [...OWN_HEADERS, 'Location', to, ...headers], '');
 }

@@ -1,4 +1,4 @@
-import { withoutSession } from '../../access/sessions.js';
+import { withoutSession } from '../../access/cookies.js';
 import { CONNECTION_HEADERS, FRAMING_HEADERS } from '../../../net/http-headers.js';
 import type { Exchange, Headers } from './exchange.js';
 import { underAlias } from './alias.js';
