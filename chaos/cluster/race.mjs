@@ -113,7 +113,7 @@ export class Race {
       { service: `want-${name}`, name, mode: 'http' },
       ...(name.startsWith(RACE) ? [{ service: `port-${name}`, name, mode: 'tcp' }] : []),
     ]);
-    this.#world.configure(racer, [...own, ...wanted]);
+    this.#world.agents.configure(racer, [...own, ...wanted]);
   }
 }
 

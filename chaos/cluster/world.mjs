@@ -120,11 +120,6 @@ export class World {
     return (await this.visitors.next((line) => line.quiet, 60_000, 'end of their streams')).quiet;
   }
 
-  /** Writes the services of an agent, which it follows. */
-  configure(agent, services) {
-    this.agents.configure(agent, services);
-  }
-
   /** Ends everything in order. Resolves with how each agent and node ended. */
   async close() {
     this.visitors?.signal('SIGKILL');

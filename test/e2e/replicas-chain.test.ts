@@ -1,26 +1,29 @@
 import { expect, it } from 'vitest';
 import { chain } from '../support/chain.js';
 import { eventually } from '../support/eventually.js';
-import { greeting, replica, replicaOf, replicas, siblings, type Replica } from '../support/replicas.js';
-import { get, tcpService, type TestRelay } from '../support/world.js';
+import {
+  greeting,
+  replica,
+  replicaOf,
+  replicas,
+  servedBy,
+  siblings,
+  type Replica,
+} from '../support/replicas.js';
+import { tcpService, type TestRelay } from '../support/world.js';
 
 /** Replicas whose agents reach the relay over other relays. */
 
-async function servedBy(at: TestRelay, { ca }: Pick<Replica, 'ca'>, count: number): Promise<string> {
-  const all: string[] = [];
-  for (let index = 0; index < count; index++) {
-    const { text } = await get(at, 'web.localhost', ca);
-    all.push(text.slice(text.lastIndexOf('\r\n\r\n') + 4).trim());
-  }
-  return all.toSorted().join('');
+async function servedAt(at: TestRelay, one: Replica, count: number): Promise<string> {
+  return (await servedBy(at, one, count)).toSorted().join('');
 }
 
 it.each([2, 3])('over a chain of %d relays, divide visitors and replace each other', async (length) => {
   const { entry, spec } = await chain(length);
   const [a, b] = await replicas(spec, ['a', 'b']);
-  await eventually(async () => expect(await servedBy(entry, a!, 6)).toBe('aaabbb'));
+  await eventually(async () => expect(await servedAt(entry, a!, 6)).toBe('aaabbb'));
   await a!.runner.stop({ reason: 'test', drainMs: 0 });
-  expect(await servedBy(entry, b!, 3)).toBe('bbb');
+  expect(await servedAt(entry, b!, 3)).toBe('bbb');
 });
 
 it('one agent over a chain and one without share a name', async () => {
@@ -28,9 +31,9 @@ it('one agent over a chain and one without share a name', async () => {
   const as = await siblings();
   const far = await replica(spec, 'f', { as });
   const near = await replica(entry.spec, 'n', { as });
-  await eventually(async () => expect(await servedBy(entry, far, 6)).toBe('fffnnn'));
+  await eventually(async () => expect(await servedAt(entry, far, 6)).toBe('fffnnn'));
   await near.runner.stop({ reason: 'test', drainMs: 0 });
-  expect(await servedBy(entry, far, 3)).toBe('fff');
+  expect(await servedAt(entry, far, 3)).toBe('fff');
 });
 
 it('over a chain, share a public port', async () => {

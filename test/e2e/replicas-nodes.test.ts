@@ -1,12 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { cluster, type TestCluster } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
-import { greeting, replica, replicaOf, siblings, type Replica } from '../support/replicas.js';
-import { get, tcpService } from '../support/world.js';
+import { greeting, replica, replicaOf, servedBy, siblings, type Replica } from '../support/replicas.js';
+import { tcpService } from '../support/world.js';
 
 /** Replicas whose sessions are at different nodes of a relay. */
-
-const bodyOf = ({ text }: { text: string }): string => text.slice(text.lastIndexOf('\r\n\r\n') + 4).trim();
 
 /** Replicas, each with its session at the node with the same index. */
 async function oneAtEach(at: TestCluster, names: readonly string[]): Promise<Replica[]> {
@@ -20,11 +18,8 @@ async function oneAtEach(at: TestCluster, names: readonly string[]): Promise<Rep
 }
 
 /** Which agents serve `count` visitors that arrive at `node`. */
-async function servedAt(at: TestCluster, node: number, { ca }: Replica, count: number): Promise<string> {
-  const all: string[] = [];
-  for (let index = 0; index < count; index++)
-    all.push(bodyOf(await get(at.nodes[node]!, 'web.localhost', ca)));
-  return all.toSorted().join('');
+async function servedAt(at: TestCluster, node: number, one: Replica, count: number): Promise<string> {
+  return (await servedBy(at.nodes[node]!, one, count)).toSorted().join('');
 }
 
 describe.each(['loopback', 'TLS'] as const)('replicas at nodes that reach each other over %s', (over) => {

@@ -3,17 +3,12 @@ import { eventually } from '../support/eventually.js';
 import { operatorOf } from '../support/operator.js';
 import { wire } from '../support/wire.js';
 import { usePostgres } from '../support/postgres.js';
-import { replica, siblings, type Replica } from '../support/replicas.js';
-import { get } from '../support/world.js';
+import { replica, servedBy, siblings, type Replica } from '../support/replicas.js';
 
 /** Replicas at the nodes of `portal relay --cluster`, each of which is a process. */
 
-const bodyOf = ({ text }: { text: string }): string => text.slice(text.lastIndexOf('\r\n\r\n') + 4).trim();
-
-async function servedAt(port: number, { ca }: Replica, count: number): Promise<string> {
-  const all: string[] = [];
-  for (let index = 0; index < count; index++) all.push(bodyOf(await get({ port }, 'web.localhost', ca)));
-  return all.toSorted().join('');
+async function servedAt(port: number, one: Replica, count: number): Promise<string> {
+  return (await servedBy({ port }, one, count)).toSorted().join('');
 }
 
 describe('replicas at nodes that share PostgreSQL', () => {

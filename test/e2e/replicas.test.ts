@@ -1,18 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { replica, replicas, siblings, type Replica } from '../support/replicas.js';
+import { replica, replicas, servedBy, siblings } from '../support/replicas.js';
 import { seen, signIn } from '../support/sign-in.js';
 import { Peer } from './relay-peer.js';
-import { agent, desired, get, httpService, relay, service, visit, type TestRelay } from '../support/world.js';
-
-const bodyOf = ({ text }: { text: string }): string => text.slice(text.lastIndexOf('\r\n\r\n') + 4).trim();
-
-/** Which agent served each of `count` visitors, one after another. */
-async function servedBy(at: TestRelay, { ca }: Pick<Replica, 'ca'>, count: number): Promise<string[]> {
-  const all: string[] = [];
-  for (let index = 0; index < count; index++) all.push(bodyOf(await get(at, 'web.localhost', ca)));
-  return all;
-}
+import { agent, desired, get, httpService, relay, service, visit } from '../support/world.js';
 
 const countsOf = (all: readonly string[]): Record<string, number> =>
   Object.fromEntries(

@@ -4,7 +4,7 @@ import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
 import { caFolder } from './ca-pool.js';
-import { agent, desired, httpService, readAll, service, type TestAgent } from './world.js';
+import { agent, desired, get, httpService, readAll, service, type TestAgent } from './world.js';
 
 type Over = Partial<ServiceSpec> & { as?: { identity: Identity; caDir: string } };
 
@@ -52,6 +52,20 @@ export async function replicas(
   const as = await siblings();
   const all: Replica[] = [];
   for (const says of names) all.push(await replica(relay, says, { ...over, as }));
+  return all;
+}
+
+/** Which replicas served `count` visitors, one after another. */
+export async function servedBy(
+  at: { readonly port: number },
+  { ca }: Pick<Replica, 'ca'>,
+  count: number,
+): Promise<string[]> {
+  const all: string[] = [];
+  for (let index = 0; index < count; index++) {
+    const { text } = await get(at, 'web.localhost', ca);
+    all.push(text.slice(text.lastIndexOf('\r\n\r\n') + 4).trim());
+  }
   return all;
 }
 

@@ -18,6 +18,13 @@ export const silent = ({ target, injectedAt, healedAt }) => [
   { from: injectedAt, until: healedAt + BACK_MS, node: target, streams: true },
 ];
 
+/** kill -9 of `one`. Returns how it starts again. */
+export async function killed(one, fault) {
+  await one.kill();
+  fault.happenedAt = now();
+  return () => one.start();
+}
+
 export const nodeFaults = [
   {
     ...node,
@@ -26,12 +33,7 @@ export const nodeFaults = [
     weight: 5,
     durationMs: [0, 14_000],
     recoverMs: 20_000,
-    async inject(world, fault) {
-      const one = world.nodes.get(fault.target);
-      await one.kill();
-      fault.happenedAt = now();
-      return () => one.start();
-    },
+    inject: (world, fault) => killed(world.nodes.get(fault.target), fault),
     excuses: ({ target, injectedAt, happenedAt, healedAt }) => [
       { from: injectedAt - AT_ONCE_MS, until: happenedAt + AT_ONCE_MS, node: target, streams: true },
       { from: injectedAt, until: healedAt + BACK_MS, entry: target },

@@ -1,5 +1,4 @@
-import { now } from '../../lib/now.mjs';
-import { AT_ONCE_MS, frozen } from './nodes.mjs';
+import { AT_ONCE_MS, frozen, killed } from './nodes.mjs';
 
 /** Faults of agents that share a name with another agent. Visitors who come later reach the other agent. */
 
@@ -25,12 +24,7 @@ export const replicaFaults = [
     what: 'kill -9 of one of two agents of a name, which restarts',
     weight: 3,
     durationMs: [0, 8_000],
-    async inject(world, fault) {
-      const one = replicaOf(world, fault);
-      await one.kill();
-      fault.happenedAt = now();
-      return () => one.start();
-    },
+    inject: (world, fault) => killed(replicaOf(world, fault), fault),
     excuses: ({ target, injectedAt, happenedAt }) => [
       { from: injectedAt - AT_ONCE_MS, until: happenedAt + HEARD_MS, agent: target[0], streams: true },
     ],
