@@ -1,12 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { isLoopback } from '../net/target.js';
+import { alertIn, TLS_ALERT } from '../net/tls-alert.js';
 import { UNTRUSTED } from '../net/untrusted.js';
 import { relayYaml } from '../lib/relay-yaml.js';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { RelayEndpoint } from './relay-endpoint.js';
-
-/** TLS alerts of a server (RFC 8446 §6) that a user can act on. */
-const ALERT = { handshakeFailure: 40, unrecognizedName: 112 };
 
 /** The error for a relay that was unreachable. */
 export function connectError(error: unknown, { url, ca }: Pick<RelayEndpoint, 'url' | 'ca'>): PortalError {
@@ -97,15 +95,15 @@ function networkFailure(system: string | undefined, url: string): { why: string;
 function handshakeFailure(reason: string, url: string): { why: string; hint?: string } | undefined {
   if (/wrong version number|packet length too long|record layer failure/.test(reason))
     return { why: 'it does not speak TLS on this port', hint: 'Check the port in the URL of the relay.' };
-  const alert = Number(/SSL alert number (\d+)/.exec(reason)?.[1]);
-  if (Number.isNaN(alert)) return undefined;
+  const alert = alertIn(reason);
+  if (alert === undefined) return undefined;
   const sent = `(TLS alert ${alert})`;
-  if (alert === ALERT.handshakeFailure)
+  if (alert === TLS_ALERT.handshakeFailure)
     return {
       why: `it has no certificate yet ${sent}`,
       hint: 'A new relay requests its certificate from its CA, which usually takes a few seconds. The agent retries. If it takes longer than a minute, read the log of the relay.',
     };
-  if (alert === ALERT.unrecognizedName)
+  if (alert === TLS_ALERT.unrecognizedName)
     return {
       why: `it does not accept the name ${new URL(url).hostname} ${sent}`,
       hint: `${ITS_URL} The operator of the relay knows it.`,

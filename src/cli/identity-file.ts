@@ -1,5 +1,9 @@
+import { stat } from 'node:fs/promises';
 import { findConfig } from '../config/find.js';
-import { PortalError } from '../lib/errors.js';
+import type { Identity } from '../identity/identity.js';
+import { loadIdentity } from '../identity/file.js';
+import { confinedPath } from '../lib/confined.js';
+import { PortalError, systemCode } from '../lib/errors.js';
 import { needAllowed } from './allow/gate.js';
 import type { Context } from './context.js';
 import { load, loadOptions } from './load.js';
@@ -20,3 +24,20 @@ export async function identityFile(context: Context, file: string | undefined): 
     await needAllowed(context, loaded, 'Check the file, then run `portal allow`.');
   return desired.identityFile ?? context.paths.identityFile;
 }
+
+/** The identity of this folder, with its file. Undefined if there is no identity yet. */
+export async function ownIdentity(
+  context: Context,
+  file: string | undefined,
+): Promise<{ readonly path: string; readonly identity: Identity } | undefined> {
+  const path = await identityFile(context, file);
+  if (!(await isThere(path))) return undefined;
+  return { path, identity: await loadIdentity(await confinedPath(path), { create: false }) };
+}
+
+/** Whether the file exists. Also true after an error other than ENOENT, which reading the file explains. */
+export const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error: unknown) => systemCode(error) !== 'ENOENT',
+  );

@@ -3,13 +3,11 @@ import type { HistoryFolder } from '../agent/inspect/history/files.js';
 import { idText } from '../agent/inspect/history/ids.js';
 import type { Outcome, RequestRow } from '../agent/inspect/wire.js';
 import type { Identity } from '../identity/identity.js';
-import { loadIdentity } from '../identity/file.js';
-import { PortalError, systemCode } from '../lib/errors.js';
-import { stat } from 'node:fs/promises';
+import { PortalError } from '../lib/errors.js';
 import type { Context } from './context.js';
 import { controlPlace } from './control/address.js';
 import { ControlClient } from './control/client.js';
-import { identityFile } from './identity-file.js';
+import { ownIdentity } from './identity-file.js';
 
 export interface OwnHistory {
   readonly identity: Identity;
@@ -21,14 +19,8 @@ export async function ownHistory(
   context: Context,
   file: string | undefined,
 ): Promise<OwnHistory | undefined> {
-  const path = await identityFile(context, file);
-  const isThere = await stat(path).then(
-    () => true,
-    (error: unknown) => systemCode(error) !== 'ENOENT',
-  );
-  if (!isThere) return undefined;
-  const identity = await loadIdentity(path, { create: false });
-  return { identity, folder: historyFolder(context.paths.historyDir, identity) };
+  const own = await ownIdentity(context, file);
+  return own && { identity: own.identity, folder: historyFolder(context.paths.historyDir, own.identity) };
 }
 
 /** A slow agent must not delay a list of what it stored before. */

@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
+import { readBounded } from '../lib/read-bounded.js';
 import { createConnection } from './create-connection.js';
 import { dial, secure, tlsNameOf } from './dial.js';
 import { openThrough } from './proxy/open.js';
@@ -47,20 +48,10 @@ export function sendRequest(sent: SentRequest): Promise<SentResponse> {
         createConnection: createConnection(() => connected(sent, isTls)) as never,
       },
       (incoming) => {
-        const chunks: Buffer[] = [];
-        let length = 0;
-        incoming.on('data', (chunk: Buffer) => {
-          length += chunk.length;
-          if (length > maxBytes) incoming.destroy(new Error('the response is too long'));
-          else chunks.push(chunk);
-        });
-        incoming.once('error', reject);
-        incoming.once('end', () =>
-          resolve({
-            status: incoming.statusCode ?? 0,
-            headers: incoming.headers,
-            text: Buffer.concat(chunks).toString(),
-          }),
+        const { statusCode: status = 0, headers: fields } = incoming;
+        readBounded(incoming, maxBytes, () => new Error('the response is too long')).then(
+          (bytes) => resolve({ status, headers: fields, text: bytes.toString() }),
+          reject,
         );
       },
     );

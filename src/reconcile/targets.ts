@@ -98,7 +98,9 @@ export class TargetWatch {
 
   /** Why a target of `service` is unreachable. Undefined if all are reachable, as far as known. */
   errorOf(service: string): string | undefined {
-    return Object.values(this.errorsOf(service))[0];
+    for (const { spec, error } of this.#watches.values())
+      if (spec.service === service && error !== undefined) return error;
+    return undefined;
   }
 
   /** Why targets of `service` are unreachable, by target as text. Empty if all are reachable, as far as known. */

@@ -1,6 +1,7 @@
 import { createServer, isIPv4, isIPv6, type AddressInfo, type Server } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { delay } from '../lib/wait.js';
+import { listening } from '../net/listening.js';
 import { bindUdp, type UdpSocket } from '../net/udp.js';
 
 /** Listening at one or several addresses on one port, or on shared sockets that the relay received at its start. */
@@ -262,18 +263,6 @@ export async function bindOnAllHosts(
     bindUdp(host, at, { ipv6Only, shared }),
   );
   return all.map(({ opened }) => opened);
-}
-
-function listening(server: Server, begin: () => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (error?: Error): void => {
-      server.off('error', settle).off('listening', settle);
-      if (error) reject(error);
-      else resolve();
-    };
-    server.once('error', settle).once('listening', settle);
-    begin();
-  });
 }
 
 /** The sockets of `shared` in a worker process, whose main process has claimed them. */

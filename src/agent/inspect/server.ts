@@ -5,6 +5,7 @@ import { WebSocketServer } from 'ws';
 import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { pageHeaders, readAssets, type Asset } from '../../lib/page-files.js';
+import { listening } from '../../net/listening.js';
 import type { LeaseStatus, RelayStatus } from '../status.js';
 import { ApiError, InspectorApi, json } from './api.js';
 import { Guard, LIVE_PROTOCOL } from './guard.js';
@@ -175,14 +176,7 @@ class Inspector implements InspectorServer {
 }
 
 async function listen(server: Server, port: number): Promise<number> {
-  const attempt = (at: number): Promise<void> =>
-    new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(at, HOST, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+  const attempt = (at: number): Promise<void> => listening(server, () => server.listen(at, HOST));
   try {
     await attempt(port);
   } catch (error) {

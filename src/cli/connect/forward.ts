@@ -1,5 +1,6 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { listening } from '../../net/listening.js';
 import { resetSocket } from '../../net/reset.js';
 import { SOCKET_BUFFER_BYTES, SpliceSet } from '../../net/splice.js';
 import { LIMITS } from '../../protocol/limits.js';
@@ -65,12 +66,7 @@ async function listenOn(server: Server, wanted: number | undefined, usual = 0): 
   }
 }
 
-function listen(server: Server, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, HOST, () => {
-      server.off('error', reject);
-      resolve((server.address() as { port: number }).port);
-    });
-  });
+async function listen(server: Server, port: number): Promise<number> {
+  await listening(server, () => server.listen(port, HOST));
+  return (server.address() as AddressInfo).port;
 }

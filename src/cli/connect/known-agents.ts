@@ -1,7 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isAddress, checksummed } from '../../lib/eip55.js';
 import { isMissing, PortalError, systemCode } from '../../lib/errors.js';
+import { makePrivateFolder } from '../../lib/private-file.js';
 import { updateFile } from '../../lib/shared-file.js';
 
 /** The agents that this user has accepted, like ssh's known_hosts: a file of lines `HOSTNAME ADDRESS`. */
@@ -26,7 +27,7 @@ export async function knownAgent(file: string, hostname: string): Promise<string
 
 /** Accepts `address` for `hostname` from now on. Other lines stay as they are. */
 export async function rememberAgent(file: string, hostname: string, address: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await makePrivateFolder(dirname(file));
   await updateFile(file, (text = '') => {
     const others = text.split('\n').filter((line) => line !== '' && line.trim().split(/\s+/)[0] !== hostname);
     return [...others, `${hostname} ${address}`, ''].join('\n');

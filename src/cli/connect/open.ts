@@ -6,6 +6,7 @@ import { within } from '../../lib/wait.js';
 import { secure } from '../../net/dial.js';
 import { readLine } from '../../net/read-line.js';
 import { SOCKET_BUFFER_BYTES } from '../../net/splice.js';
+import { alertIn, TLS_ALERT } from '../../net/tls-alert.js';
 import { channelOf } from '../../protocol/channel.js';
 import {
   denialIn,
@@ -116,13 +117,12 @@ function secured(socket: TLSSocket, door: Door): Promise<void> {
   });
 }
 
-/** TLS alerts (RFC 8446 §6): of a relay that does not know the name, and of an agent that does not offer the protocol. */
-const ALERT = { unrecognizedName: 112, noApplicationProtocol: 120 };
-
 function failureOf({ hostname, host, port }: Door, error: Error): PortalError {
-  const alert = Number(/SSL alert number (\d+)/.exec(error.message)?.[1]);
-  if (alert === ALERT.noApplicationProtocol) return unsupported(hostname, error);
-  if (alert === ALERT.unrecognizedName) return offline(hostname, 'does not publish it', error);
+  const alert = alertIn(error.message);
+  // From an agent that does not offer the protocol.
+  if (alert === TLS_ALERT.noApplicationProtocol) return unsupported(hostname, error);
+  // From a relay that does not know the name.
+  if (alert === TLS_ALERT.unrecognizedName) return offline(hostname, 'does not publish it', error);
   const reason = systemCode(error) ?? error.message;
   if (reason === 'ECONNRESET') return offline(hostname, 'closed the connection', error);
   return new PortalError('relay_unreachable', `${host}:${port} is not a relay (${reason})`, { cause: error });

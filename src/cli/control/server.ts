@@ -134,17 +134,13 @@ async function route(
     case 'POST /replay':
       return respond(response, 200, await handlers.replay(Number((await readFields(request))['id'])));
     case 'POST /flush':
-      return respond(response, 200, await handlers.flush(String((await readFields(request))['identity'])));
+      return respond(response, 200, await handlers.flush(await identityIn(request)));
     case 'POST /wipe':
-      return respond(response, 200, await handlers.wipe(String((await readFields(request))['identity'])));
+      return respond(response, 200, await handlers.wipe(await identityIn(request)));
     case 'POST /share':
       return respond(response, 200, await handlers.share(shareRequest(await readFields(request))));
     case 'POST /shares':
-      return respond(
-        response,
-        200,
-        await handlers.reloadShares(String((await readFields(request))['identity'])),
-      );
+      return respond(response, 200, await handlers.reloadShares(await identityIn(request)));
     case 'GET /logs':
       return sendLogs(response, handlers.history, searchParams.get('follow') === '1' ? followers : undefined);
     case 'POST /stop':
@@ -178,6 +174,9 @@ function sendLogs(response: ServerResponse, history: History, followers?: Set<Se
     followers.delete(response);
   });
 }
+
+const identityIn = async (request: IncomingMessage): Promise<string> =>
+  String((await readFields(request))['identity']);
 
 async function readFields(request: IncomingMessage): Promise<Record<string, unknown>> {
   return { ...((await readJson(request)) as object | null) };

@@ -7,6 +7,7 @@ import { ERRORS } from '../../lib/error-codes.js';
 import { systemCode } from '../../lib/errors.js';
 import type { Paths } from '../../lib/paths.js';
 import type { Context } from '../context.js';
+import { isThere } from '../identity-file.js';
 import { inspectStore, type StoreReport } from '../trust/change.js';
 import { thisMachine } from '../trust/machine.js';
 import type { TrustedCertificate } from '../trust/store.js';
@@ -32,11 +33,7 @@ export async function checkIdentity(
       );
     }
   };
-  const isThere = await stat(file).then(
-    () => true,
-    (error: unknown) => systemCode(error) !== 'ENOENT',
-  );
-  if (!isThere) {
+  if (!(await isThere(file))) {
     subject.ok('identity.file', `no identity yet; Portal creates it on first use: ${file}`);
     wanted(undefined);
     return { subject, address: undefined };

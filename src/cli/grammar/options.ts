@@ -107,10 +107,7 @@ export const choices = (flags: string, description: string, pattern: RegExp, exp
 /** A point in time, or a duration that is counted back from now; milliseconds since the epoch. */
 export const since = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((text) => {
-    const ago = parseDurationMs(text, 's');
-    // `Date.parse` also accepts text such as "last week 3".
-    const isDate = /^\d{4}-\d\d-\d\d/.test(text);
-    const at = ago !== undefined ? Date.now() - ago : isDate ? Date.parse(text) : NaN;
+    const at = pointInTime(text, -1);
     if (Number.isNaN(at))
       throw new InvalidArgumentError('Use a time such as 30m or 2h, or a date such as 2027-01-31T18:00:00Z.');
     return at;
@@ -119,15 +116,21 @@ export const since = (flags: string, description: string): Option =>
 /** A point in time, or a duration from now; milliseconds since the epoch. */
 export const until = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((text) => {
-    const after = parseDurationMs(text, 's');
-    const isDate = /^\d{4}-\d\d-\d\d/.test(text);
-    const at = after !== undefined ? Date.now() + after : isDate ? Date.parse(text) : NaN;
+    const at = pointInTime(text, 1);
     if (!(at > Date.now()))
       throw new InvalidArgumentError(
         'Use a time such as 2h or 7d, or a future date such as 2027-01-31T18:00:00Z.',
       );
     return at;
   });
+
+/** Milliseconds since the epoch: a date, or a duration before (-1) or after now. NaN if it is neither. */
+function pointInTime(text: string, sign: 1 | -1): number {
+  const ms = parseDurationMs(text, 's');
+  if (ms !== undefined) return Date.now() + sign * ms;
+  // `Date.parse` also accepts text such as "last week 3".
+  return /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
+}
 
 export const count = (flags: string, description: string, max: number, min = 1): Option =>
   new Option(flags, description).argParser((text) => {

@@ -18,8 +18,8 @@ export interface ResponseHead {
   readonly status: number;
   readonly reason: string;
   readonly headers: Headers;
-  /** The body lasts until the connection closes (RFC 9112, 6.3). Then `onEnd` is never called. */
-  readonly lastsUntilClose: boolean;
+  /** Whether its Content-Length is known. */
+  readonly hasLength: boolean;
 }
 
 /** The target sent something else than a response of HTTP/1.1 or 1.0. */
@@ -93,6 +93,7 @@ export class ResponseReader {
     return this.#state === State.Idle;
   }
 
+  /** The body lasts until the connection closes (RFC 9112, 6.3). Then `onEnd` is never called. */
   get lastsUntilClose(): boolean {
     return this.#state === State.UntilClose;
   }
@@ -154,19 +155,21 @@ export class ResponseReader {
     const [, minor, digits, reason = ''] = line;
     const status = Number(digits);
     if (status === 101) throw new UpstreamError('the target switched protocols without being asked');
-    this.#frame(headers, status, minor === '1');
+    const hasLength = this.#frame(headers, status, minor === '1');
     if (status < 200) {
       // Nobody waits for 100 Continue.
       if (status > 100) this.#sink!.onInterim(status, headers);
       return;
     }
-    const lastsUntilClose = this.#state === State.UntilClose;
-    this.#sink!.onHead({ status, reason, headers, lastsUntilClose });
+    this.#sink!.onHead({ status, reason, headers, hasLength });
     if (this.#state === State.Sized && this.#left === 0) this.#end([]);
   }
 
-  /** Determines where the body ends (RFC 9112, 6.3), and whether the connection stays open after it. */
-  #frame(headers: Headers, status: number, is11: boolean): void {
+  /**
+   * Determines where the body ends (RFC 9112, 6.3), and whether the connection stays open after it. Returns whether the response
+   * has a Content-Length.
+   */
+  #frame(headers: Headers, status: number, is11: boolean): boolean {
     let length: string | undefined;
     let coding: string | undefined;
     let options = '';
@@ -195,6 +198,7 @@ export class ResponseReader {
     if (status < 200 && !staysOpen) throw new UpstreamError('an interim response closes the connection');
     // Some targets wrongly send a body in response to HEAD, which would be the response to the next request.
     this.isReusable = staysOpen && this.#method !== 'HEAD' && this.#state !== State.UntilClose;
+    return length !== undefined;
   }
 
   #frameBody(status: number, length: string | undefined, coding: string | undefined): void {

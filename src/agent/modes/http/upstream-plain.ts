@@ -7,7 +7,6 @@ import { formatFields } from './h1-fields.js';
 import { NotHttp1Error, type ResponseHead } from './h1-response.js';
 import type { HttpLimits } from './limits.js';
 import { hasContentLength, upstreamHeaders, upstreamTarget } from './request.js';
-import { followingH1 } from './response.js';
 import { isFromH2 } from './sent-body.js';
 
 type OnNotH1 = (forwarding: Forwarding, error: unknown) => void;
@@ -62,9 +61,9 @@ class Reply implements Asker {
     this.#forwarding.inform(status, headers);
   }
 
-  onHead({ status, reason, headers }: ResponseHead): void {
+  onHead({ status, reason, headers, hasLength }: ResponseHead): void {
     this.#hasBegun = true;
-    this.#forwarding.head(status, reason, headers, followingH1(headers));
+    this.#forwarding.head(status, reason, headers, hasLength ? 'body' : 'trailers');
   }
 
   onData(chunk: Buffer): boolean {
