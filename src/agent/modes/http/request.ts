@@ -80,7 +80,8 @@ export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
     if (field === Field.Pass) out.push(name, value);
     else if (field === Field.Length) {
       hasLength = true;
-      out.push(name, value);
+      // Some servers read a leading zero as octal.
+      out.push(name, value.charCodeAt(0) === 0x30 ? String(Number(value)) : value);
     } else if (field === Field.Trailer)
       announced = announced === undefined ? value : `${announced}, ${value}`;
     // HTTP/2 sends cookies separately, but they are one field (RFC 9113, 8.2.3).
