@@ -6,6 +6,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
 
+/** Characters of an error. */
+const MAX_REASON = 2_000;
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 for (const report of process.argv.slice(2)) {
@@ -33,5 +35,7 @@ function reportFlaky(path, { ancestorTitles, title, failureMessages: [error] }) 
   // The run elsewhere has another path to this checkout.
   const file = path.replace(/^.*\/(?=(src|test)\/)/, '');
   const [why] = stripVTControlCharacters(error).split('\n');
-  process.stdout.write(`flaky: ${file} > ${[...ancestorTitles, title].join(' > ')}: ${why}\n`);
+  process.stdout.write(
+    `flaky: ${file} > ${[...ancestorTitles, title].join(' > ')}: ${why.slice(0, MAX_REASON)}\n`,
+  );
 }
