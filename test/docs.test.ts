@@ -174,7 +174,8 @@ describe.each(documents)('%s', (document) => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
     const missing = [...text.matchAll(/\bnpm run ([\w:-]+)/g)]
       .map(([, name]) => name!)
-      .filter((name) => !scripts[name]);
+      // `dev` is a script of the reader's project.
+      .filter((name) => name !== 'dev' && !scripts[name]);
     if (/\bnpm test\b/.test(text) && !scripts['test']) missing.push('test');
     const paths = [...text.matchAll(/(?<![\w/.~-])(?:src|test|scripts|examples|schema)\/[\w/.-]*\w/g)].map(
       ([path]) => path,

@@ -38,11 +38,24 @@ export interface UrlRelay {
 /** The host name that the target sees: the public one, its own (`localhost:3000`), or any other. */
 type HostSpec = 'visitor' | 'target' | (string & {});
 
+/** A program that the agent runs for a target. */
+export interface CommandSpec {
+  /** The text for the shell, exactly as in the file. */
+  readonly run: string;
+  /** Absolute path of the folder in which it runs. */
+  readonly cwd: string;
+  /** Variables in addition to those of the agent's process. Values are secrets. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
 /** One path of an http service. */
 export interface RouteSpec {
   /** Starts with `/`; matches whole segments. */
   readonly prefix: string;
+  /** Port 0 stands for a free port, which the agent chooses for `command`. */
   readonly target: Target;
+  /** The program behind the target. Default: it runs without the agent. */
+  readonly command?: CommandSpec;
   /** Whether the prefix is removed before the request is forwarded. */
   readonly stripPrefix: boolean;
   /** Overrides the service's `host` for this route. */
@@ -146,8 +159,15 @@ export interface ServiceSpec {
   /** One DNS label: the name to request from each relay. */
   readonly name: string;
   readonly mode: Mode;
-  /** In mode http, the target of the route `/`, or else of the first route. */
+  /**
+   * In mode http, the target of the route `/`, or else of the first route. Port 0 stands for a free port, which the agent
+   * chooses for `command`.
+   */
   readonly target: Target;
+  /** The program behind the target, in a service without routes. Default: it runs without the agent. */
+  readonly command?: CommandSpec;
+  /** Services whose targets must respond before the agent starts the commands of this one. */
+  readonly dependsOn?: readonly string[];
   /** In mode http; empty in other modes. */
   readonly routes: readonly RouteSpec[];
   /** In mode http, for routes without their own. Default: `visitor`. */
@@ -219,6 +239,41 @@ export function retirementOf({
   retireMs = RETIRE_MS,
 }: Pick<ServiceSpec, 'retireMs'>): Drain & { retires: true } {
   return { ms: retireMs, retires: true };
+}
+
+/** A command, and how people and events call it. */
+export interface NamedCommand {
+  /** The service, with the route's prefix unless that is `/`. Unique in a configuration. */
+  readonly name: string;
+  readonly service: string;
+  readonly command: CommandSpec;
+  readonly target: Target;
+  /** Its place in the file. */
+  readonly path: readonly string[];
+}
+
+/** The programs that the agent runs for `spec`. */
+export function commandsOf({
+  service,
+  command,
+  target,
+  routes,
+}: Pick<ServiceSpec, 'service' | 'command' | 'target' | 'routes'>): NamedCommand[] {
+  const path = ['services', service];
+  if (command) return [{ name: service, service, command, target, path: [...path, 'command'] }];
+  return routes.flatMap((route) =>
+    route.command === undefined
+      ? []
+      : [
+          {
+            name: route.prefix === '/' ? service : `${service}${route.prefix}`,
+            service,
+            command: route.command,
+            target: route.target,
+            path: [...path, 'routes', route.prefix, 'command'],
+          },
+        ],
+  );
 }
 
 /** Every local service of `spec`, each once. */

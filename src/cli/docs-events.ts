@@ -24,6 +24,8 @@ events and fields may appear in any version: ignore what you do not know.
 | \`inspector\` | the inspector's page is ready | url, askedPort? (when that port is in use) |
 | \`target\` | a local service becomes reachable or unreachable | service, target, reachable, error? |
 | \`health\` | the target of a service with \`health\` becomes unhealthy, or healthy again | service, healthy, error? |
+| \`command\` | the command of a service starts, ends, or waits for other services | service, name (the service, with the route's path unless that is \`/\`), state: \`waiting\`, \`running\`, \`exited\` or \`stopped\`; pid?, exit? (code, signal, error?), nextInMs? (until it starts again), waitsFor?: names |
+| \`output\` | the command of a service prints a line | service, name, stream: \`stdout\` or \`stderr\`, text |
 | \`notice\` | something needs your attention once | kind, message, and the fields [below](#notices) |
 | \`refused\` | a gate of \`access\` rejects a visitor | service, reason (\`ip\`, \`identity\`, \`rate\`, \`pin\`, \`basic\`, \`oidc\`, \`webhook\`), remote |
 | \`unserved\` | the relay could not serve visitors | service, relay, reason, count |

@@ -32,6 +32,8 @@ test('the document lists every event', () => {
     rejected: true,
     inspector: true,
     served: true,
+    command: true,
+    output: true,
     target: true,
     health: true,
     notice: true,

@@ -35,6 +35,7 @@ export class LogLines {
       case 'target':
       case 'health':
       case 'served':
+      case 'command':
         return this.#filter.isShown(entry);
       default:
         return true;

@@ -125,6 +125,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     proxyFor,
     ...(trust && { trust }),
     inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT, historyDir: paths.historyDir },
+    environment: commandEnvironment(context),
     startEmbedded: embeddedRelays(paths.caDir, {
       log,
       owner: identity.address,
@@ -171,6 +172,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     throw new PortalError('already_running', `an agent is already running for ${job.file ?? 'this process'}`);
   cutShort = (reason) => {
     if (runner.visitors > 0) job.reporter.warning(`disconnecting ${visitorsText(runner.visitors)}`);
+    runner.kill();
     control.abandon();
     if (!isStopReported) emit({ event: 'stopped', reason });
   };
@@ -198,6 +200,12 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   }
   if (stopping.reason instanceof Error) throw stopping.reason;
   return 0;
+}
+
+/** Permissions are for this agent, not for others that a program of its services starts. */
+function commandEnvironment({ env }: Context): NodeJS.ProcessEnv {
+  const { PORTAL_ALLOW: _, ...rest } = env;
+  return rest;
 }
 
 /** How many recorded requests the live view shows. */

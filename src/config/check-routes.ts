@@ -1,6 +1,7 @@
 import { CONNECTION_HEADERS, FRAMING_HEADERS, HEADER_NAME } from '../net/http-headers.js';
 import type { Report } from './check.js';
 import { checkTarget } from './check-target.js';
+import { nearest } from './suggest.js';
 import { child, entriesOf, keyPlaceOf, treeAt, type Path, type Tree } from './tree.js';
 
 /** Paths that every program reads in the same way. */
@@ -20,8 +21,18 @@ export function checkRoutes(root: Tree, path: Path, ownPort: number | undefined,
       report(at, { message: `this is the same route as ${JSON.stringify(same)}`, place });
     seen.set(withoutSlash(route), route);
     checkTarget(root, value.kind === 'map' ? [...at, 'target'] : at, ownPort, report);
+    checkHasTarget([...at, 'target'], value, route, report);
     for (const key of ['headers', 'responseHeaders']) checkHeaders([...at, key], child(value, key), report);
   }
+}
+
+function checkHasTarget(path: Path, route: Tree, prefix: string, report: Report): void {
+  if (route.kind !== 'map' || child(route, 'target') || child(route, 'command')) return;
+  if ([...entriesOf(route)].some(([key]) => nearest(key, ['target', 'command']))) return;
+  report(path, {
+    message: `\`target\` is missing in route ${JSON.stringify(prefix)}`,
+    hint: 'Add it, for example `target: 3000`, or `command: npm run dev`.',
+  });
 }
 
 function routeProblem(route: string): { message: string; hint: string } | undefined {

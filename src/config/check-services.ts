@@ -2,6 +2,7 @@ import { GATE_KINDS } from '../agent/access/kinds.js';
 import type { Mode } from '../agent/spec.js';
 import type { Report } from './check.js';
 import { checkAccess } from './check-access.js';
+import { checkCommands } from './check-commands.js';
 import { checkRoutes } from './check-routes.js';
 import { checkTarget, embeddedPort } from './check-target.js';
 import { checkUnique } from './check-unique.js';
@@ -25,6 +26,7 @@ export function checkServices(root: Tree, report: Report): void {
     if (value.kind === 'scalar') checkTarget(root, path, ownPort, report);
     if (value.kind === 'map') checkOptions(root, path, value, ownPort, report);
   }
+  checkCommands(services, report);
   checkUnique(root, report);
 }
 
@@ -104,8 +106,12 @@ function checkUdp(path: Path, service: Tree, report: Report): void {
 function checkHasTarget(path: Path, service: Tree, mode: Mode, report: Report): void {
   const target = child(service, 'target');
   const routes = child(service, 'routes');
-  if (!target && !(mode === 'http' && routes) && !hasMisspeltTarget(service)) {
-    const hint = mode === 'http' ? 'Add `target: 3000`, or `routes`.' : 'Add it, for example `target: 3000`.';
+  const isServed = target ?? child(service, 'command');
+  if (!isServed && !(mode === 'http' && routes) && !hasMisspeltTarget(service)) {
+    const hint =
+      mode === 'http'
+        ? 'Add `target: 3000`, `command: npm run dev`, or `routes`.'
+        : 'Add it, for example `target: 3000`, or `command: npm run dev`.';
     report([...path, 'target'], { message: '`target` is missing: where should visitors go?', hint });
   }
   if (target && routes && mode === 'http') {
@@ -118,7 +124,7 @@ function checkHasTarget(path: Path, service: Tree, mode: Mode, report: Report): 
 
 /** If another finding already suggests `target` for an unknown key, do not report `target` as missing. */
 function hasMisspeltTarget(service: Tree): boolean {
-  return [...entriesOf(service)].some(([key]) => nearest(key, ['target']));
+  return [...entriesOf(service)].some(([key]) => nearest(key, ['target', 'command']));
 }
 
 function checkVia(root: Tree, path: Path, service: Tree, report: Report): void {

@@ -38,11 +38,55 @@ it.each([
     '  a: true',
     'service "a" must be a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping | For example `a: 3000`.',
   ],
-  ['  a: {}', '`target` is missing: where should visitors go? | Add it, for example `target: 3000`.'],
+  [
+    '  a: {}',
+    '`target` is missing: where should visitors go? | Add it, for example `target: 3000`, or `command: npm run dev`.',
+  ],
   ['  a: { taget: 3000 }', 'unknown key "taget" in service "a" | Did you mean `target`?'],
   [
     '  a: 8443',
     'this is the port of the embedded relay, so visitors would loop | Use the port of your program, or move the relay with `relays: { embedded: { port: 0 } }`.',
+  ],
+  // --- commands
+  ['  a: { command: "  " }', '"  " is not a command for the shell, such as npm run dev'],
+  [
+    '  a: { target: 1, cwd: ./web, env: { A: b } }',
+    '`cwd` needs `command` | Add the program that Portal should start, for example `command: npm run dev`, or remove it.',
+    '`env` needs `command` | Add the program that Portal should start, for example `command: npm run dev`, or remove it.',
+  ],
+  [
+    '  a: { command: x, routes: { /: 1 } }',
+    '`command` and `routes` cannot be used together | Move the command to a route, for example `/: { command: npm run dev }`.',
+  ],
+  [
+    '  a: { command: x, env: { "A-B": c } }',
+    '"A-B" is not the name of an environment variable | Use letters, digits and underscores.',
+  ],
+  [
+    '  a: { command: x, env: { PORT: "1" } }',
+    'Portal sets `PORT` for a command without `target` | Write the port as the target, for example `target: 3000`.',
+  ],
+  ['  a: { command: x, env: { A: 1 } }', '`A` must be text | Put the value in quotes.'],
+  [
+    '  a: { command: x, cwd: ~/web }',
+    '`~` is not expanded to your home directory here | Write ${HOME} instead, or a path relative to this file.',
+  ],
+  ['  a: { command: x, dependsOn: [apl] }\n  api: 1', 'there is no service "apl" | Did you mean `api`?'],
+  [
+    '  a: { target: 1, dependsOn: [api] }\n  api: 2',
+    '`dependsOn` needs `command` | Add the program that Portal should start, for example `command: npm run dev`, or remove it.',
+  ],
+  [
+    '  a: { command: x, dependsOn: [a] }',
+    'the service depends on itself | Remove one of them from `dependsOn`.',
+  ],
+  [
+    '  a: { command: x, dependsOn: [b] }\n  b: { command: x, dependsOn: [c] }\n  c: { command: x, dependsOn: [a, d] }\n  d: 1',
+    'these services depend on each other: a, b, c and a | Remove one of them from `dependsOn`.',
+  ],
+  [
+    '  a: { command: x, environment: { A: b } }',
+    'unknown key "environment" in service "a" | Portal calls it `env`.',
   ],
   // --- names
   [
@@ -104,7 +148,7 @@ it.each([
   ],
   [
     '  a: { mode: http }',
-    '`target` is missing: where should visitors go? | Add `target: 3000`, or `routes`.',
+    '`target` is missing: where should visitors go? | Add `target: 3000`, `command: npm run dev`, or `routes`.',
   ],
   [
     '  a: { mode: udp, target: 1, carrier: tls }',
@@ -192,7 +236,7 @@ it.each([
   ],
   [
     '  a: { mode: http, routes: { /: { stripPrefix: true } } }',
-    '`target` is missing in route "/" | Add it, for example `target: 3000`.',
+    '`target` is missing in route "/" | Add it, for example `target: 3000`, or `command: npm run dev`.',
   ],
   ['  a: { mode: http, routes: {} }', '`routes` is empty | For example `routes: {"/api":3001,"/":5173}`.'],
   // --- access

@@ -16,8 +16,9 @@ import type {
 } from '../agent/spec.js';
 import { checksummed } from '../lib/eip55.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
-import { parseTarget, type Target } from '../net/target.js';
+import type { Target } from '../net/target.js';
 import type { CandidatesSpec, Desired } from './desired.js';
+import { commandOf, targetOf } from './normalise-command.js';
 import { modeOf } from './mode.js';
 import { originOf } from './relay-refs.js';
 import type {
@@ -64,7 +65,7 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
     identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
     relays,
     services: Object.entries(config.services).map(([key, service]) => {
-      const spec = serviceSpec(key, service, { relays, relay, chain, team }, (tls) =>
+      const spec = serviceSpec(key, service, { relays, relay, chain, team, directory }, (tls) =>
         tlsSpec(tls, config.acme, directory),
       );
       const { targetTls } = spec;
@@ -108,6 +109,8 @@ interface Known {
   readonly chain: (via: string) => RelaySpec;
   /** The identities that `team` stands for. */
   readonly team: readonly string[] | undefined;
+  /** Base of relative paths. */
+  readonly directory: string;
 }
 
 function usesPool(service: Service): boolean {
@@ -141,14 +144,16 @@ function serviceSpec(
   tls: (tls: ServiceOptions['tls']) => TlsSpec,
 ): ServiceSpec {
   const options: ServiceOptions = typeof service === 'object' ? service : { target: service };
-  const routes = Object.entries(options.routes ?? {}).map(routeSpec);
+  const routes = Object.entries(options.routes ?? {}).map((each) => routeSpec(each, known.directory));
   const first = routes.find(({ prefix }) => prefix === '/') ?? routes[0];
   return {
     service: key,
     name: options.name ?? key,
     mode: modeOf(options),
-    target: first?.target ?? parseTarget(options.target!),
+    target: first?.target ?? targetOf(options),
     routes,
+    ...(first === undefined && commandOf(options, known.directory)),
+    ...(options.dependsOn && { dependsOn: options.dependsOn.toSorted() }),
     ...(options.host !== undefined && { host: options.host }),
     alpn: options.alpn ?? 'auto',
     carrier: carrierOf(options),
@@ -239,11 +244,12 @@ function durationMs(text: string): number {
   return Number(count) * (UNIT_MS[unit] ?? NaN);
 }
 
-function routeSpec([prefix, route]: [prefix: string, route: Route]): RouteSpec {
+function routeSpec([prefix, route]: [prefix: string, route: Route], directory: string): RouteSpec {
   const options: RouteOptions = typeof route === 'object' ? route : { target: route };
   return {
     prefix,
-    target: parseTarget(options.target),
+    target: targetOf(options),
+    ...commandOf(options, directory),
     stripPrefix: options.stripPrefix ?? true,
     ...(options.host !== undefined && { host: options.host }),
     headers: options.headers ?? {},

@@ -50,6 +50,16 @@ async function refused(text: string, options?: Parameters<typeof load>[1]): Prom
   return result.problems.map(({ line, message }) => `${line}: ${message}`);
 }
 
+/** The permissions of a file whose commands need the only ones. */
+async function commandKeys(text: string, dotenv?: string): Promise<string[]> {
+  const result = await load(text, dotenv === undefined ? {} : { dotenv });
+  return result.ok ? result.permissions.map(({ key }) => key) : [];
+}
+
+/** Two services whose command comes from one anchor. */
+const anchored = (command: string): string =>
+  `services:\n  one: &one { command: "${command}" }\n  two: { <<: *one, name: two }\n`;
+
 const RELAY = 'relays: { urls: [https://relay.example.com] }\n';
 
 describe('what needs a permission', () => {
@@ -62,6 +72,53 @@ describe('what needs a permission', () => {
     ['paths in the project', 'identity: ./id.json\nservices: { web: "unix:./run/app.sock" }'],
   ])('does not include: %s', async (_what, text) => {
     expect(await asked(text)).toEqual([]);
+  });
+
+  it('includes every command, also at the relay in this process', async () => {
+    const text = `services:
+  web: { command: npm run dev }
+  app: { routes: { /: { command: "vite --port $PORT", cwd: ./web }, /api: { target: 1, command: x, env: { B: "1", A: "2" } } } }
+  out: { command: x, cwd: .. }`;
+    expect(await asked(text)).toEqual([
+      'run npm run dev (web)',
+      'run vite --port $PORT (app, in web)',
+      'run x (app/api, with A, B)',
+      `run x (out, in ${top})`,
+    ]);
+  });
+
+  it.each<[string, { text?: string; local?: string }]>([
+    ['another command', { text: 'command: npm run evil' }],
+    ['another folder', { text: 'command: npm run dev\n    cwd: ./evil' }],
+    ['another variable', { text: 'command: npm run dev\n    env: { NODE_OPTIONS: "--require ./evil.cjs" }' }],
+    ['a command that an overlay replaces', { local: 'services: { web: { command: npm run evil } }' }],
+    ['a variable that an overlay adds', { local: 'services: { web: { env: { PATH: ./evil } } }' }],
+  ])('has another key for %s', async (_what, { text = 'command: npm run dev', local = '' }) => {
+    const before = await commandKeys(`services:\n  web:\n    command: npm run dev\n`);
+    expect(before).toHaveLength(1);
+    if (local !== '') await writeFile(join(dir, 'portal.local.yaml'), `${local}\n`);
+    const after = await commandKeys(`services:\n  web:\n    ${text}\n`);
+    expect(after).toHaveLength(1);
+    expect(after).not.toEqual(before);
+  });
+
+  it('has another key for a variable of a command that a .env or an anchor changes', async () => {
+    const text = 'services: { web: { command: x, env: { NODE_OPTIONS: "${OPTIONS:-}" } } }';
+    expect(await commandKeys(text, 'OPTIONS=--require=./evil.cjs')).not.toEqual(await commandKeys(text, ''));
+    expect(await commandKeys(anchored('x'))).toEqual([expect.stringMatching(/^run [0-9a-f]{64}$/)]);
+    expect(await commandKeys(anchored('y'))).not.toEqual(await commandKeys(anchored('x')));
+  });
+
+  it('keeps the text of a command as it is, and shows no value of its variables', async () => {
+    const text = 'services: { web: { command: "echo ${SECRET} $$ $PORT", env: { TOKEN: "${SECRET}" } } }';
+    const result = await load(text, { env: { SECRET: 's3cret-value' } });
+    expect(result).toMatchObject({ ok: true, warnings: [] });
+    if (!result.ok) return;
+    expect(result.permissions.map(describePermission)).toEqual([
+      'run echo ${SECRET} $$ $PORT (web, with TOKEN)',
+    ]);
+    expect(JSON.stringify([result.permissions, result.effective])).not.toContain('s3cret-value');
+    expect(result.desired.services[0]!.command).toMatchObject({ env: { TOKEN: 's3cret-value' } });
   });
 
   it('includes other identities that may see this agent at a remote relay', async () => {

@@ -6,20 +6,21 @@ import { formatTarget, isLoopback, isThisMachine } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { finding, type Finding } from './finding.js';
 import { maskUrl } from './mask-urls.js';
+import { commands } from './permitted-commands.js';
 import { files, projectAt, relayCa, targetsAt, type Project, type RelayCa } from './permitted-files.js';
 import { relayLists } from './relay-refs.js';
 import { child, entriesOf, itemsOf, treeAt, type Path, type Tree } from './tree.js';
 
 /**
  * Everything that a configuration may do only with the user's permission: all but local ports and relays in this
- * process.
+ * process. Commands need one wherever the services are published.
  */
 
 export interface Permission {
   /** A comparable key, the same in every load. */
   readonly key: string;
-  readonly kind: 'relay' | 'source' | 'reach' | 'file' | 'send';
-  /** A relay's origin, a path, a host, or a variable's name. */
+  readonly kind: 'relay' | 'source' | 'reach' | 'file' | 'send' | 'run';
+  /** A relay's origin, a path, a host, a variable's name, or a command. */
   readonly what: string;
   /**
    * Its owner: a service, or a key of the file. For a variable: its readers. For a relay: its CA, empty for the
@@ -65,6 +66,7 @@ export async function permissionsOf(
     ...trusted.permissions,
     ...sources(desired),
     ...reached(desired),
+    ...commands(desired, directory),
     ...named.permissions,
     ...sent(desired, root),
   ];
@@ -91,6 +93,8 @@ export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 
       return `reach ${what} (${of})`;
     case 'file':
       return `use ${what} (${of})`;
+    case 'run':
+      return `run ${what} (${of})`;
     default:
       return `send ${variableText(what)} to ${of}`;
   }

@@ -51,6 +51,14 @@ export type TargetText = string;
  */
 export type Target = Port | TargetText;
 /**
+ * A program that `portal up` starts, restarts when it exits, and stops with the agent. The shell runs this text, so write `$PORT`, without braces or with them. Portal sets `PORT`, `PORTAL_URL`, and `PORTAL_URL_NAME` for each service. Without `target`, Portal chooses a free port, and the program must listen on `$PORT`. Portal runs a command only after you allowed it, and asks again when it changes.
+ */
+export type Command = string;
+/**
+ * The folder in which the command runs, relative to this file. Default: the folder of this file.
+ */
+export type Cwd = string;
+/**
  * Host that the target receives in Host, Origin, Referer and X-Forwarded-Host, in the modes auto and http. `visitor`: the public name. `target`: the target's own, such as localhost:3000, for servers that reject other names. Or any name, with a port if needed. On a service, it applies to all routes. Default: `visitor`.
  */
 export type Host = string;
@@ -212,6 +220,15 @@ export interface ServiceOptions {
    */
   mode?: 'auto' | 'stream' | 'http' | 'tcp' | 'udp';
   target?: Target;
+  command?: Command;
+  cwd?: Cwd;
+  env?: Env;
+  /**
+   * Services whose targets must respond before Portal starts the commands of this service.
+   *
+   * @minItems 1
+   */
+  dependsOn?: string[];
   host?: Host;
   name?: DnsLabel;
   /**
@@ -294,6 +311,12 @@ export interface ServiceOptions {
   retireMs?: number;
 }
 /**
+ * More environment variables for the command. It also gets those of `portal up`. Portal masks the values wherever it prints them.
+ */
+export interface Env {
+  [k: string]: string;
+}
+/**
  * A `source`, or `cert` and `key` together.
  */
 export interface TlsOptions {
@@ -311,7 +334,10 @@ export interface TlsOptions {
  * One route in its long form.
  */
 export interface RouteOptions {
-  target: Target;
+  target?: Target;
+  command?: Command;
+  cwd?: Cwd;
+  env?: Env;
   /**
    * Remove the route's path from requests, and add it to redirects and cookies in responses.
    */

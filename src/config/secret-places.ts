@@ -73,7 +73,8 @@ function placesIn(source: Source, offset: number, stretches: ReturnType<typeof s
   return stretches.map(({ start, end }) => ({ source, start: start + offset, end: end + offset }));
 }
 
-const SECRET_LINE = /^.*?\b(?:pins?|basic|\w*secrets?|webhooks?|headers?)["']?[ \t]*:[ \t]*/is;
+const SECRET_LINE =
+  /^.*?\b(?:env|environment|pins?|basic|\w*secrets?|webhooks?|headers?)["']?[ \t]*:[ \t]*/is;
 
 /**
  * The same for a text that does not parse. Its structure is unreliable, so this masks the rest of the line after a

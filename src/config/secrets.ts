@@ -3,7 +3,7 @@ import { child, type Path, type Tree } from './tree.js';
 /** Printed instead of a secret. */
 export const MASK = '****';
 
-const SECRET_KEY = /^(pin|basic|.*secret|webhook|(response[-_]?)?header)s?$/i;
+const SECRET_KEY = /^(env|environment|pin|basic|.*secret|webhook|(response[-_]?)?header)s?$/i;
 
 /** Settings of gates that are not secret, below `access`. */
 const OPEN = [
@@ -19,7 +19,7 @@ const OPEN = [
 ];
 
 /**
- * Whether a value must not be printed: PINs, secrets and header values. Checks the key instead of the full path, so that an
+ * Whether a value must not be printed: PINs, secrets, header values and environment variables. Checks the key instead of the full path, so that an
  * error about a misplaced PIN, or a misspelt key below `access`, does not show it.
  */
 export function isSecret(path: Path): boolean {

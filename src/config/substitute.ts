@@ -16,7 +16,7 @@ export interface Substituted {
 }
 
 /**
- * Interpolates every text of a tree except keys. The values are already parsed, so none can inject YAML. Marks
+ * Interpolates every text of a tree except keys and commands. The values are already parsed, so none can inject YAML. Marks
  * scalars at the places of `secrets`, including copies through aliases.
  */
 export function substitute(
@@ -34,6 +34,7 @@ export function substitute(
   const done = new Map<Tree, Tree>();
 
   const visit = (tree: Tree, path: Path): Tree => {
+    if (isForShell(path)) return tree;
     const ready = done.get(tree);
     if (ready) return ready;
     const result = convert(tree, path);
@@ -80,6 +81,15 @@ export function substitute(
 
   return { tree: visit(root, []), findings, warnings };
 }
+
+/**
+ * The text of a command: the shell replaces its variables. So a permission to run it never contains their values, and
+ * `$PORT` needs no escape.
+ */
+const isForShell = (path: Path): boolean =>
+  path[0] === 'services' &&
+  path.at(-1) === 'command' &&
+  (path.length === 3 || (path.length === 5 && path[2] === 'routes'));
 
 function bareName({ place, secret }: ScalarTree, path: Path, name: string): Finding {
   const shown = secret || isSecret(path) ? 'NAME' : name;

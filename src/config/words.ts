@@ -28,6 +28,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   rate: 'a number of requests per second, minute or hour, such as 10/s, 600/m or 5000/h',
   visitor: '`0x` and 40 hex digits, or `team`',
   headerName: 'the name of a header field, such as X-Signature',
+  command: 'a command for the shell, such as npm run dev',
 };
 
 let definitionNames: Map<Schema, string> | undefined;
@@ -83,11 +84,15 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   tunnels: 'services',
   proxies: 'services',
   relay: 'relays',
+  environment: 'env',
+  depends_on: 'dependsOn',
+  working_dir: 'cwd',
+  workdir: 'cwd',
 };
 
 /** Keys of Docker Compose services besides their ports. */
 const COMPOSE_KEYS: ReadonlySet<string> = new Set([
-  'image', 'build', 'command', 'container_name', 'depends_on', 'environment', 'env_file', 'networks', 'restart', 'volumes',
+  'image', 'build', 'container_name', 'env_file', 'networks', 'restart', 'volumes',
 ]); // prettier-ignore
 
 /** The place of a key that exists only in another mapping. */

@@ -5,6 +5,9 @@ export type Target =
 
 const PORT = /^\d{1,5}$/;
 
+/** The target of a command that listens on a free port, until the agent has chosen it. */
+export const FREE_PORT: Target = { kind: 'tcp', host: 'localhost', port: 0, tls: false };
+
 /**
  * Parses a target as in portal.yaml and `portal expose`: a port of this machine, `host:port`, `unix:/path`, or
  * `http(s)://host:port`. Throws a RangeError whose message says what is wrong. The caller adds the location.
@@ -49,6 +52,7 @@ function tcp(host: string, portText: string, tls: boolean): Target {
 /** The target as a person writes it. */
 export function formatTarget(target: Target): string {
   if (target.kind === 'unix') return `unix:${target.path}`;
+  if (target.port === 0) return 'a free port';
   const host = target.host.includes(':') ? `[${target.host}]` : target.host;
   return `${target.tls ? 'https://' : ''}${host}:${target.port}`;
 }

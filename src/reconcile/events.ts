@@ -80,6 +80,24 @@ export type PortalEvent =
   /** Whether a local service is reachable: reported at its start, and on each change. */
   | { event: 'target'; service: string; target: string; reachable: boolean; error?: string }
   | { event: 'health'; service: string; healthy: boolean; error?: string }
+  /** The program behind a service starts, ends, or waits for other services. */
+  | {
+      event: 'command';
+      service: string;
+      /** The service, and the route's prefix unless that is `/`. */
+      name: string;
+      state: CommandState;
+      /** In state `running`: the process and its group. */
+      pid?: number;
+      /** In state `exited`. */
+      exit?: CommandExit;
+      /** In state `exited`: time until it starts again. */
+      nextInMs?: number;
+      /** In state `waiting`: services that do not respond yet. */
+      waitsFor?: string[];
+    }
+  /** A line that the program behind a service printed, without control sequences. */
+  | { event: 'output'; service: string; name: string; stream: 'stdout' | 'stderr'; text: string }
   | ({ event: 'notice' } & Notice)
   | { event: 'refused'; service: string; reason: string; remote: string }
   /** The relay gave up on visitors of a service: how many since its last report. */
@@ -90,6 +108,32 @@ export type PortalEvent =
       /** Visitors that were still connected at the end of the drain; absent if 0. */
       disconnected?: number;
     };
+
+type CommandState = 'waiting' | 'running' | 'exited' | 'stopped';
+
+/** How a program ended. */
+export interface CommandExit {
+  code: number | null;
+  signal: string | null;
+  /** Why it did not start. */
+  error?: string;
+}
+
+/** The program behind a service. */
+export interface CommandStatus {
+  /** The service, and the route's prefix unless that is `/`. */
+  name: string;
+  service: string;
+  /** The command as in the file. */
+  run: string;
+  state: CommandState;
+  pid?: number;
+  port?: number;
+  /** How often it has ended without a request. */
+  restarts: number;
+  exit?: CommandExit;
+  nextInMs?: number;
+}
 
 /** A service without a relay, since when, and why. */
 export interface UnplacedStatus {
@@ -137,4 +181,6 @@ export interface AgentStatus {
   leases: LeaseStatus[];
   /** Services without a lease; absent if empty. */
   unplaced?: readonly UnplacedStatus[];
+  /** Programs that the agent runs; absent if empty. */
+  commands?: readonly CommandStatus[];
 }

@@ -1,23 +1,40 @@
 import { kindOf, relayKey, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
 import { wantedPort } from '../agent/wanted-port.js';
 
-/** Where visitors will reach a service, as far as the configuration says. Relays choose the ports that it does not name. */
-export function expectedAddress({
-  relay,
-  spec,
-}: {
+interface Expected {
   readonly relay: RelaySpec;
   readonly spec: Pick<ServiceSpec, 'mode' | 'name' | 'hostname' | 'port' | 'target'>;
-}): string {
+}
+
+/** Where visitors will reach a service, as far as the configuration says. Relays choose the ports that it does not name. */
+export function expectedAddress(expected: Expected): string {
+  const { relay, spec } = expected;
+  const { entry, hostname } = entryOf(relay);
+  const kind = kindOf(spec.mode);
+  if (kind !== 'tls') return `${kind} ${withPort(hostname, wantedPort(relayKey(entry), spec))}`;
+  const url = expectedUrl(expected)!;
+  // For a domain of the user, the URL does not show the relay.
+  return spec.hostname === undefined ? url : `${url} (on ${relayKey(entry)})`;
+}
+
+/** The same as a URL: `https://`, `tcp://` or `udp://`. Undefined if the relay chooses the port. */
+export function expectedUrl({ relay, spec }: Expected): string | undefined {
+  const { entry, hostname, port } = entryOf(relay);
+  const kind = kindOf(spec.mode);
+  if (kind === 'tls') {
+    const own = spec.hostname ?? `${spec.name}.${hostname}`;
+    return `https://${port === '' ? own : withPort(own, Number(port))}`;
+  }
+  const wanted = wantedPort(relayKey(entry), spec);
+  return wanted === undefined ? undefined : `${kind}://${hostname}:${wanted}`;
+}
+
+/** The relay at which visitors arrive. */
+function entryOf(relay: RelaySpec) {
   const entry = relay.kind === 'chain' ? relay.hops[0]! : relay;
   const { hostname, port } =
     entry.kind === 'embedded' ? { hostname: 'localhost', port: String(entry.port) } : new URL(entry.url);
-  const kind = kindOf(spec.mode);
-  if (kind !== 'tls') return `${kind} ${withPort(hostname, wantedPort(relayKey(entry), spec))}`;
-  const own = spec.hostname ?? `${spec.name}.${hostname}`;
-  const url = `https://${port === '' ? own : withPort(own, Number(port))}`;
-  // For a domain of the user, the URL does not show the relay.
-  return spec.hostname === undefined ? url : `${url} (on ${relayKey(entry)})`;
+  return { entry, hostname, port };
 }
 
 const withPort = (host: string, port: number | undefined): string =>

@@ -50,6 +50,12 @@ export class HealthChecks {
     await Promise.all([...this.#watches.values()].map((watch) => this.#checkNow(watch)));
   }
 
+  /** Checks `service` now if it was unhealthy. */
+  recheck(service: string): void {
+    const watch = this.#watches.get(service);
+    if (watch?.error !== undefined) void this.#checkNow(watch);
+  }
+
   close(): void {
     for (const [service, watch] of this.#watches) this.#end(service, watch);
   }

@@ -20,6 +20,8 @@ import { formatTarget } from '../net/target.js';
 import type { AgentStatus, PortalEvent, ProblemSummary, Readiness, UnplacedStatus } from './events.js';
 import { ActiveLeases, isSettled } from './active.js';
 import { Announcer, isFinal } from './announce.js';
+import { Commands } from './commands.js';
+import { serviceUrls } from './service-urls.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
 import type { Survey } from './candidates/survey.js';
 import type { ProxyFor } from './endpoint.js';
@@ -68,6 +70,8 @@ export interface RunnerOptions {
   readonly shareStore?: ShareStore;
   /** Shows the requests of inspected services. Default: none are recorded. */
   readonly inspector?: InspectorSettings;
+  /** The environment that the commands of services inherit. Default: an empty one. */
+  readonly environment?: NodeJS.ProcessEnv;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
   readonly emit: (event: PortalEvent) => void;
   readonly log: Logger;
@@ -80,6 +84,7 @@ const SETTLE_MS = 10_000;
 const FIRST_CHOICE_MS = 5_000;
 /** During shutdown, a connection without bytes for this long counts as finished. */
 const QUIET_MS = 1_000;
+const NOTHING: Desired = { file: undefined, identityFile: undefined, relays: [], services: [] };
 
 /** Makes Desired the running configuration, one pass at a time, and reports events. */
 export class Runner {
@@ -112,6 +117,7 @@ export class Runner {
   readonly sharing: Sharing | undefined;
   readonly #health: HealthChecks;
   readonly #targetWatch: TargetWatch;
+  readonly #commands: Commands;
   readonly #publicNames: PublicNames;
   readonly #passes = new Passes((desired) => this.#pass(desired));
   #revision = 0;
@@ -136,12 +142,14 @@ export class Runner {
       (service, error) => {
         const spec = this.#current?.services.find((one) => one.service === service);
         if (spec && error !== undefined) this.#targets.forget(formatTarget(spec.target));
-        emit({
-          event: 'health',
-          service,
-          healthy: error === undefined,
-          ...(error !== undefined && { error }),
-        });
+        // The state of a program that starts is no news.
+        if (error === undefined || !this.#commands.isStarting(service))
+          emit({
+            event: 'health',
+            service,
+            healthy: error === undefined,
+            ...(error !== undefined && { error }),
+          });
         this.#tellTarget(service);
         this.#inspection?.changed();
       },
@@ -152,12 +160,22 @@ export class Runner {
         return error;
       },
     );
-    this.#targetWatch = new TargetWatch(({ service, target, error }) => {
-      const found = { reachable: error === undefined, ...(error !== undefined && { error }) };
-      emit({ event: 'target', service, target, ...found });
-      this.#tellTarget(service);
-      this.#inspection?.changed();
+    this.#commands = new Commands({
+      environment: options.environment ?? {},
+      urls: () => serviceUrls(this.#current ?? NOTHING, this.#active.lasting),
+      isUp: (service) => this.#targetWatch.isUp(service) && this.#health.errorOf(service) === undefined,
+      emit,
     });
+    this.#targetWatch = new TargetWatch(
+      ({ service, target, error }) => {
+        const found = { reachable: error === undefined, ...(error !== undefined && { error }) };
+        emit({ event: 'target', service, target, ...found });
+        if (error === undefined) this.#health.recheck(service);
+        this.#tellTarget(service);
+        this.#inspection?.changed();
+      },
+      { isStarting: (service) => this.#commands.isStarting(service) },
+    );
     this.#publicNames = new PublicNames({ proxyFor: options.proxyFor, notify, log });
     this.#unplaced = new Unplaced(emit);
     this.#certificates = {
@@ -230,6 +248,8 @@ export class Runner {
    * Requests during a pass merge into the next one, and only the last counts.
    */
   apply(desired: Desired): Promise<void> {
+    // A slow start must not delay the next edit.
+    if (this.#commands.isAnyStarting) this.#endWait.resolve();
     return this.#passes.ask(desired);
   }
 
@@ -242,7 +262,7 @@ export class Runner {
   /** What `apply(desired)` would do now. */
   plan(desired: Desired): Action[] {
     const { placed } = this.#active;
-    const wanted = this.#embedded.placed(this.#clock.unexpired(desired));
+    const wanted = this.#placed(this.#clock.unexpired(desired));
     return plan(this.#candidates.extend(wanted, placed), placed);
   }
 
@@ -259,6 +279,7 @@ export class Runner {
       rejected: this.#rejected,
       ...(inspector === undefined ? {} : { inspector }),
       ...found,
+      ...(this.#commands.status.length > 0 && { commands: this.#commands.status }),
     };
   }
 
@@ -303,6 +324,16 @@ export class Runner {
     return this.#stopping;
   }
 
+  /** Ends the programs of all services now, because the process exits. */
+  kill(): void {
+    this.#commands.kill();
+  }
+
+  /** `desired` with the actual ports of its relays and commands. */
+  #placed(desired: Desired): Desired {
+    return this.#commands.placed(this.#embedded.placed(desired));
+  }
+
   async #chooseFrom(desired: Desired): Promise<void> {
     this.#isChoosing = true;
     this.#candidates.follow(desired);
@@ -326,7 +357,8 @@ export class Runner {
     this.#desired = desired;
     this.#pool.changed();
     await this.#embedded.start(unexpired);
-    const wanted = this.#embedded.placed(unexpired);
+    await this.#commands.prepare(unexpired);
+    const wanted = this.#placed(unexpired);
     await this.#chooseFrom(wanted);
     if (this.#stopping) return;
     this.#keepsRelays = !this.#candidates.isSettled && this.#active.placed.length > 0;
@@ -338,6 +370,7 @@ export class Runner {
     this.#rejected = [];
     await this.#inspection?.follow(current);
     if (this.#stopping) return;
+    this.#commands.follow(current);
     // Report a target that does not respond only once, and not as unhealthy as well.
     this.#targetWatch.follow(current.services);
     this.#health.follow(current.services);
@@ -402,6 +435,7 @@ export class Runner {
     const error = this.#targetErrorOf(service);
     for (const lease of this.#active.leases)
       if (lease.spec.service === service) lease.targetUp = error === undefined;
+    this.#commands.changed();
   }
 
   /** Reports each service and framework once, however many visitors see it. */
@@ -466,6 +500,7 @@ export class Runner {
     const onCut = (visitors: number): void => void (disconnected += visitors);
     await this.#active.close({ ms: drainMs, quietMs: QUIET_MS, onCut });
     await this.#passes.ended();
+    await this.#commands.close();
     await this.#pool.release([]);
     await this.#embedded.close();
     await this.#inspection?.close();

@@ -14,17 +14,19 @@ function watch({ isUnnoticed = false } = {}) {
   const dead = new Set<number>();
   /** Ports that no check can verify. */
   const silent = new Set<number>();
-  const targets = new TargetWatch(
-    (verdict) => told.push(verdict),
-    async (_, target) => {
+  /** Services whose program has just started. */
+  const starting = new Set<string>();
+  const targets = new TargetWatch((verdict) => told.push(verdict), {
+    check: async (_, target) => {
       const { port } = target as { port: number };
       asked.push(port);
       if (silent.has(port)) return 'unknown';
       const found = { error: dead.has(port) ? `nothing on ${port}` : undefined };
       return isUnnoticed ? { ...found, isUnnoticed } : found;
     },
-  );
-  return { targets, told, asked, dead, silent };
+    isStarting: (service) => starting.has(service),
+  });
+  return { targets, told, asked, dead, silent, starting };
 }
 
 const up = (service: string, port: number): Verdict => ({
@@ -58,6 +60,35 @@ describe('targets', () => {
     expect(told.slice(2)).toEqual([up('b', 2)]);
     targets.close();
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('whose program starts are not reported as down, and `known` waits for them', async () => {
+    const { targets, told, dead, starting } = watch();
+    dead.add(1);
+    starting.add('a');
+    targets.follow([spec('a', 1)]);
+    const known = vi.fn<() => void>();
+    void targets.known().then(known);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(known).not.toHaveBeenCalled();
+    expect([told, targets.isUp('a'), targets.errorOf('a')]).toEqual([[], false, 'nothing on 1']);
+    dead.clear();
+    await vi.advanceTimersByTimeAsync(200);
+    expect([told, targets.isUp('a')]).toEqual([[up('a', 1)], true]);
+    expect(known).toHaveBeenCalledOnce();
+    targets.close();
+  });
+
+  it('whose program did not listen in time, or ended, are reported as down', async () => {
+    const { targets, told, dead, starting } = watch();
+    dead.add(1);
+    starting.add('a');
+    targets.follow([spec('a', 1)]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    starting.clear();
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(told).toEqual([down('a', 1)]);
+    targets.close();
   });
 
   it('that stop without a visitor are noticed, within seconds if the check opens no connection', async () => {
@@ -189,10 +220,7 @@ describe('targets', () => {
   it('report nothing of a cancelled check', async () => {
     const told: Verdict[] = [];
     const answer = deferred<{ error: string }>();
-    const targets = new TargetWatch(
-      (verdict) => told.push(verdict),
-      () => answer.promise,
-    );
+    const targets = new TargetWatch((verdict) => told.push(verdict), { check: () => answer.promise });
     targets.follow([spec('a', 1)]);
     targets.close();
     answer.resolve({ error: 'nothing listens' });

@@ -1,6 +1,13 @@
 import { targetsOf, type ServiceSpec } from '../agent/spec.js';
 import { checkTarget, type CheckOptions, type Found } from '../agent/target-check.js';
+import { deferred, type Deferred } from '../lib/wait.js';
 import { formatTarget, type Target } from '../net/target.js';
+
+export interface TargetWatchOptions {
+  readonly check?: Check;
+  /** Whether a program of the service has just started, so that its target may not listen yet. */
+  readonly isStarting?: (service: string) => boolean;
+}
 
 type Check = (spec: ServiceSpec, target: Target, options: CheckOptions) => Promise<Found>;
 
@@ -22,6 +29,8 @@ interface Watch {
   pauseMs: number;
   /** Whether there is a first verdict. */
   isKnown: boolean;
+  /** Resolves with the first verdict, or when the watch ends. */
+  readonly known: Deferred<void>;
   error?: string | undefined;
   /** When it was last reachable (performance.now). */
   answeredAt: number;
@@ -31,6 +40,8 @@ interface Watch {
 
 /** Pause before the next check of an unreachable target. It doubles up to the maximum. */
 const MIN_PAUSE_MS = 500;
+/** The same while its program starts. */
+const STARTING_MS = 200;
 const MAX_PAUSE_MS = 3_000;
 
 /** Pause between routine checks of a target that responds, if the check opens no connection. */
@@ -47,11 +58,16 @@ export class TargetWatch {
   readonly #watches = new Map<string, Watch>();
   readonly #onChange: (verdict: Verdict) => void;
   readonly #check: Check;
+  readonly #isStarting: (service: string) => boolean;
 
   /** @param onChange called with the first verdict of each target, and on each change */
-  constructor(onChange: (verdict: Verdict) => void, check: Check = checkTarget) {
+  constructor(
+    onChange: (verdict: Verdict) => void,
+    { check = checkTarget, isStarting = () => false }: TargetWatchOptions = {},
+  ) {
     this.#onChange = onChange;
     this.#check = check;
+    this.#isStarting = isStarting;
   }
 
   /** Watches exactly the targets of these services. A target that is reached as before keeps its verdict. */
@@ -76,6 +92,7 @@ export class TargetWatch {
         ending: new AbortController(),
         pauseMs: MIN_PAUSE_MS,
         isKnown: false,
+        known: deferred<void>(),
         answeredAt: 0,
         routineMs: MIN_ROUTINE_MS,
       };
@@ -125,7 +142,22 @@ export class TargetWatch {
   /** Resolves once each has its first verdict. Has a timeout. */
   async known(): Promise<void> {
     const unknown = [...this.#watches.values()].filter(({ isKnown }) => !isKnown);
-    await Promise.all(unknown.flatMap(({ checking }) => checking ?? []));
+    await Promise.all(unknown.map((watch) => this.#isDecided(watch)));
+  }
+
+  /** A check without a result decides nothing, and no other follows, unless a program starts. */
+  async #isDecided(watch: Watch): Promise<void> {
+    await watch.checking;
+    if (!watch.isKnown && this.#isStarting(watch.spec.service)) await watch.known.promise;
+  }
+
+  /** Whether every target of `service` has responded, and still does as far as known. */
+  isUp(service: string): boolean {
+    const watches = [...this.#watches.values()].filter(({ spec }) => spec.service === service);
+    // Some systems cannot tell whether a program listens for datagrams.
+    return watches.every(
+      ({ spec, isKnown, error }) => error === undefined && (isKnown || spec.mode === 'udp'),
+    );
   }
 
   close(): void {
@@ -159,8 +191,13 @@ export class TargetWatch {
   }
 
   #found(watch: Watch, error: string | undefined): void {
+    if (error !== undefined && !watch.isKnown && this.#isStarting(watch.spec.service)) {
+      watch.error = error;
+      return this.#schedule(watch);
+    }
     const isChange = !watch.isKnown || (error === undefined) !== (watch.error === undefined);
     watch.isKnown = true;
+    watch.known.resolve();
     watch.error = error;
     if (error === undefined) watch.pauseMs = MIN_PAUSE_MS;
     this.#schedule(watch);
@@ -172,13 +209,18 @@ export class TargetWatch {
   #schedule(watch: Watch): void {
     clearTimeout(watch.timer);
     if (watch.error !== undefined)
-      watch.timer = setTimeout(() => void this.#checkNow(watch), watch.pauseMs).unref();
+      watch.timer = setTimeout(() => void this.#checkNow(watch), this.#pauseOf(watch)).unref();
     else if (!hasHealth(watch))
       watch.timer = setTimeout(() => this.#routine(watch), Math.max(0, restOf(watch))).unref();
   }
 
-  #end(key: string, { ending, timer }: Watch): void {
+  #pauseOf({ spec, pauseMs }: Watch): number {
+    return this.#isStarting(spec.service) ? STARTING_MS : pauseMs;
+  }
+
+  #end(key: string, { ending, timer, known }: Watch): void {
     ending.abort();
+    known.resolve();
     clearTimeout(timer);
     this.#watches.delete(key);
   }

@@ -81,6 +81,8 @@ export function shortPermissions(permissions: readonly Allowed[]): string[] {
 
 function shortened(permission: Allowed): Allowed {
   const { kind, what, of } = permission;
+  // A cut command would hide what it does.
+  if (kind === 'run') return permission;
   const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(what);
   return {
     ...permission,

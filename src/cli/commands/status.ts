@@ -19,6 +19,7 @@ import {
   whyOtherPort,
   UNVERIFIED,
 } from '../reporters/describe.js';
+import { describeCommands } from '../status-commands.js';
 import { checkServices, isPath } from '../unknown-service.js';
 import { formatAge, formatAgo, formatBytes, formatWait, timeText } from '../amounts.js';
 import { servedState, targetProblems, withoutRelayError } from '../state.js';
@@ -82,13 +83,15 @@ function only(status: AgentStatus, names: readonly string[]): AgentStatus {
   if (names.length === 0) return status;
   const isNamed = ({ service }: { readonly service: string }): boolean => names.includes(service);
   const leases = status.leases.filter(isNamed);
-  const { registry: _, unplaced = [], ...rest } = status;
+  const { registry: _, unplaced = [], commands = [], ...rest } = status;
   const without = unplaced.filter(isNamed);
+  const programs = commands.filter(isNamed);
   return {
     ...rest,
     leases,
     relays: status.relays.filter(({ relay }) => leases.some((lease) => lease.relay === relay)),
     ...(without.length > 0 && { unplaced: without }),
+    ...(programs.length > 0 && { commands: programs }),
   };
 }
 
@@ -117,6 +120,7 @@ export function describeStatus(status: AgentStatus, style: Style, now: number, w
     ...describeRejected(status, style),
     '',
     ...describeLeases(status, style, now, width),
+    ...describeCommands(status.commands, style, width),
     '',
     ...describeRelays(status.relays, style, width),
     ...describeRegistry(status),

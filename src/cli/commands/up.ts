@@ -52,6 +52,9 @@ async function up(
   if (refused !== undefined) return refused;
   const made: Notice[] = [];
   const loaded = first.needsIdentity ? await withIdentity(context, loading, first, made) : first;
+  // The file may have changed meanwhile, and may ask for more.
+  const refusedNow = loaded === first ? undefined : await gate.ask(loaded);
+  if (refusedNow !== undefined) return refusedNow;
   const { desired, warnings } = loaded;
   const lock = await loadLockState(desired);
   if (options.frozen && !lock)
@@ -130,13 +133,17 @@ async function detach(context: Context, { options }: CommandInput<Options>): Pro
 }
 
 /**
- * Selects the named services, or all if `names` is empty. A named service may be removed from the file and added
- * again.
+ * Selects the named services and those that they depend on, or all if `names` is empty. A named service may be removed
+ * from the file and added again.
  */
 function selection(names: readonly string[]): (desired: Desired) => Desired {
   if (names.length === 0) return (desired) => desired;
-  return (desired) => ({
-    ...desired,
-    services: desired.services.filter(({ service }) => names.includes(service)),
-  });
+  return (desired) => {
+    const wanted = new Set(names);
+    // A set visits what is added while it is read.
+    for (const name of wanted)
+      for (const other of desired.services.find(({ service }) => service === name)?.dependsOn ?? [])
+        wanted.add(other);
+    return { ...desired, services: desired.services.filter(({ service }) => wanted.has(service)) };
+  };
 }

@@ -66,7 +66,7 @@ export function placeIn({ services }: Desired, service: string): Place {
     hostname: first.hostname,
     doors,
     ...(identity !== undefined && { owner: identity }),
-    ...(target.kind === 'tcp' && { targetPort: target.port }),
+    ...(target.kind === 'tcp' && target.port !== 0 && { targetPort: target.port }),
     ...(spec.mode === 'http' && { isHttp: true as const }),
   };
 }

@@ -18,15 +18,26 @@ export const RECENT_HEADER = 'portal-recent';
 /** The number of entries that an agent keeps. */
 export const MAX_LOG_ENTRIES = 1_000;
 
+/** Lines of programs among them. Programs print much more than Portal. */
+const MAX_OUTPUT_ENTRIES = 500;
+
 /** The latest entries, up to a limit, and listeners for new ones. */
 export class History {
   readonly #entries: Entry[] = [];
+  #outputs = 0;
   readonly #listeners = new Set<(entry: Entry) => void>();
 
   add(entry: Entry): void {
     this.#entries.push(entry);
-    if (this.#entries.length > MAX_LOG_ENTRIES) this.#entries.shift();
+    if (isOutput(entry)) this.#outputs++;
+    if (this.#outputs > MAX_OUTPUT_ENTRIES) this.#drop(this.#entries.findIndex(isOutput));
+    else if (this.#entries.length > MAX_LOG_ENTRIES) this.#drop(0);
     for (const listener of this.#listeners) listener(entry);
+  }
+
+  #drop(index: number): void {
+    const [dropped] = this.#entries.splice(index, 1);
+    if (dropped && isOutput(dropped)) this.#outputs--;
   }
 
   /** Oldest first. */
@@ -40,3 +51,5 @@ export class History {
     return () => this.#listeners.delete(listener);
   }
 }
+
+const isOutput = ({ event }: Entry): boolean => event === 'output';

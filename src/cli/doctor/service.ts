@@ -55,6 +55,10 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
   let isOther = false;
   for (const target of targetsOf(spec)) {
     const shown = formatTarget(target);
+    if (target.kind === 'tcp' && target.port === 0) {
+      subject.ok('service.target', '`portal up` starts its command on a free port');
+      continue;
+    }
     if (spec.mode === 'udp') {
       subject.ok('service.target', `${shown} is a UDP target; only a datagram shows whether it listens`);
       continue;

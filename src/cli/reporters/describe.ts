@@ -1,6 +1,6 @@
 import type { ErrorSummary, LeaseStatus, PublicAddress, Unproven } from '../../agent/status.js';
 import { isLoopback } from '../../net/target.js';
-import type { PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
+import type { CommandExit, PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import { formatWait } from '../amounts.js';
 import type { StopReason } from '../interrupts.js';
 import { printable, type Style } from '../style.js';
@@ -11,6 +11,7 @@ type Served = Extract<PortalEvent, { event: 'served' }>;
 type Target = Extract<PortalEvent, { event: 'target' }>;
 type Health = Extract<PortalEvent, { event: 'health' }>;
 type Inspector = Extract<PortalEvent, { event: 'inspector' }>;
+type Command = Extract<PortalEvent, { event: 'command' }>;
 type Applied = Extract<PortalEvent, { event: 'applied' }>;
 
 /** One line about an event, for a person. */
@@ -36,6 +37,10 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return describeTarget(event, style);
     case 'health':
       return describeHealth(event, style);
+    case 'command':
+      return describeCommand(event, style);
+    case 'output':
+      return `${style.cyan(`${event.name} |`)} ${printable(event.text)}`;
     case 'notice':
       return event.kind === 'dns_missing' ? style.yellow(printable(event.message)) : printable(event.message);
     case 'unserved':
@@ -163,6 +168,30 @@ function describeHealth({ service, error }: Health, style: Style): string {
   if (error === undefined) return `${style.bold(service)}: healthy again`;
   return `${style.bold(service)}: ${style.yellow('unhealthy')}: ${printable(error)}; visitors still reach it`;
 }
+
+function describeCommand({ name, state, pid, exit, nextInMs, waitsFor = [] }: Command, style: Style): string {
+  const label = style.bold(printable(name));
+  switch (state) {
+    case 'waiting':
+      return `${label}: its command waits for ${firstNames(waitsFor)}`;
+    case 'running':
+      return `${label}: started its command (pid ${pid})`;
+    case 'exited':
+      return `${label}: ${style.yellow(exit ? describeExit(exit) : 'its command exited')}; ${nextStart(nextInMs)}`;
+    default:
+      return `${label}: stopped its command`;
+  }
+}
+
+/** How a program ended, in words. */
+export function describeExit({ code, signal, error }: CommandExit): string {
+  if (error !== undefined) return `its command did not start: ${printable(error)}`;
+  return signal === null
+    ? `its command exited with code ${code}`
+    : `its command was ended by ${printable(signal)}`;
+}
+
+const nextStart = (ms = 0): string => `next start in ${formatWait(ms)}`;
 
 const otherPort = (lease: Lease): string =>
   lease.askedPort === undefined ? '' : ` (not port ${lease.askedPort}: ${whyOtherPort(lease)})`;

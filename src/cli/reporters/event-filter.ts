@@ -48,6 +48,9 @@ export class EventFilter {
         return this.#isNewHealth(event);
       case 'served':
         return this.#isNewProtocol(event);
+      // The output of the command follows.
+      case 'command':
+        return event.state === 'waiting' || event.state === 'exited';
       default:
         return true;
     }

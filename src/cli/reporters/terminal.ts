@@ -74,7 +74,8 @@ class TerminalReporter implements Reporter {
     if (this.#filter.isShown(event) && !this.#isInView(event)) this.#groups.print(event);
     this.#groups.note(event);
     this.#accessHints.note(event);
-    if (event.event === 'applied' || event.event === 'ready') void this.#settle();
+    // Nothing can be printed above the progress, and a person waits for the output.
+    if (event.event === 'applied' || event.event === 'ready' || event.event === 'output') void this.#settle();
     if (event.event === 'stopped') void this.close();
   }
 
