@@ -24,8 +24,12 @@ export function connectTo({ address, port, hostname, ca }) {
   });
 }
 
-/** The error that broke a connection, as one word. */
-export const reasonOf = (error) => error.code ?? error.message;
+/** The error that broke a connection, in few words. Node gives every TLS alert the code EPROTO; RFC 8446 §6 has the numbers. */
+export function reasonOf({ code, message }) {
+  const [, alert] = /alert number (\d+)/.exec(message) ?? [];
+  const reason = code ?? message;
+  return alert === undefined ? reason : `${reason}, alert ${alert}`;
+}
 
 /**
  * Fills in what is known of a visitor's connection: its own `port`, `joinedAt` when TLS was established, and `issuer`, the
