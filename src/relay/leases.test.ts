@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { leaseNode, leaseOpen, leaseSession } from '../../test/support/lease-node.js';
 import { MemoryStore } from './store/memory.js';
 
@@ -18,6 +18,16 @@ async function restarted() {
   const here = leaseNode({ store });
   await here.leases.start();
   return here;
+}
+
+/** Alice's agent has held the TCP port of `web` for `ms`. A name must be held for a second to stay reserved. */
+async function heldFor(ms: number) {
+  vi.useFakeTimers({ toFake: ['Date', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const here = leaseNode({ limits: { reserveAfterMs: 1_000 } });
+  await here.leases.open(leaseSession(ALICE), leaseOpen('web', { mode: 'tcp' }));
+  vi.advanceTimersByTime(ms);
+  return { ...here, pass: (more: number) => void vi.advanceTimersByTime(more) };
 }
 
 describe('leases', () => {
@@ -69,6 +79,30 @@ describe('leases', () => {
     const errors = results.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
     expect(errors.map(({ code }) => code)).toEqual(['name_reserved', 'name_taken', 'name_reserved']);
     expect(leases.size).toBe(1);
+  });
+
+  it('keep their name reserved while they are held, also against a lease of another kind', async () => {
+    const { leases, pass } = await heldFor(900);
+    leases.confirm(200);
+    await new Promise(setImmediate);
+    pass(200);
+    await expect(leases.open(leaseSession(BOB), leaseOpen('web'))).rejects.toMatchObject({
+      code: 'name_reserved',
+    });
+  });
+
+  it('reserve their name at the next call if the store failed', async () => {
+    const { leases, store, pass } = await heldFor(850);
+    vi.spyOn(store, 'reserve').mockRejectedValueOnce(new Error('the disk is full'));
+    for (let call = 0; call < 2; call++) {
+      leases.confirm(200);
+      await new Promise(setImmediate);
+      pass(100);
+    }
+    pass(100);
+    await expect(leases.open(leaseSession(BOB), leaseOpen('web'))).rejects.toMatchObject({
+      code: 'name_reserved',
+    });
   });
 
   it('keep the limit of names if one identity opens several at once', async () => {

@@ -173,7 +173,7 @@ export class LeaseRegistry {
   async close(holder: OwnHolder, id: string): Promise<void> {
     const lease = this.#own(holder, id);
     this.#table.remove(lease);
-    this.#store(lease);
+    void this.#store(lease);
     await this.#options.remote.noMoreVisits(lease.record, HEARD_MS);
   }
 
@@ -205,16 +205,20 @@ export class LeaseRegistry {
   refresh(): void {
     const before = Date.now() - this.#options.reservations.refreshMs;
     for (const lease of this.#table.all())
-      if (lease.storedAt !== undefined && lease.storedAt <= before) this.#store(lease);
+      if (lease.storedAt !== undefined && lease.storedAt <= before) void this.#store(lease);
   }
 
-  /** Marks names that were held long enough as reserved. Called periodically. */
-  confirm(): void {
-    const before = performance.now() - this.#options.reserveAfterMs;
+  /**
+   * Marks names that were held long enough as reserved. Called every `everyMs`. The reservation of the first use must not end
+   * before the next call, since another identity could get the name then.
+   */
+  confirm(everyMs: number): void {
+    const before = performance.now() - this.#options.reserveAfterMs + everyMs;
     for (const lease of this.#table.all()) {
       if (lease.firm || lease.heldSince > before) continue;
       lease.firm = true;
-      this.#store(lease);
+      // The next call tries again.
+      void this.#store(lease).then((isStored) => (lease.firm = isStored));
     }
   }
 
@@ -269,7 +273,7 @@ export class LeaseRegistry {
       if (lease.record.owner !== identity || lease.record.instance !== instance) continue;
       this.#cut(lease);
       this.#table.remove(lease);
-      this.#store(lease);
+      void this.#store(lease);
     }
   }
 
@@ -315,7 +319,7 @@ export class LeaseRegistry {
     if (lease.holder) return;
     this.#options.log.info({ hostname: lease.record.hostname }, 'lease expired: its agent did not return');
     this.#table.remove(lease);
-    this.#store(lease);
+    void this.#store(lease);
   }
 
   /** Ends the leases of `identity` for `name` that wait for their agent at other nodes. Throws `name_in_use`. */
@@ -396,16 +400,20 @@ export class LeaseRegistry {
     this.#replicas.settle(publicPlaceOf(place));
   }
 
-  /** Stores the last use of a name. Logs a failure, since the lease does not depend on it. */
-  #store(lease: LocalLease): void {
+  /** Stores the last use of a name. Logs a failure, since the lease does not depend on it, and resolves with false. */
+  async #store(lease: LocalLease): Promise<boolean> {
     const { record, network, firm } = lease;
-    if (lease.storedAt === undefined) return;
+    if (lease.storedAt === undefined) return false;
     lease.storedAt = Date.now();
-    if (record.isOwnDomain) return;
+    if (record.isOwnDomain) return true;
     const user = { address: record.owner, network };
-    this.#options.reservations.use(record.name, user, lease.storedAt, firm).catch((error: unknown) => {
+    try {
+      await this.#options.reservations.use(record.name, user, lease.storedAt, firm);
+      return true;
+    } catch (error) {
       this.#options.log.error({ err: error }, 'cannot store the last use of a name');
-    });
+      return false;
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import type { RelayLimits } from './limits.js';
 import type { Reservations } from './reservations.js';
 
 const STORE_UPKEEP_MS = 3_600_000;
+const MIN_CONFIRM_MS = 50;
 
 export interface UpkeepParts {
   readonly leases: LeaseRegistry;
@@ -33,10 +34,8 @@ export function startUpkeep({
     warnOfClock(clock, machineLog);
     reservations.forget().catch((error: unknown) => log.error({ err: error }, 'cannot clean up the store'));
   }, STORE_UPKEEP_MS).unref();
-  const confirming = setInterval(
-    () => leases.confirm(),
-    Math.min(60_000, limits.reserveAfterMs / 4 + 1_000),
-  ).unref();
+  const confirmMs = Math.min(60_000, Math.max(MIN_CONFIRM_MS, limits.reserveAfterMs / 4));
+  const confirming = setInterval(() => leases.confirm(confirmMs), confirmMs).unref();
   return () => {
     clearInterval(upkeep);
     clearInterval(confirming);
