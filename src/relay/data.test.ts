@@ -16,6 +16,7 @@ function pool() {
   const asked: FromRelay<'dial'>[] = [];
   const tickets = new TicketBook(30_000);
   let forwarded = 0;
+  const starved: number[] = [];
   const made = new DataPool({
     session: { node: 'a', session: 's1' },
     tickets,
@@ -23,6 +24,7 @@ function pool() {
     send: (message) => void (message.type === 'dial' && asked.push(message)),
     idleDataConnectionMs: 60_000,
     onStarved: ({ waiting }) => {
+      starved.push(waiting.size);
       for (const visitor of waiting.all()) {
         waiting.delete(visitor);
         forwarded++;
@@ -72,6 +74,8 @@ function pool() {
       }
     },
     forwarded: () => forwarded,
+    /** For how many visitors each call of `onStarved` was. */
+    starved,
     /** A connection with a ticket of another node arrives. Returns whether the pool keeps it. */
     stray: (): boolean => {
       const socket = new PassThrough();
@@ -152,4 +156,14 @@ it('forwards visitors at once when all connections arrive at other nodes, and re
   arriveAll();
   await visit(4);
   expect(forwarded()).toBe(before + 51);
+});
+
+it('forwards nobody while no visitor waits', async () => {
+  const { visit, missAll, starved } = pool();
+  for (let visitor = 0; visitor < 8; visitor++) {
+    await visit();
+    await missAll();
+  }
+  expect(starved.length).toBeGreaterThan(0);
+  expect(starved).not.toContain(0);
 });

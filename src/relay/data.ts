@@ -117,7 +117,7 @@ export class DataPool {
       }
       if (this.#isLost(lane)) {
         this.#dial(lane);
-        this.#options.onStarved?.(lease);
+        this.#starved(lane, lease);
       } else this.#dialSoon(lane);
     }
   }
@@ -145,7 +145,7 @@ export class DataPool {
     lane.tickets.delete(ticket);
     lane.missed++;
     if (lane.patience-- <= 0) this.#pause(lane);
-    if (lane.missed >= STARVED) for (const hungry of lane.hungry) this.#options.onStarved?.(hungry);
+    if (lane.missed >= STARVED) for (const hungry of lane.hungry) this.#starved(lane, hungry);
     if (!this.#isLost(lane)) this.#dialSoon(lane);
   }
 
@@ -314,6 +314,11 @@ export class DataPool {
       for (const { ticket } of tickets) lane.tickets.add(ticket);
       this.#options.send({ type: 'dial', carrier: lane.carrier, tickets });
     }
+  }
+
+  /** The connections for the visitors of a lease arrive at other nodes. */
+  #starved({ carrier }: Lane, lease: LocalLease): void {
+    if (lease.waiting.count(carrier) > 0) this.#options.onStarved?.(lease);
   }
 
   /** Whether visitors are forwarded, because their connections arrive at other nodes. */
