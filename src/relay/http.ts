@@ -4,7 +4,7 @@ import { createServer as createHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
 import { CIPHERS } from '../net/ciphers.js';
 import { networkOf } from '../net/cidr.js';
@@ -12,9 +12,11 @@ import { NetworkTable } from './network-table.js';
 import { serveConnect, servePreface } from './hop-requests.js';
 import type { Hops } from './hops.js';
 import { dataInWebSockets, upgradeData } from './http/data-upgrades.js';
+import { datagramsInWebSockets } from './http/datagram-upgrades.js';
 import { offers, pathOf, refuse, reject, upgradeOf } from './http/messages.js';
 import { type PageParts, serve } from './http/pages.js';
 import { redirect, redirectUpgrade, type RedirectParts } from './http/redirect.js';
+import { upgrades } from './http/websockets.js';
 import { socketBelow } from '../net/reset.js';
 import {
   CONTROL_SUBPROTOCOL,
@@ -28,7 +30,8 @@ import type { WireCarrier } from '../protocol/messages.js';
 import { plainAddress } from './names.js';
 import type { Redeeming } from './redeemed.js';
 import type { Rejection } from './sessions.js';
-import { shownOn, type ShownTicket } from './shown-ticket.js';
+import type { ForwardedDatagrams } from './nodes/links.js';
+import type { ShownTicket } from './shown-ticket.js';
 import type { Turns } from './turns.js';
 
 /** The relay's own HTTP surface: one server behind TLS, one for plain HTTP. */
@@ -87,6 +90,10 @@ export interface HttpSurfaceOptions extends PageParts, RedirectParts {
   readonly onControl: (ws: WebSocket, socket: TLSSocket, begins: ControlBegins) => void;
   /** What takes the WebSocket of a client whose ticket for datagrams is valid; undefined if it is invalid. */
   readonly onDatagrams: (ticket: ShownTicket) => ((ws: WebSocket) => void) | undefined;
+  /** What forwards the connection of a client whose ticket for datagrams is of another node; undefined if it is invalid. */
+  readonly forwardDatagrams: (
+    datagrams: ForwardedDatagrams,
+  ) => Promise<((socket: Socket) => void) | undefined>;
   /** What begins the names of tickets that this node issues. */
   readonly ticketTag: string;
   /** What takes the connection of a client whose ticket is valid for the carrier; undefined if it is invalid. */
@@ -94,16 +101,6 @@ export interface HttpSurfaceOptions extends PageParts, RedirectParts {
 }
 
 const MIN_VERSION = 'TLSv1.2';
-/** Upgrades to WebSockets of one subprotocol. */
-function upgrades(subprotocol: string, options: ServerOptions): WebSocketServer {
-  // The types of `ws` lack `closeTimeout`.
-  const common = { noServer: true, perMessageDeflate: false, closeTimeout: LIMITS.closeMs };
-  return new WebSocketServer({
-    ...common,
-    ...options,
-    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
-  });
-}
 
 export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   const timeouts = {
@@ -123,6 +120,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   const datagrams = upgrades(DATAGRAMS_SUBPROTOCOL, { maxPayload: LIMITS.maxFramesBytes });
   const data = upgrades(DATA_SUBPROTOCOL, { maxPayload: LIMITS.maxDataMessageBytes, autoPong: false });
   const upgradeDataInWebSocket = dataInWebSockets(data, options);
+  const upgradeDatagrams = datagramsInWebSockets(datagrams, options);
 
   let tickets = options.ticketKeys && { ticketKeys: Buffer.from(options.ticketKeys) };
   const secure = createHttps(
@@ -144,7 +142,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     const asked = { request, socket: socket as Socket, head };
     if (path === PATHS.data && upgradeOf(request) === 'websocket') return upgradeDataInWebSocket(asked);
     if (path === PATHS.data) return upgradeData(asked, 'tls', options);
-    if (path === PATHS.datagrams) return upgradeDatagrams(request, socket as Socket, head);
+    if (path === PATHS.datagrams) return upgradeDatagrams(asked);
     if (path !== PATHS.control) return refuse(socket, '404 Not Found');
     if (!offers(request, CONTROL_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
     const rejection = options.refuseControl(socket);
@@ -156,15 +154,6 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
       options.onControl(ws, socket as TLSSocket, { work, greeted });
     });
   });
-  const upgradeDatagrams = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
-    const ticket = shownOn(socket, request.headers.authorization);
-    if (!ticket || !offers(request, DATAGRAMS_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
-    const take = options.onDatagrams(ticket);
-    if (!take) return refuse(socket, '403 Forbidden');
-    options.onTrusted(socketBelow(socket) ?? socket);
-    socket.on('error', () => undefined);
-    datagrams.handleUpgrade(request, socket, head, take);
-  };
   secure.on('connect', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     const socket = stream as Socket;
     const below = socketBelow(socket) ?? socket;

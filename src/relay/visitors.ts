@@ -13,7 +13,7 @@ import type { DataConnection } from './data-connection.js';
 import type { Descriptors } from './descriptors.js';
 import type { LocalLease } from './lease.js';
 import { plainAddress } from './names.js';
-import type { Forwarded } from './nodes/links.js';
+import type { ForwardedVisitor } from './nodes/links.js';
 import type { Quotas } from './quotas.js';
 import { ALERTS, refuse } from './refuse.js';
 import type { Tallies, UnservedReason } from './tallies.js';
@@ -254,7 +254,7 @@ export class VisitorGate {
   }
 
   /** A visitor that another node forwards. */
-  admitForwarded(lease: LocalLease, { carrier, remote }: Forwarded, socket: Socket): void {
+  admitForwarded(lease: LocalLease, { carrier, remote }: ForwardedVisitor, socket: Socket): void {
     this.#enqueue(new Visitor(lease, carrier, socket, { remote }), socket);
   }
 

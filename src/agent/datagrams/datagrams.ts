@@ -213,7 +213,7 @@ export class AgentDatagrams {
         );
         await line.lost;
         if (signal.aborted) return;
-        if (line.prober.up) pauseMs = LIMITS.minRedialMs;
+        if (line.prober.worked) pauseMs = LIMITS.minRedialMs;
         this.#end('ws');
         if (this.#used === 'ws') this.#use(undefined);
       } catch (error) {

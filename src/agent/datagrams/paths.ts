@@ -89,7 +89,7 @@ export function openWebSocketPath(
     handshakeTimeout: LIMITS.requestMs,
     followRedirects: false,
     finishRequest: showing(endpoint.url, ticket),
-    // Only the relay instance that holds the control channel knows the ticket.
+    // Another address may be another relay. Only the one with the control channel, on any of its nodes, knows the ticket.
     createConnection: createConnectionTo(destinationOf(endpoint, relayAddress), (plain) =>
       relayTls(endpoint, plain),
     ) as never,

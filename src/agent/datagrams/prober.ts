@@ -10,6 +10,7 @@ export class Prober {
   readonly #out = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
   #up = false;
+  #worked = false;
 
   /** `ask` sends a probe and returns its number. */
   constructor(ask: () => number, intervalMs: number, on: { up: () => void; lost: () => void }) {
@@ -21,6 +22,11 @@ export class Prober {
 
   get up(): boolean {
     return this.#up;
+  }
+
+  /** Whether a probe ever got a reply. */
+  get worked(): boolean {
+    return this.#worked;
   }
 
   /** Probes now, and periodically from then on. */
@@ -42,6 +48,7 @@ export class Prober {
     this.#timer = setTimeout(() => this.probe(), this.#intervalMs).unref();
     if (this.#up) return;
     this.#up = true;
+    this.#worked = true;
     this.#on.up();
   }
 

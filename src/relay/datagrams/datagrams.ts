@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
@@ -8,7 +9,9 @@ import type { LocalLease } from '../lease.js';
 import { bindOnAllHosts, type ListenHost } from '../listen.js';
 import type { OpenPort } from '../ports.js';
 import type { ShownTicket } from '../shown-ticket.js';
-import type { Cluster } from '../nodes/nodes.js';
+import type { ForwardedDatagrams, Links, TakeForwarded } from '../nodes/links.js';
+import type { Cluster, Nodes } from '../nodes/nodes.js';
+import { ForwardedSockets } from './forwarded-sockets.js';
 import { PacketForwarding } from './forwarding.js';
 import { LeaseFlows, type LeaseFlowsOptions } from './flows.js';
 import { DatagramHub } from './hub.js';
@@ -22,6 +25,16 @@ export interface DatagramLimits {
   readonly datagramProbeMs: number;
 }
 
+export interface DatagramsOptions {
+  readonly log: Pick<Logger, 'warn'>;
+  /** Whether a visitor's address is allowed. */
+  readonly admits: (address: string) => boolean;
+  readonly nodes: Nodes;
+  readonly links: Links | undefined;
+  /** Begins the names of this node's tickets; undefined without a cluster. */
+  readonly tag: string | undefined;
+}
+
 /** The datagrams of a relay: its UDP port for agents, the tickets for the WebSocket carrier, the flows of its leases. */
 export class Datagrams {
   readonly drops = new Drops();
@@ -31,14 +44,18 @@ export class Datagrams {
   readonly #admits: (address: string) => boolean;
   /** By the ticket's name. */
   readonly #tickets = new Map<string, { link: DatagramLink; ticket: string; expiresAt: number }>();
+  readonly #tag: string | undefined;
   readonly #flows = new Set<LeaseFlows>();
+  readonly #forwarded: ForwardedSockets;
   #forwarding: PacketForwarding | undefined;
   #hub: DatagramHub | undefined;
 
-  constructor(limits: DatagramLimits, log: Pick<Logger, 'warn'>, admits: (address: string) => boolean) {
+  constructor(limits: DatagramLimits, { log, admits, tag, nodes, links }: DatagramsOptions) {
     this.#limits = limits;
     this.#admits = admits;
     this.#log = log;
+    this.#tag = tag;
+    this.#forwarded = new ForwardedSockets({ nodes, links, redeem: (shown) => this.redeem(shown) });
   }
 
   /** Flows of visitors. */
@@ -132,6 +149,16 @@ export class Datagrams {
     return (ws) => issued.link.acceptWs(ws);
   }
 
+  /** Forwards the WebSocket of a client whose ticket another node issued; undefined if no node takes it. */
+  forward(datagrams: ForwardedDatagrams): Promise<((socket: Socket) => void) | undefined> {
+    return this.#forwarded.forward(datagrams);
+  }
+
+  /** What takes a WebSocket that another node forwards; undefined if its ticket is invalid. */
+  acceptForwarded(datagrams: ForwardedDatagrams): TakeForwarded | undefined {
+    return this.#forwarded.accept(datagrams);
+  }
+
   /** Call when a session ends. */
   forget(link: DatagramLink): void {
     this.#revoke(link);
@@ -140,13 +167,14 @@ export class Datagrams {
 
   close(): void {
     this.#tickets.clear();
+    this.#forwarded.close();
     this.#hub?.close();
   }
 
   /** One ticket per session: a new one replaces the old one. */
   #issue(link: DatagramLink): string {
     this.#revoke(link);
-    const ticket = newTicket();
+    const ticket = newTicket(this.#tag);
     link.ticket = ticket;
     this.#tickets.set(nameOf(ticket), { link, ticket, expiresAt: performance.now() + this.#limits.ticketMs });
     return ticket;

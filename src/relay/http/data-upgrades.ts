@@ -10,15 +10,9 @@ import { SharedConnection, SingleConnection, type DataConnection } from '../data
 import type { HttpSurfaceOptions } from '../http.js';
 import { whenRedeemed, type TakeData } from '../redeemed.js';
 import { shownAgainOn, shownOn } from '../shown-ticket.js';
-import { offers, refuse, upgradeOf } from './messages.js';
+import { offers, refuse, upgradeOf, type Asked } from './messages.js';
 
 /** Upgrades to data connections. An agent sends no data before the visitor comes. */
-
-interface Asked {
-  readonly request: IncomingMessage;
-  readonly socket: Socket;
-  readonly head: Buffer;
-}
 
 type Options = Pick<HttpSurfaceOptions, 'hasDescriptors' | 'onData' | 'onTrusted' | 'ticketTag'>;
 

@@ -1,10 +1,18 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { endWith } from '../../net/last-words.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { Rejection } from '../sessions.js';
 
 /** What every part of the HTTP surface reads in a request, and how it rejects one. */
+
+/** A request for an upgrade. */
+export interface Asked {
+  readonly request: IncomingMessage;
+  readonly socket: Socket;
+  readonly head: Buffer;
+}
 
 export function upgradeOf({ headers }: IncomingMessage): string | undefined {
   return headers.upgrade?.toLowerCase();

@@ -2,24 +2,35 @@ import type { Socket } from 'node:net';
 import { PortalError } from '../../lib/errors.js';
 import { deadline } from '../../lib/wait.js';
 import type { WireCarrier } from '../../protocol/messages.js';
+import type { PlainTicket } from '../shown-ticket.js';
 
 /** A visitor that another node forwards: the lease that it visits, and where it comes from. */
-export interface Forwarded {
+export interface ForwardedVisitor {
   readonly place: string;
   readonly epoch: number;
   readonly carrier: WireCarrier;
   readonly remote: { readonly address: string; readonly port: number };
 }
 
-/** Takes the connection of a forwarded visitor. */
+/** An agent's request for the WebSocket of its datagrams, which another node forwards. */
+export interface ForwardedDatagrams {
+  readonly ticket: PlainTicket;
+  /** `Sec-WebSocket-Key`. */
+  readonly key: string;
+}
+
+/** What a connection between two nodes carries. */
+export type Forwarded = { readonly visitor: ForwardedVisitor } | { readonly datagrams: ForwardedDatagrams };
+
+/** Takes a connection from another node. */
 export type TakeForwarded = (socket: Socket) => void;
 
-/** Connections between nodes. Each carries one visitor to the node with the session of its service. */
+/** Connections between nodes. Each carries one visitor, or the datagrams of one session, to the node with the session. */
 export interface Links {
-  /** Opens a connection to another node for a visitor. Rejects if that node does not take it. */
-  connect(node: string, visitor: Forwarded): Promise<Socket>;
-  /** Calls `take` for each visitor that another node forwards. It returns undefined for a lease that this node does not serve. */
-  accept(take: (visitor: Forwarded) => TakeForwarded | undefined): void;
+  /** Opens a connection to another node. Rejects if that node does not take it. */
+  connect(node: string, forwarded: Forwarded): Promise<Socket>;
+  /** Calls `take` for each connection from another node. It returns undefined for a lease or a ticket that this node does not have. */
+  accept(take: (forwarded: Forwarded) => TakeForwarded | undefined): void;
   /** Accepts no more connections. */
   close(): void;
 }
@@ -54,7 +65,7 @@ export function openLink(socket: Socket, opening: object): Promise<Socket> {
     const onData = (bytes: Buffer): void => {
       socket.pause();
       if (bytes[0] !== TAKEN)
-        return end(new PortalError('not_found', 'the other node does not serve the lease'));
+        return end(new PortalError('not_found', 'the other node does not take the connection'));
       if (bytes.length > 1) socket.unshift(bytes.subarray(1));
       end();
     };

@@ -17,7 +17,7 @@ export class LocalLinks implements Links {
   readonly #secret: string;
   readonly #server: Server;
   readonly #ports = new Map<string, number>();
-  #take: ((visitor: Forwarded) => TakeForwarded | undefined) | undefined;
+  #take: ((forwarded: Forwarded) => TakeForwarded | undefined) | undefined;
 
   private constructor(nodes: Nodes, secret: string) {
     this.#nodes = nodes;
@@ -38,7 +38,7 @@ export class LocalLinks implements Links {
     return links;
   }
 
-  async connect(node: string, visitor: Forwarded): Promise<Socket> {
+  async connect(node: string, forwarded: Forwarded): Promise<Socket> {
     let port = this.#ports.get(node);
     if (port === undefined) {
       port = (await this.#nodes.call(node, 'linkPort')) as number;
@@ -46,10 +46,10 @@ export class LocalLinks implements Links {
     }
     const socket = await dialHop(HOST, port);
     socket.on('error', () => undefined);
-    return openLink(socket, { proof: this.#secret, visitor });
+    return openLink(socket, { proof: this.#secret, ...forwarded });
   }
 
-  accept(take: (visitor: Forwarded) => TakeForwarded | undefined): void {
+  accept(take: (forwarded: Forwarded) => TakeForwarded | undefined): void {
     this.#take = take;
   }
 
@@ -58,8 +58,8 @@ export class LocalLinks implements Links {
   }
 
   #accept(socket: Socket): void {
-    acceptLink(socket, ({ proof, visitor }) =>
-      this.#isSecret(proof) ? this.#take?.(visitor as Forwarded) : undefined,
+    acceptLink(socket, ({ proof, ...forwarded }) =>
+      this.#isSecret(proof) ? this.#take?.(forwarded as unknown as Forwarded) : undefined,
     );
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeSocket } from '../../../test/support/fake-socket.js';
 import { PortalError } from '../../lib/errors.js';
-import { deferred } from '../../lib/wait.js';
+import { deferred, delay } from '../../lib/wait.js';
 import type { FromRelay } from '../../protocol/messages.js';
 import { nameOf, secretOf } from '../../protocol/ticket.js';
 import type { LeaseRecord } from '../directory/record.js';
@@ -56,8 +56,8 @@ it.each([
   ['relay_busy', 'unreachable'],
 ] as const)('counts a forward that fails with %s as %s, and tries again', async (code, reason) => {
   const asked: unknown[] = [];
-  const { tallies, visitor, miss } = starving(async (node, { place, epoch }) => {
-    asked.push([node, place, epoch]);
+  const { tallies, visitor, miss } = starving(async (node, forwarded) => {
+    asked.push([node, forwarded]);
     throw new PortalError(code, 'no');
   });
   for (let missed = 0; missed < 3; missed++) await miss();
@@ -65,7 +65,9 @@ it.each([
   expect(visitor.forwarding).toBe(false);
   await miss();
   await expect.poll(() => tallies.forwardsFailed.get(reason)).toBe(2);
-  expect(asked).toEqual(Array.from({ length: 2 }, () => ['b', 'web.relay.test', 7]));
+  expect(asked).toMatchObject(
+    Array.from({ length: 2 }, () => ['b', { visitor: { place: 'web.relay.test', epoch: 7 } }]),
+  );
 });
 
 it('serves no visitors for a session whose end was reported, though the directory or a ticket still names it', () => {
@@ -137,6 +139,19 @@ describe('a lease that this node no longer has', () => {
     await vi.advanceTimersByTimeAsync(60_000);
     await done;
   });
+
+  it('waits for nothing more once its time has ended', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { remote } = asking(async (node) => {
+      await delay(node === 'b' ? 900 : 0);
+      throw new Error('no such method: heard');
+    });
+    const done = remote.noMoreVisits(record, 1_000);
+    await vi.advanceTimersByTimeAsync(1_500);
+    await done;
+    expect(vi.getTimerCount()).toBe(0);
+  });
 });
 
 it('forwards visitors at once when data connections arrive at other nodes only, until another node takes them', async () => {
@@ -155,4 +170,17 @@ it('forwards visitors at once when data connections arrive at other nodes only, 
   visitor.lease.holder = holder;
   await expect.poll(() => asked.length).toBeGreaterThan(2);
   visitor.giveUp('lease_ended');
+});
+
+it('sets one timer for all visitors of a lease that no node takes', async () => {
+  const { remote, visitor } = starving(() => Promise.reject(new PortalError('not_found', 'no')));
+  const { lease } = visitor;
+  for (let other = 0; other < 20; other++)
+    lease.waiting.add(new Visitor(lease, 'raw', new FakeSocket().asSocket), 100);
+  remote.forwardOnly();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  remote.of({ node: 'b', session: 's' })!.serve(lease);
+  await new Promise(setImmediate);
+  expect(vi.getTimerCount()).toBe(1);
 });

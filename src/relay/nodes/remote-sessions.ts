@@ -5,7 +5,7 @@ import type { LeaseRecord } from '../directory/record.js';
 import type { LeaseHolder, LocalLease } from '../lease.js';
 import type { Tallies } from '../tallies.js';
 import type { TicketBook } from '../tickets.js';
-import type { Visitor, VisitorGate } from '../visitors.js';
+import type { VisitorGate } from '../visitors.js';
 import type { Links } from './links.js';
 import { ask, type Nodes } from './nodes.js';
 
@@ -27,7 +27,7 @@ export interface RemoteSessionsOptions {
 /** Sessions that ended and are remembered. */
 const MAX_ENDED = 4_096;
 
-/** Pause before a visitor that no data connection can reach is forwarded again. */
+/** Pause before the visitors of a lease that no data connection can reach are forwarded again. */
 const FORWARD_AGAIN_MS = 100;
 
 /** How much longer than a ping its report from another node may take. */
@@ -46,6 +46,8 @@ class RemoteSession implements LeaseHolder {
   readonly #nodes: Nodes;
   readonly #options: RemoteSessionsOptions;
   readonly #forwards: () => boolean;
+  /** Leases whose visitors are forwarded again in a moment. */
+  readonly #later = new Set<LocalLease>();
 
   /** `forwards`: whether data connections arrive at other nodes only. */
   constructor({ node, session }: SessionRef, options: RemoteSessionsOptions, forwards: () => boolean) {
@@ -92,13 +94,13 @@ class RemoteSession implements LeaseHolder {
       if (visitor.forwarding) continue;
       visitor.forwarding = true;
       const { carrier, remote } = visitor;
-      links!.connect(this.node, { place, epoch, carrier, remote }).then(
+      links!.connect(this.node, { visitor: { place, epoch, carrier, remote } }).then(
         (link) => gate.forward(visitor, link),
         // It waits for a data connection again.
         (error: unknown) => {
           visitor.forwarding = false;
           this.pool.forwardFailed(carrier);
-          if (this.#forwards()) this.#forwardLater(visitor);
+          if (this.#forwards()) this.#forwardLater(visitor.lease);
           const isRejected = asPortalError(error).code === 'not_found';
           tallies.forwardsFailed.add(isRejected ? 'rejected' : 'unreachable');
         },
@@ -107,9 +109,12 @@ class RemoteSession implements LeaseHolder {
   }
 
   /** The other node may not have opened the lease yet, or this one may not have heard who has it now. */
-  #forwardLater(visitor: Visitor): void {
+  #forwardLater(lease: LocalLease): void {
+    if (this.#later.has(lease)) return;
+    this.#later.add(lease);
     setTimeout(() => {
-      if (visitor.waits) visitor.lease.holder?.serve(visitor.lease);
+      this.#later.delete(lease);
+      if (lease.waiting.size > 0) lease.holder?.serve(lease);
     }, FORWARD_AGAIN_MS).unref();
   }
 }
@@ -170,12 +175,14 @@ export class RemoteSessions {
    */
   async noMoreVisits({ place, epoch }: Pick<LeaseRecord, 'place' | 'epoch'>, ms: number): Promise<void> {
     const { nodes } = this.#options;
+    const over = new AbortController();
     const heard = async (node: string): Promise<void> => {
       const asked = nodes.call(node, 'heard', place, epoch);
       // A node that fails while it runs may still send a visit.
-      await asked.catch(() => ([...nodes.others].includes(node) ? delay(ms) : undefined));
+      await asked.catch(() => ([...nodes.others].includes(node) ? delay(ms, over.signal) : undefined));
     };
     await within(Promise.all([...nodes.others].map(heard)), ms, 'what others heard').catch(() => undefined);
+    over.abort();
   }
 
   /** Asks another node to close the public port of a lease that this node claimed. */

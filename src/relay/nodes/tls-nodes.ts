@@ -33,12 +33,12 @@ export interface TlsNodesOptions {
 }
 
 /** What a connection between two nodes is for. A node that dialled another one by mistake must notice. */
-interface Opening {
+interface OwnOpening {
   readonly from: string;
   readonly to: string;
-  /** Undefined: the connection carries calls. */
-  readonly visitor?: Forwarded;
 }
+/** Without what is forwarded, the connection carries calls. */
+type Opening = OwnOpening & (Forwarded | object);
 
 const ALPN = 'portal-node/1';
 const MAX_CONNECTIONS = 10_000;
@@ -47,7 +47,7 @@ const RETRY_MS = 500;
 
 /**
  * The other nodes of a relay on several machines, over mutual TLS: every node has the key that belongs to the identity of the
- * relay. One connection from each node to each other one carries calls; every forwarded visitor has its own.
+ * relay. One connection from each node to each other one carries calls; everything forwarded has its own.
  */
 export class TlsNodes implements Nodes, Links {
   readonly #options: TlsNodesOptions;
@@ -60,7 +60,7 @@ export class TlsNodes implements Nodes, Links {
   readonly #lostListeners: ((node: string) => void)[] = [];
   #self = '';
   #membership: Membership | undefined;
-  #take: ((visitor: Forwarded) => TakeForwarded | undefined) | undefined;
+  #take: ((forwarded: Forwarded) => TakeForwarded | undefined) | undefined;
 
   private constructor(options: TlsNodesOptions) {
     this.#options = options;
@@ -134,13 +134,13 @@ export class TlsNodes implements Nodes, Links {
     this.#membership?.onLeft(listener);
   }
 
-  async connect(node: string, visitor: Forwarded): Promise<Socket> {
-    const link = await this.#open(node, { visitor });
+  async connect(node: string, forwarded: Forwarded): Promise<Socket> {
+    const link = await this.#open(node, forwarded);
     lingerBelow(link, LIMITS.carrierLingerMs);
     return link;
   }
 
-  accept(take: (visitor: Forwarded) => TakeForwarded | undefined): void {
+  accept(take: (forwarded: Forwarded) => TakeForwarded | undefined): void {
     this.#take = take;
   }
 
@@ -201,7 +201,7 @@ export class TlsNodes implements Nodes, Links {
   }
 
   /** Opens a connection to another node, which proves that it has the key of this relay. */
-  async #open(node: string, { visitor }: { visitor?: Forwarded }): Promise<TLSSocket> {
+  async #open(node: string, forwarded: Forwarded | object): Promise<TLSSocket> {
     const address = this.#membership?.addressOf(node);
     if (address === undefined) throw nodeLeft(node);
     const { hostname, port } = new URL(`tcp://${address}`);
@@ -216,7 +216,7 @@ export class TlsNodes implements Nodes, Links {
           'unauthorized',
           `${address} is not a node of this relay: it has another identity`,
         );
-      const opening: Opening = { from: this.#self, to: node, ...(visitor && { visitor }) };
+      const opening: Opening = { ...forwarded, from: this.#self, to: node };
       await openLink(socket, opening);
       return socket;
     } catch (error) {
@@ -231,11 +231,11 @@ export class TlsNodes implements Nodes, Links {
     acceptLink(socket, (opening) => this.#taking(opening as unknown as Opening, socket));
   }
 
-  #taking({ from, to, visitor }: Opening, link: TLSSocket): TakeForwarded | undefined {
+  #taking({ from, to, ...forwarded }: Opening, link: TLSSocket): TakeForwarded | undefined {
     if (to !== this.#self || typeof from !== 'string') return undefined;
-    if (visitor) {
+    if ('visitor' in forwarded || 'datagrams' in forwarded) {
       lingerBelow(link, LIMITS.carrierLingerMs);
-      return this.#take?.(visitor);
+      return this.#take?.(forwarded);
     }
     return (socket) => {
       const run = (method: string, args: never[]): unknown => this.#methods.run(from, method, args);

@@ -169,6 +169,7 @@ export class Surface {
       onData: visiting.onData,
       onCrowded: () => access.quotas.refusals.add('maxRequestConnections'),
       onDatagrams: (ticket) => visiting.datagrams.redeem(ticket),
+      forwardDatagrams: (datagrams) => visiting.datagrams.forward(datagrams),
     });
   }
 }

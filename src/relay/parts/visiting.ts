@@ -51,7 +51,13 @@ export class Visiting {
       idleDataConnectionMs: limits.idleDataConnectionMs,
       links: this.#links,
     });
-    this.datagrams = new Datagrams(limits, machineLog, (address) => access.denied.admits(address));
+    this.datagrams = new Datagrams(limits, {
+      log: machineLog,
+      admits: (address) => access.denied.admits(address),
+      nodes,
+      links: this.#links,
+      tag,
+    });
   }
 
   /** Call when the relay has sessions: `ownPool` returns the data connections of a session of this node. */
@@ -101,9 +107,11 @@ export class Visiting {
     this.tallies.dataConnections.add(isReused ? 'reused' : 'opened');
   }
 
-  /** Accepts visitors that other nodes forward. */
+  /** Accepts visitors and WebSockets for datagrams that other nodes forward. */
   acceptForwarded(leases: Pick<LeaseRegistry, 'own'>): void {
-    this.#links?.accept((visitor) => {
+    this.#links?.accept((forwarded) => {
+      if ('datagrams' in forwarded) return this.datagrams.acceptForwarded(forwarded.datagrams);
+      const { visitor } = forwarded;
       const lease = leases.own(visitor.place);
       if (lease?.record.epoch !== visitor.epoch) return undefined;
       return (socket) => this.gate.admitForwarded(lease, visitor, socket);
