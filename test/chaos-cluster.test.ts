@@ -46,6 +46,35 @@ const gaveUp = (at: number): Entry => ({
   msg: 'this node could not renew itself in the database in time: it gives up its leases',
 });
 
+/** Alice's agent reports a port at n2, and a visitor reaches `owner` there. The database stops between the lease and its port. */
+const visited =
+  (owner: string) =>
+  ({ changes, leases, requests }: History): void => {
+    const at = START + 6_000;
+    changes.push({ ...lease('INSERT', ALICE, 11, at), key: 'udp web.relay.test' });
+    leases.push({
+      at: at + 50,
+      agent: 'a1',
+      service: 'web',
+      name: 'web',
+      phase: 'ready',
+      address: '10.0.0.2:21000',
+    });
+    const publicPort = { kind: 'udp', port: 21_000 };
+    requests.push(
+      served({ lane: 'web@n2:21000', name: 'web', node: 'n2', publicPort, at: START + 9_000, owner }),
+    );
+  };
+
+/** Alice's agent returns late, so that its name is free for a while. Node n1 waited `ms` for a CPU. */
+const released =
+  (ms: number) =>
+  ({ faults, requests, delays }: History): void => {
+    faults.push(fault('node-kill', 'n1', START + 9_000, START + 12_000));
+    delays.push({ at: START + 20_000, forMs: 10_000, delays: { n1: ms } });
+    requests.push(failed({ at: START + 26_000, end: START + 27_000, error: 'EPROTO, alert 112' }));
+  };
+
 it('finds nothing in a history in which nothing fails', () => {
   expect(violationsOf(() => undefined)).toEqual([]);
 });
@@ -102,6 +131,16 @@ describe('one owner', () => {
     expect(
       violationsOf(({ requests }) => void requests.push(served({ at: START + 6_000, wrong: 'byte 3' }))),
     ).toEqual(['no stranger']);
+  });
+});
+
+describe('the visitors of a public port', () => {
+  it('reach the agent that reported the port, although the database does not know the port yet', () => {
+    expect(violationsOf(visited('a1'))).toEqual([]);
+  });
+
+  it('are reported if they reach another agent', () => {
+    expect(violationsOf(visited('b1'))).toEqual(['no stranger']);
   });
 });
 
@@ -231,6 +270,11 @@ describe('visitors', () => {
         history.delays.push({ at: START + 9_000, forMs: 6_000, delays: { n1: 4_000 } });
       }),
     ).toEqual([]);
+  });
+
+  it('does not count that an agent returned late for lack of CPU time, and that its name was free meanwhile', () => {
+    expect(violationsOf(released(9_000))).toEqual([]);
+    expect(violationsOf(released(7_000))).toEqual(['visitors are served']);
   });
 
   it('excuses one on its way through a node that is killed, and no other', () => {

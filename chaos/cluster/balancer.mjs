@@ -71,11 +71,13 @@ global
   stats socket "${this.#control}" mode 600 level admin
 defaults
   mode tcp
-  timeout connect 1s
+  # A check fails after this time too. A node on a busy machine needs some for the handshake.
+  timeout connect 2s
   timeout client 1h
   timeout server 1h
   timeout check 3s
-  retries 3
+  # Several nodes may be down, and the next attempt may lead to another one of them.
+  retries 6
   option redispatch 1
   option clitcpka
   option srvtcpka

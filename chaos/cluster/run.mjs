@@ -121,7 +121,7 @@ async function run() {
   world.admitVisitors();
   world.race = new Race(world, { racers: shape.racers, owned: shape.ownedNames });
   world.race.start();
-  await pause(options.warmUpMs);
+  await Promise.all([pause(options.warmUpMs), world.namesKept()]);
   const faultsFrom = now();
   const load = [loadavg()[0]];
   for (const round of rounds) {

@@ -1,3 +1,4 @@
+import { until } from '../../bench/lib/wait.mjs';
 import { chmodSync, cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +22,9 @@ import { directLanesOf, LIMITS, DRAIN_MS } from './shape.mjs';
 
 const child = (name) => fileURLToPath(new URL(`../children/${name}.mjs`, import.meta.url));
 const POSTGRES_PORT = 5432;
+const NAMES_KEPT_MS = 120_000;
+/** The last use of a name that was not held for long is stored with an old date (relay/reservations.ts). */
+const DAY_MS = 24 * 3_600_000;
 
 export class World {
   nodes = new Map();
@@ -93,6 +97,19 @@ export class World {
     );
     this.#on.onRun('visitors', this.visitors.pid);
     this.lanes = this.#lanes(this.#shape.lanes);
+  }
+
+  /**
+   * Resolves once the names of agents that are always there were held for so long that they stay reserved. Before, another agent
+   * may take the name of an agent that cannot return in time.
+   */
+  async namesKept() {
+    const query = 'SELECT name FROM portal.reservations WHERE used_at > $1';
+    const areKept = async () => {
+      const rows = await this.database.sql(query, [Date.now() - DAY_MS]);
+      return this.#shape.ownedNames.every((name) => rows.some((row) => row.name === name));
+    };
+    await until(areKept, 'reserving the names of all agents', { everyMs: 250, ms: NAMES_KEPT_MS });
   }
 
   admitVisitors() {
@@ -175,7 +192,7 @@ export class World {
       servers: [...this.nodes.values()].map(({ name, machine: { address } }) => ({
         name,
         address: `${address}:${RELAY_PORT}`,
-        with: `send-proxy-v2 tcp-ut 5s check inter 1s fall 2 rise 1 check-send-proxy check-ssl verify none check-sni ${DOMAIN}`,
+        with: `send-proxy-v2 tcp-ut 5s check inter 2s fall 2 rise 1 check-send-proxy check-ssl verify none check-sni ${DOMAIN}`,
       })),
     });
     const [first, ...others] = this.nodes.values();

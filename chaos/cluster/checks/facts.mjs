@@ -10,6 +10,8 @@ export class Facts {
   /** The machine of each node of the database. */
   #machines = new Map();
   #entries = new Map();
+  /** The ports that agents reported: [{at, agent, name, machine, port}]. */
+  #reports;
 
   /**
    * `agents`: identity by name, which replicas share; `machines`: name by address of a node; `nodes`: names of
@@ -25,6 +27,13 @@ export class Facts {
       const list = this.#entries.get(port) ?? [];
       this.#entries.set(port, [...list, { at, server }]);
     }
+    const hosts = new Map([...machines].map(([address, name]) => [address.split(':')[0], name]));
+    this.#reports = history.leases.flatMap(({ at, agent, name, phase, address = '' }) => {
+      const [host, port] = address.split(':');
+      return phase === 'ready' && hosts.has(host)
+        ? [{ at, agent, name, machine: hosts.get(host), port: Number(port) }]
+        : [];
+    });
     const current = new Map();
     for (const { what, op, key, owner, node, number: epoch, port, at } of history.changes) {
       if (what !== 'leases') continue;
@@ -61,11 +70,32 @@ export class Facts {
     return (this.#spans.get(name) ?? []).filter((span) => span.from <= until && span.until >= from);
   }
 
+  /** Whether a node had the lease of a name at that time. `machines`: its name, or several. */
+  hadLease(name, machines, at) {
+    return this.spansOf(name, at, at).some(({ machine }) => [machines].flat().includes(machine));
+  }
+
   /** The spans in which a port of a machine was given out that touch [from, until]. */
   spansOfPort(kind, machine, port, from, until) {
-    return [...this.#spans.keys()]
-      .flatMap((name) => this.spansOf(name, from, until))
-      .filter((span) => span.kind === kind && span.machine === machine && span.port === port);
+    return [...this.#spans.keys()].flatMap((name) =>
+      this.spansOf(name, from, until).filter(
+        (span) => span.kind === kind && span.machine === machine && this.#portOf(name, span) === port,
+      ),
+    );
+  }
+
+  /** A node writes the port after the lease, so the database may stop between both. The agent has it by then. */
+  #portOf(name, { port, owner, machine, from, until }) {
+    if (port !== undefined) return port;
+    const reported = this.#reports.findLast(
+      (report) =>
+        report.name === name &&
+        report.machine === machine &&
+        report.at >= from &&
+        report.at <= until + HEARD_MS &&
+        this.identityOf(report.agent) === owner,
+    );
+    return reported?.port;
   }
 
   /** The machine of a node, by its name in the database. */

@@ -1,3 +1,5 @@
+import { clusterFaultOf } from '../faults.mjs';
+
 /** Checks of what visitors saw. Each returns violations: {promise, at, name?, what}. */
 
 /** Promise of cluster.md: new visitors wait in the queue and are served within 10 s. */
@@ -64,7 +66,7 @@ export function checkServed({ requests, faults }, lanes, excuses, facts) {
     }
     counts.failed++;
     if (isExcused(excuses, request, lanes, facts)) counts.excused++;
-    else if (isStarved(request, facts)) counts.starved++;
+    else if (isStarved(request, faults, facts)) counts.starved++;
     else
       violations.push(
         violation(
@@ -92,7 +94,7 @@ export function checkStreams({ streams, moved, faults }, lanes, excuses, facts) 
     // One that never opened is a failed request.
     const fitting = bytes === 0 ? excuses : breaking;
     if (isExcused(fitting, stream, lanes, facts)) continue;
-    if (bytes === 0 && isStarved(stream, facts)) continue;
+    if (bytes === 0 && isStarved(stream, faults, facts)) continue;
     violations.push(
       violation(
         promiseOf(faults, end, end),
@@ -127,11 +129,24 @@ function stalls(lane, { streams, moved, faults }, excuses, facts, lanes) {
     });
 }
 
-/** The machine did not run the processes: without that, the visit would have met its deadline, or the balancer its checks. */
-function isStarved(visit, facts) {
+/**
+ * The machine did not run the processes: without that, the visit would have met its deadline, the agents that of their return, or
+ * the balancer its checks.
+ */
+function isStarved(visit, faults, facts) {
   const { at, end } = visit;
-  if (end - at > BY_TIME_MS) return end - at <= SERVED_MS + facts.starvation.between(at, end);
-  return facts.entryOf(visit) === NO_NODE && facts.starvation.between(at - CHECKS_MS, end) > CHECKS_MS / 2;
+  const wouldMeet = (from) => end - from <= SERVED_MS + facts.starvation.between(from, end);
+  if (end - at > BY_TIME_MS) return wouldMeet(at);
+  if (facts.entryOf(visit) === NO_NODE && facts.starvation.between(at - CHECKS_MS, end) > CHECKS_MS / 2)
+    return true;
+  // The name is free once its agent has not returned for long.
+  return faults.some(
+    ({ kind, target, injectedAt }) =>
+      clusterFaultOf(kind).downs &&
+      end - injectedAt > SERVED_MS &&
+      facts.hadLease(visit.name, target, injectedAt) &&
+      wouldMeet(injectedAt),
+  );
 }
 
 /** Whether a fault explains what happened to a visit. */

@@ -7,7 +7,7 @@ function probing() {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   let sequence = 0;
-  const on = { up: vi.fn(), lost: vi.fn() };
+  const on = { up: vi.fn<() => void>(), lost: vi.fn<() => void>() };
   const prober = new Prober(() => ++sequence, LIMITS.datagramProbeMs, on);
   prober.probe();
   return { prober, on, reply: () => prober.replied(sequence) };
