@@ -4,7 +4,10 @@ import { Output, type OutputOptions } from './output.js';
 import type { Verbosity } from './verbosity.js';
 
 /** 0: success. 1: failed at run time. 2: usage or configuration. 3: `plan` found changes. Others: ended by a signal. */
-export type ExitCode = 0 | 1 | 2 | 3 | SignalExit;
+export type ExitCode = 0 | 1 | 2 | 3 | SignalExit | PassedExit;
+
+/** The exit code of the program that `portal run` ran. */
+export type PassedExit = number & { readonly passed: true };
 
 /** The process as commands see it. Commands do not use `process` directly. */
 export interface Context {

@@ -71,6 +71,7 @@ show that a service responds.
 | \`plan\` | \`portal plan\` | actions, chosenLater?, lock?, notAllowed?, against? |
 | \`allowed\` | \`portal allow\` | file, allowedAt?, permissions; with \`--list\` one event for each file |
 | \`revoked\` | \`portal allow --revoke\` | file, revoked |
+| \`env\` | \`portal env\` | variables: \`{name: value}\` |
 | \`status\` | \`portal status\` | the state of the agent; without a file, one event for each running agent |
 | \`unresponsive\` | \`portal status\`, one for each agent that does not respond | pid |
 | \`relay\` | \`portal list\`, one for each relay | url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or \`discovered\`; health: \`healthy\`, \`unhealthy\` or \`unknown\`; inUse, rttMs?, capabilities?, carriers?, address?, locked?, error? |

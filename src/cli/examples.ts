@@ -48,6 +48,11 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal logs -f web', does: 'show events of one service' },
     { run: 'portal logs --since 10m --tail 20', does: 'show the last 20 events of the last 10 minutes' },
   ],
+  run: [
+    { run: 'portal run -- npm test', does: 'run tests that know the URL of each service' },
+    { run: 'portal run -s api -- npx prisma migrate dev', does: 'use the variables of one service' },
+  ],
+  env: [{ run: 'portal env web > web.env', does: 'write the variables of a service to a file' }],
   connect: [
     { run: 'portal connect db', does: 'reach a service of portal.yaml on a local port' },
     {

@@ -115,6 +115,8 @@ export function otherToolHint(
   argv: readonly string[],
 ): string | undefined {
   const word = /'(-{0,2}[^' =]+)/.exec(message)?.[1] ?? '';
+  if (code === 'commander.unknownOption' && argv[0] === 'run')
+    return 'Write -- before the program: portal run -- npm test';
   if (code === 'commander.unknownOption') return Object.hasOwn(OPTIONS, word) ? OPTIONS[word] : undefined;
   if (code !== 'commander.unknownCommand') return undefined;
   if (isTarget(word)) return `Use: portal expose ${word}. ${PUBLIC_URL}`;

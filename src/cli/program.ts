@@ -4,7 +4,15 @@ import { packageFile } from '../lib/package-file.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
 import { addAgents } from './grammar/agents.js';
 import type { Execute } from './grammar/execute.js';
-import { addConnect, addExpose, addPlan, addRunning, addUp, addValidate } from './grammar/publish.js';
+import {
+  addConnect,
+  addEnvironment,
+  addExpose,
+  addPlan,
+  addRunning,
+  addUp,
+  addValidate,
+} from './grammar/publish.js';
 import { addRelay } from './grammar/relay.js';
 import { addRequests } from './grammar/requests.js';
 import { addSetUp } from './grammar/set-up.js';
@@ -37,6 +45,7 @@ const GROUPS: readonly {
   { heading: EVERY_DAY, commands: ['agents'], add: addAgents },
   { heading: EVERY_DAY, commands: ['expose'], add: addExpose },
   { heading: EVERY_DAY, commands: ['connect'], add: addConnect },
+  { heading: EVERY_DAY, commands: ['run', 'env'], add: addEnvironment },
   { heading: EVERY_DAY, commands: ['requests', 'replay'], add: addRequests },
   { heading: EVERY_DAY, commands: ['share'], add: addShare },
   { heading: 'Set up:', commands: ['init', 'allow', 'trust', 'service', 'identity'], add: addSetUp },

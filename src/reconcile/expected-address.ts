@@ -12,18 +12,19 @@ export function expectedAddress(expected: Expected): string {
   const { entry, hostname } = entryOf(relay);
   const kind = kindOf(spec.mode);
   if (kind !== 'tls') return `${kind} ${withPort(hostname, wantedPort(relayKey(entry), spec))}`;
-  const url = expectedUrl(expected)!;
+  const url = expectedUrl(expected) ?? `https://${spec.hostname ?? `${spec.name}.${hostname}`} (any port)`;
   // For a domain of the user, the URL does not show the relay.
   return spec.hostname === undefined ? url : `${url} (on ${relayKey(entry)})`;
 }
 
-/** The same as a URL: `https://`, `tcp://` or `udp://`. Undefined if the relay chooses the port. */
+/** The same as a URL: `https://`, `tcp://` or `udp://`. Undefined if the port is not known yet. */
 export function expectedUrl({ relay, spec }: Expected): string | undefined {
   const { entry, hostname, port } = entryOf(relay);
   const kind = kindOf(spec.mode);
   if (kind === 'tls') {
+    if (port === '0') return undefined;
     const own = spec.hostname ?? `${spec.name}.${hostname}`;
-    return `https://${port === '' ? own : withPort(own, Number(port))}`;
+    return `https://${port === '' ? own : `${own}:${port}`}`;
   }
   const wanted = wantedPort(relayKey(entry), spec);
   return wanted === undefined ? undefined : `${kind}://${hostname}:${wanted}`;

@@ -162,7 +162,15 @@ export class Runner {
     );
     this.#commands = new Commands({
       environment: options.environment ?? {},
-      urls: () => serviceUrls(this.#current ?? NOTHING, this.#active.lasting),
+      urls: () =>
+        serviceUrls(
+          this.#current ?? NOTHING,
+          this.#active.lasting.map(({ spec, relay, address }) => ({
+            ...address,
+            service: spec.service,
+            relay,
+          })),
+        ),
       isUp: (service) => this.#targetWatch.isUp(service) && this.#health.errorOf(service) === undefined,
       emit,
     });

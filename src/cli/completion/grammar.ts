@@ -41,7 +41,7 @@ export function commandWords(program: Command): CommandWords[] {
         subcommands: visible.map((child) => ({ word: child.name(), description: child.description() })),
         options: own,
         choices: argument?.argChoices ?? [],
-        takesServices: argument?.name() === 'services',
+        takesServices: argument?.name() === 'services' || argument?.name() === 'service',
       },
       ...visibleChildren(command).flatMap((child) => visit(child, `${name} ${child.name()}`.trim())),
     ];

@@ -125,6 +125,22 @@ export function addExpose(program: Command, execute: Execute): void {
     .action(execute(() => import('../commands/expose.js')));
 }
 
+export function addEnvironment(program: Command, execute: Execute): void {
+  program
+    .command('run')
+    .description('run a program with the variables that the commands of services get')
+    .argument('<program...>', 'the program and its arguments, after --')
+    .option('-s, --service <service>', 'also set PORT, PORTAL_URL and `env` of this service')
+    .addOption(file())
+    .action(execute(() => import('../commands/run.js')));
+  program
+    .command('env')
+    .description('print these variables, for a shell or a .env file')
+    .argument('[service]', 'also print PORT, PORTAL_URL and `env` of this service')
+    .addOption(file())
+    .action(execute(() => import('../commands/env.js')));
+}
+
 export function addConnect(program: Command, execute: Execute): void {
   program
     .command('connect')

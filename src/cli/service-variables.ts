@@ -1,0 +1,65 @@
+import { portalVariables } from '../agent/commands/environment.js';
+import { commandsOf, type NamedCommand } from '../agent/spec.js';
+import type { Desired } from '../config/desired.js';
+import { PortalError } from '../lib/errors.js';
+import { withActualPort } from '../reconcile/embedded.js';
+import type { AgentStatus } from '../reconcile/events.js';
+import { serviceUrls } from '../reconcile/service-urls.js';
+import { needAllowed } from './allow/gate.js';
+import type { Context } from './context.js';
+import { controlPlace } from './control/address.js';
+import { ControlClient } from './control/client.js';
+import { agentKey, type Loaded } from './load.js';
+import { checkServices } from './unknown-service.js';
+
+/**
+ * The variables that the command of a service gets from Portal: those for `name`, a service or a command such as `app/api`.
+ * Without a name, only the URLs of all services. If an agent runs for the file, URLs and ports are its own.
+ *
+ * Throws `config_not_allowed` if the variables are those of a command that the user has not allowed.
+ */
+export async function serviceVariables(
+  context: Context,
+  loaded: Loaded,
+  name: string | undefined,
+): Promise<Record<string, string>> {
+  const status = await runningStatus(context, loaded.desired);
+  const desired = withActualPort(loaded.desired, status?.relays ?? []);
+  const urls = serviceUrls(desired, status?.leases ?? []);
+  if (name === undefined) return portalVariables(urls);
+  const own = commandNamed(desired, name);
+  if (!own) {
+    const { service, target } = serviceNamed(desired, name);
+    return portalVariables(urls, { service, target });
+  }
+  await needAllowed(context, loaded, 'Check the file, then run `portal allow`.');
+  const port = status?.commands?.find((each) => each.name === own.name)?.port;
+  const isChosen = own.target.kind === 'tcp' && own.target.port === 0;
+  const target = isChosen && port !== undefined ? { ...own.target, port } : own.target;
+  return { ...portalVariables(urls, { service: own.service, target }), ...own.command.env };
+}
+
+function commandNamed({ services }: Desired, name: string): NamedCommand | undefined {
+  return services.flatMap(commandsOf).find((each) => each.name === name);
+}
+
+function serviceNamed({ services }: Desired, name: string) {
+  checkServices(
+    [name],
+    services.map(({ service }) => service),
+    'the configuration',
+  );
+  return services.find(({ service }) => service === name)!;
+}
+
+/** Undefined if no agent is running for the file. */
+async function runningStatus(context: Context, { file }: Desired): Promise<AgentStatus | undefined> {
+  if (file === undefined) return undefined;
+  const address = controlPlace(context.paths.runDir).address(await agentKey(file));
+  try {
+    return await new ControlClient(address).status();
+  } catch (error) {
+    if (error instanceof PortalError && error.code === 'not_running') return undefined;
+    throw error;
+  }
+}
