@@ -40,7 +40,8 @@ const documents = [
     path: 'docs/reference/metrics.md',
     render: async () => {
       const { METRICS, WORKER_METRICS } = await built('relay/metrics/table.js');
-      return renderMetricsDoc([...METRICS, ...WORKER_METRICS]);
+      const { AGENT_METRICS } = await built('reconcile/metrics.js');
+      return renderMetricsDoc([...METRICS, ...WORKER_METRICS], AGENT_METRICS);
     },
   },
   { path: 'docs/reference/cli.md', render: async () => (await built('cli/docs.js')).renderCliDocs() },

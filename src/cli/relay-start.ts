@@ -1,6 +1,7 @@
 import type { Logger } from '../lib/logger.js';
+import type { Check, MetricsServer } from '../metrics/server.js';
 import type { RelayMetrics } from '../relay/metrics/metrics.js';
-import type { MetricsServer } from '../relay/metrics/server.js';
+import { listenError } from '../relay/listen.js';
 import { startRelay, type Relay, type RelayOptions } from '../relay/relay.js';
 import type { MeetingPlace } from '../relay/nodes/join-machines.js';
 import type { Context } from './context.js';
@@ -49,20 +50,29 @@ export async function startRelayProcesses(
   const started = await start;
   const { relay, metrics } = started;
   if (!metricsAt || !metrics) return { ...started, metricsServer: undefined };
-  const { serveMetrics } = await import('../relay/metrics/server.js');
   try {
-    const server = await serveMetrics({
-      ...metricsAt,
-      metrics,
-      problem: () => relay.problem(),
-      degraded: () => relay.degraded(),
-      log,
-    });
-    return { ...started, metricsServer: server };
+    return { ...started, metricsServer: await serveRelayMetrics({ relay, metrics }, metricsAt, log) };
   } catch (error) {
     await relay.close();
     throw error;
   }
+}
+
+async function serveRelayMetrics(
+  { relay, metrics }: { relay: Started['relay']; metrics: NonNullable<Started['metrics']> },
+  { host, port }: ListenAddress,
+  log: Logger,
+): Promise<MetricsServer> {
+  const { serveMetrics } = await import('../metrics/server.js');
+  const health = (): Check => {
+    const problem = relay.problem();
+    return { isGood: problem === undefined, text: problem ?? relay.degraded() ?? 'ok' };
+  };
+  return serveMetrics({ host, port, metrics, checks: { '/healthz': health }, log }).catch(
+    (error: unknown) => {
+      throw listenError(error, host, port);
+    },
+  );
 }
 
 async function startHere(

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import type { Channel } from '../lib/calls.js';
 import { deferred } from '../lib/wait.js';
-import type { BuildInfo } from '../relay/metrics/metrics.js';
+import type { BuildInfo } from '../metrics/metric.js';
 import { createWorkerMetrics } from '../relay/metrics/workers.js';
 import type { RelayOptions } from '../relay/relay.js';
 import type { WorkerProcess } from '../relay/workers/link.js';

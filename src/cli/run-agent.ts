@@ -11,6 +11,7 @@ import { PortalError, asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { packageFile } from '../lib/package-file.js';
 import { Scope } from '../lib/scope.js';
+import type { MetricsServer } from '../metrics/server.js';
 import type { PortalEvent } from '../reconcile/events.js';
 import { ExpiryClock } from '../reconcile/expiry.js';
 import { caCreated, identityCreated, lockNotice, type Notice } from '../reconcile/notices.js';
@@ -24,6 +25,7 @@ import { embeddedRelays } from './embedded.js';
 import { checkProxies, proxyFor } from './proxy.js';
 import { listenForInterrupts, type StopReason } from './interrupts.js';
 import { LeaseBoard } from './lease-board.js';
+import type { ListenAddress } from './listen-address.js';
 import type { Snapshot } from './live/model.js';
 import { packageVersion } from './program.js';
 import { visitorsText } from './reporters/describe.js';
@@ -54,6 +56,8 @@ export interface AgentJob {
   readonly follow?: (runner: Runner, log: Logger, signal: AbortSignal) => Promise<void>;
   /** Notices about files that were created before the agent started. */
   readonly made?: readonly Notice[];
+  /** Where to serve metrics. */
+  readonly metricsAt?: ListenAddress;
   /** Stops the agent, in addition to signals and `portal down`. */
   readonly stop?: AbortSignal;
 }
@@ -178,6 +182,8 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   };
   // Closes after the runner, so `down` loses its connection only when everything is done.
   scope.defer(() => control.close());
+  const metrics = await metricsOf(job, runner, log);
+  if (metrics) scope.defer(() => metrics.close());
 
   const needsCa = desired.services.some(hasLocalCa);
   const forCa = { log, onCreated: (file: string) => early.push(caCreated(file)) };
@@ -185,7 +191,13 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   job.reporter.begin(expected);
   for (const { service } of desired.services.filter((each) => !current.services.includes(each)))
     job.reporter.warning(`${service} has expired and is not published. Set a later \`expires\`.`);
-  emit({ event: 'started', pid: process.pid, file: job.file, ...ca });
+  emit({
+    event: 'started',
+    pid: process.pid,
+    file: job.file,
+    ...ca,
+    ...(metrics && { metrics: metrics.url }),
+  });
   for (const notice of early) notify(notice);
   scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
   await runner.sharing!.load().catch((error: unknown) => warn(asPortalError(error).message));
@@ -206,6 +218,17 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
 function commandEnvironment({ env }: Context): NodeJS.ProcessEnv {
   const { PORTAL_ALLOW: _, ...rest } = env;
   return rest;
+}
+
+/** Before the first service opens, because an address in use ends the start. */
+async function metricsOf(
+  { metricsAt }: AgentJob,
+  runner: Runner,
+  log: Logger,
+): Promise<MetricsServer | undefined> {
+  if (!metricsAt) return undefined;
+  const { serveAgentMetrics } = await import('./agent-metrics.js');
+  return serveAgentMetrics(runner, metricsAt, log);
 }
 
 /** How many recorded requests the live view shows. */

@@ -24,7 +24,14 @@ export type ProblemSummary = Omit<Problem, 'frame'>;
 
 /** The events of `portal up`. `--json` prints each as one line, with a `time`. */
 export type PortalEvent =
-  | { event: 'started'; pid: number; file: string | null; ca?: string }
+  | {
+      event: 'started';
+      pid: number;
+      file: string | null;
+      ca?: string;
+      /** URL of the metrics. */
+      metrics?: string;
+    }
   | ({
       event: 'lease';
       service: string;

@@ -2,25 +2,13 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createMetrics } from '../../src/relay/metrics/metrics.js';
 import { METRICS } from '../../src/relay/metrics/table.js';
 import { freePort } from '../support/ports.js';
+import { samples } from '../support/samples.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, httpService, relay, service } from '../support/world.js';
 import { Person } from './cli-support.js';
 import { sendHello, Peer, settled, tcp, tls } from './relay-peer.js';
 
 /** The contents of a scrape, and what it must not contain. */
-
-/** Samples by name and labels, as `name{label="value"}`. Throws on a malformed line. */
-function samples(text: string): Map<string, number> {
-  const found = new Map<string, number>();
-  for (const line of text.split('\n')) {
-    if (line === '' || /^# (HELP|TYPE) [a-zA-Z_:][\w:]* \S/.test(line)) continue;
-    const [, series, value] =
-      /^([a-zA-Z_:][\w:]*(?:\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*",?)*\})?) (\S+)$/.exec(line) ?? [];
-    if (series === undefined) throw new Error(`not a line of the exposition format: ${line}`);
-    found.set(series, Number(value));
-  }
-  return found;
-}
 
 describe('metrics', () => {
   it('show what happened, but not to whom', async () => {

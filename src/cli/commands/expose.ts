@@ -10,6 +10,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { derivedName } from '../derived-name.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
 import { inFlags, reportingFlags } from '../expose-words.js';
+import { parseListenAddress } from '../listen-address.js';
 import { caOf, isLocal } from '../relay-ca.js';
 import { createReporter, type OutputOptions } from '../reporters/create.js';
 
@@ -17,9 +18,11 @@ interface Options extends ExposeFlags, OutputOptions {
   readonly name?: string;
   readonly relay?: readonly string[];
   readonly ca?: string;
+  readonly metrics?: string;
 }
 
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
+  const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   const made: Notice[] = [];
   const desired = await desiredOf(context, args[0], options, (notice) => made.push(notice));
   const { runAgent } = await import('../run-agent.js');
@@ -28,6 +31,7 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     file: null,
     desired,
     made,
+    ...(metricsAt && { metricsAt }),
     reporter: reportingFlags(await createReporter(context, options)),
     select: (same) => same,
   });

@@ -5,6 +5,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { controlPlace } from '../control/address.js';
 import { isListening } from '../control/claim.js';
 import { ConfigInvalid } from '../failure.js';
+import { parseListenAddress } from '../listen-address.js';
 import { agentKey, load, loadOptions } from '../load.js';
 import { printEvent } from '../print.js';
 import { configOf, installedUnit, type ServiceOptions } from '../service/find.js';
@@ -13,6 +14,7 @@ import { checkReadable } from '../service/readable.js';
 import { environmentOf, serviceSpec, type ServiceSpec } from '../service/spec.js';
 
 interface Options extends ServiceOptions {
+  readonly metrics?: string;
   readonly print?: true;
 }
 
@@ -21,7 +23,8 @@ const UNIT_MODE = 0o600;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const manager = serviceManager(context.env);
-  const spec = serviceSpec(await configOf(context, options), options.name, context);
+  if (options.metrics !== undefined) parseListenAddress(options.metrics);
+  const spec = serviceSpec(await configOf(context, options), options, context);
   await checkConfiguration(context, spec, options.print);
   const { unit, file, env } = spec;
   const path = manager.path(unit);

@@ -8,6 +8,7 @@ import { canAsk, createGate } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
+import { parseListenAddress } from '../listen-address.js';
 import { agentKey, load, loadOptions, ownedLoadOptions, type Loaded } from '../load.js';
 import { loadLockState } from '../lock.js';
 import { createReporter, type OutputOptions } from '../reporters/create.js';
@@ -22,6 +23,7 @@ interface Options extends OutputOptions {
   readonly yes?: true;
   readonly detach?: true;
   readonly wait?: true;
+  readonly metrics?: string;
   /** Milliseconds. */
   readonly timeout: number;
 }
@@ -39,6 +41,7 @@ async function up(
   { args, options }: CommandInput<Options>,
   starter?: Starter,
 ): Promise<ExitCode> {
+  const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   const runs = (service: string): boolean => args.length === 0 || args.includes(service);
   const loading = ownedLoadOptions(context, options.file, runs);
   const first = await load(loading);
@@ -74,6 +77,7 @@ async function up(
     select,
     frozen: options.frozen ?? false,
     made,
+    ...(metricsAt && { metricsAt }),
     ...(starter && { stop: starter.stop }),
     // Standard input is read once and cannot change.
     ...(options.watch &&

@@ -164,3 +164,10 @@ export function requestId(text: string): number {
     );
   return id;
 }
+
+/** Of commands that run an agent. */
+export const metrics = (): Option =>
+  new Option(
+    '--metrics <address>',
+    'serve Prometheus metrics, /ready and /healthz here, over plain HTTP; a bare port is on loopback',
+  );

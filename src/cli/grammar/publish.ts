@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { Execute } from './execute.js';
 import { MAX_LOG_ENTRIES } from '../control/history.js';
-import { agentOf, count, duration, file, list, pidOf, port, repeated, since } from './options.js';
+import { agentOf, count, duration, file, list, metrics, pidOf, port, repeated, since } from './options.js';
 
 /** Commands that publish services or connect to them, and commands for the running agent of a file. */
 
@@ -20,6 +20,7 @@ export function addUp(program: Command, execute: Execute): void {
       'like --detach, but return once all services are ready, verified or not; exit 1 if one fails',
     )
     .addOption(duration('--timeout <time>', 'limit how long --wait waits', 1).default(60_000, '60s'))
+    .addOption(metrics())
     .option('--plain', 'print plain lines, even on a terminal')
     .action(execute(() => import('../commands/up.js')));
 }
@@ -121,6 +122,7 @@ export function addExpose(program: Command, execute: Execute): void {
       ),
     )
     .option('--inspect', 'record requests and show them in the local inspector')
+    .addOption(metrics())
     .option('--plain', 'print plain lines, even on a terminal')
     .action(execute(() => import('../commands/expose.js')));
 }

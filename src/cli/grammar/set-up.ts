@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { STORE_PATTERN } from '../trust/store.js';
 import type { Execute } from './execute.js';
-import { agentOf, choices, file, identityOf, port, serviceName } from './options.js';
+import { agentOf, choices, file, identityOf, metrics, port, serviceName } from './options.js';
 
 /** Commands that prepare a folder or this machine. */
 export function addSetUp(program: Command, execute: Execute): void {
@@ -51,6 +51,7 @@ function addService(program: Command, execute: Execute): void {
     .description('run an agent as a service of your user that starts with the machine');
   serviceOf(service.command('install'))
     .description('install and start the service, or update it')
+    .addOption(metrics())
     .addOption(new Option('--print', 'print the unit, and change nothing'))
     .action(execute(() => import('../commands/service-install.js')));
   serviceOf(service.command('uninstall'))

@@ -18,7 +18,7 @@ type Applied = Extract<PortalEvent, { event: 'applied' }>;
 export function describeEvent(event: PortalEvent, style: Style): string {
   switch (event.event) {
     case 'started':
-      return `started (pid ${event.pid})${event.file === null ? '' : ` for ${event.file}`}`;
+      return describeStarted(event);
     case 'lease':
       return describeLease(event, style);
     case 'unplaced':
@@ -50,6 +50,11 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     default:
       return `stopped: ${STOP_REASONS[event.reason] ?? printable(event.reason)}${disconnectedText(event)}`;
   }
+}
+
+function describeStarted({ pid, file, metrics }: Extract<PortalEvent, { event: 'started' }>): string {
+  const of = file === null ? '' : ` for ${file}`;
+  return `started (pid ${pid})${of}${metrics === undefined ? '' : `; metrics at ${metrics}`}`;
 }
 
 /** In words, where the reason of the event is not the name of a signal or an error code. */

@@ -34,7 +34,7 @@ export class EventFilter {
   #isNew(event: PortalEvent): boolean {
     switch (event.event) {
       case 'started':
-        return false;
+        return event.metrics !== undefined;
       // The error of the command follows.
       case 'stopped':
         return !(event.reason in ERRORS);

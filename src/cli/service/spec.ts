@@ -29,7 +29,7 @@ const GIVEN = ['HOME', 'USER', 'LOGNAME', 'PATH', 'LANG', 'SHELL', 'XDG_RUNTIME_
 /** Throws `usage` for text that a unit cannot contain, and for a program in the cache of npx. */
 export function serviceSpec(
   file: string,
-  name: string | undefined,
+  { name, metrics }: { readonly name?: string | undefined; readonly metrics?: string | undefined },
   { env, cwd }: Pick<Context, 'env' | 'cwd'>,
 ): ServiceSpec {
   const own = ownCommand();
@@ -42,7 +42,7 @@ export function serviceSpec(
   const spec: ServiceSpec = {
     unit: unitName(file, name),
     file,
-    command: [...own, 'up', '--file', file],
+    command: [...own, 'up', '--file', file, ...(metrics === undefined ? [] : ['--metrics', metrics])],
     folder,
     env: carried(env, cwd),
   };

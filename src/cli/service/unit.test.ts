@@ -55,10 +55,10 @@ test('the service inherits only the variables for folders and proxies', () => {
     XDG_STATE_HOME: 'relative',
     HTTPS_PROXY: 'http://proxy:3128',
   };
-  const spec = serviceSpec('/srv/shop/portal.yaml', undefined, here(shell));
+  const spec = serviceSpec('/srv/shop/portal.yaml', {}, here(shell));
   expect(spec.env).toEqual({ XDG_DATA_HOME: '/data', HTTPS_PROXY: 'http://proxy:3128' });
   expect(environmentOf(spec, shell)).toEqual({ HOME: '/home/me', ...spec.env });
-  expect(serviceSpec('/a/b.yaml', undefined, here({ ...shell, PORTAL_HOME: '/p' })).env).toEqual({
+  expect(serviceSpec('/a/b.yaml', {}, here({ ...shell, PORTAL_HOME: '/p' })).env).toEqual({
     PORTAL_HOME: '/p',
     HTTPS_PROXY: 'http://proxy:3128',
   });
@@ -66,9 +66,14 @@ test('the service inherits only the variables for folders and proxies', () => {
     ['ca.pem', '/home/me/work/ca.pem'],
     ['/etc/ca.pem', '/etc/ca.pem'],
   ] as const)
-    expect(serviceSpec('/a/b.yaml', undefined, here({ NODE_EXTRA_CA_CERTS: written })).env).toEqual({
+    expect(serviceSpec('/a/b.yaml', {}, here({ NODE_EXTRA_CA_CERTS: written })).env).toEqual({
       NODE_EXTRA_CA_CERTS: carried,
     });
+});
+
+test('the service serves metrics where the installation said', () => {
+  const { command } = serviceSpec('/a/b.yaml', { metrics: '9465' }, here({}));
+  expect(command.slice(-4)).toEqual(['--file', '/a/b.yaml', '--metrics', '9465']);
 });
 
 test.each([
@@ -77,5 +82,5 @@ test.each([
   '/srv/a\\/portal.yaml',
   '/srv/a /portal.yaml',
 ])('a unit cannot hold %j', (file) => {
-  expect(() => serviceSpec(file, undefined, { cwd: '/', env: {} })).toThrow('cannot be in a unit');
+  expect(() => serviceSpec(file, {}, { cwd: '/', env: {} })).toThrow('cannot be in a unit');
 });

@@ -7,30 +7,10 @@ import type { ForwardFailure, UnservedReason } from '../tallies.js';
 
 /** The labels of metrics, with all their values. */
 
-export interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
 export const KIND = { kind: 'of the lease: `tls` (modes stream and http), `tcp` or `udp`' } as const;
 export const TLS_OR_TCP = { kind: 'of the lease: `tls` (modes stream and http) or `tcp`' } as const;
 export const CODE = { code: 'an [error code](errors.md)' } as const;
 export const TOWARDS = { to: '`agent` or `visitor`' } as const;
-
-/** No sample if there is no value. */
-export const optional = (value: number | undefined): Sample[] =>
-  value === undefined ? [] : [{ labels: {}, value }];
-
-type Counts<K extends string> = Readonly<Partial<Record<K, number>>>;
-
-/** One sample for each entry, and a zero for each of `known`: `rate()` misses the first increase of a series that starts with it. */
-export function by<K extends string>(label: string, counts: Counts<K>, known: Iterable<K> = []): Sample[] {
-  const all: Counts<K> = { ...Object.fromEntries([...known].map((key) => [key, 0])), ...counts };
-  return Object.entries<number | undefined>(all).map(([key, value = 0]) => ({
-    labels: { [label]: key },
-    value,
-  }));
-}
 
 const keysOf = <K extends string>(all: Readonly<Record<K, unknown>>): K[] => Object.keys(all) as K[];
 

@@ -1,6 +1,6 @@
+import { by, optional, type Metric } from '../../metrics/metric.js';
 import type { RelayStats } from '../relay.js';
 import {
-  by,
   CODE,
   COUNTED_LIMITS,
   DENIED,
@@ -8,12 +8,10 @@ import {
   ENDS,
   FORWARD_FAILURES,
   KIND,
-  optional,
   TLS_OR_TCP,
   TOWARDS,
   UNSERVED,
   WIRE_CODES,
-  type Sample,
 } from './labels.js';
 
 /**
@@ -21,28 +19,16 @@ import {
  * defined here: never the name, address or identity of a tenant or visitor.
  */
 
-export interface Metric {
-  readonly name: string;
-  readonly type: 'gauge' | 'counter' | 'histogram';
-  readonly help: string;
-  /** Its labels, and what each value means. */
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Upper bounds of a histogram. */
-  readonly buckets?: readonly number[];
-  /** What the values of several workers add up to. Default: their sum. */
-  readonly aggregator?: 'first' | 'min';
-  /** Its value, or one for each combination of labels. Absent for a histogram, which observes each event. */
-  readonly read?: (stats: RelayStats) => number | readonly Sample[];
-}
+type RelayMetric = Metric<RelayStats>;
 
 export const VISITOR_WAIT = {
   name: 'portal_relay_visitor_wait_seconds',
   type: 'histogram',
   help: 'How long visitors waited for their data connection. Counts only visitors who got one.',
   buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-} as const satisfies Metric;
+} as const satisfies RelayMetric;
 
-export const METRICS: readonly Metric[] = [
+export const METRICS: readonly RelayMetric[] = [
   {
     name: 'portal_relay_sessions',
     type: 'gauge',
@@ -325,7 +311,7 @@ export interface WorkerCounts {
 }
 
 /** Metrics that only a relay with `--workers` has. All others add up over its workers. */
-export const WORKER_METRICS: readonly (Omit<Metric, 'read'> & {
+export const WORKER_METRICS: readonly (Omit<RelayMetric, 'read'> & {
   readonly read: (counts: WorkerCounts) => number;
 })[] = [
   {

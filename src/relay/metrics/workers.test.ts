@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
+import type { MetricValues } from '../../metrics/exporter.js';
 import type { RelayStats } from '../relay.js';
-import { createMetrics, type MetricValues } from './metrics.js';
+import { createMetrics } from './metrics.js';
 import { createWorkerMetrics } from './workers.js';
 
 const NOTHING: RelayStats = {

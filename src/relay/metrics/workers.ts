@@ -1,5 +1,6 @@
 import type { AggregatorRegistry, Counter, Gauge } from 'prom-client';
-import type { RelayMetrics, MetricValues } from './metrics.js';
+import type { MetricValues } from '../../metrics/exporter.js';
+import type { RelayMetrics } from './metrics.js';
 import { WORKER_METRICS, type WorkerCounts } from './table.js';
 
 /** The workers of a relay, for its metrics. */

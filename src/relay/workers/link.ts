@@ -6,7 +6,7 @@ import { serveDirectory } from '../directory/channel.js';
 import type { MemoryDirectory } from '../directory/memory.js';
 import type { KeyPair } from '../http.js';
 import type { LabelList } from '../labels.js';
-import type { MetricValues } from '../metrics/metrics.js';
+import type { MetricValues } from '../../metrics/exporter.js';
 import type { Switchboard } from '../nodes/switchboard.js';
 import { serveStore } from '../store/channel.js';
 import type { Store } from '../store/store.js';

@@ -2,7 +2,7 @@ import { identityFromPrivateKey, privateKeyOf } from '../../identity/keys.js';
 import { AddressSet } from '../../net/cidr.js';
 import type { DenyList } from '../access-lists.js';
 import type { LabelList } from '../labels.js';
-import type { BuildInfo } from '../metrics/metrics.js';
+import type { BuildInfo } from '../../metrics/metric.js';
 import type { RelayOptions } from '../options.js';
 
 /** The options of a relay as plain data, for its worker processes. */

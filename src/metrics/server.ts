@@ -1,51 +1,49 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { asPortalError } from '../../lib/errors.js';
-import type { Logger } from '../../lib/logger.js';
-import { listenError } from '../listen.js';
-import type { RelayMetrics } from './metrics.js';
+import { asPortalError } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import { listening } from '../net/listening.js';
+import type { Exporter } from './exporter.js';
 
-/** The operator's own address, in plain HTTP: metrics, and the health of the relay. */
+/** The operator's own address, in plain HTTP: metrics, and pages that load balancers and supervisors ask. */
 
 export interface MetricsServer {
   readonly url: string;
   close(): void;
 }
 
+/** What a page says about the process. 200, or 503 while it is not as it should be. */
+export interface Check {
+  readonly isGood: boolean;
+  readonly text: string;
+}
+
 export interface MetricsServerOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly metrics: Pick<RelayMetrics, 'text' | 'contentType'>;
-  /** What is wrong with the relay; undefined while it is healthy. */
-  readonly problem?: () => string | undefined;
-  /** What does not work while the relay serves visitors. */
-  readonly degraded?: () => string | undefined;
+  readonly metrics: Pick<Exporter, 'text' | 'contentType'>;
+  /** By path, such as `/healthz`. */
+  readonly checks: Readonly<Record<string, () => Check>>;
   readonly log: Logger;
 }
 
 const BOUND_MS = 5_000;
+const TEXT = 'text/plain; charset=utf-8';
 
+/** Rejects with Node's error if it cannot listen. */
 export async function serveMetrics({
   host,
   port,
   metrics,
-  problem = () => undefined,
-  degraded = () => undefined,
+  checks,
   log,
 }: MetricsServerOptions): Promise<MetricsServer> {
   const serve = async (path: string, response: ServerResponse): Promise<void> => {
     if (path === '/metrics') return send(response, 200, metrics.contentType, await metrics.text());
-    if (path === '/healthz') {
-      const wrong = problem();
-      return send(
-        response,
-        wrong === undefined ? 200 : 503,
-        'text/plain; charset=utf-8',
-        `${wrong ?? degraded() ?? 'ok'}\n`,
-      );
-    }
-    return send(response, 404, 'text/plain; charset=utf-8', 'metrics are at /metrics\n');
+    const check = Object.hasOwn(checks, path) ? checks[path]!() : undefined;
+    if (check) return send(response, check.isGood ? 200 : 503, TEXT, `${check.text}\n`);
+    return send(response, 404, TEXT, 'metrics are at /metrics\n');
   };
   const server = createServer(
     { requestTimeout: BOUND_MS, headersTimeout: BOUND_MS, connectionsCheckingInterval: 1_000 },
@@ -60,12 +58,9 @@ export async function serveMetrics({
       });
     },
   );
-  // File descriptors are reserved for these (relay/descriptors.ts).
+  // A relay reserves file descriptors for these (relay/descriptors.ts).
   server.maxConnections = 32;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(error, host, port)));
-    server.listen({ host, port }, resolve);
-  });
+  await listening(server, () => server.listen({ host, port }));
   server.on('error', () => undefined);
   const address = server.address() as AddressInfo;
   const name = address.address.includes(':') ? `[${address.address}]` : address.address;
