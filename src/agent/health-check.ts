@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
-import { formatTarget, type Target } from '../net/target.js';
+import { formatTarget, targetHost, type Target } from '../net/target.js';
 import type { HealthSpec, ServiceSpec } from './spec.js';
 import { connectTarget, upstreamOf } from './upstream.js';
 
@@ -43,7 +43,7 @@ function get(socket: Socket, target: Target, path: string): Promise<number> {
     const asking = request({
       createConnection: () => socket,
       path,
-      headers: { Host: hostOf(target), 'User-Agent': 'portal', Accept: '*/*', Connection: 'close' },
+      headers: { Host: targetHost(target), 'User-Agent': 'portal', Accept: '*/*', Connection: 'close' },
     });
     asking.once('response', (response) => {
       resolve(response.statusCode ?? 0);
@@ -56,9 +56,6 @@ function get(socket: Socket, target: Target, path: string): Promise<number> {
     asking.end();
   });
 }
-
-const hostOf = (target: Target): string =>
-  target.kind === 'unix' ? 'localhost' : formatTarget(target).replace(/^https?:\/\//, '');
 
 const asked = (target: Target, { path }: Pick<HealthSpec, 'path'>): string =>
   path === undefined ? `a connection to ${formatTarget(target)}` : `GET ${path} at ${formatTarget(target)}`;

@@ -276,6 +276,16 @@ export function commandsOf({
   );
 }
 
+/** `spec` with another target in each place. */
+export function withTargets(
+  spec: ServiceSpec,
+  place: (target: Target, command?: CommandSpec) => Target,
+): ServiceSpec {
+  const routes = spec.routes.map((route) => ({ ...route, target: place(route.target, route.command) }));
+  const first = routes.find(({ prefix }) => prefix === '/') ?? routes[0];
+  return { ...spec, routes, target: first?.target ?? place(spec.target, spec.command) };
+}
+
 /** Every local service of `spec`, each once. */
 export function targetsOf({ target, routes }: Pick<ServiceSpec, 'target' | 'routes'>): Target[] {
   const all = routes.length > 0 ? routes.map((route) => route.target) : [target];

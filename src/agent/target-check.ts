@@ -5,6 +5,7 @@ import { isListening } from '../net/listeners.js';
 import { formatTarget, type Target } from '../net/target.js';
 import type { ServiceSpec } from './spec.js';
 import { connectTarget, upstreamOf } from './upstream.js';
+import { folderProblem } from './folders/folder-problem.js';
 
 /** Concurrent checks of local services. */
 const checking = pLimit(64);
@@ -32,6 +33,7 @@ export async function checkTarget(
   { wasDown, isRoutine = false, signal }: CheckOptions,
 ): Promise<Found> {
   if (spec.mode === 'udp') return checkDatagrams(target);
+  if (target.kind === 'tcp' && target.folder !== undefined) return checkFolder(target.folder);
   if (!wasDown && (isRoutine || !isTls(target)) && (await isListening(target, 'tcp')))
     return { error: undefined, isUnnoticed: true };
   return checking(async () => {
@@ -46,6 +48,11 @@ export async function checkTarget(
       return { error: asPortalError(error).message };
     }
   });
+}
+
+/** Its server always responds. */
+async function checkFolder(folder: string): Promise<Found> {
+  return { error: await folderProblem(folder), isUnnoticed: true };
 }
 
 async function checkDatagrams(target: Target): Promise<Found> {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { PortalError } from '../lib/errors.js';
-import { formatTarget, parseTarget } from '../net/target.js';
+import { formatTarget, parseTarget, withAbsolutePath } from '../net/target.js';
 
 /** The flags of `portal expose`. */
 export interface ExposeFlags {
@@ -93,7 +93,7 @@ function readRoute(text: string, cwd: string): [string, string] {
 function readTarget(text: string, cwd: string): string {
   try {
     const target = parseTarget(text);
-    return formatTarget(target.kind === 'unix' ? { ...target, path: resolve(cwd, target.path) } : target);
+    return formatTarget(withAbsolutePath(target, (path) => resolve(cwd, path)));
   } catch (error) {
     if (error instanceof RangeError) throw new PortalError('usage', error.message, { cause: error });
     throw error;

@@ -64,7 +64,9 @@ export function targetAdvice(text: string): string | undefined {
   if (scheme) return `Write \`{ target: ${scheme[2]}, mode: ${scheme[1]!.toLowerCase()} }\`.`;
   const path = /^([\w.-]+:\d+)(\/[\w\-./]*)$/.exec(text);
   if (path) return `Write ${path[1]}. To publish one path, use \`routes: { ${path[2]}: ${path[1]} }\`.`;
-  return /^[A-Za-z][\w.-]*$/.test(text) ? `Add the port, as in ${text}:3000.` : undefined;
+  return /^[A-Za-z][\w.-]*$/.test(text)
+    ? `Add the port, as in ${text}:3000. For a folder, write ./${text}.`
+    : undefined;
 }
 
 /** For URLs of relays without `urls`. */

@@ -3,6 +3,7 @@ import type { Mode } from '../agent/spec.js';
 import type { Report } from './check.js';
 import { checkAccess } from './check-access.js';
 import { checkCommands } from './check-commands.js';
+import { checkFolders } from './check-folders.js';
 import { checkRoutes } from './check-routes.js';
 import { checkTarget, embeddedPort } from './check-target.js';
 import { checkUnique } from './check-unique.js';
@@ -27,6 +28,7 @@ export function checkServices(root: Tree, report: Report): void {
     if (value.kind === 'map') checkOptions(root, path, value, ownPort, report);
   }
   checkCommands(services, report);
+  checkFolders(services, report);
   checkUnique(root, report);
 }
 

@@ -23,7 +23,8 @@ export function checkTarget(root: Tree, path: Path, ownPort: number | undefined,
         ? error.message
         : `${shown(root, path)} is not a port, host:port, unix:/path or http(s)://host:port`;
     const hint =
-      (mayQuote && targetAdvice(text)) || 'Write for example 3000, localhost:3000 or unix:/run/app.sock.';
+      (mayQuote && targetAdvice(text)) ||
+      'Write for example 3000, localhost:3000, unix:/run/app.sock or ./public.';
     report(path, { message, hint });
     return;
   }

@@ -24,7 +24,7 @@ it.each([
   ['  a: 70000', '70000 is out of range: service "a" takes 1 to 65535'],
   [
     '  a: localhost',
-    '"localhost" is not a port, host:port, unix:/path or http(s)://host:port | Add the port, as in localhost:3000.',
+    '"localhost" is not a port, host:port, unix:/path or http(s)://host:port | Add the port, as in localhost:3000. For a folder, write ./localhost.',
   ],
   [
     '  a: "http://x/y"',
@@ -32,11 +32,11 @@ it.each([
   ],
   [
     '  a: ${HOST}',
-    'the value of "${HOST}" is not a port, host:port, unix:/path or http(s)://host:port | Write for example 3000, localhost:3000 or unix:/run/app.sock.',
+    'the value of "${HOST}" is not a port, host:port, unix:/path or http(s)://host:port | Write for example 3000, localhost:3000, unix:/run/app.sock or ./public.',
   ],
   [
     '  a: true',
-    'service "a" must be a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping | For example `a: 3000`.',
+    'service "a" must be a port, `host:port`, `unix:/path`, `http(s)://host:port`, a folder, or a mapping | For example `a: 3000`.',
   ],
   [
     '  a: {}',
@@ -46,6 +46,19 @@ it.each([
   [
     '  a: 8443',
     'this is the port of the embedded relay, so visitors would loop | Use the port of your program, or move the relay with `relays: { embedded: { port: 0 } }`.',
+  ],
+  // --- folders
+  [
+    '  a: { mode: tcp, target: ./public }',
+    'a folder cannot be served in mode tcp | Remove `mode`: Portal serves the files over HTTPS.',
+  ],
+  [
+    '  a: { target: ./public, proxyProtocol: v2 }',
+    '`proxyProtocol` cannot be used with a folder | Remove it: Portal serves the files itself.',
+  ],
+  [
+    '  a: { routes: { /: { target: ../public, command: x } } }',
+    '`command` cannot be used with a folder as target | Remove `target` if the command is a server, or `command` if Portal should serve the folder.',
   ],
   // --- commands
   ['  a: { command: "  " }', '"  " is not a command for the shell, such as npm run dev'],
@@ -392,11 +405,11 @@ it.each([
   ['  web:3000', '`services` must be a mapping | Add a space after the colon: `web: 3000`.'],
   [
     '  a: [3000, 3001]',
-    'service "a" must be a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping | A service has one target. Write a service for each port, or one service with `routes`.',
+    'service "a" must be a port, `host:port`, `unix:/path`, `http(s)://host:port`, a folder, or a mapping | A service has one target. Write a service for each port, or one service with `routes`.',
   ],
   [
     '  a: { target: { host: localhost, port: 3000 } }',
-    '`target` must be a port, `host:port`, `unix:/path` or `http(s)://host:port` | Write `target: localhost:3000`.',
+    '`target` must be a port, `host:port`, `unix:/path`, `http(s)://host:port` or a folder | Write `target: localhost:3000`.',
   ],
   [
     '  a: { target: 1, hostname: "https://shop.example.com" }',

@@ -16,7 +16,7 @@ import type {
 } from '../agent/spec.js';
 import { checksummed } from '../lib/eip55.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
-import type { Target } from '../net/target.js';
+import { withAbsolutePath } from '../net/target.js';
 import type { CandidatesSpec, Desired } from './desired.js';
 import { commandOf, targetOf } from './normalise-command.js';
 import { modeOf } from './mode.js';
@@ -55,6 +55,7 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
     kind: 'chain',
     hops: (config.chains?.[via] ?? []).map(relay),
   });
+  const absolute = (path: string): string => resolve(directory, path);
   const { team } = config;
   const candidates = candidatesOf(config, caFiles, directory);
   return {
@@ -73,8 +74,8 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
       return {
         ...spec,
         ...(candidates && usesPool(service) && { onPool: true as const }),
-        target: absolute(spec.target, directory),
-        routes: spec.routes.map((route) => ({ ...route, target: absolute(route.target, directory) })),
+        target: withAbsolutePath(spec.target, absolute),
+        routes: spec.routes.map((route) => ({ ...route, target: withAbsolutePath(route.target, absolute) })),
         targetTls: { ...targetTls, ...caFile },
       };
     }),
@@ -279,10 +280,6 @@ function targetTlsSpec(options: ServiceOptions['targetTls']): TargetTls {
     ...(serverName !== undefined && { serverName }),
     ...(insecureSkipVerify !== undefined && { verify: !insecureSkipVerify }),
   };
-}
-
-function absolute(target: Target, directory: string): Target {
-  return target.kind === 'unix' ? { ...target, path: resolve(directory, target.path) } : target;
 }
 
 /** The CA of each relay, by URL. One mention is enough, because an agent has one connection per relay. */

@@ -69,7 +69,7 @@ describe('what needs a permission', () => {
       'services: { web: 3000, api: "127.0.0.1:80", b: "http://[::1]:1" }',
     ],
     ['variables that stay on this machine', 'services: { web: { target: "${PORT:-1}", name: "w-${user}" } }'],
-    ['paths in the project', 'identity: ./id.json\nservices: { web: "unix:./run/app.sock" }'],
+    ['paths in the project', 'identity: ./id.json\nservices: { web: "unix:./run/app.sock", site: ./public }'],
   ])('does not include: %s', async (_what, text) => {
     expect(await asked(text)).toEqual([]);
   });

@@ -76,21 +76,21 @@ export async function files(
 function filesOf(spec: ServiceSpec): Named[] {
   const { service, tls, targetTls } = spec;
   const at = (...path: string[]): Path => ['services', service, ...path];
-  const sockets = targetsAt(spec).map(({ target, path }) => ({
-    file: target.kind === 'unix' ? target.path : undefined,
+  const paths = targetsAt(spec).map(({ target, path }) => ({
+    file: target.kind === 'unix' ? target.path : target.folder,
     of: service,
     path,
   }));
   const own = { file: targetTls.caFile, of: `targetTls of ${service}`, path: at('targetTls', 'ca') };
   if (tls.source === 'files')
     return [
-      ...sockets,
+      ...paths,
       own,
       { file: tls.certFile, of: `tls of ${service}`, path: at('tls', 'cert') },
       { file: tls.keyFile, of: `tls of ${service}`, path: at('tls', 'key') },
     ];
-  if (tls.source === 'acme') return [...sockets, own, { file: tls.caFile, of: 'acme', path: ['acme', 'ca'] }];
-  return [...sockets, own];
+  if (tls.source === 'acme') return [...paths, own, { file: tls.caFile, of: 'acme', path: ['acme', 'ca'] }];
+  return [...paths, own];
 }
 
 /** Each target of a service, with its path in the file. */

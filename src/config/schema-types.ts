@@ -43,11 +43,11 @@ export type Service = Port | TargetText | ServiceOptions;
  */
 export type Port = number;
 /**
- * `host:port`, `unix:/path`, or `http(s)://host:port`.
+ * `host:port`, `unix:/path`, `http(s)://host:port`, or the path of a folder, which begins with `./`, `../` or `/`.
  */
 export type TargetText = string;
 /**
- * The local service: a port of this machine, `host:port`, `unix:/path`, or `http(s)://host:port`. For a bare port and for `localhost:port`, Portal tries both loopback addresses, 127.0.0.1 and ::1.
+ * The local service: a port of this machine, `host:port`, `unix:/path`, `http(s)://host:port`, or a folder such as `./public`, whose files Portal serves. For a bare port and for `localhost:port`, Portal tries both loopback addresses, 127.0.0.1 and ::1.
  */
 export type Target = Port | TargetText;
 /**

@@ -5,9 +5,9 @@ import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
 
 /** Descriptions of expected values, for schema definitions that a type does not explain. */
 const EXPECTED: Readonly<Record<string, string>> = {
-  service: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping',
-  route: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping',
-  target: 'a port, `host:port`, `unix:/path` or `http(s)://host:port`',
+  service: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, a folder, or a mapping',
+  route: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, a folder, or a mapping',
+  target: 'a port, `host:port`, `unix:/path`, `http(s)://host:port` or a folder',
   relay: 'an https:// URL, or a mapping with `url` and `ca`',
   relayUrl: 'the URL of a relay, such as https://relay.example.com:8443',
   httpsUrl: 'an https:// URL',

@@ -22,6 +22,9 @@ describe('a target', () => {
     ['https://app', { kind: 'tcp', host: 'app', port: 443, tls: true }],
     ['http://[::1]:8080', { kind: 'tcp', host: '::1', port: 8080, tls: false }],
     ['unix:/run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
+    ['./public', { kind: 'tcp', host: '127.0.0.1', port: 0, tls: false, folder: './public' }],
+    ['..', { kind: 'tcp', host: '127.0.0.1', port: 0, tls: false, folder: '..' }],
+    ['/srv/site', { kind: 'tcp', host: '127.0.0.1', port: 0, tls: false, folder: '/srv/site' }],
   ])('is read from %j', (text, expected) => {
     expect(parseTarget(text)).toEqual(expected);
   });
@@ -35,6 +38,8 @@ describe('a target', () => {
     ['http://a:1/path', /ends after its port/],
     ['http://me:secret@a:1', /cannot contain a user name/],
     ['ftp://a:1', /is not a port/],
+    ['public', /is not a port/],
+    ['.public', /is not a port/],
     ['', /is not a port/],
   ])('is rejected: %j', (text, reason) => {
     expect(() => parseTarget(text)).toThrow(RangeError);

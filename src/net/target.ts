@@ -1,6 +1,14 @@
 /** A local service that visitors reach. Plain data, comparable with `sameTarget`. */
 export type Target =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls: boolean }
+  | {
+      readonly kind: 'tcp';
+      readonly host: string;
+      /** 0: the agent chooses the port, for a command or a folder. */
+      readonly port: number;
+      readonly tls: boolean;
+      /** Path of the folder that the agent serves there. */
+      readonly folder?: string;
+    }
   | { readonly kind: 'unix'; readonly path: string };
 
 const PORT = /^\d{1,5}$/;
@@ -8,9 +16,12 @@ const PORT = /^\d{1,5}$/;
 /** The target of a command that listens on a free port, until the agent has chosen it. */
 export const FREE_PORT: Target = { kind: 'tcp', host: 'localhost', port: 0, tls: false };
 
+/** A path as in `./public`, `..` or `/srv/site`. On Windows also with a drive. */
+const FOLDER = /^(?:\.{1,2}(?:[/\\]|$)|\/|[A-Za-z]:[\\/])/;
+
 /**
- * Parses a target as in portal.yaml and `portal expose`: a port of this machine, `host:port`, `unix:/path`, or
- * `http(s)://host:port`. Throws a RangeError whose message says what is wrong. The caller adds the location.
+ * Parses a target as in portal.yaml and `portal expose`: a port of this machine, `host:port`, `unix:/path`,
+ * `http(s)://host:port`, or the path of a folder. Throws a RangeError whose message says what is wrong. The caller adds the location.
  */
 export function parseTarget(text: string | number): Target {
   const input = String(text).trim();
@@ -21,6 +32,7 @@ export function parseTarget(text: string | number): Target {
     return { kind: 'unix', path };
   }
   if (/^https?:\/\//i.test(input)) return fromUrl(input);
+  if (FOLDER.test(input)) return { kind: 'tcp', host: '127.0.0.1', port: 0, tls: false, folder: input };
   const bracketed = /^\[([0-9a-fA-F:.]+)\]:(\d+)$/.exec(input);
   if (bracketed) return tcp(bracketed[1]!, bracketed[2]!, false);
   const plain = /^([^\s:/@[\]]+):(\d+)$/.exec(input);
@@ -52,9 +64,27 @@ function tcp(host: string, portText: string, tls: boolean): Target {
 /** The target as a person writes it. */
 export function formatTarget(target: Target): string {
   if (target.kind === 'unix') return `unix:${target.path}`;
+  if (target.folder !== undefined) return target.folder;
   if (target.port === 0) return 'a free port';
   const host = target.host.includes(':') ? `[${target.host}]` : target.host;
   return `${target.tls ? 'https://' : ''}${host}:${target.port}`;
+}
+
+/** The name of a target in a Host header, for Portal's own requests. */
+export function targetHost(target: Target): string {
+  if (target.kind === 'unix') return 'localhost';
+  const host = target.host.includes(':') ? `[${target.host}]` : target.host;
+  return `${host}:${target.port}`;
+}
+
+/**
+ * The target with an absolute path, if it has one.
+ *
+ * @param resolve makes a path absolute
+ */
+export function withAbsolutePath(target: Target, resolve: (path: string) => string): Target {
+  if (target.kind === 'unix') return { ...target, path: resolve(target.path) };
+  return target.folder === undefined ? target : { ...target, folder: resolve(target.folder) };
 }
 
 /**

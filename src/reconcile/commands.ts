@@ -1,6 +1,6 @@
 import { portalVariables, type ServiceUrls } from '../agent/commands/environment.js';
 import type { Program, ProgramState } from '../agent/commands/program.js';
-import { commandsOf, type NamedCommand, type ServiceSpec } from '../agent/spec.js';
+import { commandsOf, withTargets, type NamedCommand, type ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 import { deferred } from '../lib/wait.js';
 import type { Target } from '../net/target.js';
@@ -137,13 +137,10 @@ export class Commands {
         }),
     );
     if (ports.size === 0) return spec;
-    const place = <T extends Pick<ServiceSpec, 'command' | 'target'>>(at: T): T => {
-      const port = at.command && ports.get(at.command);
-      return port === undefined ? at : { ...at, target: { ...at.target, port } };
-    };
-    const routes = spec.routes.map(place);
-    const first = routes.find(({ prefix }) => prefix === '/') ?? routes[0];
-    return first ? { ...spec, routes, target: first.target } : place(spec);
+    return withTargets(spec, (target, command) => {
+      const port = command && ports.get(command);
+      return port === undefined ? target : { ...target, port };
+    });
   }
 
   #start(named: NamedCommand): void {

@@ -32,6 +32,7 @@ import { caCreated, nameRejected, replicasMissing, type Notice } from './notices
 import { Inspection, type InspectorSettings } from './inspection.js';
 import { PublicNames } from './public-names.js';
 import { placements, plan, type Action, type Placement } from './plan.js';
+import { Folders } from './folders.js';
 import { EmbeddedRelays, type EmbeddedRelay, type EmbeddedSpec } from './embedded.js';
 import { RelayPool, type RelayTrust } from './relays.js';
 import { Passes } from './passes.js';
@@ -118,6 +119,7 @@ export class Runner {
   readonly #health: HealthChecks;
   readonly #targetWatch: TargetWatch;
   readonly #commands: Commands;
+  readonly #folders = new Folders();
   readonly #publicNames: PublicNames;
   readonly #passes = new Passes((desired) => this.#pass(desired));
   #revision = 0;
@@ -337,9 +339,9 @@ export class Runner {
     this.#commands.kill();
   }
 
-  /** `desired` with the actual ports of its relays and commands. */
+  /** `desired` with the actual ports of its relays, commands and folders. */
   #placed(desired: Desired): Desired {
-    return this.#commands.placed(this.#embedded.placed(desired));
+    return this.#commands.placed(this.#folders.placed(this.#embedded.placed(desired)));
   }
 
   async #chooseFrom(desired: Desired): Promise<void> {
@@ -366,6 +368,7 @@ export class Runner {
     this.#pool.changed();
     await this.#embedded.start(unexpired);
     await this.#commands.prepare(unexpired);
+    await this.#folders.prepare(unexpired);
     const wanted = this.#placed(unexpired);
     await this.#chooseFrom(wanted);
     if (this.#stopping) return;
@@ -388,6 +391,7 @@ export class Runner {
     await within(Promise.race([settled, this.#endWait.promise]), SETTLE_MS, 'a pass').catch(() => undefined);
     if (this.#stopping) return;
     await this.#pool.release(current.relays);
+    await this.#folders.release(current);
     const { lasting, retiring } = this.#active;
     this.#announce.applied(++this.#revision, actions, lasting, retiring, performance.now() - startedAt);
     this.#reportReady();
@@ -509,6 +513,7 @@ export class Runner {
     await this.#active.close({ ms: drainMs, quietMs: QUIET_MS, onCut });
     await this.#passes.ended();
     await this.#commands.close();
+    await this.#folders.release(NOTHING);
     await this.#pool.release([]);
     await this.#embedded.close();
     await this.#inspection?.close();

@@ -10,7 +10,7 @@ import {
 import type { ServiceSpec } from '../../agent/spec.js';
 import { connectTarget, upstreamOf } from '../../agent/upstream.js';
 import { within } from '../../lib/wait.js';
-import { formatTarget, type Target } from '../../net/target.js';
+import { formatTarget, targetHost, type Target } from '../../net/target.js';
 import type { Subject } from './report.js';
 
 /** Checks whether the target rejects requests for its public name. */
@@ -41,7 +41,7 @@ export async function checkName(spec: ServiceSpec, hostname: string, subject: Su
         ? await rejectionBelow(NEXT.path, spec, target, hostname)
         : undefined);
     const isSuspect = mayReject(response.status, response.text.length) && response.status !== 200;
-    const own = known || !isSuspect ? undefined : await ask(spec, target, ownName(target));
+    const own = known || !isSuspect ? undefined : await ask(spec, target, targetHost(target));
     const rejection =
       known ??
       (own && own.status !== response.status ? rejectionUnknown(response.status, hostname) : undefined);
@@ -67,9 +67,6 @@ function routesOf({
 }: ServiceSpec): readonly { readonly target: Target; readonly host?: string }[] {
   return routes.length > 0 ? routes : [{ target }];
 }
-
-const ownName = (target: Target): string =>
-  target.kind === 'unix' ? 'localhost' : formatTarget(target).replace(/^https?:\/\//, '');
 
 interface Asked {
   readonly path?: string;

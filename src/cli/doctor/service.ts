@@ -3,6 +3,7 @@ import { probeHttp, isHttp } from '../../agent/probe-target.js';
 import { kindOf, servedMode, targetsOf, type ServiceSpec } from '../../agent/spec.js';
 import type { RelayStatus } from '../../agent/status.js';
 import { connectTarget, upstreamOf } from '../../agent/upstream.js';
+import { folderProblem } from '../../agent/folders/folder-problem.js';
 import { asPortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 import { formatTarget, type Target } from '../../net/target.js';
@@ -55,6 +56,12 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
   let isOther = false;
   for (const target of targetsOf(spec)) {
     const shown = formatTarget(target);
+    if (target.kind === 'tcp' && target.folder !== undefined) {
+      const problem = await folderProblem(target.folder);
+      if (problem === undefined) subject.ok('service.target', `${shown} is a folder, which Portal serves`);
+      else subject.problem('service.target', problem, 'Create it, or correct `target`.');
+      continue;
+    }
     if (target.kind === 'tcp' && target.port === 0) {
       subject.ok('service.target', '`portal up` starts its command on a free port');
       continue;

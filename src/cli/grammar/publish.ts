@@ -86,7 +86,7 @@ export function addExpose(program: Command, execute: Execute): void {
   program
     .command('expose')
     .description('publish one local service without a file')
-    .argument('[target]', 'a port, host:port, unix:/path or http(s)://host:port')
+    .argument('[target]', 'a port, host:port, unix:/path, http(s)://host:port, or a folder such as ./public')
     .option(
       '--name <label>',
       'set its name on the relay (default: derived from your identity and the target)',
