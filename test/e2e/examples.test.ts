@@ -3,17 +3,18 @@ import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { httpsGet } from '../support/visitor.js';
 import { Person, type Line } from './cli-support.js';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
-const USE_CASES = ['webhook', 'client-demo', 'multi-service', 'game-server', 'edge-device'];
+const USE_CASES = ['webhook', 'client-demo', 'multi-service', 'game-server', 'edge-device', 'vite-app'];
 
 interface Started {
   readonly ca: string;
@@ -125,6 +126,74 @@ test('edge-device: serves a Unix socket over a WebSocket, with a separate identi
   expect(JSON.parse(await httpsGet(address('sensor'), ca))).toMatchObject({
     celsius: expect.any(Number) as number,
   });
+});
+
+/** A project whose only dependency is installed. */
+async function installVite(folder: string): Promise<void> {
+  const modules = join(folder, 'node_modules');
+  await mkdir(join(modules, '.bin'), { recursive: true });
+  const own = fileURLToPath(new URL('../../node_modules/vite', import.meta.url));
+  await symlink(own, join(modules, 'vite'));
+  await symlink('../vite/bin/vite.js', join(modules, '.bin', 'vite'));
+}
+
+/** The client that Vite puts into a page: resolves with the paths of the next update. */
+async function nextUpdate(url: string, ca: string, change: () => Promise<void>): Promise<string[]> {
+  const { hostname, port, host, origin } = new URL(url);
+  const client = await httpsGet(`${url}/@vite/client`, ca);
+  const token = /wsToken = "([^"]+)"/.exec(client)?.[1];
+  // Passed to Node's TLS, but missing in the types of `ws`.
+  const name: object = { servername: hostname };
+  const socket = new WebSocket(`wss://127.0.0.1:${port}/?token=${token}`, 'vite-hmr', {
+    ca: await readFile(ca),
+    ...name,
+    headers: { host, origin },
+  });
+  onTestFinished(() => socket.terminate());
+  const updated = new Promise<string[]>((resolve, reject) => {
+    socket.on('error', reject);
+    socket.on('message', (data: Buffer) => {
+      const { type, updates = [] } = JSON.parse(data.toString()) as {
+        type: string;
+        updates?: { path: string }[];
+      };
+      if (type === 'connected') change().catch(reject);
+      if (type === 'update') resolve(updates.map(({ path }) => path));
+    });
+  });
+  return updated;
+}
+
+test('vite-app: starts Vite and an API with `portal up`, updates the page, and leaves no process', async () => {
+  const person = await Person.create();
+  await cp(join(EXAMPLES, 'vite-app'), person.folder, { recursive: true });
+  await installVite(person.folder);
+  await writeFile(join(person.folder, 'portal.local.yaml'), 'relays: { embedded: { port: 0 } }\n');
+  // Many test machines watch more files than the system allows.
+  const up = person.start(['up', '--json'], { env: { CHOKIDAR_USEPOLLING: '1', CHOKIDAR_INTERVAL: '50' } });
+  const { ca } = await up.event('started');
+  const ready = await up.event('ready');
+  expect(ready['unreachable']).toBeUndefined();
+  const url = firstAddress(ready, 'app');
+  expect(await httpsGet(url, String(ca))).toContain('<h1>Items</h1>');
+  expect(await httpsGet(`${url}/api/items`, String(ca))).toBe('["one","two"]');
+  expect(await up.event('output', ({ text }) => text === `public at ${url}`)).toMatchObject({
+    name: 'app/api',
+  });
+  // The page imports it before it can change.
+  await httpsGet(`${url}/main.js`, String(ca));
+  const file = join(person.folder, 'show.js');
+  const changed = (await readFile(file, 'utf8')).replace("'li'", "'dt'");
+  await httpsGet(`${url}/show.js`, String(ca));
+  expect(await nextUpdate(url, String(ca), () => writeFile(file, changed))).toEqual(['/main.js']);
+  expect(await httpsGet(`${url}/show.js`, String(ca))).toContain("'dt'");
+
+  const { stdout } = await person.run(['status', '--json']);
+  const { commands } = JSON.parse(stdout) as { commands: { pid: number }[] };
+  expect(commands).toHaveLength(2);
+  up.kill('SIGINT');
+  expect((await up.finished).code).toBe(0);
+  for (const { pid } of commands) expect(() => process.kill(-pid, 0)).toThrow('ESRCH');
 });
 
 test('every use case has a folder with a README', async () => {
