@@ -161,6 +161,14 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     });
   });
 
+  it('counts a wrong PIN that a program repeats once', async () => {
+    const { port } = await site();
+    const one = await published(mode, port);
+    for (let i = 0; i < 8; i++)
+      expect((await ask(one, 'GET /', { 'Portal-Pin': 'mistyped' })).status).toBe(401);
+    expect((await ask(one, 'GET /', { 'Portal-Pin': PIN })).status).toBe(200);
+  });
+
   it('logs every visitor out when the PIN changes, and no one when another setting does', async () => {
     const { port } = await site();
     const one = await published(mode, port);

@@ -15,6 +15,8 @@ export const ATTEMPTS = {
   allEveryMs: 60_000,
   /** Limit of remembered addresses. Beyond it, the one that was idle longest is forgotten. */
   maxAddresses: 10_000,
+  /** Wrong credentials that are remembered for each address. More cannot be tried without a wait. */
+  maxWrong: 8,
 } as const;
 
 interface Record {
@@ -24,30 +26,63 @@ interface Record {
   at: number;
   /** The user of all failures; null if they differ. */
   user: string | null;
+  /** The last wrong credentials, as keyed hashes. */
+  wrong: readonly string[];
 }
 
-/** Where there is one secret for all. */
-const ANYONE = '';
+/** What was tried. */
+interface Tried {
+  readonly user: string;
+  /** A keyed hash of all that the visitor sent. */
+  readonly id: string;
+}
+
+/** The user where there is one secret for all. */
+export const ANYONE = '';
 
 export class Attempts {
   readonly #failed = new Map<string, Record>();
-  /** Addresses that have entered the PIN. Attempts of others do not block them. */
+  /**
+   * Addresses with the user who has proven the secret there. Attempts of others do not block them. With the user: otherwise one
+   * user could prove many addresses, and guess the passwords of others there.
+   */
   readonly #proven = new Set<string>();
   /** Remaining wrong attempts of all addresses together. */
   #left: number = ATTEMPTS.allFree;
   #leftAt = 0;
+  /** Attempts in progress, any of which may be wrong. */
+  #reserved = 0;
 
   /** Milliseconds that `address` must wait before its next attempt; 0 if it may try now. */
-  waitMs(address: string, now: number): number {
+  waitMs(address: string, now: number, user = ANYONE): number {
     const record = this.#failed.get(address);
     if (record && now - record.at > ATTEMPTS.forgetMs) this.#failed.delete(address);
     else if (record && record.until > now) return record.until - now;
-    if (this.#proven.has(address)) return 0;
+    if (this.#proven.has(keyOf(address, user))) return 0;
     const left = this.#refill(now);
     return left >= 1 ? 0 : Math.ceil((1 - left) * ATTEMPTS.allEveryMs);
   }
 
-  failed(address: string, now: number, user = ANYONE): void {
+  /**
+   * Reserves an attempt that takes time to decide, until `release`. False if the attempts in progress may use up all that remain:
+   * otherwise many addresses could try at once with the last one.
+   */
+  reserve(address: string, now: number, user = ANYONE): boolean {
+    const isFree = this.#proven.has(keyOf(address, user)) || this.#refill(now) - this.#reserved >= 1;
+    if (isFree) this.#reserved++;
+    return isFree;
+  }
+
+  release(): void {
+    this.#reserved--;
+  }
+
+  /** Whether `address` has tried these wrong credentials before. They count once, because programs repeat a mistyped password. */
+  isRepeated(address: string, id: string): boolean {
+    return this.#failed.get(address)?.wrong.includes(id) ?? false;
+  }
+
+  failed(address: string, now: number, { user, id }: Tried): void {
     const before = this.#failed.get(address);
     const failures = (before?.failures ?? 0) + 1;
     const doublings = failures - ATTEMPTS.free;
@@ -58,6 +93,7 @@ export class Attempts {
       until: now + pauseMs,
       at: now,
       user: before && before.user !== user ? null : user,
+      wrong: [...(before?.wrong ?? []), id].slice(-ATTEMPTS.maxWrong),
     });
     this.#left = Math.max(0, this.#refill(now) - 1);
   }
@@ -65,11 +101,12 @@ export class Attempts {
   /** Forgets failures of the same user only. Otherwise a user could guess the passwords of others without a limit. */
   succeeded(address: string, user = ANYONE): void {
     if (this.#failed.get(address)?.user === user) this.#failed.delete(address);
-    remember(this.#proven, address);
-    this.#proven.add(address);
+    const key = keyOf(address, user);
+    remember(this.#proven, key);
+    this.#proven.add(key);
   }
 
-  /** The PIN has changed: all counts restart. */
+  /** The PIN has changed: all counts restart. Attempts in progress stay reserved. */
   reset(): void {
     this.#failed.clear();
     this.#proven.clear();
@@ -82,6 +119,9 @@ export class Attempts {
     return (this.#left = Math.min(ATTEMPTS.allFree, this.#left + gained));
   }
 }
+
+/** An address has no space. */
+const keyOf = (address: string, user: string): string => `${address} ${user}`;
 
 /** Whole seconds of a wait. Rounds up, but ignores floating-point error. */
 export const seconds = (ms: number): number => Math.ceil(Math.round(ms) / 1_000);

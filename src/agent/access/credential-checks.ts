@@ -10,7 +10,7 @@ const MAX_WAITING = 16;
 
 export type Verdict =
   | { readonly kind: 'right'; readonly user: string }
-  /** `isNew`: the attempt counts as a wrong one. */
+  /** `isNew`: the credentials were checked, and the visitor counts as rejected. */
   | { readonly kind: 'wrong'; readonly isNew: true }
   | { readonly kind: 'wait'; readonly waitS: number; readonly isNew: boolean }
   /** Too many wait for a verification. */
@@ -56,10 +56,13 @@ export class CredentialChecks {
   /** The verdict without a verification. Counts no attempt. */
   #known({ user }: Credentials, network: string, id: string): Verdict | undefined {
     // First: a network that has to wait must not learn whether its guess is right.
-    const waitMs = this.#attempts.waitMs(network, performance.now());
+    const waitMs = this.#attempts.waitMs(network, performance.now(), user);
     if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs), isNew: false };
+    if (this.#attempts.isRepeated(network, id)) return { kind: 'wrong', isNew: true };
     if (!this.#verified.delete(id)) return undefined;
     this.#verified.add(id);
+    // Each network of the user: wrong attempts of strangers must not block it later.
+    this.#attempts.succeeded(network, user);
     return { kind: 'right', user };
   }
 
@@ -67,17 +70,29 @@ export class CredentialChecks {
     // Another request of the network may have tried meanwhile.
     const known = this.#known(credentials, network, id);
     if (known) return known;
-    const { user, password } = credentials;
-    const isRight = await this.#verify(password, this.#users.get(user) ?? this.#anotherHash(user));
-    if (isRight === 'busy') return { kind: 'busy' };
-    if (isRight && this.#users.has(user)) {
+    const { user } = credentials;
+    if (!this.#attempts.reserve(network, performance.now(), user)) return { kind: 'busy' };
+    try {
+      const isRight = await this.#isRight(credentials);
+      if (isRight === 'busy') return { kind: 'busy' };
+      if (!isRight) return this.#failed(user, network, id);
       this.#attempts.succeeded(network, user);
       this.#remember(id);
       return { kind: 'right', user };
+    } finally {
+      this.#attempts.release();
     }
+  }
+
+  async #isRight({ user, password }: Credentials): Promise<boolean | 'busy'> {
+    const isRight = await this.#verify(password, this.#users.get(user) ?? this.#anotherHash(user));
+    return isRight === 'busy' ? 'busy' : isRight && this.#users.has(user);
+  }
+
+  #failed(user: string, network: string, id: string): Verdict {
     const now = performance.now();
-    this.#attempts.failed(network, now, user);
-    const waitMs = this.#attempts.waitMs(network, now);
+    this.#attempts.failed(network, now, { user, id });
+    const waitMs = this.#attempts.waitMs(network, now, user);
     if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs), isNew: true };
     return { kind: 'wrong', isNew: true };
   }

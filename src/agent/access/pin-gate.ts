@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from 'node:crypto';
 import { isSameSecret } from '../../lib/same-secret.js';
 import { networkOf } from '../../net/cidr.js';
 import { LIMITS } from '../../protocol/limits.js';
@@ -6,7 +7,7 @@ import { pathOf } from '../modes/http/paths.js';
 import { readBody } from '../modes/http/read-body.js';
 import { redirectWith, respondWith } from '../modes/http/own-response.js';
 import type { ServiceSpec } from '../spec.js';
-import { Attempts, seconds } from './attempts.js';
+import { ANYONE, Attempts, seconds } from './attempts.js';
 import { cookiesOf, PIN_COOKIE } from './cookies.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import { PIN_HEADER, PIN_PATH } from './kinds.js';
@@ -23,6 +24,8 @@ type Verdict = { readonly kind: 'right' | 'wrong' } | { readonly kind: 'wait'; r
 export class PinGate implements Gate {
   readonly #sessions: Sessions;
   readonly #attempts = new Attempts();
+  /** Hides wrong PINs, which may be those of other services. */
+  readonly #key = randomBytes(32);
   readonly #rejections: Rejections;
   #service: string;
   #pin: string | undefined;
@@ -94,7 +97,8 @@ export class PinGate implements Gate {
       this.#attempts.succeeded(address);
       return { kind: 'right' };
     }
-    this.#attempts.failed(address, now);
+    const id = createHmac('sha256', this.#key).update(given).digest('base64');
+    if (!this.#attempts.isRepeated(address, id)) this.#attempts.failed(address, now, { user: ANYONE, id });
     this.#rejections.note('pin', client.address);
     const pauseMs = this.#attempts.waitMs(address, now);
     return pauseMs > 0 ? { kind: 'wait', waitS: seconds(pauseMs) } : { kind: 'wrong' };
