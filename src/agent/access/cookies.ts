@@ -22,13 +22,18 @@ export const setCookie = (name: string, value: string, maxAgeS: number, path = '
 /** The Cookie header of a request. Empty if it has none. */
 export const cookiesOf = (exchange: Pick<Exchange, 'headers'>): string => valuesOf(exchange, 'cookie', '; ');
 
-/** The values of all cookies of this name in a Cookie header. A browser may send several. */
+/** A browser sends one for each path, those of longer paths first. Each costs a signature. */
+const MAX_OF_NAME = 8;
+
+/** The values of the first cookies of this name in a Cookie header. A browser may send several. */
 export function cookiesNamed(name: string, cookies: string): string[] {
-  if (!cookies.includes(name)) return [];
-  return cookies.split(';').flatMap((pair) => {
+  const values: string[] = [];
+  if (!cookies.includes(name)) return values;
+  for (const pair of cookies.split(';')) {
     const text = pair.trim();
-    return text.startsWith(`${name}=`) ? [text.slice(name.length + 1)] : [];
-  });
+    if (text.startsWith(`${name}=`) && values.push(text.slice(name.length + 1)) === MAX_OF_NAME) break;
+  }
+  return values;
 }
 
 /** A Cookie header without Portal's own cookies, which the service must not see. Undefined if nothing remains. */

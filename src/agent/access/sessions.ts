@@ -8,7 +8,7 @@ const SESSION_MS = 24 * 3_600_000;
 /** The scope of a session. Any change to it ends the session. */
 export interface Admitted {
   readonly hostname: string;
-  /** The PIN, or the settings of the gate as text. */
+  /** The PIN, or a hash of the settings of the gate. */
   readonly settings: string;
 }
 
@@ -44,9 +44,9 @@ export class Sessions {
     for (const value of cookiesNamed(this.#cookie, cookies)) {
       const [, end = '', shown, signature = ''] =
         /^(\d{1,12})\.(?:([\w-]{1,4096})\.)?([\w-]{43})$/.exec(value) ?? [];
+      if (signature === '' || Number(end) * 1_000 <= now) continue;
       const about = shown === undefined ? undefined : Buffer.from(shown, 'base64url').toString();
-      const isOurs = signature !== '' && isSameSecret(signature, this.#sign(Number(end), admitted, about));
-      if (isOurs && Number(end) * 1_000 > now) return about ?? '';
+      if (isSameSecret(signature, this.#sign(Number(end), admitted, about))) return about ?? '';
     }
     return undefined;
   }

@@ -61,8 +61,12 @@ export class ShareLinks {
       return 'responded';
     }
     const now = Date.now();
-    const links = linksIn(cookiesOf(exchange), this.#shares.key, scope);
-    const link = links.find((each) => this.#shares.isOpen(each, now) && isWithin(exchange.target, each.path));
+    const links = linksIn(cookiesOf(exchange), {
+      key: this.#shares.key,
+      scope,
+      mayBeOpen: (each) => this.#shares.isOpen(each, now),
+    });
+    const link = links.find(({ path }) => isWithin(exchange.target, path));
     if (!link) return 'none';
     this.#follow(link, exchange.client, now);
     return 'passes';

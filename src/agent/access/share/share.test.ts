@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { identityFromPrivateKey, recoverAddress } from '../../../identity/keys.js';
 import { tokenIn, withoutToken } from './parameter.js';
 import { isWithin, linkPath } from './path.js';
-import { linksIn, readToken, shareCookie, shareMessage, shareToken, type ShareLink } from './token.js';
+import {
+  linksIn,
+  readToken,
+  shareCookie,
+  shareMessage,
+  shareToken,
+  type CookieCheck,
+  type ShareLink,
+} from './token.js';
 
 /** Links, their cookies and their paths, with vectors. */
 
@@ -11,6 +19,8 @@ const KEY = Buffer.alloc(32, 7);
 const LINK: ShareLink = { id: 'abcdefgh', issuedAt: 1_800_000_000, until: 1_800_007_200, path: '/demo' };
 const SCOPE = { hostname: 'web.relay.example', service: 'web', settings: 'c2V0dGluZ3M' };
 const NOW = LINK.issuedAt * 1_000;
+
+const CHECK: CookieCheck = { key: KEY, scope: SCOPE, mayBeOpen: () => true };
 
 const tokenOf = (link: ShareLink, scope = SCOPE): string =>
   shareToken(link, IDENTITY.sign(shareMessage(link, scope)));
@@ -45,7 +55,7 @@ describe('a link', () => {
     const changed = shareCookie(KEY, link, SCOPE, NOW)
       .split(';', 1)[0]!
       .replace(/[^.]*$/, proof!);
-    expect(linksIn(changed, KEY, scope)).toEqual([]);
+    expect(linksIn(changed, { ...CHECK, scope })).toEqual([]);
   });
 
   it.each([
@@ -71,16 +81,40 @@ describe('the cookie of a link', () => {
       '__Secure-portal-share=abcdefgh.1800000000.1800007200.L2RlbW8.lWI1RFw4NnfUtRJxBGxJTKPu19xUplMlc9t4tTonTsI; Path=/demo; Max-Age=7200; Secure; HttpOnly; SameSite=Lax',
     );
     const cookie = shareCookie(KEY, LINK, SCOPE, NOW).split(';', 1)[0]!;
-    expect(linksIn(`theme=dark; ${cookie}; a=b`, KEY, SCOPE)).toEqual([LINK]);
-    expect(linksIn(cookie, Buffer.alloc(32, 8), SCOPE)).toEqual([]);
-    expect(linksIn(`x${cookie}`, KEY, SCOPE)).toEqual([]);
-    expect(linksIn(tokenOf(LINK), KEY, SCOPE)).toEqual([]);
+    expect(linksIn(`theme=dark; ${cookie}; a=b`, CHECK)).toEqual([LINK]);
+    expect(linksIn(cookie, { ...CHECK, key: Buffer.alloc(32, 8) })).toEqual([]);
+    expect(linksIn(`x${cookie}`, CHECK)).toEqual([]);
+    expect(linksIn(`__Secure-portal-share=${tokenOf(LINK)}`, CHECK)).toEqual([]);
   });
 
   it('of each link counts if there are several', () => {
     const other = { ...LINK, id: 'bcdefgha', path: '/other' };
     const cookies = [LINK, other].map((link) => shareCookie(KEY, link, SCOPE, NOW).split(';', 1)[0]!);
-    expect(linksIn(cookies.join('; '), KEY, SCOPE)).toEqual([LINK, other]);
+    expect(linksIn(cookies.join('; '), CHECK)).toEqual([LINK, other]);
+  });
+});
+
+const forged = (i: number): string =>
+  `__Secure-portal-share=${String(i)
+    .padStart(8, 'a')
+    .replace(/[0189]/g, 'b')}.1.99999999999.${Buffer.from('/demo').toString('base64url')}.${'A'.repeat(43)}`;
+
+describe('forged cookies of links', () => {
+  it('cost few signatures, however many a visitor sends', () => {
+    const asked: string[] = [];
+    const cookies = Array.from({ length: 300 }, (_, i) => forged(i)).join('; ');
+    const check = { ...CHECK, mayBeOpen: ({ id }: ShareLink) => asked.push(id) > 0 };
+    expect(linksIn(cookies, check)).toEqual([]);
+    expect(asked).toHaveLength(8);
+  });
+
+  it('cost no signature if the link may not be open, or the proof has another length', () => {
+    const cookie = shareCookie(KEY, LINK, SCOPE, NOW).split(';', 1)[0]!;
+    expect(linksIn(cookie, { ...CHECK, mayBeOpen: () => false })).toEqual([]);
+    const asked: string[] = [];
+    const check = { ...CHECK, mayBeOpen: ({ id }: ShareLink) => asked.push(id) > 0 };
+    expect(linksIn(`${cookie}A`, check)).toEqual([]);
+    expect(asked).toEqual([]);
   });
 });
 
@@ -109,6 +143,7 @@ describe('the path of a link', () => {
     '/a\\b',
     '/ü',
     `/${'x'.repeat(600)}`,
+    `${'/'.repeat(511)}x`,
   ])('%j is rejected', (text) => {
     expect(linkPath(text)).toBeUndefined();
   });

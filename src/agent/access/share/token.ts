@@ -22,6 +22,8 @@ export interface ShareScope {
 }
 
 const SIGNATURE_BYTES = 65;
+/** Length of `proofOf`. */
+const PROOF_CHARS = 43;
 const PARTS = /^([a-z2-7]{8})\.(\d{1,12})\.(\d{1,12})\.([\w-]{1,700})\.([\w-]{43,90})$/;
 
 /** What the identity signs (EIP-191). JSON, so that no two inputs produce the same text. */
@@ -53,12 +55,20 @@ export function shareCookie(key: Buffer, link: ShareLink, scope: ShareScope, now
   return setCookie(SHARE_COOKIE, value, maxAge, link.path);
 }
 
-/** The links whose cookies are in a Cookie header. Their time and path are not checked. */
-export function linksIn(cookies: string, key: Buffer, scope: ShareScope): ShareLink[] {
+export interface CookieCheck {
+  readonly key: Buffer;
+  readonly scope: ShareScope;
+  /** Whether a link may be open. Asked before the signature, which is expensive to check. */
+  readonly mayBeOpen: (link: ShareLink) => boolean;
+}
+
+/** The links whose cookies are in a Cookie header and pass `check`. Their path is not checked. */
+export function linksIn(cookies: string, { key, scope, mayBeOpen }: CookieCheck): ShareLink[] {
   const links: ShareLink[] = [];
   for (const value of cookiesNamed(SHARE_COOKIE, cookies)) {
     const read = readFields(value);
-    if (read && isSameSecret(read.proof, proofOf(key, read.link, scope))) links.push(read.link);
+    if (read?.proof.length !== PROOF_CHARS || !mayBeOpen(read.link)) continue;
+    if (isSameSecret(read.proof, proofOf(key, read.link, scope))) links.push(read.link);
   }
   return links;
 }
