@@ -1,4 +1,4 @@
-import { contentPolicy, escapeHtml, htmlPage } from './page-style.js';
+import { contentPolicy, escapeHtml, FORM_POLICY, htmlPage } from './page-style.js';
 
 /**
  * A page that Portal itself sends to a visitor, for people and for programs: what happened, what to do, and what the
@@ -123,12 +123,26 @@ export const notIdentified: Page = page(403, 'Forbidden', 'identity_required', {
   owner: '`access.identities` in `portal.yaml` lists them.',
 });
 
-/** @param waitMs until the next request passes */
-export const tooManyRequests = (waitMs: number): Page =>
-  page(429, 'Too Many Requests', 'rate_limited', {
-    title: 'Too many requests',
+const TOO_MANY = {
+  requests: {
     text: 'You have sent more requests than this service allows.',
     owner: '`access.rateLimit` in `portal.yaml` sets the limit.',
+  },
+  links: {
+    text: 'Your network has opened too many links of this service.',
+    owner: 'Portal limits how often a network may open share links. No setting changes this.',
+  },
+  signIns: {
+    text: 'Your network has signed in too often.',
+    owner: 'Portal limits how often a network may return from the provider. No setting changes this.',
+  },
+} as const;
+
+/** @param waitMs until the next request passes */
+export const tooMany = (what: keyof typeof TOO_MANY, waitMs: number): Page =>
+  page(429, 'Too Many Requests', 'rate_limited', {
+    title: 'Too many requests',
+    ...TOO_MANY[what],
     retryAfterS: Math.ceil(waitMs / 1_000),
   });
 
@@ -189,6 +203,17 @@ const NOT_SIGNED = {
     text: 'The webhook was signed more than 5 minutes ago, or the clocks of its sender and of this service differ.',
   },
 } as const;
+
+/** For a request through `portal connect` that a page of another site has sent. */
+export const fromAnotherSite: Page = {
+  ...page(403, 'Forbidden', 'foreign_site', {
+    title: 'Sent by another site',
+    text: 'A page of another site has sent this request. This port accepts requests of this machine only.',
+    link: { href: '/', text: 'Open the service' },
+  }),
+  // So that the other site cannot show the link in a frame.
+  htmlHeaders: ['Content-Security-Policy', FORM_POLICY],
+};
 
 const CHECK_SERVICE = 'Check the logs of the service. `portal logs` shows what Portal saw.';
 

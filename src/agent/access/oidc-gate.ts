@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/logger.js';
 import { TokenBuckets } from '../../lib/token-bucket.js';
@@ -5,7 +6,7 @@ import type { ProxyFor } from '../../net/proxy/server.js';
 import { isHost, valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
 import { pathOf } from '../modes/http/paths.js';
 import { redirectWith, respondWith } from '../modes/http/own-response.js';
-import { PAGES, tooManyRequests, type Page } from '../pages.js';
+import { PAGES, tooMany, type Page } from '../pages.js';
 import type { OidcSpec, ServiceSpec } from '../spec.js';
 import { AdmittedExchange, EMAIL_FIELD, USER_FIELD } from './admitted.js';
 import { cookiesNamed, cookiesOf, setCookie, SIGN_IN_COOKIE, USER_COOKIE } from './cookies.js';
@@ -25,7 +26,7 @@ const RETURNS = { perSecond: 0.5, burst: 30, maxKeys: 10_000 };
 /** The gate with one state of its settings. */
 interface Open {
   readonly spec: OidcSpec;
-  /** The settings as text, to which sessions belong. */
+  /** A hash of the settings, to which sessions belong. Short, because each request hashes it again. */
   readonly settings: string;
   readonly provider: OidcProvider;
 }
@@ -87,7 +88,7 @@ export class OidcGate implements Gate {
   #set(spec: OidcSpec | undefined): void {
     this.#open = spec && {
       spec,
-      settings: JSON.stringify(spec),
+      settings: createHash('sha256').update(JSON.stringify(spec)).digest('base64'),
       provider: new OidcProvider(spec, this.#proxyFor),
     };
   }
@@ -118,7 +119,7 @@ export class OidcGate implements Gate {
     if (exchange.method !== 'GET' || !signIn)
       return isIn ? redirect(exchange, '/') : this.#respond(exchange, SIGN_IN_PAGES.expired);
     const waitMs = this.#returns.take(exchange.client.network);
-    if (waitMs > 0) return this.#respond(exchange, tooManyRequests(waitMs));
+    if (waitMs > 0) return this.#respond(exchange, tooMany('signIns', waitMs));
     let account: Account;
     try {
       account = await open.provider.accountOf(new URL(`${callbackOf(exchange)}?${query.toString()}`), signIn);

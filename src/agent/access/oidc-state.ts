@@ -19,7 +19,7 @@ export interface SignInScope {
   readonly hostname: string;
   /** The value of the cookie in the browser that began it. */
   readonly browser: string;
-  /** The settings of the gate as text. */
+  /** A hash of the settings of the gate. */
   readonly settings: string;
 }
 

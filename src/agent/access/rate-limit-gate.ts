@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { TokenBuckets } from '../../lib/token-bucket.js';
 import type { Exchange } from '../modes/http/exchange.js';
 import { respondWith } from '../modes/http/own-response.js';
-import { tooManyRequests } from '../pages.js';
+import { tooMany } from '../pages.js';
 import type { RateLimitSpec, ServiceSpec } from '../spec.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import { perSecond } from './kinds.js';
@@ -27,7 +27,7 @@ export class RateLimitGate implements Gate {
     const waitMs = this.#buckets?.take(network) ?? 0;
     if (waitMs === 0) return exchange;
     this.#rejections.note('rate', address);
-    respondWith(exchange, tooManyRequests(waitMs));
+    respondWith(exchange, tooMany('requests', waitMs));
     return undefined;
   }
 

@@ -4,7 +4,7 @@ import { TokenBuckets } from '../../../lib/token-bucket.js';
 import type { Client, Exchange } from '../../modes/http/exchange.js';
 import { redirectWith, respondWith } from '../../modes/http/own-response.js';
 import { isWellFormed } from '../../modes/http/paths.js';
-import { linkInvalid, tooManyRequests } from '../../pages.js';
+import { linkInvalid, tooMany } from '../../pages.js';
 import type { ServiceSpec } from '../../spec.js';
 import { cookiesOf } from '../cookies.js';
 import type { RejectionReason, Rejections } from '../rejections.js';
@@ -88,7 +88,7 @@ export class ShareLinks {
   ): void {
     const { network, address } = exchange.client;
     const waitMs = this.#verifications.take(network);
-    if (waitMs > 0) return respondWith(exchange, tooManyRequests(waitMs));
+    if (waitMs > 0) return respondWith(exchange, tooMany('links', waitMs));
     const now = Date.now();
     const isVisit =
       (exchange.method === 'GET' || exchange.method === 'HEAD') && exchange.upgrade === undefined;
