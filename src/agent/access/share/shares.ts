@@ -8,6 +8,8 @@ import { readToken, shareMessage, shareToken, type ShareLink, type ShareScope } 
 
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 const ID_CHARS = 8;
+/** How far the clock of another machine may be ahead, in seconds. */
+const SKEW_S = 300;
 
 /** Signs and verifies the share links of an identity, and knows which are revoked. One for all leases of an agent. */
 export class Shares {
@@ -45,10 +47,15 @@ export class Shares {
     }
   }
 
-  /** Whether the link is neither expired nor revoked. */
+  /**
+   * Whether the link is neither expired nor revoked, nor issued in the future: `revoke --all` would miss a link of a clock that is
+   * ahead.
+   */
   isOpen({ id, issuedAt, until }: ShareLink, now: number): boolean {
     if (!this.revoked || this.revoked.ids.has(id) || issuedAt <= this.revoked.upTo) return false;
-    return now < until * 1_000;
+    // The clock may have been ahead at the last `revoke --all`, after which `issue` continues.
+    const latest = Math.max(Math.floor(now / 1_000), this.revoked.upTo + 1) + SKEW_S;
+    return issuedAt <= latest && now < until * 1_000;
   }
 
   /** A keyed hash of the settings of all gates that links pass. Undefined if there is no such gate. */

@@ -23,6 +23,9 @@ export interface Revoked {
   readonly upTo: number;
 }
 
+/** How long a revocation stays after its link has expired: if the clock jumps back, the link must not open again. */
+const KEEP_REVOKED_MS = 365 * 86_400_000;
+
 const FILE = /^[a-z2-7]{8}\.json$/;
 /** The names of links are longer, so no link has this one. */
 const ALL_FILE = 'all.json';
@@ -39,10 +42,12 @@ export class ShareStore {
     this.folder = `${identityFile}.shares`;
   }
 
-  /** Adds a link, and forgets expired ones. Throws `state_unwritable`. */
+  /** Adds a link, and forgets expired ones; revoked ones a year later. Throws `state_unwritable`. */
   async add(record: ShareRecord, now: number): Promise<void> {
     await createFile(this.#pathOf(record.id), textOf(record), PRIVATE_MODE);
-    const expired = (await this.#all()).filter(({ until }) => Date.parse(until) <= now);
+    const expired = (await this.#all()).filter(
+      ({ until, revokedAt }) => Date.parse(until) + (revokedAt === undefined ? 0 : KEEP_REVOKED_MS) <= now,
+    );
     await Promise.all(expired.map(({ id }) => rm(this.#pathOf(id), { force: true })));
   }
 
@@ -59,8 +64,7 @@ export class ShareStore {
   async revoke(id: string, now: number): Promise<boolean> {
     const record = FILE.test(`${id}.json`) ? await this.#read(`${id}.json`) : undefined;
     if (!record) return false;
-    const revoked: ShareRecord = { ...record, revokedAt: record.revokedAt ?? new Date(now).toISOString() };
-    await replaceFile(this.#pathOf(id), textOf(revoked), PRIVATE_MODE);
+    await this.#revoke(record, now);
     return true;
   }
 
@@ -69,6 +73,9 @@ export class ShareStore {
     const valid = (await this.list(now)).filter(({ revokedAt }) => revokedAt === undefined);
     const upTo = Math.max(Math.floor(now / 1_000), await this.#revokedUpTo());
     await replaceFile(join(this.folder, ALL_FILE), `${JSON.stringify({ upTo })}\n`, PRIVATE_MODE);
+    // The clock was ahead when these were issued.
+    const later = valid.filter((record) => !isUpTo(record, upTo));
+    await Promise.all(later.map((record) => this.#revoke(record, now)));
     return valid.length;
   }
 
@@ -77,6 +84,11 @@ export class ShareStore {
     const records = await this.#all();
     const ids = records.filter(({ revokedAt }) => revokedAt !== undefined).map(({ id }) => id);
     return { ids: new Set(ids), upTo: await this.#revokedUpTo() };
+  }
+
+  async #revoke(record: ShareRecord, now: number): Promise<void> {
+    const revoked: ShareRecord = { ...record, revokedAt: record.revokedAt ?? new Date(now).toISOString() };
+    await replaceFile(this.#pathOf(record.id), textOf(revoked), PRIVATE_MODE);
   }
 
   async #all(): Promise<ShareRecord[]> {
