@@ -84,7 +84,8 @@ export const LIMITS = {
    */
   maxHandshakes: 128,
   /**
-   * When all of those are in use, a network's only handshake makes room after waiting for its client for this long.
+   * When all of those are in use, a network's only handshake makes room after waiting for its client for this long. Also for the
+   * handshakes of private access.
    */
   handshakeShareMs: 1_000,
   /** Most bits of work that a relay requires of a client while many handshakes fail: half a second for an agent. */
@@ -154,7 +155,7 @@ export const LIMITS = {
   /** Timeout of the handshake of private access, after TLS, and the size of one of its lines. */
   connectMs: 10_000,
   maxConnectLineBytes: 256,
-  /** Unfinished handshakes of one service. At the limit, the network with the most loses one. */
+  /** Unfinished handshakes of one service. At the limit, one makes room as at a relay (`handshakeShareMs`). */
   maxConnecting: 256,
 
   /** How many relays may forward one connection. A chain has one more relay. */

@@ -5,7 +5,7 @@ import { readClientHello } from '../net/client-hello.js';
 import { networkOf } from '../net/cidr.js';
 import type { Shown } from '../protocol/ticket.js';
 import { readTicketLine, TICKET_LINE } from '../protocol/ticket-line.js';
-import { NetworkTable } from './network-table.js';
+import { NetworkTable } from '../net/network-table.js';
 import { acceptProxied } from '../net/proxy-protocol-reader.js';
 import { resetSocket } from '../net/reset.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';

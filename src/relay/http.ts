@@ -8,7 +8,7 @@ import type { WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
 import { CIPHERS } from '../net/ciphers.js';
 import { networkOf } from '../net/cidr.js';
-import { NetworkTable } from './network-table.js';
+import { NetworkTable } from '../net/network-table.js';
 import { serveConnect, servePreface } from './hop-requests.js';
 import type { Hops } from './hops.js';
 import { dataInWebSockets, upgradeData } from './http/data-upgrades.js';

@@ -3,7 +3,7 @@ import { type ErrorCode, PortalError } from '../lib/errors.js';
 import { networkOf } from '../net/cidr.js';
 import { LIMITS } from '../protocol/limits.js';
 import { RetryPace } from './retry-pace.js';
-import { NetworkTable, placeFor } from './network-table.js';
+import { NetworkTable, placeFor } from '../net/network-table.js';
 import type { Work } from '../protocol/work.js';
 import { HandshakeWork } from './handshake-work.js';
 import type { RelayLimits } from './limits.js';

@@ -17,24 +17,28 @@ const HOST = 'db.localhost';
 const ARRIVAL = { address: '203.0.113.7', hostname: HOST };
 const NEVER = new AbortController().signal;
 
-/** Both ends of a TLS session. */
-async function session(): Promise<{ agent: TLSSocket; visitor: TLSSocket }> {
+/** Opens TLS sessions, and returns both ends. */
+async function sessions(): Promise<() => Promise<{ agent: TLSSocket; visitor: TLSSocket }>> {
   const server = createServer(await (await openLocalCa(await caFolder())).issue([HOST]));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  const plain = connectTcp(port, '127.0.0.1');
-  await once(plain, 'connect');
-  const visitor = connect({ socket: plain, servername: HOST, rejectUnauthorized: false });
-  const [agent] = (await once(server, 'secureConnection')) as [TLSSocket];
-  for (const socket of [agent, visitor]) socket.on('error', () => undefined);
-  onTestFinished(() => {
-    agent.destroy();
-    visitor.destroy();
-    server.close();
-  });
-  if (!visitor.authorizationError && !visitor.getProtocol()) await once(visitor, 'secureConnect');
-  return { agent, visitor };
+  return async () => {
+    const plain = connectTcp(port, '127.0.0.1');
+    await once(plain, 'connect');
+    const visitor = connect({ socket: plain, servername: HOST, rejectUnauthorized: false });
+    const [agent] = (await once(server, 'secureConnection')) as [TLSSocket];
+    for (const socket of [agent, visitor]) socket.on('error', () => undefined);
+    onTestFinished(() => {
+      agent.destroy();
+      visitor.destroy();
+    });
+    if (!visitor.authorizationError && !visitor.getProtocol()) await once(visitor, 'secureConnect');
+    return { agent, visitor };
+  };
 }
+
+const session = async () => (await sessions())();
 
 function greeter(over: Partial<GreeterOptions> = {}) {
   const denied: [Denial, string][] = [];
@@ -138,5 +142,31 @@ describe('the handshake of a visitor', () => {
     const other = await session();
     void signed.one.greet(other.agent, { ...ARRIVAL, address: '198.51.100.9' }, NEVER);
     expect(await readLine(other.visitor, 256)).toBe('denied address');
+  });
+
+  it.each([
+    ['a range of networks', (i: number) => `203.0.113.${i}`, 0],
+    ['a range of IPv6 networks', (i: number) => `2001:db8:7:${i.toString(16)}::1`, 0],
+    [
+      'networks of many ranges, once they are slow',
+      (i: number) => `10.${i}.0.1`,
+      LIMITS.handshakeShareMs + 1,
+    ],
+  ])('is not blocked by the handshakes of %s', async (_what, addressOf, afterMs) => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const max = 8;
+    const { one } = greeter({ max });
+    const open = await sessions();
+    for (let i = 0; i < max; i++) {
+      const { agent } = await open();
+      void one.greet(agent, { ...ARRIVAL, address: addressOf(i) }, NEVER);
+    }
+    vi.advanceTimersByTime(afterMs);
+    const { agent, visitor } = await open();
+    const address = '198.51.100.9';
+    const greeted = one.greet(agent, { ...ARRIVAL, address }, NEVER);
+    visitor.write(await proofOn(visitor));
+    expect(await greeted).toEqual({ address, identity: FRIEND.address });
   });
 });

@@ -1,10 +1,10 @@
 import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../../identity/identity.js';
-import { FairPlaces } from '../../lib/fair-places.js';
 import { TokenBuckets } from '../../lib/token-bucket.js';
 import { within } from '../../lib/wait.js';
 import { networkOf } from '../../net/cidr.js';
 import { endWith } from '../../net/last-words.js';
+import { NetworkTable, placeFor } from '../../net/network-table.js';
 import { readLine } from '../../net/read-line.js';
 import { resetSocket } from '../../net/reset.js';
 import { channelOf } from '../../protocol/channel.js';
@@ -17,12 +17,20 @@ const FAILURES = { burst: 20, perSecond: 1, maxKeys: 10_000 };
 /** How long a denied visitor may take to read the reason. */
 const LINGER_MS = 1_000;
 
+interface Handshake {
+  readonly socket: TLSSocket;
+  /** Monotonic milliseconds. */
+  readonly at: number;
+}
+
 export interface GreeterOptions {
   readonly identity: Identity;
   /** Which gate rejects a visitor, if any. */
   readonly denies: (visitor: Visitor) => 'identity' | 'address' | undefined;
   /** Called for each visitor that a gate rejects or whose proof is invalid. */
   readonly onDenied: (denial: Denial, address: string) => void;
+  /** Handshakes at once. Default: `LIMITS.maxConnecting`. */
+  readonly max?: number;
 }
 
 /** How a visitor arrived. */
@@ -36,7 +44,7 @@ export interface Arrival {
 /** The agent's side of private access: proves the agent's identity to a visitor, then checks the visitor's. */
 export class Greeter {
   readonly #options: GreeterOptions;
-  readonly #places = new FairPlaces<TLSSocket>({ max: LIMITS.maxConnecting, drop: resetSocket });
+  readonly #handshakes = new NetworkTable<Handshake>();
   readonly #failures = new TokenBuckets(FAILURES);
 
   constructor(options: GreeterOptions) {
@@ -53,9 +61,10 @@ export class Greeter {
     signal: AbortSignal,
   ): Promise<Required<Visitor> | undefined> {
     const network = networkOf(address);
-    const place = this.#places.enter(socket, network);
+    // A network that has to wait displaces no other.
+    const handshake = this.#failures.waitMs(network) > 0 ? undefined : this.#enter(socket, network);
     try {
-      const isBusy = !place || this.#failures.waitMs(network) > 0;
+      const isBusy = handshake === undefined;
       const answer = isBusy ? 'busy' : await this.#ask(socket, { address, hostname }, signal);
       if (typeof answer !== 'string') {
         if (answer.purpose === 'connect') return { address, identity: answer.address };
@@ -68,9 +77,26 @@ export class Greeter {
       this.#failures.take(network);
       resetSocket(socket);
     } finally {
-      if (place) this.#places.leave(place);
+      if (handshake) this.#handshakes.delete(handshake);
     }
     return undefined;
+  }
+
+  /** Undefined if there is no place. A range of networks cannot use all places, nor can slow visitors. */
+  #enter(socket: TLSSocket, network: string): Handshake | undefined {
+    const now = performance.now();
+    const place = placeFor(this.#handshakes, network, {
+      max: this.#options.max ?? LIMITS.maxConnecting,
+      isLate: ({ at }) => now - at > LIMITS.handshakeShareMs,
+    });
+    if (!place) return undefined;
+    if (place.displaces) {
+      this.#handshakes.delete(place.displaces);
+      resetSocket(place.displaces.socket);
+    }
+    const handshake = { socket, at: now };
+    this.#handshakes.add(handshake, network);
+    return handshake;
   }
 
   /** The proven claim, or why the visitor is denied. */

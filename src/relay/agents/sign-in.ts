@@ -5,7 +5,7 @@ import { Tally } from '../../lib/tally.js';
 import { networkOf } from '../../net/cidr.js';
 import { buildChallenge, STATEMENTS, verifyProof } from '../../protocol/challenge.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { NetworkTable, placeFor } from '../network-table.js';
+import { NetworkTable, placeFor } from '../../net/network-table.js';
 import type { AccessLists } from '../access-lists.js';
 import type { RelayLimits } from '../limits.js';
 import { plainAddress } from '../names.js';

@@ -1,5 +1,5 @@
 import { Groups, type Place } from '../lib/groups.js';
-import { networksAround } from '../net/cidr.js';
+import { networksAround } from './cidr.js';
 
 /**
  * A table of clients that have not proven an identity, by network. When it is full, the network with the most entries loses
