@@ -112,20 +112,81 @@ describe('portal connect', () => {
     expect((await readAll(socket)).toString()).toBe('ok\n');
     expect(reached).toEqual([]);
   });
+});
 
-  it('gives programs on the machine an HTTP service, under names of this machine only', async () => {
-    const { port } = await httpService((request, response) =>
-      response.end([request.headers.host, request.headers['x-forwarded-proto']].join(' ')),
-    );
-    const one = await published({ mode: 'http' }, { target: port });
-    const ask = async (host: string): Promise<string> => {
+describe.each(['auto', 'http'] as const)('a web app behind `portal connect` in mode %s', (mode) => {
+  async function app() {
+    const seen: string[] = [];
+    const { port } = await httpService((request, response) => {
+      seen.push(`${request.method} ${request.url}`);
+      response.end([request.headers.host, request.headers['x-forwarded-proto']].join(' '));
+    });
+    const one = await published({ mode }, { target: port });
+    const ask = async (head: string, fields: Record<string, string> = {}): Promise<string> => {
       const socket = await one.as();
-      socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+      const all = { Host: '127.0.0.1:5000', Connection: 'close', ...fields };
+      const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+      socket.write(`${head} HTTP/1.1\r\n${lines.join('')}\r\n`);
       return (await readAll(socket)).toString();
     };
-    expect(await ask('127.0.0.1:5000')).toMatch(/^HTTP\/1\.1 200 [^]*127\.0\.0\.1:5000 https/);
-    expect(await ask(`${HOST}:${one.at.port}`)).toMatch(/^HTTP\/1\.1 200 /);
-    expect(await ask('rebound.example')).toMatch(/^HTTP\/1\.1 421 /);
+    return { one, seen, ask };
+  }
+
+  it('is for programs and pages of this machine', async () => {
+    const { ask, seen } = await app();
+    expect(await ask('GET /')).toMatch(/^HTTP\/1\.1 200 [^]*127\.0\.0\.1:5000 https/);
+    const allowed: Record<string, string>[] = [
+      { Host: 'localhost' },
+      { Host: '[::1]:5000' },
+      { Origin: 'http://127.0.0.1:5000', 'Sec-Fetch-Site': 'same-origin' },
+      { Origin: 'http://localhost:5173', 'Sec-Fetch-Site': 'same-site' },
+      { Origin: 'null', 'Sec-Fetch-Site': 'same-origin' },
+      { 'Sec-Fetch-Site': 'none' },
+    ];
+    for (const fields of allowed)
+      expect([fields, (await ask('POST /', fields)).slice(9, 12)]).toEqual([fields, '200']);
+    expect(seen).toHaveLength(7);
+  });
+
+  it('gets no request of a page of another site', async () => {
+    const { ask, seen } = await app();
+    const webSocket = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' };
+    for (const [head, fields] of [
+      // A form, a script, an image, a link, a frame without an origin, and a WebSocket.
+      ['POST /', { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' }],
+      ['POST /', { Origin: 'https://evil.example' }],
+      ['OPTIONS /', { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'PUT' }],
+      ['GET /image', { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' }],
+      ['GET /', { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' }],
+      ['POST /', { Origin: 'null', 'Sec-Fetch-Site': 'cross-site' }],
+      ['POST /', { Origin: 'null' }],
+      ['GET /', { ...webSocket, Origin: 'https://evil.example', 'Sec-WebSocket-Key': 'x'.repeat(22) + '==' }],
+      // Names that only begin like one of this machine, and the name that the relay owns.
+      ['POST /', { Origin: 'http://localhost.evil.example' }],
+      ['POST /', { Origin: 'http://127.0.0.1.evil.example:5000' }],
+      ['POST /', { Origin: 'http://localhost:5000@evil.example' }],
+      ['POST /', { Origin: `https://${HOST}` }],
+    ] as const) {
+      const text = await ask(head, fields);
+      expect([fields, text.slice(9, 12)]).toEqual([fields, '403']);
+      expect(text).not.toMatch(/access-control-allow/i);
+    }
+    expect(seen).toEqual([]);
+  });
+
+  it('is not reached under another name that leads to this machine', async () => {
+    const { one, ask, seen } = await app();
+    // The relay owns the public name, and may let it lead to this machine.
+    for (const name of ['rebound.example', 'localhost.evil.example', HOST, `${HOST}:${one.at.port}`])
+      expect([name, (await ask('GET /', { Host: name })).slice(9, 12)]).toEqual([name, '421']);
+    expect(seen).toEqual([]);
+  });
+
+  it('shows people how to open it, in no frame of the other site', async () => {
+    const { ask } = await app();
+    const text = await ask('GET /', { 'Sec-Fetch-Site': 'cross-site', Accept: 'text/html' });
+    expect(text).toContain('<a href="/">Open the service</a>');
+    expect(text).toContain("frame-ancestors 'none'");
   });
 });
 

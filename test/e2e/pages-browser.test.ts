@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { pinPage } from '../../src/agent/access/pin-page.js';
 import {
   changing,
+  fromAnotherSite,
   notAllowed,
   notRunning,
   notTrusted,
@@ -26,6 +27,7 @@ const SHOWN: Readonly<Record<string, Page>> = {
   'pin-wrong': pinPage({ service: NAME, to: '/', outcome: 'wrong' }),
   'pin-wait': pinPage({ service: 'staging', to: '/', outcome: 'wait', waitS: 240 }),
   misdirected: PAGES.misdirected,
+  'another-site': fromAnotherSite,
   'no-route': PAGES.noRoute,
   'bad-gateway': PAGES.badGateway,
 };

@@ -17,7 +17,8 @@ import { retirementOf, type ServiceSpec } from '../../spec.js';
 import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_LIMITS, type HttpLimits } from './limits.js';
 import { cut } from './cut.js';
-import { isHost, respond, type Client, type Exchange } from './exchange.js';
+import { respond, type Client, type Exchange } from './exchange.js';
+import { foreignPage, isForUs } from './for-us.js';
 import { Forwarding } from './forward.js';
 import { createH1, type Rejected } from './h1.js';
 import { serveH2 } from './h2.js';
@@ -218,6 +219,8 @@ export class HttpHandler implements ModeHandler {
   #serve(asked: Exchange): void {
     this.requests++;
     const exchange = this.#recorder ? this.#recorder.record(asked, this.#gates.redact(asked.headers)) : asked;
+    const foreign = foreignPage(asked);
+    if (foreign) return respondWith(exchange, foreign);
     let passed: Passed | Promise<Passed>;
     try {
       passed = asked.passesGates ? this.#gates.repeat(exchange) : this.#gates.ask(exchange);
@@ -342,17 +345,6 @@ function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onResponse: Client
     onResponse,
   };
 }
-
-/**
- * Whether the Host header names the service. A local port of `portal connect` has the names of the visitor's machine, and no
- * others: a web page there could reach it under a name of its own (DNS rebinding).
- */
-function isForUs({ authority, client: { hostname, isConnect: isLocal = false } }: Exchange): boolean {
-  if (isHost(authority, hostname)) return true;
-  return isLocal && LOCAL_HOST.test(authority);
-}
-
-const LOCAL_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
 
 /** `OPTIONS *` refers to the whole server, which is Portal. */
 function respondToAsterisk(exchange: Exchange): void {
