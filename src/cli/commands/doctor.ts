@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import pLimit from 'p-limit';
 import { relayKey } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
+import type { Identity } from '../../identity/identity.js';
 import type { LockEntries } from '../../config/lock-file.js';
 import { lockFileOf, RelayLock } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
@@ -11,6 +12,7 @@ import { checkAgent, type AgentFindings } from '../doctor/agent.js';
 import { checkConfiguration, relaysOf } from '../doctor/configuration.js';
 import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js';
 import { Names } from '../doctor/names.js';
+import { checkPrivate } from '../doctor/private.js';
 import { checkRelay } from '../doctor/relay.js';
 import { count, type Finding, type Level, type Subject } from '../doctor/report.js';
 import { checkService } from '../doctor/service.js';
@@ -54,7 +56,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const agent = await runningAgent(context, options.file);
   // These checks connect to relays and targets, which reveals the variables in their names.
   if (desired && isAllowed)
-    await checkNetwork(context, desired, { report, names, agent, locked, address: identity.address });
+    await checkNetwork(context, desired, { report, names, agent, locked, identity: identity.identity });
   for (const subject of configuration.unchecked) report.print(subject);
   if (agent) report.print(agent.subject);
   const code = report.end();
@@ -66,14 +68,15 @@ interface Checked {
   readonly names: Names;
   readonly agent: AgentFindings | undefined;
   readonly locked: LockEntries | undefined;
-  readonly address: string | undefined;
+  readonly identity: Identity | undefined;
 }
 
 async function checkNetwork(
   context: Context,
   wanted: Desired,
-  { report, names, agent, locked, address }: Checked,
+  { report, names, agent, locked, identity }: Checked,
 ): Promise<void> {
+  const { paths } = context;
   const desired = withActualPort(wanted, agent?.status?.relays ?? []);
   const limit = pLimit(AT_A_TIME);
   const relays = relaysOf(desired).map((spec) => {
@@ -89,15 +92,18 @@ async function checkNetwork(
     const keys = new Set(spec.relays.map(relayKey));
     // A relay with an IP address as its name has no names below it. checkRelay reports this.
     const own = facts.filter(({ key, domain }) => keys.has(key) && isIP(domain) === 0);
-    return limit(() =>
-      checkService(spec, {
+    return limit(async () => {
+      const subject = await checkService(spec, {
         names,
         relays: own,
-        address,
-        acmeDir: context.paths.acmeDir,
+        address: identity?.address,
+        acmeDir: paths.acmeDir,
         sessions: agent?.status?.relays,
-      }),
-    );
+      });
+      const { knownAgentsFile } = paths;
+      await checkPrivate(spec, { identity, leases: agent?.status?.leases, knownAgentsFile }, subject);
+      return subject;
+    });
   });
   for (const service of services) report.print(await service);
 }

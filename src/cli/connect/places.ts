@@ -72,7 +72,7 @@ export function placeIn({ services }: Desired, service: string): Place {
 }
 
 /** Visitors connect to the first relay of a chain. */
-function doorOf(relay: RelaySpec, { name, hostname: own }: ServiceSpec): Door {
+export function doorOf(relay: RelaySpec, { name, hostname: own }: ServiceSpec): Door {
   const entry = relay.kind === 'chain' ? relay.hops[0]! : relay;
   const url = new URL(entry.kind === 'embedded' ? `https://localhost:${entry.port}` : entry.url);
   const host = url.hostname.replace(/^\[|\]$/g, '');

@@ -2,6 +2,7 @@ import { access, constants, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
+import type { Identity } from '../../identity/identity.js';
 import { sameAddress } from '../../config/lock-file.js';
 import { ERRORS } from '../../lib/error-codes.js';
 import { systemCode } from '../../lib/errors.js';
@@ -17,11 +18,11 @@ import { Subject } from './report.js';
 
 /** Checks this machine: keys, folders, trust. */
 
-/** Checks the identity's file, and that the identity is the one that services require. `address` is undefined without a file. */
+/** Checks the identity's file, and that the identity is the one that services require. `identity` is undefined without a file. */
 export async function checkIdentity(
   file: string,
   services: Desired['services'],
-): Promise<{ subject: Subject; address: string | undefined }> {
+): Promise<{ subject: Subject; identity: Identity | undefined }> {
   const subject = new Subject('identity');
   const wanted = (address: string | undefined): void => {
     for (const { service, identity } of services) {
@@ -36,16 +37,16 @@ export async function checkIdentity(
   if (!(await isThere(file))) {
     subject.ok('identity.file', `no identity yet; Portal creates it on first use: ${file}`);
     wanted(undefined);
-    return { subject, address: undefined };
+    return { subject, identity: undefined };
   }
   try {
-    const { address } = await loadIdentity(file, { create: false });
-    subject.ok('identity.file', `${address}, in ${file}`);
-    wanted(address);
-    return { subject, address };
+    const identity = await loadIdentity(file, { create: false });
+    subject.ok('identity.file', `${identity.address}, in ${file}`);
+    wanted(identity.address);
+    return { subject, identity };
   } catch (error) {
     subject.failed('identity.file', error);
-    return { subject, address: undefined };
+    return { subject, identity: undefined };
   }
 }
 
