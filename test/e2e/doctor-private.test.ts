@@ -2,13 +2,13 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { agent, desired, relay, service, tcpService } from '../support/world.js';
-import { jsonLines, Person, PROCESSES } from './cli-support.js';
+import { jsonLines, Person } from './cli-support.js';
 
 /** What `portal doctor` finds about private services, on the machine of the owner and on that of a visitor. */
 
 let person: Person;
 beforeEach(async () => {
-  person = await Person.create(PROCESSES);
+  person = await Person.create();
 });
 
 const write = (text: string): Promise<void> => writeFile(join(person.folder, 'portal.yaml'), text);

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { freePort } from '../support/ports.js';
 import { httpService } from '../support/world.js';
-import { jsonLines, Person, PROCESSES, type Line } from './cli-support.js';
+import { jsonLines, Person, type Line } from './cli-support.js';
 
 /** `portal share` as people run it, while agents stop and start. */
 
 async function published() {
-  const person = await Person.create(PROCESSES);
+  const person = await Person.create();
   const { port } = await httpService((_request, response) => response.end('the site'));
   const at = await freePort();
   await writeFile(
@@ -101,7 +101,7 @@ it('creates links that survive a restart of the agent, as do visitors and revoca
     const text = await readFile(join(folder, name), 'utf8');
     for (const { target } of [kept, revoked]) expect(text).not.toContain(target.split('portal-share=')[1]);
   }
-}, 60_000);
+});
 
 it('revokes links while the agent is stopped', async () => {
   const { person, events, get, share, opened } = await published();
@@ -117,4 +117,4 @@ it('revokes links while the agent is stopped', async () => {
   const unknown = await person.run(['share', 'revoke', 'aaaaaaaa']);
   expect(unknown).toMatchObject({ code: 1 });
   expect(unknown.stderr).toContain('this machine has no link "aaaaaaaa"');
-}, 60_000);
+});

@@ -2,17 +2,18 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { programFor } from '../support/debian.js';
+import { openSsh } from '../support/openssh.js';
 import { usePostgres } from '../support/postgres.js';
 import { redis } from '../support/redis.js';
 import { agent, desired, relay, service } from '../support/world.js';
 import { Person, PROCESSES } from './cli-support.js';
 
-/** Real databases and their own clients, over `portal connect`. */
+/** Real servers and their own clients, over `portal connect`. */
 
 const run = promisify(execFile);
 
-/** A local port for `target`, which another person publishes. */
-async function connected(target: string): Promise<string> {
+/** `target`, which another person publishes: how the user of `person` connects. */
+async function published(target: string) {
   const person = await Person.create(PROCESSES);
   const { stdout } = await person.run(['identity', 'new', '--json']);
   const { address } = JSON.parse(stdout) as { address: string };
@@ -21,8 +22,13 @@ async function connected(target: string): Promise<string> {
   const spec = service('db', target, { mode: 'auto', access: { identities: [address] }, alpn: 'auto' });
   await owner.runner.apply(desired([at.spec], spec));
   await owner.event('lease', ({ phase }) => phase === 'ready');
-  const args = ['connect', `db.localhost:${at.port}`, '--identity', owner.identity.address, '--json'];
-  return String((await person.start(args).event('connected'))['port']);
+  return { person, args: ['connect', `db.localhost:${at.port}`, '--identity', owner.identity.address] };
+}
+
+/** A local port for `target`. */
+async function connected(target: string): Promise<string> {
+  const { person, args } = await published(target);
+  return String((await person.start([...args, '--json']).event('connected'))['port']);
 }
 
 it('Redis works with redis-cli: commands, a pipeline and a large value', async (context) => {
@@ -53,5 +59,22 @@ describe('PostgreSQL', () => {
     expect((await query('select * from generate_series(1, 200000)')).split('\n')).toHaveLength(200_000);
     const sessions = await Promise.all([1, 2, 3].map(() => query('select pg_backend_pid()')));
     expect(new Set(sessions).size).toBe(3);
+  });
+});
+
+describe('OpenSSH', () => {
+  it('works through a local port, with results of any size', async (context) => {
+    const { port, ssh } = await openSsh(context);
+    const to = ['-p', await connected(`127.0.0.1:${port}`)];
+    expect(await ssh(to, 'echo "hello from $SSH_CONNECTION"')).toMatch(/^hello from 127\.0\.0\.1 /);
+    expect(await ssh(to, 'head -c 3000000 /dev/zero')).toHaveLength(3_000_000);
+  });
+
+  it('works with ProxyCommand, which needs no port', async (context) => {
+    const { port, ssh } = await openSsh(context);
+    const { person, args } = await published(`127.0.0.1:${port}`);
+    const command = [...PROCESSES, ...args, '--stdio'].join(' ');
+    const to = ['-o', `ProxyCommand=${command}`];
+    expect(await ssh(to, 'echo hello', { PORTAL_HOME: person.home })).toBe('hello\n');
   });
 });
