@@ -38,12 +38,24 @@ describe('PIN attempts of one address', () => {
     expect(attempts.waitMs(B, 0)).toBe(0);
   });
 
+  it('are forgotten only once in a while, because programs send the PIN with each request', () => {
+    const attempts = new Attempts();
+    failing(attempts, A, 4);
+    attempts.succeeded(A, 0);
+    failing(attempts, A, 4);
+    attempts.succeeded(A, ATTEMPTS.forgiveMs - 1);
+    failing(attempts, A, 1);
+    expect(attempts.waitMs(A, 0)).toBe(ATTEMPTS.firstWaitMs);
+    attempts.succeeded(A, ATTEMPTS.forgiveMs);
+    expect(attempts.waitMs(A, 0)).toBe(0);
+  });
+
   it('are forgotten after a day without attempts, and after a correct PIN', () => {
     const attempts = new Attempts();
     failing(attempts, A, 20);
     expect(attempts.waitMs(A, ATTEMPTS.forgetMs + 1)).toBe(0);
     failing(attempts, B, 4);
-    attempts.succeeded(B);
+    attempts.succeeded(B, 0);
     failing(attempts, B, 4);
     expect(attempts.waitMs(B, 0)).toBe(0);
   });
@@ -53,7 +65,7 @@ describe('attempts of several users of one address', () => {
   it('are forgotten after the right password of the user who alone failed', () => {
     const attempts = new Attempts();
     failing(attempts, A, 4, 'alice');
-    attempts.succeeded(A, 'alice');
+    attempts.succeeded(A, 0, 'alice');
     failing(attempts, A, 1, 'alice');
     expect(attempts.waitMs(A, 0)).toBe(0);
   });
@@ -61,10 +73,10 @@ describe('attempts of several users of one address', () => {
   it('are not forgotten after the right password of another user', () => {
     const attempts = new Attempts();
     failing(attempts, A, 4, 'bob');
-    attempts.succeeded(A, 'alice');
+    attempts.succeeded(A, 0, 'alice');
     failing(attempts, A, 1, 'alice');
-    attempts.succeeded(A, 'alice');
-    attempts.succeeded(A, 'bob');
+    attempts.succeeded(A, 0, 'alice');
+    attempts.succeeded(A, 0, 'bob');
     expect(attempts.waitMs(A, 0)).toBe(ATTEMPTS.firstWaitMs);
   });
 });
@@ -75,7 +87,7 @@ describe('the same wrong credentials', () => {
     attempts.failed(A, 0, { user: 'alice', id: 'x' });
     expect([A, B].map((address) => attempts.isRepeated(address, 'x'))).toEqual([true, false]);
     expect(attempts.isRepeated(A, 'y')).toBe(false);
-    attempts.succeeded(A, 'alice');
+    attempts.succeeded(A, 0, 'alice');
     expect(attempts.isRepeated(A, 'x')).toBe(false);
   });
 
@@ -103,7 +115,7 @@ describe('attempts in progress', () => {
 
   it('do not block an address that has entered the PIN', () => {
     const attempts = new Attempts();
-    attempts.succeeded(A);
+    attempts.succeeded(A, 0);
     many(attempts);
     expect([A, B].map((address) => attempts.reserve(address, 0))).toEqual([true, false]);
   });
@@ -121,7 +133,7 @@ describe('PIN attempts of all addresses together', () => {
 
   it('do not block an address that has entered the PIN', () => {
     const attempts = new Attempts();
-    attempts.succeeded(A);
+    attempts.succeeded(A, 0);
     many(attempts);
     expect(attempts.waitMs(A, 0)).toBe(0);
     failing(attempts, A, ATTEMPTS.free);
@@ -130,7 +142,7 @@ describe('PIN attempts of all addresses together', () => {
 
   it('block a user at an address where only another has entered a password', () => {
     const attempts = new Attempts();
-    attempts.succeeded(A, 'alice');
+    attempts.succeeded(A, 0, 'alice');
     many(attempts);
     expect(['alice', 'bob'].map((user) => attempts.waitMs(A, 0, user))).toEqual([0, ATTEMPTS.allEveryMs]);
     expect(['alice', 'bob'].map((user) => attempts.reserve(A, 0, user))).toEqual([true, false]);

@@ -10,6 +10,11 @@ export const ATTEMPTS = {
   maxWaitMs: 3_600_000,
   /** An address without attempts for this long starts again. */
   forgetMs: 24 * 3_600_000,
+  /**
+   * A right attempt makes an address start again, once in this time: programs send the PIN or password with each request, and someone
+   * else behind the address could guess between two of them.
+   */
+  forgiveMs: 10 * 60_000,
   /** Free wrong attempts of all addresses together. One more is free after each interval. */
   allFree: 60,
   allEveryMs: 60_000,
@@ -44,9 +49,9 @@ export class Attempts {
   readonly #failed = new Map<string, Record>();
   /**
    * Addresses with the user who has proven the secret there. Attempts of others do not block them. With the user: otherwise one
-   * user could prove many addresses, and guess the passwords of others there.
+   * user could prove many addresses, and guess the passwords of others there. The value is the time when failures were forgotten.
    */
-  readonly #proven = new Set<string>();
+  readonly #proven = new Map<string, number | undefined>();
   /** Remaining wrong attempts of all addresses together. */
   #left: number = ATTEMPTS.allFree;
   #leftAt = 0;
@@ -99,11 +104,16 @@ export class Attempts {
   }
 
   /** Forgets failures of the same user only. Otherwise a user could guess the passwords of others without a limit. */
-  succeeded(address: string, user = ANYONE): void {
-    if (this.#failed.get(address)?.user === user) this.#failed.delete(address);
+  succeeded(address: string, now: number, user = ANYONE): void {
     const key = keyOf(address, user);
+    let forgivenAt = this.#proven.get(key);
+    const mayForgive = forgivenAt === undefined || now - forgivenAt >= ATTEMPTS.forgiveMs;
+    if (mayForgive && this.#failed.get(address)?.user === user) {
+      this.#failed.delete(address);
+      forgivenAt = now;
+    }
     remember(this.#proven, key);
-    this.#proven.add(key);
+    this.#proven.set(key, forgivenAt);
   }
 
   /** The PIN has changed: all counts restart. Attempts in progress stay reserved. */
@@ -127,7 +137,7 @@ const keyOf = (address: string, user: string): string => `${address} ${user}`;
 export const seconds = (ms: number): number => Math.ceil(Math.round(ms) / 1_000);
 
 /** Makes `key` the newest entry, and removes the oldest if there are too many. */
-function remember(all: Map<string, unknown> | Set<string>, key: string): void {
+function remember(all: Map<string, unknown>, key: string): void {
   all.delete(key);
   const [oldest] = all.keys();
   if (all.size >= ATTEMPTS.maxAddresses && oldest !== undefined) all.delete(oldest);

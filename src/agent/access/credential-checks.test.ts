@@ -75,3 +75,13 @@ describe('a program that repeats a wrong password', () => {
     expect(await as('alice', 'last guess', '192.0.2.1')).toBe('wait');
   });
 });
+
+it('the requests of a user who is signed in do not free guesses of its password behind the same address', async () => {
+  const { as } = checked();
+  const kinds: Verdict['kind'][] = [];
+  for (let i = 0; i < 20; i++) {
+    kinds.push(await as('alice', `guess ${i}`, '192.0.2.1'));
+    await as('alice', 'horse', '192.0.2.1');
+  }
+  expect(kinds.filter((kind) => kind === 'wrong').length).toBeLessThan(2 * ATTEMPTS.free);
+});

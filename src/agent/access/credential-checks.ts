@@ -56,13 +56,14 @@ export class CredentialChecks {
   /** The verdict without a verification. Counts no attempt. */
   #known({ user }: Credentials, network: string, id: string): Verdict | undefined {
     // First: a network that has to wait must not learn whether its guess is right.
-    const waitMs = this.#attempts.waitMs(network, performance.now(), user);
+    const now = performance.now();
+    const waitMs = this.#attempts.waitMs(network, now, user);
     if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs), isNew: false };
     if (this.#attempts.isRepeated(network, id)) return { kind: 'wrong', isNew: true };
     if (!this.#verified.delete(id)) return undefined;
     this.#verified.add(id);
     // Each network of the user: wrong attempts of strangers must not block it later.
-    this.#attempts.succeeded(network, user);
+    this.#attempts.succeeded(network, now, user);
     return { kind: 'right', user };
   }
 
@@ -76,7 +77,7 @@ export class CredentialChecks {
       const isRight = await this.#isRight(credentials);
       if (isRight === 'busy') return { kind: 'busy' };
       if (!isRight) return this.#failed(user, network, id);
-      this.#attempts.succeeded(network, user);
+      this.#attempts.succeeded(network, performance.now(), user);
       this.#remember(id);
       return { kind: 'right', user };
     } finally {

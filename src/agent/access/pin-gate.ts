@@ -94,7 +94,7 @@ export class PinGate implements Gate {
     const waitMs = this.#attempts.waitMs(address, now);
     if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs) };
     if (isSameSecret(given, pin)) {
-      this.#attempts.succeeded(address);
+      this.#attempts.succeeded(address, now);
       return { kind: 'right' };
     }
     const id = createHmac('sha256', this.#key).update(given).digest('base64');
