@@ -60,8 +60,8 @@ async function ask(
 const BROWSER = { Accept: 'text/html,*/*;q=0.8' };
 const FORM = { ...BROWSER, 'Content-Type': 'application/x-www-form-urlencoded' };
 
-const submit = (to: Published, pin: string, path = '/'): Promise<Answer> =>
-  ask(to, 'POST /__portal/pin', FORM, new URLSearchParams({ pin, to: path }).toString());
+const submit = (to: Published, pin: string, path = '/', fields = {}): Promise<Answer> =>
+  ask(to, 'POST /__portal/pin', { ...FORM, ...fields }, new URLSearchParams({ pin, to: path }).toString());
 
 /** The cookies that a browser would send from now on. */
 async function loggedIn(to: Published): Promise<{ Cookie: string }> {
@@ -159,6 +159,15 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
       reason: 'pin',
       remote: '127.0.0.1',
     });
+  });
+
+  it.each(['cross-site', 'same-site'])('reads no PIN that another site sends (%s)', async (from) => {
+    const { port } = await site();
+    const one = await published(mode, port);
+    const sent = { 'Sec-Fetch-Site': from };
+    for (let i = 0; i < 6; i++) expect((await submit(one, `guess ${i}`, '/', sent)).status).toBe(401);
+    expect((await submit(one, PIN, '/', sent)).header('set-cookie')).toBeUndefined();
+    expect((await submit(one, PIN, '/', { 'Sec-Fetch-Site': 'same-origin' })).status).toBe(303);
   });
 
   it('counts a wrong PIN that a program repeats once', async () => {

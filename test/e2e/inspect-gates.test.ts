@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { ConnectionOptions } from 'node:tls';
 import { inspectorOf } from '../support/inspector.js';
+import { connectTo } from '../support/private.js';
 import { agent, desired, httpService, readAll, relay, service, visit } from '../support/world.js';
 
 /** How the inspector shows visitors that Portal itself rejects. */
@@ -68,4 +69,34 @@ it('shows visitors that a gate rejected, which gate, and never a PIN', async () 
   expect(text).not.toContain(PIN);
   expect(text).not.toContain('0000-1111');
   expect(text).toContain('"noReplay":"Portal rejected the visitor"');
+});
+
+it('repeats a request that came through `portal connect`, and lists those of other sites', async () => {
+  const { port } = await httpService((request, response) => response.end(`the site for ${request.url}`));
+  const at = await relay();
+  const one = await agent({ inspector: true });
+  const spec = { access: { identities: [] }, mode: 'http', inspect: { mask: [] } } as const;
+  await one.runner.apply(desired([at.spec], service('app', port, spec)));
+  await one.event('lease', ({ phase }) => phase === 'ready');
+  const { url, token, rows } = await inspectorOf(one);
+  const local = async (fields: string): Promise<void> => {
+    const socket = await connectTo(at, HOST, one.identity, one.identity.address);
+    socket.write(`GET /in HTTP/1.1\r\nHost: localhost:5000\r\nConnection: close\r\n${fields}\r\n`);
+    await readAll(socket);
+  };
+  await local('');
+  await local('Origin: https://evil.example\r\n');
+  const listed = () => [...rows.values()].map(({ status, portal }) => [status, portal?.code]);
+  await expect.poll(listed).toEqual([
+    [200, undefined],
+    [403, 'foreign_site'],
+  ]);
+  const [first] = rows.keys();
+  const headers = {
+    Authorization: `Bearer ${token}`,
+    Origin: url.origin,
+    'Content-Type': 'application/json',
+  };
+  await fetch(`${url.origin}/api/requests/${first}/replay`, { method: 'POST', headers, body: '{}' });
+  await expect.poll(() => listed()[2]).toEqual([200, undefined]);
 });

@@ -16,6 +16,7 @@ import { isAllowed, type Account } from './oidc-allow.js';
 import { accountDenied, providerDown, SIGN_IN_PAGES, signInRequired, signOutPage } from './oidc-pages.js';
 import { OidcProvider, ProviderDown, SignInRejected } from './oidc-provider.js';
 import { isBrowser, newBrowser, SIGN_IN_MS, SignIns, type SignInScope } from './oidc-state.js';
+import { isFromOwnPage } from './own-page.js';
 import type { Rejections } from './rejections.js';
 import { returnPath } from './return-path.js';
 import { Sessions, type Admitted } from './sessions.js';
@@ -138,8 +139,7 @@ export class OidcGate implements Gate {
 
   #signOut(exchange: Exchange): undefined {
     if (exchange.method !== 'POST') return this.#respond(exchange, signOutPage(this.#service));
-    const site = valuesOf(exchange, 'sec-fetch-site');
-    if (site !== '' && site !== 'same-origin') return this.#respond(exchange, SIGN_IN_PAGES.crossSite);
+    if (!isFromOwnPage(exchange)) return this.#respond(exchange, SIGN_IN_PAGES.crossSite);
     const page = SIGN_IN_PAGES.signedOut;
     return this.#respond(exchange, {
       ...page,

@@ -11,6 +11,7 @@ import { ANYONE, Attempts, seconds } from './attempts.js';
 import { cookiesOf, PIN_COOKIE } from './cookies.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import { PIN_HEADER, PIN_PATH } from './kinds.js';
+import { isFromOwnPage } from './own-page.js';
 import { pinPage } from './pin-page.js';
 import type { Rejections } from './rejections.js';
 import { returnPath } from './return-path.js';
@@ -52,7 +53,9 @@ export class PinGate implements Gate {
     const { hostname } = exchange.client;
     const isForm = pathOf(exchange.target) === PIN_PATH;
     const isIn = this.#sessions.isValid(cookiesOf(exchange), { hostname, settings: pin }, Date.now());
-    if (isForm && exchange.method === 'POST' && exchange.body) return this.#readForm(exchange, pin);
+    // Another site could use up the attempts of its visitors.
+    if (isForm && exchange.method === 'POST' && exchange.body && isFromOwnPage(exchange))
+      return this.#readForm(exchange, pin);
     if (isForm && isIn) redirect(exchange, '/');
     else if (isIn || this.#passesProgram(exchange, pin)) return exchange;
     return undefined;
