@@ -1,3 +1,4 @@
+import type { AccessLog } from './access-log.js';
 import { isDeepStrictEqual } from 'node:util';
 import type { Socket } from 'node:net';
 import type { LimitFunction as Limit } from 'p-limit';
@@ -49,6 +50,8 @@ export interface LeaseOptions {
   readonly proxyFor?: ProxyFor | undefined;
   /** Records the requests of inspected services. Default: no recording. */
   readonly recorders?: Recorders | undefined;
+  /** Gets the requests of visitors in HTTP. Default: none is listed. */
+  readonly accessLog?: AccessLog | undefined;
   /** Limits the agent's own visits in progress. */
   readonly pace: ProbePace;
   /** Average interval between two proofs of a ready lease. */
@@ -470,6 +473,7 @@ export class AgentLease {
       gates: this.#gates,
       sessionKey: this.#options.sessionKey,
       recorders: this.#options.recorders,
+      accessLog: this.#options.accessLog,
       onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
       // Ignored before it serves. The decision until then is reported below.
       onServedAs: () => this.#served && this.#options.onServedAs(this),

@@ -77,6 +77,7 @@ show that a service responds.
 | \`relay\` | \`portal list\`, one for each relay | url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or \`discovered\`; health: \`healthy\`, \`unhealthy\` or \`unknown\`; inUse, rttMs?, capabilities?, carriers?, address?, locked?, error? |
 | \`registry\` | \`portal list\`, if there is one | source, relays, inChains?, fetchedAt?, error? |
 | \`log\` | \`portal logs\`, besides the events above | level, message, fields |
+| \`access\` | \`portal logs --access\`, one for each request | service, remote, method, target, version, authority, status, responseBytes, totalMs, cut? (the response is incomplete), referer?, userAgent? |
 | \`request\` | \`portal requests\`, one for each request | id, startedAt, service, source (its portal.yaml), method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`; status?, firstByteMs?, totalMs?, requestBytes, responseBytes, type?, replayOf? |
 | \`request\` | \`portal requests show\` | the same, with version, reason?, request, response (each: headers, trailers, body) and messages? |
 | \`curl\` | \`portal requests show --curl\` | id, command |

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import type { AccessEntry } from '../agent/access-log.js';
 import { gateFor, requiredAlpn } from '../agent/access/kinds.js';
 import { ShareStore } from '../agent/access/share/store.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
@@ -86,6 +87,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const stopping = AbortSignal.any(job.stop ? [...signals, job.stop] : signals);
 
   const history = new History();
+  const access = new History<AccessEntry>();
   const log = historyLogger(history);
   const desired = job.select(job.desired);
   const current = new ExpiryClock(Date.now()).unexpired(desired);
@@ -125,6 +127,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     acmeDir: paths.acmeDir,
     registryDir: paths.registryDir,
     shareStore: new ShareStore(identityFile),
+    accessLog: access,
     warn,
     proxyFor,
     ...(trust && { trust }),
@@ -171,6 +174,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     },
     stop: () => ask('down'),
     history,
+    access,
   });
   if (!control)
     throw new PortalError('already_running', `an agent is already running for ${job.file ?? 'this process'}`);

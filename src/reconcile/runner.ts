@@ -1,3 +1,4 @@
+import type { AccessLog } from '../agent/access-log.js';
 import { randomUUID } from 'node:crypto';
 import { AcmeCertificates, type AcmeOptions } from '../certificates/acme/certificates.js';
 import type { CertificateSources } from '../certificates/live.js';
@@ -71,6 +72,8 @@ export interface RunnerOptions {
   readonly shareStore?: ShareStore;
   /** Shows the requests of inspected services. Default: none are recorded. */
   readonly inspector?: InspectorSettings;
+  /** Gets the requests of visitors in HTTP. Default: none is listed. */
+  readonly accessLog?: AccessLog;
   /** The environment that the commands of services inherit. Default: an empty one. */
   readonly environment?: NodeJS.ProcessEnv;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
@@ -410,6 +413,7 @@ export class Runner {
       shares: this.sharing?.shares,
       proxyFor: this.#options.proxyFor,
       recorders: this.#inspection?.recorders,
+      accessLog: this.#options.accessLog,
       onUnserved: ({ spec: { service }, relay: at }, reason, count) =>
         this.#options.emit({ event: 'unserved', service, relay: at, reason, count }),
       onPhase: (changed) => {

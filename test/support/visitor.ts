@@ -6,13 +6,13 @@ import { onTestFinished } from 'vitest';
 /** The body of one HTTPS response on a new connection that trusts only the CA in `caFile`. */
 export async function httpsGet(url: string, caFile: string, host = '127.0.0.1'): Promise<string> {
   const ca = await readFile(caFile);
-  const { hostname, port, pathname } = new URL(url);
+  const { hostname, port, pathname, search } = new URL(url);
   return new Promise((resolve, reject) => {
     // The loopback by address: not every resolver knows names below localhost.
     const outgoing = request({
       host,
       port,
-      path: pathname,
+      path: `${pathname}${search}`,
       servername: hostname,
       headers: { host: hostname },
       ca,

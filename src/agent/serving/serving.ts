@@ -1,3 +1,4 @@
+import type { AccessLog } from '../access-log.js';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../lib/logger.js';
 import type { Drain } from '../../net/splice.js';
@@ -71,6 +72,8 @@ export interface ServingOptions {
   readonly sessionKey: Buffer;
   /** Records the requests of inspected services. Default: no recording. */
   readonly recorders?: Recorders | undefined;
+  /** Gets the requests of visitors in HTTP. Default: none is listed. */
+  readonly accessLog?: AccessLog | undefined;
   /** Called when the target rejects the public name. */
   readonly onNameRejected?: (rejection: NameRejection) => void;
   /** Called when visitors are served in another way without a change of settings. */

@@ -1,3 +1,4 @@
+import { accessEntry } from '../access-log.js';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { resetSocket } from '../../net/reset.js';
@@ -40,13 +41,13 @@ export async function openTlsServing(options: ServingOptions): Promise<Serving> 
   return new TlsServing(options, offer, await handlerFor(spec, log, offer, options));
 }
 
-type HandlerOptions = Pick<ServingOptions, 'gates' | 'recorders' | 'onNameRejected' | 'signal'>;
+type HandlerOptions = Pick<ServingOptions, 'gates' | 'recorders' | 'accessLog' | 'onNameRejected' | 'signal'>;
 
 async function handlerFor(
   spec: ServiceSpec,
   log: Logger,
   { protocols, decision }: AlpnOffer,
-  { gates, recorders, onNameRejected }: HandlerOptions,
+  { gates, recorders, accessLog, onNameRejected }: HandlerOptions,
 ): Promise<ModeHandler> {
   const stream = (): ModeHandler =>
     new StreamHandler(spec, log, {
@@ -58,7 +59,14 @@ async function handlerFor(
   const http = async (of: ServiceSpec): Promise<ModeHandler> => {
     // Loaded on demand: many agents serve no HTTP.
     const { HttpHandler } = await import('../modes/http/handler.js');
-    return new HttpHandler(of, log, protocols, gates, {}, { recorders, onNameRejected, ...onNotHttp });
+    return new HttpHandler(
+      of,
+      log,
+      protocols,
+      gates,
+      {},
+      { recorders, accessLog, onNameRejected, ...onNotHttp },
+    );
   };
   if (mode === 'http') return http(spec);
   if (mode === 'auto') return new AutoHandler(spec, decision, { stream: stream(), makeHttp: http }, log);
@@ -216,11 +224,14 @@ class TlsServing implements Serving {
     const { address } = visitor.remote;
     if (isConnect(socket)) return void this.#greet(socket, visitor);
     if (this.#isSealed) return requestReconnect(socket, this.#spec.service);
-    const { gates, recorders } = this.#options;
+    const { gates, recorders, accessLog } = this.#options;
     const refusal = gates.enter({ address }, socket);
     if (!refusal) return this.#serve(socket, visitor);
     const { service, inspect } = this.#spec;
+    const at = performance.now();
     rejectVisitor(socket, refusal.page, (asked) => {
+      const ended = { status: refusal.page.status, bytes: 0, durationMs: performance.now() - at };
+      accessLog?.add(accessEntry(service, address, asked, ended));
       if (!inspect) return;
       const headers = gates.redact(asked.headers);
       recorders?.refused(service, { asked, headers, remote: address, hostname: this.#hostname, ...refusal });

@@ -1,5 +1,7 @@
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import type { ControlClient } from '../control/client.js';
+import type { AccessEntry } from '../../agent/access-log.js';
+import { commonLogLine } from '../access-line.js';
+import type { ControlClient, LogsOptions } from '../control/client.js';
 import type { Entry } from '../control/history.js';
 import { findAgent } from '../find-agent.js';
 import { listenForInterrupts } from '../interrupts.js';
@@ -12,6 +14,7 @@ import { checkServices, isPath } from '../unknown-service.js';
 
 interface Options {
   readonly follow?: true;
+  readonly access?: true;
   readonly file?: string;
   readonly pid?: number;
   /** How many of the recent entries to show. Default: all. */
@@ -24,7 +27,6 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   rejectPath(args, options);
   const agent = await findAgent(context, options, { listsOthers: true });
   await checkNames(agent, args);
-  const lines = new LogLines(createStyle(context.stdout.color), context.verbosity);
   const interrupts = listenForInterrupts();
   const signal = AbortSignal.any([interrupts.signal, context.stdout.closed]);
   const tail = new Tail(options.tail, (text) =>
@@ -32,12 +34,14 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   );
   const { since = -Infinity } = options;
   const onRecent = (entries: number): void => tail.expect(entries);
+  const wanted = { follow: options.follow === true, signal, onRecent };
   try {
-    for await (const entry of agent.logs({ follow: options.follow === true, signal, onRecent })) {
+    for await (const { entry, text } of options.access
+      ? requests(agent, wanted)
+      : events(context, agent, wanted)) {
       const isNamed = args.length === 0 || args.some((service) => isOf(entry, service));
-      // Describes every entry, because a description depends on those before.
-      const text = context.json ? jsonLine(entry) : lines.describe(entry, Date.now());
-      tail.next(isNamed && Date.parse(entry.time) >= since ? text : undefined);
+      const isShown = isNamed && Date.parse(entry.time) >= since;
+      tail.next(isShown ? (context.json ? jsonLine(entry) : text) : undefined);
     }
     tail.end();
   } catch (error) {
@@ -46,6 +50,22 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     interrupts.dispose();
   }
   return 0;
+}
+
+interface Shown {
+  readonly entry: Entry | AccessEntry;
+  /** For people. Undefined for an entry that only --verbose shows. */
+  readonly text: string | undefined;
+}
+
+async function* events(context: Context, agent: ControlClient, wanted: LogsOptions): AsyncGenerator<Shown> {
+  const lines = new LogLines(createStyle(context.stdout.color), context.verbosity);
+  // Describes every entry, because a description depends on those before.
+  for await (const entry of agent.logs(wanted)) yield { entry, text: lines.describe(entry, Date.now()) };
+}
+
+async function* requests(agent: ControlClient, wanted: LogsOptions): AsyncGenerator<Shown> {
+  for await (const entry of agent.access(wanted)) yield { entry, text: commonLogLine(entry) };
 }
 
 /** Prints the last `limit` of the recent entries, and every later one. */
@@ -109,9 +129,9 @@ async function checkNames(agent: ControlClient, names: readonly string[]): Promi
   );
 }
 
-const isOf = (entry: Entry, service: string): boolean => serviceOf(entry) === service;
+const isOf = (entry: Entry | AccessEntry, service: string): boolean => serviceOf(entry) === service;
 
-function serviceOf(entry: Entry): string | undefined {
+function serviceOf(entry: Entry | AccessEntry): string | undefined {
   const { service } = entry.event === 'log' ? entry.fields : (entry as { service?: unknown });
   return typeof service === 'string' ? service : undefined;
 }

@@ -5,6 +5,7 @@ import type { RequestRow } from '../../agent/inspect/wire.js';
 import type { ErrorSummary } from '../../agent/status.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
+import type { AccessEntry } from '../../agent/access-log.js';
 import type { AgentStatus, Readiness } from '../../reconcile/events.js';
 import type { Shared, ShareRequest } from '../../reconcile/sharing.js';
 import type { Survey } from '../../reconcile/candidates/survey.js';
@@ -93,10 +94,19 @@ export class ControlClient {
   }
 
   /** Recent entries; with `follow` also new ones, until the agent ends or `signal` aborts. */
-  async *logs(options: LogsOptions): AsyncGenerator<Entry> {
+  logs(options: LogsOptions): AsyncGenerator<Entry> {
+    return this.#entries('/logs', options);
+  }
+
+  /** Requests of visitors, recent and new ones like `logs`. */
+  access(options: LogsOptions): AsyncGenerator<AccessEntry> {
+    return this.#entries('/access', options);
+  }
+
+  async *#entries<T>(path: string, options: LogsOptions): AsyncGenerator<T> {
     const response = await this.#send(
       'GET',
-      options.follow ? '/logs?follow=1' : '/logs',
+      options.follow ? `${path}?follow=1` : path,
       undefined,
       options.signal,
     );
@@ -105,7 +115,7 @@ export class ControlClient {
     // A broken connection emits no 'end', and readline would wait forever.
     response.once('close', () => lines.close());
     try {
-      for await (const line of lines) yield JSON.parse(line) as Entry;
+      for await (const line of lines) yield JSON.parse(line) as T;
     } catch (error) {
       // A killed agent resets the connection: that is the end of its logs.
       if (options.signal?.aborted || systemCode(error) !== 'ECONNRESET') throw error;

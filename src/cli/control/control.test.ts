@@ -47,6 +47,7 @@ function handlers(overrides: Partial<ControlHandlers> = {}): ControlHandlers {
     reloadShares: (identity) => Promise.resolve({ isReloaded: identity === '0x1' }),
     stop: () => undefined,
     history: new History(),
+    access: new History(),
     ...overrides,
   };
 }

@@ -5,6 +5,7 @@ import type { RequestRow } from '../../agent/inspect/wire.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, asPortalError } from '../../lib/errors.js';
 import { readBounded } from '../../lib/read-bounded.js';
+import type { AccessEntry } from '../../agent/access-log.js';
 import type { AgentStatus, Readiness } from '../../reconcile/events.js';
 import type { Survey } from '../../reconcile/candidates/survey.js';
 import type { Shared, ShareRequest } from '../../reconcile/sharing.js';
@@ -44,6 +45,8 @@ export interface ControlHandlers {
   /** Starts the shutdown; the process ends soon after. */
   stop(): void;
   readonly history: History;
+  /** The requests of visitors. */
+  readonly access: History<AccessEntry>;
 }
 
 export interface FlushResult {
@@ -142,7 +145,11 @@ async function route(
     case 'POST /shares':
       return respond(response, 200, await handlers.reloadShares(await identityIn(request)));
     case 'GET /logs':
-      return sendLogs(response, handlers.history, searchParams.get('follow') === '1' ? followers : undefined);
+    case 'GET /access': {
+      const follow = searchParams.get('follow') === '1' ? followers : undefined;
+      if (pathname === '/access') return sendLogs(response, handlers.access, follow);
+      return sendLogs(response, handlers.history, follow);
+    }
     case 'POST /stop':
       respond(response, 202, { pid: process.pid });
       return handlers.stop();
@@ -154,7 +161,11 @@ async function route(
   }
 }
 
-function sendLogs(response: ServerResponse, history: History, followers?: Set<ServerResponse>): void {
+function sendLogs<T extends { readonly event: string }>(
+  response: ServerResponse,
+  history: History<T>,
+  followers?: Set<ServerResponse>,
+): void {
   const recent = history.recent();
   response.writeHead(200, { 'content-type': 'application/x-ndjson', [RECENT_HEADER]: recent.length });
   for (const entry of recent) response.write(`${JSON.stringify(entry)}\n`);

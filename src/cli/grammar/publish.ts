@@ -66,8 +66,12 @@ export function addRunning(program: Command, execute: Execute): void {
     .action(execute(() => import('../commands/list.js')));
   program
     .command('logs')
-    .description('show the recent events of the running agent')
+    .description('show the recent events of the running agent, or the requests of its visitors')
     .argument('[services...]', 'show only events of these services')
+    .option(
+      '--access',
+      'show the requests of visitors instead, in Common Log Format; with --json in more detail',
+    )
     .option('-f, --follow', 'keep running and show new events')
     .addOption(count('-n, --tail <number>', 'show only this many of the recent events', MAX_LOG_ENTRIES, 0))
     .addOption(since('--since <time>', 'show only events since then: 30m, 2h, or a date and time'))

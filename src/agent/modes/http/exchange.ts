@@ -1,6 +1,7 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { Socket } from 'node:net';
 import type { RejectionReason } from '../../access/rejections.js';
+import type { Asked, Ended } from '../../access-log.js';
 import type { OwnResponse } from '../../inspect/wire.js';
 
 /** Name, value, name, value…: header fields on the wire, in order, including repeated ones. */
@@ -27,6 +28,8 @@ export interface Client {
   isSwitched?: boolean;
   /** Called with the status of each response. */
   readonly onResponse?: ((status: number) => void) | undefined;
+  /** Called when a response has ended, or the visitor has disconnected before. */
+  readonly onEnd?: ((exchange: Asked, ended: Ended) => void) | undefined;
 }
 
 /**

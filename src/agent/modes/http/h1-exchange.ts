@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
+import { CountedResponse } from './counted.js';
 import { cut } from './cut.js';
 import { withoutField, type Client, type Exchange, type Headers, type SwitchedStream } from './exchange.js';
 
@@ -29,6 +30,7 @@ export class H1Exchange implements Exchange {
   readonly #response: ServerResponse;
   readonly #lingerMs: number;
   readonly #head: Buffer | undefined;
+  readonly #counted = new CountedResponse(this);
   begun = false;
   /** The head has not been sent yet. */
   #flushing = false;
@@ -108,7 +110,7 @@ export class H1Exchange implements Exchange {
       this.#response.writeHead(status, reason, withoutField(headers, 'trailer'));
     }
     this.begun = true;
-    this.client.onResponse?.(status);
+    this.#counted.began(status);
     // With the first chunk of the body if it is available, otherwise alone.
     this.#flushing = true;
     queueMicrotask(() => this.#flush());
@@ -123,6 +125,7 @@ export class H1Exchange implements Exchange {
   }
 
   write(chunk: Buffer): boolean {
+    this.#counted.wrote(chunk.length);
     if (this.#flushing) {
       // Possibly the whole body: a head and a short body are sent together.
       if (!this.#first && chunk.length <= SHORT_BYTES) {
@@ -141,6 +144,7 @@ export class H1Exchange implements Exchange {
   }
 
   end(trailers: Headers): void {
+    this.#counted.ended();
     if (trailers.length > 0) {
       const pairs: [string, string][] = [];
       for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!]);
@@ -177,12 +181,15 @@ export class H1Exchange implements Exchange {
   }
 
   abort(): void {
+    this.#counted.ended(false);
     cut(this.#request.socket);
   }
 
   onDisconnect(gone: () => void): void {
     this.#response.once('close', () => {
-      if (!this.#response.writableFinished) gone();
+      if (this.#response.writableFinished) return;
+      this.#counted.ended(false);
+      gone();
     });
   }
 
@@ -191,6 +198,8 @@ export class H1Exchange implements Exchange {
     if (socket.destroyed || !this.#head) return undefined;
     this.begun = true;
     this.client.isSwitched = true;
+    this.#counted.began(101);
+    this.#counted.ended();
     this.#response.detachSocket(socket);
     let text = 'HTTP/1.1 101 Switching Protocols\r\n';
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;

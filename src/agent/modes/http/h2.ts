@@ -20,6 +20,7 @@ import {
   type Headers,
   type SwitchedStream,
 } from './exchange.js';
+import { CountedResponse } from './counted.js';
 import { breakStream, watchStreamEnd } from './h2-ends.js';
 import { endIdleFrames, Liveness } from './h2-cost.js';
 import { PAGES, type Page } from '../../pages.js';
@@ -154,6 +155,7 @@ class H2Exchange implements Exchange {
   #receivedTrailers: Headers = [];
   #trailers: Headers = [];
   #isEnded = false;
+  readonly #counted = new CountedResponse(this);
   begun = false;
   isAborted = false;
 
@@ -207,7 +209,7 @@ class H2Exchange implements Exchange {
     const waitForTrailers = follows === 'trailers';
     this.#stream.respond(fields, { endStream: follows === 'nothing', waitForTrailers });
     this.begun = true;
-    this.client.onResponse?.(status);
+    this.#counted.began(status);
     if (waitForTrailers) {
       this.#stream.once('wantTrailers', () => {
         try {
@@ -220,6 +222,7 @@ class H2Exchange implements Exchange {
   }
 
   write(chunk: Buffer): boolean {
+    this.#counted.wrote(chunk.length);
     return this.#stream.writable ? this.#stream.write(chunk) : true;
   }
 
@@ -228,6 +231,7 @@ class H2Exchange implements Exchange {
   }
 
   end(trailers: Headers): void {
+    this.#counted.ended();
     this.#trailers = trailers;
     const stream = this.#stream;
     this.#isEnded = true;
@@ -241,13 +245,16 @@ class H2Exchange implements Exchange {
 
   abort(): void {
     this.isAborted = true;
+    this.#counted.ended(false);
     breakStream(this.#stream);
   }
 
   onDisconnect(gone: () => void): void {
     this.#stream.once('close', () => {
       // A stream that closes cleanly may not have reported its last write yet.
-      if (!this.#isEnded || this.#stream.rstCode !== NGHTTP2_NO_ERROR) gone();
+      if (this.#isEnded && this.#stream.rstCode === NGHTTP2_NO_ERROR) return;
+      this.#counted.ended(false);
+      gone();
     });
   }
 
@@ -255,6 +262,8 @@ class H2Exchange implements Exchange {
     if (this.#stream.destroyed) return undefined;
     this.#stream.respond({ ...asObject(withoutField(headers, 'sec-websocket-accept')), ':status': 200 });
     this.begun = true;
+    this.#counted.began(200);
+    this.#counted.ended();
     return { kind: 'stream', stream: this.#stream };
   }
 }

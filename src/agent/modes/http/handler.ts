@@ -9,6 +9,7 @@ import { STALLED_MS } from '../../../net/retirement.js';
 import { SpliceSet, type Drain } from '../../../net/splice.js';
 import { formatTarget, type Target } from '../../../net/target.js';
 import { LIMITS } from '../../../protocol/limits.js';
+import { accessEntry, type AccessLog } from '../../access-log.js';
 import type { Passed } from '../../access/gate.js';
 import type { Gates } from '../../access/gates.js';
 import type { Recorder, Recorders } from '../../inspect/recorder.js';
@@ -58,6 +59,7 @@ interface Connection {
 /** Callbacks about visitors and targets. */
 export interface HandlerHooks {
   readonly recorders?: Recorders | undefined;
+  readonly accessLog?: AccessLog | undefined;
   readonly onNameRejected?: ((rejection: NameRejection) => void) | undefined;
   /** Called when a visitor does not speak HTTP: its target may be another program now. */
   readonly onNotHttp?: () => void;
@@ -124,7 +126,7 @@ export class HttpHandler implements ModeHandler {
   }
 
   visit(socket: TLSSocket, visitor: VisitorInfo): void {
-    const client = clientOf(socket, visitor, this.#responded);
+    const client = clientOf(socket, visitor, this.#responded, this.#hooks.accessLog && this.#ended);
     socket.on('error', () => undefined);
     socket.once('close', () => this.#closed(socket));
     if (socket.alpnProtocol === 'h2') {
@@ -159,6 +161,9 @@ export class HttpHandler implements ModeHandler {
   }
 
   readonly #responded = (status: number): void => void (this.#lastStatus = status);
+
+  readonly #ended: Client['onEnd'] = (asked, ended) =>
+    this.#hooks.accessLog!.add(accessEntry(this.#spec.service, asked.client.address, asked, ended));
 
   async drain(drain: Drain): Promise<void> {
     this.#draining = true;
@@ -331,7 +336,12 @@ export class HttpHandler implements ModeHandler {
   }
 }
 
-function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onResponse: Client['onResponse']): Client {
+function clientOf(
+  socket: TLSSocket,
+  { remote }: VisitorInfo,
+  onResponse: Client['onResponse'],
+  onEnd: Client['onEnd'],
+): Client {
   const address = remote.address.replace(/^::ffff:(?=\d+\.)/i, '');
   // For server-side sockets, Node provides the name only in this property.
   const { servername } = socket as { servername?: string | false | null };
@@ -343,6 +353,7 @@ function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onResponse: Client
     ...(isConnect(socket) && { isConnect: true }),
     socket,
     onResponse,
+    onEnd,
   };
 }
 
