@@ -126,7 +126,7 @@ export class DataConnections {
   async #serve(carrier: WireCarrier, ticket: string, { notice, stop: { signal } }: Pending): Promise<void> {
     const socket =
       (await this.#startedAgain(carrier, ticket, signal)) ?? (await this.#opened(carrier, ticket, signal));
-    await this.#meet(notice.promise, socket);
+    await this.#meet(notice.promise, socket, signal);
   }
 
   /** Shows the ticket on a kept connection. Resolves with undefined without one, or if it ends before the relay can respond. */
@@ -175,9 +175,9 @@ export class DataConnections {
     return 'started' in connection ? connection.started(signal) : connection;
   }
 
-  async #meet(notice: Promise<Visit>, socket: Socket): Promise<void> {
+  async #meet(notice: Promise<Visit>, socket: Socket, signal: AbortSignal): Promise<void> {
     try {
-      const visit = await within(notice, LIMITS.visitNoticeMs, 'the notice of a visit');
+      const visit = await within(notice, LIMITS.visitNoticeMs, 'the notice of a visit', signal);
       // Targets and gates receive the address. An honest relay always sends a plain one.
       if (!isPlainAddress(visit.remote.address))
         throw new PortalError('protocol', 'the address of a visitor is not an IP address');

@@ -9,7 +9,7 @@ import type { LocalLease } from './lease.js';
 import { shownAs } from './shown-ticket.js';
 import { TicketBook } from './tickets.js';
 import { VisitorQueue } from './visitor-queue.js';
-import type { Visitor } from './visitors.js';
+import type { Visitor } from './visitor.js';
 
 /** A pool whose visitors only wait, and what it requested from its agent. */
 function pool() {

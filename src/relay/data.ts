@@ -5,7 +5,8 @@ import { KeptConnections } from './kept-connections.js';
 import type { LocalLease } from './lease.js';
 import type { SessionRef } from './nodes/remote-sessions.js';
 import type { TicketBook } from './tickets.js';
-import type { Visitor, VisitorGate } from './visitors.js';
+import type { Visitor } from './visitor.js';
+import type { VisitorGate } from './visitors.js';
 
 interface IdleConnection {
   readonly id: string;

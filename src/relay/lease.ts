@@ -5,7 +5,7 @@ import type { OpenPort } from './ports.js';
 import { LeaseTraffic } from './traffic.js';
 import { UnservedCounts } from './unserved.js';
 import { VisitorQueue } from './visitor-queue.js';
-import type { Visitor } from './visitors.js';
+import type { Visitor } from './visitor.js';
 
 /** What this process has of a lease: its record, and what no other process can have. */
 export interface LocalLease {

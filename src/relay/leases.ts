@@ -25,7 +25,7 @@ export interface LeaseRegistryOptions extends Omit<
   'table' | 'returning' | 'elsewhere' | 'onOpened' | 'onOrphaned'
 > {
   /** Where visitors wait. */
-  readonly queues: Pick<VisitorGate, 'move' | 'onStalled'>;
+  readonly queues: Pick<VisitorGate, 'move' | 'onStalled' | 'onUnanswered'>;
   readonly graceMs: number;
   readonly reserveAfterMs: number;
   readonly log: Logger;
@@ -59,6 +59,9 @@ export class LeaseRegistry {
       leaseAt: (place) => this.#table.at(place) ?? this.#elsewhere.at(place),
       move: (visitor, lease) => options.queues.move(visitor, lease),
     });
+    options.queues.onUnanswered(({ lease: { record }, validates }) =>
+      this.find(publicPlaceOf(record.place), { validates }),
+    );
     options.queues.onStalled((lease) => this.#replicas.stalled(lease, publicPlaceOf(lease.record.place)));
     this.#opening = new LeaseOpening({
       ...options,

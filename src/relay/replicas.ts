@@ -2,7 +2,7 @@ import type { LeaseDirectory } from './directory/directory.js';
 import type { LeaseRecord } from './directory/record.js';
 import type { LocalLease } from './lease.js';
 import { plainAddress } from './names.js';
-import type { Visitor } from './visitors.js';
+import type { Visitor } from './visitor.js';
 
 /** How long a replica gets no new visitors after one waited too long for its data connection. */
 const STALLED_MS = 5_000;

@@ -8,6 +8,8 @@ export type UnservedReason =
   | 'unknown_name'
   /** No data connection arrived in time. */
   | 'timed_out'
+  /** A data connection arrived, and the agent did not respond. */
+  | 'unanswered'
   /** The visitor disconnected before. */
   | 'disconnected'
   /** The visitor sent more bytes than allowed while it waited. */

@@ -42,6 +42,11 @@ export class LeaseTraffic {
     this.#averageBytes = average + (bytes - average) * WEIGHT;
   }
 
+  /** Call for a visitor that has no response yet, and that another connection serves. */
+  unanswered(visitor: Spliced): void {
+    this.#joined.delete(visitor);
+  }
+
   /** Disconnects all visitors. */
   cut(): void {
     for (const visitor of this.#joined) visitor.close('closed');

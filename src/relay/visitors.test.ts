@@ -5,7 +5,7 @@ import type { WireCarrier } from '../protocol/messages.js';
 import { FakeSocket } from '../../test/support/fake-socket.js';
 import { Descriptors } from './descriptors.js';
 import type { LeaseRecord } from './directory/record.js';
-import { newLease, type LeaseHolder } from './lease.js';
+import { newLease, type LeaseHolder, type LocalLease } from './lease.js';
 import type { RelayLimits } from './limits.js';
 import { Quotas } from './quotas.js';
 import { ALERTS } from './refuse.js';
@@ -16,10 +16,11 @@ import { silent } from '../lib/logger.js';
 const HEAD = Buffer.from('a ClientHello');
 
 /** A gate, and a lease whose session serves nobody until the test joins them. */
-function gate(over: Partial<RelayLimits> = {}, record: Partial<LeaseRecord> = {}) {
+function gate(over: Partial<RelayLimits> = {}, record: Partial<LeaseRecord> = {}, node?: string) {
   const limits = { ...LIMITS, ...over };
   const [quotas, tallies] = [new Quotas(limits), new Tallies()];
-  const made = new VisitorGate(limits, { quotas, tallies, descriptors: new Descriptors(undefined, silent) });
+  const descriptors = new Descriptors(undefined, silent);
+  const made = new VisitorGate(limits, { quotas, tallies, descriptors, node });
   const holder = { serve: vi.fn<LeaseHolder['serve']>(), gaveUp: vi.fn<LeaseHolder['gaveUp']>() };
   const lease = newLease({
     record: { kind: 'tls', owner: '0xA', carrier: 'raw', ...record } as LeaseRecord,
@@ -45,6 +46,8 @@ function gate(over: Partial<RelayLimits> = {}, record: Partial<LeaseRecord> = {}
     },
     join: (carrier: WireCarrier = 'raw'): FakeSocket => {
       const data = new FakeSocket('198.51.100.1');
+      // As the pool leaves it.
+      data.pause();
       made.join(lease.waiting.first(carrier)!, new SingleConnection(data.asSocket));
       return data;
     },
@@ -148,4 +151,106 @@ it('disconnects every visitor of an identity', async () => {
   expect(made.size).toBe(1);
   made.closeOf('0xA');
   await expect.poll(() => [made.size, visitor.destroyed, data.destroyed]).toEqual([0, true, true]);
+});
+
+/** A visitor of a lease of another node, whose data connection has its ClientHello and has not responded. */
+async function unanswered(over: Partial<RelayLimits> = {}) {
+  const made = gate(over, { node: 'n2' }, 'n1');
+  const visitor = made.visit();
+  const data = made.join();
+  expect(data.sent.subarray(1)).toEqual(HEAD);
+  expect([made.gate.size, made.gate.waiting, made.lease.waiting.size]).toEqual([0, 1, 0]);
+  return { ...made, visitor, data };
+}
+
+describe('a visitor of another node, whose connection has not responded', () => {
+  it('is joined to it at the first response', async () => {
+    const { gate: made, visitor, data, tallies } = await unanswered();
+    visitor.receive(' and more');
+    await expect.poll(() => data.sent.toString().endsWith(' and more')).toBe(true);
+    data.receive('a response');
+    await expect.poll(() => visitor.sent.toString()).toBe('a response');
+    visitor.receive(', later');
+    await expect.poll(() => data.sent.toString().endsWith('more, later')).toBe(true);
+    expect([made.size, made.waiting, tallies.visitorsServed.get('tls')]).toEqual([1, 0, 1]);
+  });
+
+  it('goes back to the queue when the connection ends, with all its bytes', async () => {
+    const { lease, holder, visitor, data, join } = await unanswered();
+    visitor.receive(' and more');
+    await expect.poll(() => data.sent.toString().endsWith(' and more')).toBe(true);
+    data.destroy();
+    await expect.poll(() => lease.waiting.size).toBe(1);
+    expect(holder.serve).toHaveBeenCalledTimes(2);
+    const next = join();
+    expect(next.sent.subarray(1).toString()).toBe(`${HEAD.toString()} and more`);
+    next.receive('a response');
+    await expect.poll(() => visitor.sent.toString()).toBe('a response');
+  });
+
+  it('goes to the queue of the lease that has the name by then', async () => {
+    const { gate: made, lease, data } = await unanswered();
+    const next = newLease({ record: lease.record, rate: undefined });
+    made.onUnanswered(() => next);
+    data.destroy();
+    await expect.poll(() => next.waiting.size).toBe(1);
+  });
+
+  it('gets an alert if no lease has the name by then', async () => {
+    const { gate: made, visitor, data, tallies } = await unanswered();
+    made.onUnanswered(() => undefined);
+    data.destroy();
+    await expect.poll(() => visitor.sent).toEqual(ALERTS.unavailable);
+    expect([made.waiting, tallies.visitorsUnserved.get('lease_ended')]).toEqual([0, 1]);
+  });
+
+  it('gets an alert if there is no response in time, and the connection ends', async () => {
+    const { visitor, data, tallies } = await unanswered({ firstResponseMs: 1 });
+    await expect.poll(() => visitor.sent).toEqual(ALERTS.unavailable);
+    expect([data.destroyed, tallies.visitorsUnserved.get('unanswered')]).toEqual([true, 1]);
+  });
+
+  it('counts as a visitor of the lease, and is disconnected with its identity', async () => {
+    const { gate: made, lease, visitor, data } = await unanswered();
+    expect(lease.traffic.visitors).toBe(1);
+    made.closeOf('0xB');
+    expect(data.destroyed).toBe(false);
+    made.closeOf('0xA');
+    await expect.poll(() => visitor.sent).toEqual(ALERTS.unavailable);
+    expect([data.destroyed, lease.traffic.visitors]).toEqual([true, 0]);
+  });
+
+  it('ends the connection when it disconnects', async () => {
+    const { gate: made, visitor, data } = await unanswered();
+    visitor.destroy();
+    await expect.poll(() => [data.destroyed, made.waiting]).toEqual([true, 0]);
+  });
+});
+
+it('serves a visitor of a TCP port once only: the service may have acted on its bytes', async () => {
+  const { gate: made, visit, join } = gate({}, { kind: 'tcp', node: 'n2' }, 'n1');
+  const visitor = visit();
+  const data = join();
+  expect(made.size).toBe(1);
+  data.destroy();
+  await expect.poll(() => visitor.destroyed).toBe(true);
+});
+
+it('serves a visitor again whose replica does not respond, while another one does', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const replica = { policy: 'spread', healthy: true } as LeaseRecord['replica'];
+  const { gate: made, lease, visit, join } = gate({}, { replica: replica! });
+  const other = newLease({ record: lease.record, rate: undefined });
+  const stalled = vi.fn<(lease: LocalLease) => void>();
+  made.onStalled(stalled);
+  made.onUnanswered(() => (stalled.mock.calls.length > 0 ? other : lease));
+  visit();
+  const data = join();
+  vi.advanceTimersByTime(1_100);
+  expect([stalled.mock.calls.length, data.destroyed]).toEqual([0, false]);
+  vi.advanceTimersByTime(1_100);
+  expect([stalled.mock.calls, data.destroyed]).toEqual([[[lease]], true]);
+  vi.advanceTimersByTime(100);
+  expect(other.waiting.size).toBe(1);
 });

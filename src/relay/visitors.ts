@@ -1,23 +1,17 @@
-import { clientOf } from '../net/client-address.js';
 import { ACME_ALPN } from '../certificates/acme/challenges.js';
 import type { Socket } from 'node:net';
 import { activeNow } from '../lib/stalls.js';
-import { deadline } from '../lib/wait.js';
-import type { Place } from '../lib/fair-places.js';
-import { networkOf } from '../net/cidr.js';
 import { resetSocket } from '../net/reset.js';
 import { SpliceSet, type Drain } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
-import type { WireCarrier } from '../protocol/messages.js';
 import type { DataConnection } from './data-connection.js';
 import type { Descriptors } from './descriptors.js';
 import type { LocalLease } from './lease.js';
-import { plainAddress } from './names.js';
 import type { ForwardedVisitor } from './nodes/links.js';
 import type { Quotas } from './quotas.js';
-import { ALERTS, refuse } from './refuse.js';
-import type { Tallies, UnservedReason } from './tallies.js';
+import type { Tallies } from './tallies.js';
 import type { UnservedCause } from './unserved.js';
+import { carrierFor, reject, Visitor, type Again, type Way } from './visitor.js';
 
 export interface VisitorLimits {
   readonly maxWaitingVisitorsPerLease: number;
@@ -27,135 +21,13 @@ export interface VisitorLimits {
   readonly visitorLifetimeMs: number;
 }
 
-/** Why a visitor left the queue; `queue_full`: a newer visitor took its place. */
-type QueueOutcome = 'joined' | 'forwarded' | 'queue_full' | UnservedReason;
-
-/** How long a visitor may wait for a data connection of a replica until others get its visitors. */
+/** How long a visitor may wait for a data connection of a replica, or for its first response, until others get its visitors. */
 const REPLICA_WAIT_MS = 1_000;
-
-/** A visitor's connection to a lease, until it is joined to a data connection. */
-export class Visitor {
-  lease: LocalLease;
-  carrier: WireCarrier;
-  /** Whether it is a CA that validates the hostname (`acme-tls/1`). */
-  readonly validates: boolean;
-  readonly remote: { readonly address: string; readonly port: number };
-  /** Its network, as limits count it. */
-  readonly network: string;
-  readonly #socket: Socket;
-  /** The bytes that it has sent so far. */
-  readonly #said: Buffer[];
-  #saidWaitingBytes = 0;
-  #inTime: () => void = () => undefined;
-  #onLeft: ((why: QueueOutcome) => void) | undefined;
-  readonly arrivedAt = performance.now();
-  /** Whether a connection to another node is opened for it. */
-  forwarding = false;
-  /** Its place in the queue of the lease. */
-  place: Place<Visitor> | undefined;
-  readonly #gone = (): void => this.giveUp('disconnected');
-  readonly #more = (chunk: Buffer): void => {
-    this.#said.push(chunk);
-    this.#saidWaitingBytes += chunk.length;
-    if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp('too_many_bytes');
-  };
-
-  constructor(
-    lease: LocalLease,
-    carrier: WireCarrier,
-    socket: Socket,
-    {
-      head,
-      remote,
-      validates = false,
-    }: { head?: Buffer; remote?: Visitor['remote']; validates?: boolean } = {},
-  ) {
-    this.validates = validates;
-    this.lease = lease;
-    this.carrier = carrier;
-    const { address, port = 0 } = clientOf(socket);
-    this.remote = remote ?? { address: plainAddress(address), port };
-    this.network = networkOf(this.remote.address);
-    this.#socket = socket;
-    this.#said = head ? [head] : [];
-  }
-
-  /** Waits in the queue of the lease for up to `ms`. Calls `onLeft` once, with the reason. */
-  wait(ms: number, onLeft: (why: QueueOutcome) => void): void {
-    this.#onLeft = onLeft;
-    this.#inTime = deadline(ms, () => this.giveUp('timed_out'));
-    // Keep reading: an unread socket fills its buffer and does not report that the peer disconnected.
-    this.#socket.on('data', this.#more).once('close', this.#gone);
-    // On a TCP port a visitor may end its side and wait for the response. In TLS no visitor does so this early.
-    if (this.lease.record.kind === 'tls') this.#socket.once('end', this.#gone);
-    this.#socket.resume();
-  }
-
-  /** Goes to the queue of another replica; false if that is full, and the visitor must leave. */
-  moveTo(lease: LocalLease, max: number): boolean {
-    this.lease.waiting.delete(this);
-    this.lease = lease;
-    this.carrier = carrierFor(lease, this.validates);
-    return lease.waiting.add(this, max);
-  }
-
-  /** Leaves the queue and closes the connection. */
-  giveUp(why: Exclude<QueueOutcome, 'joined' | 'forwarded'>): void {
-    this.#leaveQueue(why);
-    reject(this.lease, this.#socket);
-  }
-
-  /** Joins the visitor to `data`: starts it with the bytes received so far, then forwards everything. */
-  join(data: DataConnection, splices: SpliceSet): void {
-    this.#leaveQueue('joined');
-    const { record, rate, traffic } = this.lease;
-    const joined = splices.add(this.#socket, data.start(this.#said, traffic.expectsLongVisit), {
-      sentToB: this.#said.reduce((sum, { length }) => sum + length, 0),
-      owner: record.owner,
-      rate,
-      onEnd: () => traffic.ended(joined),
-    });
-    traffic.began(joined);
-  }
-
-  /** Continues over `link` at another node, which sends the start byte. */
-  forward(link: Socket, splices: SpliceSet): void {
-    this.#leaveQueue('forwarded');
-    const head = Buffer.concat(this.#said);
-    if (head.length > 0) link.write(head);
-    const { record, traffic } = this.lease;
-    const joined = splices.add(this.#socket, link, {
-      sentToB: head.length,
-      owner: record.owner,
-      onEnd: () => traffic.ended(joined),
-    });
-    traffic.began(joined);
-  }
-
-  get waits(): boolean {
-    return this.#onLeft !== undefined;
-  }
-
-  #leaveQueue(why: QueueOutcome): void {
-    this.#inTime();
-    this.#socket.off('data', this.#more).off('end', this.#gone).off('close', this.#gone);
-    this.#socket.pause();
-    this.lease.waiting.delete(this);
-    this.#onLeft?.(why);
-    this.#onLeft = undefined;
-  }
-}
-
-/** Closes a visitor's connection: with an alert in TLS, with a reset on a TCP port. */
-function reject(lease: LocalLease, socket: Socket): void {
-  if (lease.record.kind === 'tls') refuse(socket, ALERTS.unavailable);
-  else resetSocket(socket);
-}
-
-/** On the raw carrier, a machine on the agent's network could answer a certificate challenge for the agent's hostname. */
-function carrierFor({ record: { carrier } }: LocalLease, validates: boolean): WireCarrier {
-  return carrier === 'raw' && validates ? 'tls' : carrier;
-}
+const REPLICA_RESPONSE_MS = 2_000;
+/** A timer may be this much early. */
+const TIMER_MS = 5;
+/** Pause before a visitor is served again whose connection ended without a response; as many times as that happened. */
+const SERVE_AGAIN_MS = 100;
 
 function gaveUp(lease: LocalLease, reason: UnservedCause): void {
   lease.unserved.add(reason);
@@ -181,8 +53,11 @@ export class VisitorGate {
   /** No timeout for the first response: on a TCP port that depends on the protocol. */
   readonly #tcp: SpliceSet;
   #waiting = 0;
+  /** Visitors whose connection has not responded, and who can be served again. */
+  readonly #unanswered = new Set<Visitor>();
   #arrivedAt = activeNow();
   #onStalled: (lease: LocalLease) => void = () => undefined;
+  #leaseFor: (visitor: Visitor) => LocalLease | undefined = ({ lease }) => lease;
 
   constructor(limits: VisitorLimits, { quotas, tallies, descriptors, node }: GateParts) {
     this.#limits = limits;
@@ -202,6 +77,11 @@ export class VisitorGate {
   /** Calls `listener` with a replica for which a visitor waits long. */
   onStalled(listener: (lease: LocalLease) => void): void {
     this.#onStalled = listener;
+  }
+
+  /** Asks `leaseFor` for the lease of a visitor whose connection ended without a response; undefined: no longer any. */
+  onUnanswered(leaseFor: (visitor: Visitor) => LocalLease | undefined): void {
+    this.#leaseFor = leaseFor;
   }
 
   /** Lets another replica serve a visitor in the queue. */
@@ -235,6 +115,8 @@ export class VisitorGate {
   closeOf(identity: string): void {
     this.#tls.closeOf(identity);
     this.#tcp.closeOf(identity);
+    for (const visitor of this.#unanswered)
+      if (visitor.lease.record.owner === identity) visitor.giveUp('lease_ended');
   }
 
   async drain(drain: Drain): Promise<void> {
@@ -259,13 +141,46 @@ export class VisitorGate {
   }
 
   join(visitor: Visitor, data: DataConnection): void {
-    visitor.join(data, this.#spliceSet(visitor));
+    this.#serve(visitor, { how: 'joined', start: (said, isLong) => data.start(said, isLong) });
   }
 
   /** Forwards a visitor to another node over `link`, unless it has left the queue. */
   forward(visitor: Visitor, link: Socket): void {
-    if (visitor.waits) visitor.forward(link, this.#spliceSet(visitor));
-    else link.destroy();
+    if (!visitor.waits) return void link.destroy();
+    const start = (said: readonly Buffer[]): Socket => {
+      const head = Buffer.concat(said);
+      if (head.length > 0) link.write(head);
+      return link;
+    };
+    this.#serve(visitor, { how: 'forwarded', start });
+  }
+
+  #serve(visitor: Visitor, way: Way): void {
+    const again = this.#canServeAgain(visitor);
+    if (again) this.#unanswered.add(visitor);
+    visitor.serve(way, this.#spliceSet(visitor), again);
+  }
+
+  /**
+   * A node or a replica may fail while visitors are on their way to the agent: they are served again. On a TCP port, the service may
+   * have acted on the bytes.
+   */
+  #canServeAgain(visitor: Visitor): Again | undefined {
+    const { kind, node, replica } = visitor.lease.record;
+    const isElsewhere = this.#node !== undefined && node !== this.#node;
+    if (kind !== 'tls' || (!isElsewhere && !replica)) return undefined;
+    return { ms: this.#limits.firstResponseMs, onLost: () => this.#serveAgain(visitor) };
+  }
+
+  #serveAgain(visitor: Visitor): void {
+    const { visitorWaitMs } = this.#limits;
+    visitor.waitAgain(Math.max(0, visitorWaitMs - (performance.now() - visitor.arrivedAt)));
+    setTimeout(() => {
+      if (!visitor.waits || visitor.isAttempted) return;
+      const lease = this.#leaseFor(visitor);
+      if (lease) this.move(visitor, lease);
+      else visitor.giveUp('lease_ended');
+    }, SERVE_AGAIN_MS * visitor.lost).unref();
   }
 
   #spliceSet({ lease }: Visitor): SpliceSet {
@@ -289,12 +204,12 @@ export class VisitorGate {
     const stalls = lease.record.replica && this.#watchForStall(visitor);
     visitor.wait(this.#limits.visitorWaitMs, (why) => {
       this.#waiting--;
+      this.#unanswered.delete(visitor);
       clearInterval(stalls);
       const isServed = why === 'joined' || why === 'forwarded';
       if (isServed && this.#node !== undefined && visitor.lease.record.node !== this.#node)
         this.#tallies.visitorsRemote++;
-      if (why === 'joined')
-        this.#tallies.served(visitor.lease.record.kind, performance.now() - visitor.arrivedAt);
+      if (why === 'joined') this.#tallies.served(visitor.lease.record.kind, visitor.waitedMs);
       else if (why === 'forwarded') this.#tallies.visitorsForwarded++;
       else if (why === 'queue_full') this.#queueFull(visitor.lease);
       else this.#tallies.visitorsUnserved.add(why);
@@ -305,7 +220,13 @@ export class VisitorGate {
   }
 
   #watchForStall(visitor: Visitor): NodeJS.Timeout {
-    return setInterval(() => this.#onStalled(visitor.lease), REPLICA_WAIT_MS).unref();
+    const check = (): void => {
+      const waitsMs = performance.now() - visitor.waitsSince;
+      if (waitsMs < (visitor.isAttempted ? REPLICA_RESPONSE_MS : REPLICA_WAIT_MS) - TIMER_MS) return;
+      this.#onStalled(visitor.lease);
+      if (visitor.isAttempted && this.#leaseFor(visitor) !== visitor.lease) this.#serveAgain(visitor);
+    };
+    return setInterval(check, REPLICA_WAIT_MS).unref();
   }
 
   #queueFull(lease: LocalLease): void {

@@ -23,6 +23,7 @@ export const UNSERVED = keysOf({
   unknown_name: 0,
   timed_out: 0,
   disconnected: 0,
+  unanswered: 0,
   too_many_bytes: 0,
   lease_ended: 0,
 } satisfies Record<UnservedReason, 0>);

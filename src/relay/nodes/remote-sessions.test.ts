@@ -9,7 +9,7 @@ import { newLease } from '../lease.js';
 import { shownAs } from '../shown-ticket.js';
 import { Tallies } from '../tallies.js';
 import { TicketBook } from '../tickets.js';
-import { Visitor } from '../visitors.js';
+import { Visitor } from '../visitor.js';
 import type { Links } from './links.js';
 import { ALONE } from './nodes.js';
 import { RemoteSessions } from './remote-sessions.js';
