@@ -13,6 +13,9 @@ const VARIABLE = {
 /** Annotations go next to the choice of a value or a variable, where editors show them. */
 const ANNOTATIONS = ['title', 'description', 'default', 'examples', 'deprecated'];
 
+/** For anchors. The program removes these keys before it checks the file (src/config/extensions.ts). */
+const EXTENSIONS = { '^x-': { description: 'Ignored. It may hold what anchors share.' } };
+
 /** Constraints that a text with a variable does not satisfy. */
 const LIMITS = ['pattern', 'format', 'maxLength', 'enum', 'const'];
 
@@ -22,10 +25,14 @@ export function renderEditorSchema(schema, modeRules, url) {
   const definitions = withVariables({ ...$defs }, true);
   definitions.variable = VARIABLE;
   const options = definitions.serviceOptions;
-  definitions.serviceOptions = { ...options, allOf: conditions(modeRules) };
+  definitions.serviceOptions = { ...options, patternProperties: EXTENSIONS, allOf: conditions(modeRules) };
   const { version, ...properties } = root.properties;
   // Only one version exists, so a variable makes no sense here.
-  const written = { ...withVariables(root), properties: { version, ...withVariables(properties, true) } };
+  const written = {
+    ...withVariables(root),
+    patternProperties: EXTENSIONS,
+    properties: { version, ...withVariables(properties, true) },
+  };
   return `${JSON.stringify({ $schema, $id: url, ...written, $defs: definitions }, null, 2)}\n`;
 }
 

@@ -20,7 +20,7 @@ async function verdicts(services: string, rest = ''): Promise<{ editor: boolean;
   const text = `version: 1\n${rest}\nservices:\n${services}\n`;
   const stdin = async (): Promise<string> => text;
   const result = await loadConfig({ file: '-', cwd: '/nowhere', env: ENVIRONMENT, stdin, userName: 'zoe' });
-  return { editor: fits(parse(text)), program: result.ok };
+  return { editor: fits(parse(text, { merge: true })), program: result.ok };
 }
 
 describe('the schema for editors', () => {
@@ -46,7 +46,8 @@ describe('the schema for editors', () => {
     ['  a: 1', 'relays: { urls: ["https://${HOST}"] }'],
     ['  a: 1', 'relays: { embedded: { port: "${PORT}" } }'],
     ['  a: 1', 'machine: "${HOST}"'],
-  ])('accepts variables outside services: %s %s', async (services, rest) => {
+    ['  a: { <<: *shared, target: 1, x-note: [1] }', 'x-shared: &shared { inspect: true }'],
+  ])('accepts variables and `x-` keys outside services: %s %s', async (services, rest) => {
     expect(await verdicts(services, rest)).toEqual({ editor: true, program: true });
   });
 

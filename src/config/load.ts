@@ -13,6 +13,7 @@ import { parseDotenv } from './dotenv.js';
 import { explain } from './explain.js';
 import { identityAddress } from './identity-address.js';
 import { dotenvOf, findConfig, overlayOf, type Found } from './find.js';
+import { withoutExtensions } from './extensions.js';
 import { foreignFinding } from './foreign.js';
 import { firstPerPath, toProblems, type Finding } from './finding.js';
 import { mergeOverlay, omitServices } from './merge.js';
@@ -264,7 +265,7 @@ function evaluate(
   const foreign = foreignFinding(main.tree, shownName(found));
   if (foreign) return { ok: false, problems: toProblems([foreign], secrets) };
 
-  const merged = omitServices(withOverlay(main.tree, overlay?.tree), options.without);
+  const merged = withoutExtensions(omitServices(withOverlay(main.tree, overlay?.tree), options.without));
   if (dotenv.findings.length > 0)
     return { ok: false, problems: toProblems([...syntax, ...dotenv.findings], secrets) };
   const lookup = withDotenv(environment, dotenv.values);

@@ -1,10 +1,12 @@
 import { portalVariables, type ServiceUrls } from '../agent/commands/environment.js';
 import type { Program, ProgramState } from '../agent/commands/program.js';
-import { commandsOf, withTargets, type NamedCommand, type ServiceSpec } from '../agent/spec.js';
+import { commandsOf, targetsOf, withTargets, type NamedCommand, type ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
+import { printedPort } from '../agent/commands/printed-port.js';
 import { deferred } from '../lib/wait.js';
 import type { Target } from '../net/target.js';
 import type { CommandStatus, PortalEvent } from './events.js';
+import { commandPort } from './notices.js';
 
 export interface CommandsOptions {
   /** The variables that every program inherits. */
@@ -19,6 +21,8 @@ interface Running {
   named: NamedCommand;
   readonly program: Program;
   restarts: number;
+  /** The first port in its output that no target has. */
+  printedPort?: number;
 }
 
 /** The code that runs programs. An agent without commands does not load it. */
@@ -33,6 +37,8 @@ const loadRuntime = async () => {
 
 /** How long a program may take to listen, before its target counts as unreachable. */
 const START_MS = 30_000;
+/** How long after such a line a program may still begin to listen on the right port. */
+const OTHER_PORT_MS = 2_000;
 
 /** Owns the programs of the services: gives them ports, and starts, restarts and stops them. */
 export class Commands {
@@ -161,10 +167,28 @@ export class Commands {
         if (state.state === 'exited') running.restarts++;
         if (state.state !== 'waiting') emit({ event: 'command', service, name, ...stateFields(state) });
       },
-      onLine: (stream, text) => emit({ event: 'output', service, name, stream, text }),
+      onLine: (stream, text) => {
+        emit({ event: 'output', service, name, stream, text });
+        this.#comparePort(running, text);
+      },
     });
     const running: Running = { named, program, restarts: 0 };
     this.#running.set(name, running);
+  }
+
+  /** Reports once that a command listens on a port of its choice, if its target does not respond either. */
+  #comparePort(running: Running, line: string): void {
+    const port = running.printedPort === undefined ? printedPort(line) : undefined;
+    const { name, service, target } = running.named;
+    const targets = this.#services.flatMap(targetsOf);
+    if (port === undefined || targets.some((each) => each.kind === 'tcp' && each.port === port)) return;
+    running.printedPort = port;
+    const asked = target.kind === 'tcp' ? target.port : undefined;
+    setTimeout(() => {
+      const isRunning = this.#running.get(name) === running && running.program.state.state === 'running';
+      if (asked === undefined || !isRunning || this.#options.isUp(service)) return;
+      this.#options.emit({ event: 'notice', ...commandPort(service, name, port, asked) });
+    }, OTHER_PORT_MS).unref();
   }
 
   #stop(name: string, { program }: Running): void {

@@ -21,6 +21,15 @@ export type Notice = { readonly message: string } & (
       /** The domain of the relay. */
       readonly domain: string;
     }
+  | {
+      readonly kind: 'command_port';
+      readonly service: string;
+      readonly name: string;
+      /** The port on which the command listens. */
+      readonly port: number;
+      /** The port in its `PORT`. */
+      readonly askedPort: number;
+    }
   | { readonly kind: 'replicas_missing'; readonly service: string; readonly relay: string }
   | { readonly kind: 'carrier_fallback'; readonly relay: string; readonly carrier: 'ws' }
 );
@@ -65,5 +74,16 @@ export function dnsMissing(service: string, name: string, domain: string): Notic
     service,
     name,
     domain,
+  };
+}
+
+export function commandPort(service: string, name: string, port: number, askedPort: number): Notice {
+  return {
+    kind: 'command_port',
+    message: `${name}: its command listens on port ${port}, and visitors go to port ${askedPort}. Give the command the port, for example with --port $PORT, or write target: ${port}`,
+    service,
+    name,
+    port,
+    askedPort,
   };
 }

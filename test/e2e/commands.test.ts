@@ -133,6 +133,18 @@ describe('the command of a service', () => {
     await agent.finished;
   });
 
+  it('is reported if it ignores PORT', async () => {
+    const fixed = `'PORT=0 "${process.execPath}" -e "const s = require(\\"http\\").createServer().listen(0, () => console.log(\\"http://localhost:\\" + s.address().port + \\"/\\"))"'`;
+    const { person } = await project(`  web: { command: ${fixed} }`);
+    const agent = person.start(['up', '--json']);
+    const notice = await agent.event('notice', ({ kind }) => kind === 'command_port');
+    const { text } = await agent.event('output');
+    expect(text).toBe(`http://localhost:${String(notice['port'])}/`);
+    expect(notice['message']).toContain(`or write target: ${String(notice['port'])}`);
+    agent.kill('SIGTERM');
+    await agent.finished;
+  });
+
   it('is started again when it exits', async () => {
     const { person } = await project(`  web: { command: ${COMMAND} }`);
     const { agent, urls, get, ca } = await up(person);

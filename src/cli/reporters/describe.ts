@@ -1,6 +1,7 @@
 import type { ErrorSummary, LeaseStatus, PublicAddress, Unproven } from '../../agent/status.js';
 import { isLoopback } from '../../net/target.js';
 import type { CommandExit, PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
+import type { Notice } from '../../reconcile/notices.js';
 import { formatWait } from '../amounts.js';
 import type { StopReason } from '../interrupts.js';
 import { printable, type Style } from '../style.js';
@@ -42,7 +43,7 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     case 'output':
       return `${style.cyan(`${event.name} |`)} ${printable(event.text)}`;
     case 'notice':
-      return event.kind === 'dns_missing' ? style.yellow(printable(event.message)) : printable(event.message);
+      return NEEDS_ACTION.has(event.kind) ? style.yellow(printable(event.message)) : printable(event.message);
     case 'unserved':
       return `${style.bold(event.service)}: ${style.yellow(describeUnserved({ [event.reason]: event.count }))} ${style.dim(`(${relayName(event.relay)})`)}`;
     case 'refused':
@@ -56,6 +57,9 @@ function describeStarted({ pid, file, metrics }: Extract<PortalEvent, { event: '
   const of = file === null ? '' : ` for ${file}`;
   return `started (pid ${pid})${of}${metrics === undefined ? '' : `; metrics at ${metrics}`}`;
 }
+
+/** Notices about services that visitors cannot reach. */
+const NEEDS_ACTION: ReadonlySet<Notice['kind']> = new Set(['dns_missing', 'command_port']);
 
 /** In words, where the reason of the event is not the name of a signal or an error code. */
 const STOP_REASONS: Readonly<Record<string, string>> = {
