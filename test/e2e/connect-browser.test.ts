@@ -8,7 +8,7 @@ import { agent, desired, httpService, relay, service } from '../support/world.js
 /** What web pages reach through the local port of `portal connect`, in a real browser. */
 
 /** The local port of a private web app, and the requests that the app gets. */
-async function connected(mode: Mode): Promise<{ port: number; seen: string[] }> {
+async function connected(mode: Mode, pin?: string): Promise<{ port: number; seen: string[] }> {
   const seen: string[] = [];
   const app = await httpService((request, response) => {
     seen.push(`${request.method} ${request.url}`);
@@ -18,7 +18,8 @@ async function connected(mode: Mode): Promise<{ port: number; seen: string[] }> 
   });
   const at = await relay();
   const one = await agent();
-  await one.runner.apply(desired([at.spec], service('app', app.port, { mode, access: { identities: [] } })));
+  const access = { identities: [], ...(pin !== undefined && { pin }) };
+  await one.runner.apply(desired([at.spec], service('app', app.port, { mode, access })));
   await one.event('lease', ({ phase }) => phase === 'ready');
   const hostname = 'app.localhost';
   const place = { service: 'app', hostname, doors: [{ hostname, host: '127.0.0.1', port: at.port }] };
@@ -82,4 +83,14 @@ it('keeps the pages of other sites from a web app, and not its own pages', async
     'POST /form',
     'POST /own',
   ]);
+});
+
+it('asks for the PIN through the local port as well', async (context) => {
+  const page = await browserPage(context);
+  const { port, seen } = await connected('http', '2580-1379');
+  await page.goto(`http://localhost:${port}/`);
+  expect(seen).toEqual([]);
+  await page.getByLabel('PIN').fill('2580-1379');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.waitForFunction("document.title === 'the app'");
 });
