@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { lowestOf } from './reset.js';
 
-/** The client at the other end of a connection. Both are undefined once the connection has closed. */
+/** The client at the other end of a connection: its normalised address, and its port. Both are undefined once the connection has closed. */
 export interface Client {
   readonly address: string | undefined;
   readonly port: number | undefined;
@@ -17,5 +17,14 @@ export function setClient(socket: Socket, client: Client): void {
 
 /** The client of a connection, or of a TLS session over it: the one that a proxy named, else the other end. */
 export function clientOf(socket: Socket): Client {
-  return named.get(lowestOf(socket)) ?? { address: socket.remoteAddress, port: socket.remotePort };
+  const { remoteAddress, remotePort } = socket;
+  const { address, port } = named.get(lowestOf(socket)) ?? { address: remoteAddress, port: remotePort };
+  return { address: address && plainAddress(address), port };
+}
+
+/** A normalised IP address: IPv4-mapped IPv6 (RFC 4291 §2.5.5.2) as plain IPv4, without a zone. */
+export function plainAddress(address: string | undefined): string {
+  if (!address) return '';
+  const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+  return plain.split('%')[0]!;
 }

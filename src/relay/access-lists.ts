@@ -1,11 +1,10 @@
-import { clientOf } from '../net/client-address.js';
+import { clientOf, plainAddress } from '../net/client-address.js';
 import type { Socket } from 'node:net';
 import { checksumAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 import { silent, type Logger } from '../lib/logger.js';
 import { Tally } from '../lib/tally.js';
 import { AddressSet, rangeProblem } from '../net/cidr.js';
-import { plainAddress } from './names.js';
 
 /** The identities and addresses of a list for `--deny` or `--allow`. */
 export interface DenyList {

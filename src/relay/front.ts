@@ -1,4 +1,4 @@
-import { clientOf } from '../net/client-address.js';
+import { clientOf, plainAddress } from '../net/client-address.js';
 import { createServer, type Server, type Socket } from 'node:net';
 import { activeNow } from '../lib/stalls.js';
 import { readClientHello } from '../net/client-hello.js';
@@ -10,7 +10,6 @@ import { acceptProxied } from '../net/proxy-protocol-reader.js';
 import { resetSocket } from '../net/reset.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { listen, type ListenAt, type Listening, type TakeOver } from './listen.js';
-import { plainAddress } from './names.js';
 import { ALERTS, refuse } from './refuse.js';
 
 /**

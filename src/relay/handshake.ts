@@ -1,4 +1,4 @@
-import { clientOf } from '../net/client-address.js';
+import { clientOf, plainAddress } from '../net/client-address.js';
 import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../identity/identity.js';
@@ -11,7 +11,6 @@ import { LIMITS, PROTOCOL_VERSION } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import { proveRelay } from '../protocol/relay-proof.js';
 import { isDone, type Work } from '../protocol/work.js';
-import { plainAddress } from './names.js';
 import type { Turns } from './turns.js';
 
 /** What a handshake needs from its relay. */

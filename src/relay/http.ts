@@ -1,4 +1,4 @@
-import { clientOf } from '../net/client-address.js';
+import { clientOf, plainAddress } from '../net/client-address.js';
 import { createServer as createHttp, type IncomingMessage, type Server as HttpServer } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import type { Socket } from 'node:net';
@@ -27,7 +27,6 @@ import {
 } from '../protocol/limits.js';
 import { formatWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import type { WireCarrier } from '../protocol/messages.js';
-import { plainAddress } from './names.js';
 import type { Redeeming } from './redeemed.js';
 import type { Rejection } from './sessions.js';
 import type { ForwardedDatagrams } from './nodes/links.js';

@@ -1,11 +1,11 @@
 import type { Logger } from '../lib/logger.js';
 import { networkOf } from '../net/cidr.js';
+import { plainAddress } from '../net/client-address.js';
 import type { LeaseKind } from '../protocol/kind.js';
 import type { LeaseDirectory } from './directory/directory.js';
 import { ByPlace } from './directory/by-place.js';
 import { publicPlaceOf, type LeaseRecord, type ReplicaState } from './directory/record.js';
 import type { LeaseHolder, LocalLease, OwnHolder } from './lease.js';
-import { plainAddress } from './names.js';
 import type { OpenPort } from './ports.js';
 import type { Quotas } from './quotas.js';
 

@@ -25,10 +25,3 @@ export function nameOf(hostname: string, domain: string): string | undefined {
   const name = hostname.slice(0, -domain.length - 1);
   return LABEL.test(name) && hostname === `${name}.${domain}` ? name : undefined;
 }
-
-/** A normalised IP address: IPv4-mapped IPv6 (RFC 4291 §2.5.5.2) as plain IPv4, without a zone. */
-export function plainAddress(address: string | undefined): string {
-  if (!address) return '';
-  const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
-  return plain.split('%')[0]!;
-}

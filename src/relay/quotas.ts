@@ -1,4 +1,4 @@
-import { clientOf } from '../net/client-address.js';
+import { clientOf, plainAddress } from '../net/client-address.js';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PortalError } from '../lib/errors.js';
@@ -8,7 +8,6 @@ import { ByteRate } from '../net/rate.js';
 import { networkOf } from '../net/cidr.js';
 import { resetSocket } from '../net/reset.js';
 import type { LimitName, RelayLimits } from './limits.js';
-import { plainAddress } from './names.js';
 
 /** What each identity and address uses of the relay, and what the relay rejected because of a limit. */
 

@@ -1,7 +1,7 @@
+import { plainAddress } from '../net/client-address.js';
 import type { LeaseDirectory } from './directory/directory.js';
 import type { LeaseRecord } from './directory/record.js';
 import type { LocalLease } from './lease.js';
-import { plainAddress } from './names.js';
 import type { Visitor } from './visitor.js';
 
 /** How long a replica gets no new visitors after one waited too long for its data connection. */

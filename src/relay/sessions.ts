@@ -1,13 +1,13 @@
 import type { Duplex } from 'node:stream';
 import { type ErrorCode, PortalError } from '../lib/errors.js';
 import { networkOf } from '../net/cidr.js';
+import { plainAddress } from '../net/client-address.js';
 import { LIMITS } from '../protocol/limits.js';
 import { RetryPace } from './retry-pace.js';
 import { NetworkTable, placeFor } from '../net/network-table.js';
 import type { Work } from '../protocol/work.js';
 import { HandshakeWork } from './handshake-work.js';
 import type { RelayLimits } from './limits.js';
-import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import type { Session } from './session.js';
 

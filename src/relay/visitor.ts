@@ -2,14 +2,13 @@ import type { Socket } from 'node:net';
 import type { Place } from '../lib/fair-places.js';
 import { deadline } from '../lib/wait.js';
 import { networkOf } from '../net/cidr.js';
-import { clientOf } from '../net/client-address.js';
+import { clientOf, plainAddress } from '../net/client-address.js';
 import { resetSocket } from '../net/reset.js';
 import type { SpliceSet } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import { firstResponse } from './first-response.js';
 import type { LocalLease } from './lease.js';
-import { plainAddress } from './names.js';
 import { ALERTS, refuse } from './refuse.js';
 import type { UnservedReason } from './tallies.js';
 

@@ -1,4 +1,4 @@
-import { clientOf } from '../../net/client-address.js';
+import { clientOf, plainAddress } from '../../net/client-address.js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../../identity/identity.js';
@@ -11,7 +11,6 @@ import { PATHS } from '../../protocol/limits.js';
 import { proveRelay } from '../../protocol/relay-proof.js';
 import { networkOf } from '../../net/cidr.js';
 import type { Turns } from '../turns.js';
-import { plainAddress } from '../names.js';
 import { sendError, sendJson, HttpRefusal, readFields } from './http.js';
 import type { AgentsEverywhere } from './everywhere.js';
 import type { SignedIn, SignIns } from './sign-in.js';
@@ -206,7 +205,7 @@ export class AgentsApi {
 
   async #disconnect(asked: Asked, id: string): Promise<void> {
     const { identity } = await this.#who(asked);
-    const by = plainAddress(clientOf(asked.request.socket).address);
+    const by = clientOf(asked.request.socket).address ?? '';
     await this.#options.everywhere.disconnect(identity, id, by);
     sendJson(asked.response, 200, {});
   }

@@ -3,12 +3,12 @@ import { checksumAddress } from '../../identity/keys.js';
 import { PortalError, type ErrorCode } from '../../lib/errors.js';
 import { Tally } from '../../lib/tally.js';
 import { networkOf } from '../../net/cidr.js';
+import { plainAddress } from '../../net/client-address.js';
 import { buildChallenge, STATEMENTS, verifyProof } from '../../protocol/challenge.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { NetworkTable, placeFor } from '../../net/network-table.js';
 import type { AccessLists } from '../access-lists.js';
 import type { RelayLimits } from '../limits.js';
-import { plainAddress } from '../names.js';
 import type { Quotas } from '../quotas.js';
 import { RateLimits } from './rate-limit.js';
 

@@ -1,8 +1,8 @@
+import { plainAddress } from '../../net/client-address.js';
 import type { AgentsResponse, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { publicPlaceOf } from '../directory/record.js';
 import { publicAddressOf, type PublicPlace } from '../addresses.js';
-import { plainAddress } from '../names.js';
 import type { NamedUntil, Reservations } from '../reservations.js';
 import type { SeenAgent, Store } from '../store/store.js';
 import { agentId } from '../agent-id.js';

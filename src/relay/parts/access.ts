@@ -1,8 +1,7 @@
 import { AddressSet } from '../../net/cidr.js';
-import { clientOf } from '../../net/client-address.js';
+import { clientOf, plainAddress } from '../../net/client-address.js';
 import type { Socket } from 'node:net';
 import { AccessLists, EMPTY_LIST } from '../access-lists.js';
-import { plainAddress } from '../names.js';
 import { Descriptors } from '../descriptors.js';
 import { Quotas } from '../quotas.js';
 import type { Settings } from './settings.js';
