@@ -11,7 +11,7 @@ import type { Verbosity } from './verbosity.js';
 /** Runs `portal` with these arguments, and exits. */
 export async function main(argv: readonly string[]): Promise<void> {
   const isTerminal = process.stdout.isTTY || process.stderr.isTTY;
-  const wrap = isTerminal ? (await import('./wrap.js')).wrapWords : undefined;
+  const wrap = isTerminal ? await import('./wrap.js') : undefined;
   const context = createContext(argv.slice(2), wrap);
   const fail = async (error: unknown): Promise<void> => exit(context, await reportFailure(context, error));
   process.on('uncaughtException', (error) => void fail(error));

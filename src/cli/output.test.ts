@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { Output } from './output.js';
-import { wrapWords } from './wrap.js';
+import * as wrap from './wrap.js';
 
 const describeDropped = (lines: number): string => `dropped ${lines}`;
 
@@ -37,16 +37,22 @@ test('breaks lines for a person between words on a terminal, and leaves data who
   const text = 'the relay does not respond';
   const printed = (terminal: object): string[] => {
     const { stream, written, read } = slowStream();
-    const output = new Output(Object.assign(stream, terminal), { env: {}, describeDropped, wrap: wrapWords });
-    for (const print of [() => output.line(text), () => output.note(text), () => output.data(text)]) {
+    const output = new Output(Object.assign(stream, terminal), { env: {}, describeDropped, wrap });
+    for (const print of [
+      () => output.line(text),
+      () => output.note(text),
+      () => output.noteCommand(text),
+      () => output.data(text),
+    ]) {
       print();
       read();
     }
     return written;
   };
   const wrapped = 'the relay does\nnot respond\n';
-  expect(printed({ isTTY: true, columns: 16 })).toEqual([wrapped, wrapped, `${text}\n`]);
-  expect(printed({ columns: 16 })).toEqual(Array(3).fill(`${text}\n`));
+  const command = 'the relay does \\\n  not respond\n';
+  expect(printed({ isTTY: true, columns: 16 })).toEqual([wrapped, wrapped, command, `${text}\n`]);
+  expect(printed({ columns: 16 })).toEqual(Array(4).fill(`${text}\n`));
 });
 
 test('reports a closed reader once, and does not throw', async () => {

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { systemCode } from '../lib/errors.js';
-import type { wrapWords } from './wrap.js';
+import type { wrapCommand, wrapWords } from './wrap.js';
 
 /** The parts of a process stream that the CLI uses. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -12,8 +12,13 @@ export interface OutputOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Formats the line that reports dropped lines. */
   readonly describeDropped: (lines: number) => string;
-  /** Breaks lines between words on a terminal. An option, because a pipe does not need to load it. */
-  readonly wrap?: typeof wrapWords | undefined;
+  /** Breaks lines on a terminal. An option, because a pipe does not need to load it. */
+  readonly wrap?: Wrap | undefined;
+}
+
+export interface Wrap {
+  readonly wrapWords: typeof wrapWords;
+  readonly wrapCommand: typeof wrapCommand;
 }
 
 /**
@@ -75,14 +80,14 @@ export class Output {
     if (!this.isQuiet) this.line(text);
   }
 
-  /** The same for a line to copy, such as a command. */
-  noteData(text: string): void {
-    if (!this.isQuiet) this.data(text);
+  /** The same for a command to copy. On a terminal, a long one breaks between arguments. */
+  noteCommand(text: string): void {
+    if (!this.isQuiet) this.data(this.#wrap?.wrapCommand(text, this.columns) ?? text);
   }
 
   /** Prints text for a person. On a terminal, long lines break between words. */
   line(text = ''): void {
-    this.data(this.#wrap?.(text, this.columns) ?? text);
+    this.data(this.#wrap?.wrapWords(text, this.columns) ?? text);
   }
 
   /** Prints a line exactly as it is: JSON, a path, a command. */

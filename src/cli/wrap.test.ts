@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { wrapWords } from './wrap.js';
+import { wrapCommand, wrapWords } from './wrap.js';
 
 it('breaks lines between words, with the indentation of the line', () => {
   expect(wrapWords('created an identity; keep a copy', 20)).toBe('created an identity;\nkeep a copy');
@@ -31,9 +31,49 @@ it('keeps the indentation of a line with style', () => {
   expect(wrapWords(dim('  two three four'), 11)).toBe(`  ${dim('two three')}\n  ${dim('four')}`);
 });
 
-it('keeps lines of a file whole', () => {
-  const frame = '  > 5 |   admin: 99999 99999\n      |          ^^^^^ ^^^^^';
-  expect(wrapWords(frame, 20)).toBe(frame);
+it('keeps the indentation of a command', () => {
+  const command = "    sudo cp '/a b/c.pem' /usr/local/share/ca-certificates";
+  expect(wrapCommand(command, 60)).toBe(command);
+  expect(wrapCommand(command, 34)).toBe("    sudo cp '/a b/c.pem' \\\n/usr/local/share/ca-certificates");
+  expect(wrapCommand(command, 44)).toBe(
+    "    sudo cp '/a b/c.pem' \\\n      /usr/local/share/ca-certificates",
+  );
+});
+
+const FRAME = [
+  '    4 | services:',
+  '  > 5 |   admin: { mode: http, target: 99999, tls: acme }',
+  `      | ${' '.repeat(31)}^^^^^`,
+  '    6 |',
+];
+
+it.each([60, 80])('keeps lines of a file whole that fit into %i columns', (columns) => {
+  expect(wrapWords(FRAME.join('\n'), columns)).toBe(FRAME.join('\n'));
+});
+
+it('cuts lines of a file, with the marks below what they are about', () => {
+  expect(wrapWords(`a.yaml:5: wrong\n${FRAME.join('\n')}\n  hint: right`, 50).split('\n')).toEqual([
+    'a.yaml:5: wrong',
+    '    4 | services:',
+    '  > 5 |   admin: { mode: http, target: 99999, tls…',
+    `      | ${' '.repeat(31)}^^^^^`,
+    '    6 |',
+    '  hint: right',
+  ]);
+  expect(wrapWords(FRAME.join('\n'), 30).split('\n')).toEqual([
+    '    4 | …',
+    '  > 5 | … http, target: 99999…',
+    `      | ${' '.repeat(16)}^^^^^`,
+    '    6 |',
+  ]);
+});
+
+const dimLine = (text: string): string => `  ${dim(text)}`;
+
+it('cuts lines of a file with their style', () => {
+  expect(
+    wrapWords([dimLine('  4 | name: a-long-value'), `  > 5 |   x`, dimLine('    |   ^')].join('\n'), 14),
+  ).toBe([dimLine('  4 | name:…'), '  > 5 |   x', dimLine('    |   ^')].join('\n'));
 });
 
 it('changes nothing without a terminal', () => {

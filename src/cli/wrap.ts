@@ -3,8 +3,10 @@ import stringWidth from 'string-width';
 import wrapAnsi from 'wrap-ansi';
 import { SIGNS } from './signs.js';
 
-/** A line of a file with its number. */
-const FILE_LINE = /^\s*>? +\d* \| /;
+const STYLES = `(?:${String.fromCharCode(27)}\\[[\\d;]*m)*`;
+
+/** A line of a file with its number, or the marks below it. */
+const FILE_LINE = /^\s*>? +\d* \|(?: |$)/;
 /** A command that a user copies. */
 const COMMAND = /^try: /;
 /** An argument, quoted for a shell. */
@@ -13,37 +15,71 @@ const ARGUMENT = /(?:'[^']*'|\\.|[^\s'\\])+/g;
 /**
  * Breaks each line of `text` between words, so that it fits into `columns`. Continuation lines have the indentation of
  * their line. A word that is wider than `columns`, such as a URL, stays whole. A command breaks between arguments, with a
- * backslash, and works when it is copied with all its lines.
+ * backslash, and works when it is copied with all its lines. Lines of a file are cut around the marks below one of them.
  */
 export function wrapWords(text: string, columns: number): string {
   if (!Number.isFinite(columns)) return text;
-  return text
-    .split('\n')
-    .map((line) => {
-      const plain = stripVTControlCharacters(line);
-      if (FILE_LINE.test(plain)) return line;
-      return COMMAND.test(plain) ? wrapCommand(line, columns) : wrapLine(line, columns);
-    })
-    .join('\n');
+  const lines = text.split('\n');
+  const wrapped: string[] = [];
+  for (let at = 0; at < lines.length; at++) {
+    const first = at;
+    while (at < lines.length && FILE_LINE.test(stripVTControlCharacters(lines[at]!))) at++;
+    wrapped.push(...cutExcerpt(lines.slice(first, at), columns));
+    if (at < lines.length) wrapped.push(wrapOther(lines[at]!, columns));
+  }
+  return wrapped.join('\n');
 }
 
-function wrapCommand(line: string, columns: number): string {
-  if (stringWidth(line) <= columns) return line;
+const wrapOther = (line: string, columns: number): string =>
+  COMMAND.test(stripVTControlCharacters(line)) ? wrapCommand(line, columns) : wrapLine(line, columns);
+
+/** Breaks a command between arguments, with a backslash, so that it works when it is copied with all its lines. */
+export function wrapCommand(line: string, columns: number): string {
+  if (!Number.isFinite(columns) || stringWidth(line) <= columns) return line;
+  const indent = /^ */.exec(line)![0];
   const lines: string[] = [];
   for (const word of line.match(ARGUMENT) ?? []) {
     const last = lines.at(-1);
     const longer = `${last ?? ''} ${word}`;
-    if (last === undefined) lines.push(word);
+    if (last === undefined) lines.push(indent + word);
     else if (stringWidth(longer) + BREAK.length <= columns) lines[lines.length - 1] = longer;
-    else lines.push(stringWidth(word) + INDENTED.length <= columns ? INDENTED + word : word);
+    else lines.push((fits(indent + INDENTED + word, columns) ? indent + INDENTED : '') + word);
   }
   return lines.join(`${BREAK}\n`);
 }
 
+const fits = (word: string, columns: number): boolean => stringWidth(word) + BREAK.length <= columns;
+
 const BREAK = ' \\';
 const INDENTED = '  ';
 
-const STYLES = `(?:${String.fromCharCode(27)}\\[[\\d;]*m)*`;
+/** The style of a line, its text with the number, and the end of the style. */
+const STYLED = new RegExp(`^( *)(${STYLES})(.*?)(${STYLES})$`, 's');
+const MARKS = /^\s*\| *(\^+)$/;
+
+/** Cuts lines of a file to `columns`, all at the same place, so that the marks stay below what they are about. */
+function cutExcerpt(lines: readonly string[], columns: number): readonly string[] {
+  if (lines.every((line) => stringWidth(line) <= columns)) return lines;
+  const marks = lines
+    .map((line) => MARKS.exec(stripVTControlCharacters(line)))
+    .find((found) => found !== null);
+  const number = marks ? marks[0].indexOf('|') + 2 : 0;
+  const room = Math.max(1, columns - number);
+  const end = (marks?.[0].length ?? 0) - number;
+  const start = end - (marks?.[1]!.length ?? 0);
+  // One column on each side is for the sign of what is cut off.
+  const from = Math.max(0, Math.min(end - room + 1, start - 1));
+  return lines.map((line) => {
+    const [, indent, before, text, after] = STYLED.exec(line) as unknown as string[];
+    const plain = indent! + text!;
+    const body = plain.slice(number);
+    const shown = body.slice(from, from + room);
+    const left = body.slice(0, from).trim() === '' ? shown : `…${shown.slice(1)}`;
+    const cut = body.length > from + room ? `${left.slice(0, -1)}…` : left;
+    return (indent! + before! + plain.slice(indent!.length, number) + cut + after!).trimEnd();
+  });
+}
+
 /** Codes for style, spaces, and a mark such as ✓ with its own style. */
 const START = new RegExp(`^(${STYLES})( *)(${STYLES}[${Object.values(SIGNS).join('')}]${STYLES} )?`);
 

@@ -38,7 +38,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     reports.push(report);
     if (context.json) continue;
     for (const line of describeStore(report, style)) stderr.note(line);
-    for (const line of commandLines(report, change)) stderr.noteData(line);
+    for (const line of commandLines(report, change)) stderr.noteCommand(line);
   }
   const notes = trustNotes(machine, stores, ca, options.store);
   const node = { NODE_EXTRA_CA_CERTS: ca };
@@ -51,7 +51,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     if (reports.some(({ outcome }) => outcome === 'installed' || outcome === 'removed'))
       stderr.note('Restart running browsers.');
     for (const note of notes) stderr.note(style.dim(note));
-    stderr.noteData(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
+    stderr.noteCommand(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
   }
   return exitCode(reports, change);
 }
