@@ -15,6 +15,17 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+/** Joins parts with `gap` into lines of at most `width`. Breaks no part, so that a URL can be copied. */
+export function filled(parts: readonly string[], width: number, gap: string): string[] {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const longer = lines.length === 0 ? part : `${lines.at(-1)}${gap}${part}`;
+    if (lines.length > 0 && stringWidth(longer) <= width) lines[lines.length - 1] = longer;
+    else lines.push(part);
+  }
+  return lines;
+}
+
 export interface Fit {
   /** Columns that are dropped first to last, named by their header, until the table fits. */
   readonly optional: readonly string[];

@@ -75,9 +75,9 @@ test.for([3, 16])(
     ctx.onTestFinished(() => run('kill-server').then(() => undefined));
     /** The screen and its history. */
     const shown = (): Promise<string> => run('capture-pane', '-p', '-S', '-');
-    const headers = async (): Promise<string[]> => (await shown()).match(/SERVICE +\w+/g) ?? [];
+    const headers = async (): Promise<string[]> => (await shown()).match(/SERVICE +STATE[ A-Z]*/g) ?? [];
 
-    const wide = [expect.stringMatching(/STATE$/)];
+    const wide = [expect.stringMatching(/ADDRESS +TARGET/)];
     // A terminal that gets its new size first may wrap what was written before.
     await expect.poll(shown, HALF_A_MINUTE).toContain('all services are published');
     await expect.poll(headers, HALF_A_MINUTE).toEqual(wide);
@@ -87,10 +87,10 @@ test.for([3, 16])(
       .poll(shown, HALF_A_MINUTE)
       .toMatch(/(nothing listens[^]*){3}connected +\d+ ms[^]*Ctrl-C stop/);
     for (const [columns, header] of [
-      ['80', /ADDRESS$/],
-      ['120', /STATE$/],
-      ['60', /OPEN$/],
-      ['120', /STATE$/],
+      ['80', /ADDRESS +OPEN/],
+      ['120', /ADDRESS +TARGET/],
+      ['60', /STATE +OPEN/],
+      ['120', /ADDRESS +TARGET/],
     ] as const) {
       await run('resize-window', '-x', columns, '-y', '30');
       await expect.poll(headers, HALF_A_MINUTE).toEqual([expect.stringMatching(header)]);

@@ -5,7 +5,7 @@ import { shellQuote } from '../../lib/shell-quote.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent, severalAgents } from '../find-agent.js';
-import { fitColumns } from '../columns.js';
+import { filled, fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';
 import {
   describeGates,
@@ -113,7 +113,7 @@ export function describeStatus(status: AgentStatus, style: Style, now: number, w
   const up = formatAge(now - Date.parse(status.startedAt));
   const head = [status.file ?? 'no file', `pid ${status.pid}`, `up ${up}`];
   return [
-    style.bold(head.join(' · ')),
+    ...filled(head, width, ' · ').map(style.bold),
     `identity ${status.identity}`,
     ...(status.ca === undefined ? [] : [`local CA ${status.ca}`]),
     ...(status.inspector === undefined ? [] : [`inspector ${printable(status.inspector)}`]),

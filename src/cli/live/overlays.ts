@@ -15,7 +15,7 @@ const HELP = [
   '  target down: the local service does not respond.',
   '  OPEN: connections now. REQUESTS: – if not HTTP.',
   '  LAST: the last status, without errors from before the target recovered.',
-  `  TARGET: ${SIGNS.ok} reachable, ${SIGNS.problem} down, blank unknown.`,
+  `  TARGET, if there is room: ${SIGNS.ok} reachable, ${SIGNS.problem} down, blank unknown.`,
   '',
   '  Ctrl-C  stop',
 ];

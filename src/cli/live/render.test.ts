@@ -69,6 +69,50 @@ describe('the live view', () => {
     ]);
   });
 
+  it.each([120, 100, 80, 60, 50])(
+    'has a heading for each column, and each state, at %i columns',
+    (columns) => {
+      const lost = service('web', {
+        state: 'retrying',
+        addresses: ['https://quick-cloud-n8qt.tunnel.example.com'],
+        target: 'unix:/var/run/app/web.sock',
+      });
+      const lines = render(view([lost]), screen(columns, 24));
+      const titles = lines.slice(
+        0,
+        lines.findIndex((line) => line.includes('! web')),
+      );
+      const row = lines[titles.length]!;
+      expect(titles[0]!.trim().split(/ {2,}/).slice(0, 2)).toEqual(['SERVICE', 'STATE']);
+      expect(row).toContain('retrying');
+      expect(row.includes('✓')).toBe(titles[0]!.includes('TARGET'));
+      expect(titles.join('\n').match(/ADDRESS/g)).toHaveLength(1);
+      // Each value begins below its title.
+      for (const [at, line] of titles.entries())
+        for (const { index } of line.matchAll(/(?<= {2})\S/g))
+          expect(lines[titles.length + at]![index]).toMatch(/\S/);
+    },
+  );
+
+  it('puts addresses below their services if a row has no room for them', () => {
+    const long = service('web', { addresses: ['https://quick-cloud-n8qt.tunnel.example.com'] });
+    expect(render(view([long]), screen(80, 24)).slice(0, 4)).toEqual([
+      '  SERVICE  STATE  TARGET            OPEN  REQUESTS  RATE   LAST',
+      '    ADDRESS',
+      '  ✓ web    ready  ✓ localhost:3000  2     7         1.3/s  200',
+      '    https://quick-cloud-n8qt.tunnel.example.com',
+    ]);
+  });
+
+  it('keeps the round trip of a relay on one line', () => {
+    const relay = { name: 'https://tunnel.example.com', state: 'connected', rttMs: 1 } as const;
+    const relays = [{ ...relay, error: undefined, nextTryS: undefined }];
+    const lines = (columns: number): string[] =>
+      render(view([service('web')], { relays }), screen(columns, 24)).slice(-3, -1);
+    expect(lines(80).at(-1)).toBe('  relay https://tunnel.example.com  connected  1 ms');
+    expect(lines(50)).toEqual(['  relay https://tunnel.example.com', '  connected  1 ms']);
+  });
+
   it.each([120, 80, 50])('shows each address unbroken at %i columns', (columns) => {
     const long = service('a-service-with-a-long-name', {
       addresses: [`https://a-service-with-a-long-name.${'tunnel.'.repeat(6)}example.com`],
@@ -151,7 +195,7 @@ describe('the live view', () => {
   it('breaks the line of a lost relay between words on a narrow terminal', () => {
     const relay = { name: 'https://tunnel.example.com', state: 'retrying', rttMs: undefined } as const;
     const relays = [{ ...relay, error: 'refused', nextTryS: 3 }];
-    expect(render(view([service('web')], { relays }), screen(50, 24)).slice(3, -1)).toEqual([
+    expect(render(view([service('web')], { relays }), screen(50, 24)).slice(4, -1)).toEqual([
       '  relay https://tunnel.example.com  retrying,',
       '  next try in 3 s',
       '    refused',

@@ -1,6 +1,7 @@
 import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
 import { formatBytes } from '../amounts.js';
+import { filled } from '../columns.js';
 import { wrapWords } from '../wrap.js';
 import { SIGNS } from '../signs.js';
 import type { Paint, Style } from '../style.js';
@@ -107,7 +108,6 @@ const TARGET: Column = {
   title: 'TARGET',
   cell: (service, screen) => `${targetMark(service, screen)} ${service.target}`,
 };
-const TARGET_MARK: Column = { title: '', cell: targetMark };
 const OPEN: Column = { title: 'OPEN', cell: ({ open }) => String(open) };
 const REQUESTS: Column = {
   title: 'REQUESTS',
@@ -126,13 +126,17 @@ const LAST: Column = {
 };
 
 const TRAFFIC = [OPEN, REQUESTS, RATE, LAST];
-/** Uses the first layout that fits. In the last one, each address has its own line. */
+/** Uses the first layout that fits, or else cuts the last one. Without ADDRESS, each address has its own line. */
 const LAYOUTS: readonly (readonly Column[])[] = [
   [NAME, STATE, ADDRESS, TARGET, ...TRAFFIC],
-  [NAME, ADDRESS, TARGET, ...TRAFFIC],
-  [NAME, ADDRESS, TARGET_MARK, ...TRAFFIC],
+  [NAME, STATE, ADDRESS, ...TRAFFIC],
+  [NAME, STATE, ADDRESS, OPEN, REQUESTS, LAST],
+  [NAME, STATE, TARGET, ...TRAFFIC],
+  [NAME, STATE, ...TRAFFIC],
+  [NAME, STATE, OPEN, REQUESTS, LAST],
 ];
-const NARROW = [NAME, TARGET_MARK, OPEN, REQUESTS, LAST];
+/** Its title, where it has its own line. */
+const BELOW = `    ${ADDRESS.title}`;
 
 function rateText({ unit, perSecond }: ServiceView['rate']): string {
   if (unit === 'bytes') return `${formatBytes(Math.round(perSecond))}/s`;
@@ -153,14 +157,25 @@ function serviceLines(services: readonly ServiceView[], screen: Screen, height: 
   };
   const fits = (lines: readonly string[]): boolean =>
     lines.every((line) => stringWidth(line) < screen.columns);
-  const wide = LAYOUTS.map(table).find(fits);
-  const [title, ...lines] = wide ?? table(NARROW).map((line) => cut(line, screen));
-  const blocks = services.map((service, index) => [
-    lines[index]!,
-    ...service.addresses.slice(wide ? 1 : 0).map((address) => addressLine(address, screen)),
-    ...service.problems.flatMap((problem) => below(problem, screen).map(paintOf(screen, service))),
-  ]);
-  return [title!, ...scrolled(services, blocks, screen, height - rowsOf([title!], narrowestOf(screen)))];
+  const layout = LAYOUTS.find((columns) => fits(table(columns))) ?? LAYOUTS.at(-1)!;
+  const [title, ...lines] = table(layout).map((line) => cut(line, screen));
+  const isAddressBelow = !layout.includes(ADDRESS);
+  const titles = [title!, ...(isAddressBelow ? [screen.style.dim(BELOW)] : [])];
+  const blocks = services.map((service, index) => ({
+    lines: [
+      lines[index]!,
+      ...service.addresses.slice(isAddressBelow ? 0 : 1).map((address) => addressLine(address, screen)),
+    ],
+    problems: service.problems.flatMap((problem) => below(problem, screen).map(paintOf(screen, service))),
+  }));
+  return [...titles, ...scrolled(services, blocks, screen, height - rowsOf(titles, narrowestOf(screen)))];
+}
+
+/** The lines of one service. */
+interface Block {
+  /** Its row, and addresses below it. */
+  readonly lines: readonly string[];
+  readonly problems: readonly string[];
 }
 
 /** On as many lines as it needs. */
@@ -178,16 +193,18 @@ function addressLine(address: string, { columns, style }: Screen): string {
 /** As many services as fit, around the selected one, and the number of hidden ones. */
 function scrolled(
   services: readonly ServiceView[],
-  blocks: readonly (readonly string[])[],
+  blocks: readonly Block[],
   screen: Screen,
   height: number,
 ): string[] {
   // Errors may be long, so there is no more room for them than they need now.
   const heights = blocks.map(
-    ([row, ...more]) => rowsOf([row!], narrowestOf(screen)) + rowsOf(more, screen.columns),
+    ({ lines, problems }) => rowsOf(lines, narrowestOf(screen)) + rowsOf(problems, screen.columns),
   );
   const total = heights.reduce((sum, each) => sum + each, 0);
-  if (total <= height) return blocks.flat();
+  const linesOf = (some: readonly Block[]): string[] =>
+    some.flatMap(({ lines, problems }) => [...lines, ...problems]);
+  if (total <= height) return linesOf(blocks);
   const selected = Math.min(screen.selected, blocks.length - 1);
   let [from, to, used] = [selected, selected + 1, heights[selected]!];
   // Reserve a line for the number of hidden services.
@@ -202,7 +219,7 @@ function scrolled(
     `  and ${folded.length} more${how}: ${trouble === '' ? 'all ready' : screen.style.yellow(trouble)}`,
     screen,
   );
-  return [...shortened(blocks.slice(from, to).flat(), height - 1, screen), more];
+  return [...shortened(linesOf(blocks.slice(from, to)), height - 1, screen), more];
 }
 
 /** The services that are not ready, by state. */
@@ -239,7 +256,10 @@ function relayLines(relays: readonly RelayView[], screen: Screen): string[] {
 /** For a lost relay: the reason, and the time until the next attempt. */
 function relayLine({ name, state, rttMs, error, nextTryS }: RelayView, screen: Screen): string[] {
   const { dim, yellow } = screen.style;
-  if (state === 'connected') return wrapped(`  relay ${name}  ${state}${msText(rttMs)}`, screen).map(dim);
+  if (state === 'connected') {
+    const parts = [`relay ${name}`, `${state}${msText(rttMs)}`];
+    return filled(parts, screen.columns - 3, '  ').map((line) => dim(`  ${line}`));
+  }
   const next = nextTryS === undefined ? '' : `, next try in ${nextTryS} s`;
   const why = error === undefined ? [] : below(error, screen).map(yellow);
   return [...wrapped(`  relay ${name}  ${state}${next}`, screen).map(yellow), ...why];
