@@ -1,7 +1,7 @@
 import type { AgentLease } from '../agent/lease.js';
 import { formatTarget } from '../net/target.js';
 import type { PortalEvent, ServiceAddresses } from './events.js';
-import type { Action } from './plan.js';
+import { opensToMore, type Action } from './plan.js';
 
 /** Reports the state of leases as events. */
 export class Announcer {
@@ -52,15 +52,10 @@ export class Announcer {
     const failed = new Set(
       opening.map(({ service }) => service).filter((service) => hasFailed(leases, service)),
     );
-    const names = (kind: Action['kind']): string[] => [
-      ...new Set(
-        actions
-          .filter(
-            (action) => action.kind === kind && !(opening.includes(action) && failed.has(action.service)),
-          )
-          .map(({ service }) => service),
-      ),
-    ];
+    const done = actions.filter((action) => !(opening.includes(action) && failed.has(action.service)));
+    const names = (kind: Action['kind']): string[] =>
+      servicesOf(done.filter((action) => action.kind === kind));
+    const exposed = servicesOf(done.filter(opensToMore));
     this.#emit({
       event: 'applied',
       revision,
@@ -70,6 +65,7 @@ export class Announcer {
       closed: names('close'),
       kept: names('keep'),
       failed: [...failed],
+      ...(exposed.length > 0 && { exposed }),
       ...(Object.keys(retiring).length > 0 && { retiring }),
       durationMs: Math.round(durationMs * 10) / 10,
     });
@@ -102,6 +98,10 @@ export class Announcer {
     });
   }
 }
+
+const servicesOf = (actions: readonly Action[]): string[] => [
+  ...new Set(actions.map(({ service }) => service)),
+];
 
 /** Whether no lease of the service can still become ready. */
 function hasFailed(leases: readonly AgentLease[], service: string): boolean {

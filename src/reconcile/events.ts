@@ -70,6 +70,8 @@ export type PortalEvent =
       kept: string[];
       /** Services to open or replace of which every lease failed. */
       failed: string[];
+      /** Services that are now open to more people, because their `access` changed; absent if empty. */
+      exposed?: string[];
       /** Per service: visitors who still use a previous target or configuration; absent if empty. */
       retiring?: Record<string, number>;
       durationMs: number;

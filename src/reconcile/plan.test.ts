@@ -2,7 +2,15 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RelaySpec, ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
-import { placementKey, placements, plan, type Action, type ActiveLease, type Placement } from './plan.js';
+import {
+  opensToMore,
+  placementKey,
+  placements,
+  plan,
+  type Action,
+  type ActiveLease,
+  type Placement,
+} from './plan.js';
 
 const r1: RelaySpec = { kind: 'url', url: 'https://one.example' };
 const r2: RelaySpec = { kind: 'url', url: 'https://two.example' };
@@ -69,6 +77,16 @@ describe('whether a change exposes a service to more people', () => {
     const active = [{ relay: r1, spec: spec('a', { access: before }), retiring: false }];
     const [action] = plan(desired(spec('a', { access: after })), active);
     expect(action).toMatchObject({ kind: 'update', changes: ['access'], exposes });
+    expect(opensToMore(action!)).toBe(exposes);
+    const [renamed] = plan(desired(spec('a', { name: 'z', access: after })), active);
+    expect(renamed).toMatchObject({ kind: 'replace', changes: ['name', 'access'], exposes });
+    expect(opensToMore(renamed!)).toBe(exposes);
+  });
+
+  it('marks neither a new service nor a new name', () => {
+    const [renamed, added] = plan(desired(spec('a', { name: 'z' }), spec('b')), running(spec('a')));
+    expect([renamed, added].map((action) => action!.exposes)).toEqual([true, true]);
+    expect([renamed, added].map((action) => opensToMore(action!))).toEqual([false, false]);
   });
 });
 

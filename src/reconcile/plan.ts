@@ -48,6 +48,10 @@ export function placementKey({ relay, spec }: Placement): string {
   return `${relayKey(relay)} ${kindOf(spec.mode)} ${spec.hostname ?? spec.name}`;
 }
 
+/** Whether the action opens an existing service to more people. False for a new service. */
+export const opensToMore = ({ kind, exposes, changes }: Action): boolean =>
+  exposes && (kind === 'update' || (kind === 'replace' && changes.includes('access')));
+
 /** The public address that a lease occupies at its relay. It is the same for every path to that relay. */
 export function publicPlace(relay: RelaySpec, { mode, hostname, name }: ServiceSpec): string {
   const entry = relay.kind === 'chain' ? relay.hops[0]! : relay;
@@ -122,7 +126,8 @@ function opening(key: string, place: Placement): Action {
 function replacing(old: ActiveLease, key: string, place: Placement): Action {
   const changes = differences(old.spec, place.spec);
   if (relayKey(old.relay) !== relayKey(place.relay)) changes.push('relays');
-  return { kind: 'replace', ...subject(place), changes, exposes: true, from: placementKey(old), to: key };
+  const exposes = !changes.includes('access') || admitsMore(old.spec.access, place.spec.access);
+  return { kind: 'replace', ...subject(place), changes, exposes, from: placementKey(old), to: key };
 }
 
 function closing(lease: ActiveLease): Action {

@@ -97,6 +97,21 @@ describe('editing the file during a visit', () => {
     expect(applied.map(({ opened }) => opened)).toEqual([['a'], ['c']]);
   });
 
+  it('reports the services that a save opens to more people', async () => {
+    const at = await relay();
+    const { port } = await httpService((_request, response) => response.end('x'));
+    const one = await agent();
+    const apply = (a: ServiceSpec['access'], b: ServiceSpec['access']): Promise<void> =>
+      one.runner.apply(
+        desired([at.spec], service('a', port, { access: a }), service('b', port, { access: b })),
+      );
+    await apply({ pin: '1234' }, {});
+    await apply({}, { pin: '1234' });
+    await apply({ allowIps: ['10.0.0.0/8'] }, { pin: '1234' });
+    const applied = one.events.filter((event) => event.event === 'applied');
+    expect(applied.map(({ exposed }) => exposed)).toEqual([undefined, ['a'], undefined]);
+  });
+
   it('shows the plan of a command without applying it', async () => {
     const at = await relay();
     const { port } = await httpService((_request, response) => response.end('x'));

@@ -1,5 +1,5 @@
-import type { Action } from '../../reconcile/plan.js';
-import { columns } from '../columns.js';
+import { opensToMore, type Action } from '../../reconcile/plan.js';
+import { columns, filled } from '../columns.js';
 import { relayName } from '../reporters/describe.js';
 import { printable, type Paint, type Style } from '../style.js';
 
@@ -48,25 +48,13 @@ export function planLines(actions: readonly Action[], style: Style, terminal = I
     const lines = isNarrow
       ? [
           heads[index]!,
-          ...filled(parts[index]!, width - NARROW_INDENT.length).map((line) => NARROW_INDENT + line),
+          ...filled(parts[index]!, width - NARROW_INDENT.length, GAP).map((line) => NARROW_INDENT + line),
         ]
-      : filled(parts[index]!, width - indent).map(
+      : filled(parts[index]!, width - indent, GAP).map(
           (line, row) => (row === 0 ? heads[index]! : '').padEnd(indent) + line,
         );
     return lines.map((line) => paintOf(style, action)(line));
   });
-}
-
-/** Joins parts into lines of at most `width`. Breaks no part, so that a URL can be copied. */
-function filled(parts: readonly string[], width: number): string[] {
-  const lines: string[] = [];
-  for (const part of parts) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + GAP.length + part.length <= width)
-      lines[lines.length - 1] = last + GAP + part;
-    else lines.push(part);
-  }
-  return lines;
 }
 
 /** Formats the plan as a Markdown table, for a comment on a pull request. */
@@ -104,11 +92,7 @@ function targetOf({ targets: [first = '', ...more] }: Action): string {
 const changesOf = (actions: readonly Action[]): Action[] => actions.filter(({ kind }) => kind !== 'keep');
 
 const detailOf = (action: Action): string[] =>
-  [action.changes.join(', '), widens(action) ? WIDENS : ''].filter(Boolean);
-
-/** False for a new service, which has its own sign. */
-const widens = ({ kind, exposes, changes }: Action): boolean =>
-  exposes && (kind === 'update' || (kind === 'replace' && changes.includes('access')));
+  [action.changes.join(', '), opensToMore(action) ? WIDENS : ''].filter(Boolean);
 
 const markdownCell = (text: string): string =>
   printable(text).replaceAll(/[\\`*_|<>[\]]/g, (each) => `\\${each}`);

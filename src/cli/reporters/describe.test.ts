@@ -34,6 +34,16 @@ it('describes a change of the configuration without its number', () => {
   );
 });
 
+it('marks a save that opens services to more people', () => {
+  const none = { opened: [], replaced: [], closed: [], kept: [], failed: [] };
+  const updated = ['web', 'api'];
+  const applied = { event: 'applied' as const, revision: 7, ...none, updated, durationMs: 5 };
+  expect(shown({ ...applied, exposed: ['web'] })).toBe(
+    'applied the configuration: updated web, api (5 ms); ! web opens to more people',
+  );
+  expect(shown({ ...applied, exposed: ['web', 'api'] })).toMatch(/; ! web, api open to more people$/);
+});
+
 it('says which visitor a gate rejected', () => {
   expect(shown({ event: 'refused', service: 'web', remote: '192.0.2.1', reason: 'pin' })).toBe(
     'web: rejected a visitor from 192.0.2.1 (pin)',

@@ -27,7 +27,7 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     case 'ready':
       return describeReady(event, style);
     case 'applied':
-      return describeApplied(event);
+      return describeApplied(event, style);
     case 'rejected':
       return style.yellow(describeRejected(event));
     case 'inspector':
@@ -254,14 +254,16 @@ export function errorLines({ code, message, hint }: ErrorSummary): string[] {
   return [`${printable(message)} [${printable(code)}]`, ...(hint ? [`  ${printable(hint)}`] : [])];
 }
 
-function describeApplied(event: Applied): string {
-  const { opened, updated, replaced, closed, failed, retiring = {} } = event;
+function describeApplied(event: Applied, { yellow }: Style): string {
+  const { opened, updated, replaced, closed, failed, exposed = [], retiring = {} } = event;
   const changes = Object.entries({ opened, updated, replaced, closed, failed })
     .filter(([, names]) => names.length > 0)
     .map(([what, names]) => `${what} ${firstNames(names)}`);
   const still = Object.entries(retiring).map(([service, count]) => `${service}: ${describeRetiring(count)}`);
   const what = [changes.join('; ') || 'no change', ...still].join('; ');
-  return `applied the configuration: ${what} (${Math.round(event.durationMs)} ms)`;
+  const opens = exposed.length === 1 ? 'opens' : 'open';
+  const wider = exposed.length === 0 ? '' : yellow(`; ! ${firstNames(exposed)} ${opens} to more people`);
+  return `applied the configuration: ${what} (${Math.round(event.durationMs)} ms)${wider}`;
 }
 
 /** More names than this are counted. */
