@@ -1,9 +1,10 @@
 import { findConfig } from '../config/find.js';
+import { ERRORS } from '../lib/error-codes.js';
 import { PortalError } from '../lib/errors.js';
 import type { Context } from './context.js';
 import { controlPlace, type ControlPlace } from './control/address.js';
 import { isListening } from './control/claim.js';
-import { ControlClient } from './control/client.js';
+import { ControlClient, notRunning } from './control/client.js';
 import { agentKey } from './load.js';
 import { choiceOf, runningAgents, type RunningAgent } from './running-agents.js';
 
@@ -40,11 +41,11 @@ export async function findAgent(
   if (listsOthers && !(await isListening(address))) {
     const others = await runningAgents(place);
     if (others.length > 0)
-      throw new PortalError('not_running', `no agent is running for ${found.path}`, {
-        hint: `Start it with \`portal up\`. ${choiceOf(others, 'To use another agent, choose it with --pid PID:')}`,
+      throw notRunning(found.path, {
+        hint: `${ERRORS.not_running.remedy} ${choiceOf(others, 'To use another agent, choose it with --pid PID:')}`,
       });
   }
-  return new ControlClient(address);
+  return new ControlClient(address, { file: found.path });
 }
 
 /** All running agents if there are several and no file chooses one; else empty. */

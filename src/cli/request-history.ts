@@ -31,7 +31,9 @@ export async function flushRunning(context: Context, { identity }: OwnHistory): 
   const sockets = await controlPlace(context.paths.runDir).list();
   const flushed = await Promise.all(
     sockets.map((socket) =>
-      new ControlClient(socket, FLUSH_TIMEOUT_MS).flush(identity.address).catch(() => undefined),
+      new ControlClient(socket, { timeoutMs: FLUSH_TIMEOUT_MS })
+        .flush(identity.address)
+        .catch(() => undefined),
     ),
   );
   return flushed.some((each) => each?.isRecording === true);

@@ -20,7 +20,9 @@ export interface RunningAgent {
 export async function runningAgents(place: ControlPlace): Promise<RunningAgent[]> {
   const agents = (await place.list()).map(async (socket) => {
     if (!(await isListening(socket))) return undefined;
-    const status = await new ControlClient(socket, RESPONSE_MS).status().catch(() => undefined);
+    const status = await new ControlClient(socket, { timeoutMs: RESPONSE_MS })
+      .status()
+      .catch(() => undefined);
     return { socket, pid: status?.pid ?? readPid(socket), status };
   });
   return (await Promise.all(agents)).filter((agent) => agent !== undefined);

@@ -592,7 +592,8 @@ describe('with several agents', () => {
     const { code, stderr } = await person.run(['status']);
     expect(code).toBe(1);
     expect(stderr).toContain('[not_running]');
-    expect(stderr).toContain('Start it with `portal up`. To use another agent, choose it with --pid PID:');
+    expect(stderr).toContain(`no agent is running for ${join(person.folder, 'portal.yaml')}`);
+    expect(stderr).toContain('Start one with `portal up`. To use another agent, choose it with --pid PID:');
     expect(stderr).toMatch(new RegExp(`${running.pid} +localhost:${port} `));
     expect((await person.run(['status', '-f', 'portal.yaml', '--pid', '1'])).code).toBe(2);
   });

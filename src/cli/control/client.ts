@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { RequestRow } from '../../agent/inspect/wire.js';
 import type { ErrorSummary } from '../../agent/status.js';
 import type { Desired } from '../../config/desired.js';
-import { PortalError, systemCode } from '../../lib/errors.js';
+import { PortalError, systemCode, type PortalErrorOptions } from '../../lib/errors.js';
 import type { AccessEntry } from '../../agent/access-log.js';
 import type { AgentStatus, Readiness } from '../../reconcile/events.js';
 import type { Shared, ShareRequest } from '../../reconcile/sharing.js';
@@ -34,10 +34,16 @@ export interface LogsOptions {
 export class ControlClient {
   readonly #path: string;
   readonly #timeoutMs: number;
+  readonly #file: string | undefined;
 
-  constructor(path: string, timeoutMs = RESPONSE_TIMEOUT_MS) {
+  /** @param options.file the portal.yaml of the agent, for errors */
+  constructor(
+    path: string,
+    { timeoutMs = RESPONSE_TIMEOUT_MS, file }: { timeoutMs?: number; file?: string } = {},
+  ) {
     this.#path = path;
     this.#timeoutMs = timeoutMs;
+    this.#file = file;
   }
 
   status(): Promise<AgentStatus> {
@@ -180,7 +186,7 @@ export class ControlClient {
         cause: error,
       });
     }
-    return new PortalError('not_running', 'no agent is running for this file', { cause: error });
+    return notRunning(this.#file, { cause: error });
   }
 
   #timedOut(): PortalError {
@@ -196,6 +202,10 @@ export class ControlClient {
     );
   }
 }
+
+/** The error if no agent listens. */
+export const notRunning = (file: string | undefined, options: PortalErrorOptions): PortalError =>
+  new PortalError('not_running', `no agent is running${file === undefined ? '' : ` for ${file}`}`, options);
 
 /** Reads the agent's process id from the file next to its socket; undefined without one. */
 export function readPid(socket: string): number | undefined {

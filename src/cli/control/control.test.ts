@@ -123,14 +123,14 @@ test('without an agent reports not_running, without a response a timeout', async
   expect(await code(new ControlClient(path).status())).toBe('not_running');
   const mute = createServer(() => undefined);
   await listen(mute, path);
-  expect(await code(new ControlClient(path, 50).status())).toBe('timeout');
+  expect(await code(new ControlClient(path, { timeoutMs: 50 }).status())).toBe('timeout');
 });
 
 test('a timeout names the process id of the agent', async () => {
   const directory = await folder();
   const path = join(directory, 'a.sock');
   const control = await start(path, { status: () => new Promise(() => undefined) });
-  await expect(new ControlClient(path, 50).status()).rejects.toMatchObject({
+  await expect(new ControlClient(path, { timeoutMs: 50 }).status()).rejects.toMatchObject({
     code: 'timeout',
     hint: expect.stringContaining(`kill -KILL ${process.pid}`) as string,
   });
