@@ -17,6 +17,8 @@ export interface Finding {
   readonly code: ErrorCode;
   readonly message: string;
   readonly hint?: string;
+  /** The variable that is not set, if that is the problem. */
+  readonly variable?: string;
 }
 
 /** What a rule reports about a value; `finding` adds the place. */
@@ -51,15 +53,18 @@ export function toProblems(findings: readonly Finding[], secrets: readonly Place
   const beyond = sorted[MAX_PROBLEMS];
   const rest = `there are ${sorted.length - MAX_PROBLEMS} more problems`;
   const more: Finding[] = beyond ? [{ place: beyond.place, path: [], code: beyond.code, message: rest }] : [];
-  return [...sorted.slice(0, MAX_PROBLEMS), ...more].map(({ place, path, code, message, hint }, index) => ({
-    file: place.source.file,
-    ...place.source.position(place.start),
-    path: toPointer(path.map((part) => (typeof part === 'string' ? maskUrl(part) : part))),
-    code,
-    message: maskUrls(message),
-    ...(hint === undefined ? {} : { hint: maskUrls(hint) }),
-    ...(place.source.text !== '' && index < MAX_FRAMES && { frame: codeFrame(place, secrets) }),
-  }));
+  return [...sorted.slice(0, MAX_PROBLEMS), ...more].map(
+    ({ place, path, code, message, hint, variable }, index) => ({
+      file: place.source.file,
+      ...place.source.position(place.start),
+      path: toPointer(path.map((part) => (typeof part === 'string' ? maskUrl(part) : part))),
+      code,
+      message: maskUrls(message),
+      ...(hint === undefined ? {} : { hint: maskUrls(hint) }),
+      ...(variable !== undefined && { variable }),
+      ...(place.source.text !== '' && index < MAX_FRAMES && { frame: codeFrame(place, secrets) }),
+    }),
+  );
 }
 
 /** Keeps the first finding per path. A later, finer rule would only repeat a broken value. */

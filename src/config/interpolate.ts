@@ -21,6 +21,8 @@ interface InterpolationError {
   readonly hint: string;
   /** Set if the mistake is in the value of a variable. The message says where. */
   readonly inherited?: true;
+  /** The variable that is not set, if that is the mistake. */
+  readonly variable?: string;
 }
 
 export interface Interpolated {
@@ -149,7 +151,7 @@ class Interpolator {
       this.#dialect === 'compose'
         ? `Set ${name}. ${FORMS.compose}`
         : `Set it in the environment or in a .env next to the file, or give a default: \${${name}:-…}.`;
-    return this.#fail(start, `the variable ${name} is not set`, hint);
+    return this.#fail(start, `the variable ${name} is not set`, hint, name);
   }
 
   /** `:-` and `-`: the text if there is no value. `:+` and `+`: the text if there is one. */
@@ -177,7 +179,7 @@ class Interpolator {
     if (value || (value === '' && operator === '?')) return value;
     const state = value === undefined ? 'not set' : 'empty';
     const hint = `Set ${name} in the environment or in a .env next to the file.`;
-    return this.#fail(start, message || `the variable ${name} is ${state}`, hint);
+    return this.#fail(start, message || `the variable ${name} is ${state}`, hint, name);
   }
 
   /** Reports a variable that is set but unusable, and then treats it as empty. */
@@ -197,8 +199,9 @@ class Interpolator {
     return this.#fail(start, message, hint);
   }
 
-  #fail(start: number, message: string, hint: string): string {
-    this.#errors.push({ expression: this.#input.slice(start, this.#at), message, hint });
+  #fail(start: number, message: string, hint: string, variable?: string): string {
+    const expression = this.#input.slice(start, this.#at);
+    this.#errors.push({ expression, message, hint, ...(variable !== undefined && { variable }) });
     return '';
   }
 

@@ -13,6 +13,8 @@ export interface Problem {
   readonly code: ErrorCode;
   readonly message: string;
   readonly hint?: string;
+  /** The variable that is not set, if that is the problem. */
+  readonly variable?: string;
   /** Source lines around the place with a caret below it, secrets masked, without colour. */
   readonly frame?: string;
 }

@@ -60,13 +60,14 @@ export function substitute(
 
   const scalar = (tree: ScalarTree, value: string, path: Path): Tree => {
     const result = interpolate(value, lookup);
-    for (const { expression, message, hint } of result.errors.slice(0, MAX_REPORTED)) {
+    for (const { expression, message, hint, variable } of result.errors.slice(0, MAX_REPORTED)) {
       findings.push({
         place: placeWithin(tree.place, expression),
         path,
         code: 'config_invalid',
         message,
         hint,
+        ...(variable !== undefined && { variable }),
       });
     }
     for (const name of result.bareNames.slice(0, MAX_REPORTED)) warnings.push(bareName(tree, path, name));

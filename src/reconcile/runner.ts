@@ -526,9 +526,8 @@ export class Runner {
   }
 }
 
-function withoutFrame(problem: Problem): ProblemSummary {
-  const { file, line, column, path, code, message, hint } = problem;
-  return { file, line, column, path, code, message, ...(hint === undefined ? {} : { hint }) };
+function withoutFrame({ frame: _, ...summary }: Problem): ProblemSummary {
+  return summary;
 }
 
 /** Creates a runner without a configuration. */

@@ -146,6 +146,43 @@ it('checks relays and the other services while a variable of one service is not 
   expect(lines.filter(({ about }) => about === 'service app')).toHaveLength(1);
 });
 
+it('only warns of a variable that the running agent has', async () => {
+  const { port } = await httpService((_request, response) => response.end('here'));
+  await write(
+    `version: 1\nrelays: { embedded: { port: 0 } }\n` +
+      `services:\n  web: ${port}\n  app: { mode: http, target: ${port}, access: { pin: '\${NO_SUCH_PIN}' } }\n`,
+  );
+  person.downAfterTest();
+  expect((await person.run(['up', '--wait'], { env: { NO_SUCH_PIN: '12345678' } })).code).toBe(0);
+  const { code, of, hints, lines } = await examine();
+  expect(of('configuration.valid')).toEqual([
+    'warning: the variable NO_SUCH_PIN is not set in this shell; the running agent has it',
+  ]);
+  expect(hints('configuration.valid')).toContain('.env');
+  expect(of('service.unchecked')).toEqual(['skipped: not checked: set NO_SUCH_PIN first']);
+  expect(lines.filter(({ event }) => event === 'rejected')).toEqual([]);
+  expect(lines.at(-1)).toMatchObject({ event: 'checked', problems: 0, warnings: 1, skipped: 1 });
+  expect(code).toBe(0);
+});
+
+it('counts a relay that is down as one problem', async () => {
+  const at = await relay();
+  const { port } = await httpService((_request, response) => response.end('here'));
+  await write(
+    `version: 1\nrelays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\nservices: { web: ${port} }\n`,
+  );
+  person.downAfterTest();
+  expect((await person.run(['up', '--wait'], { env: { PORTAL_ALLOW: '1' } })).code).toBe(0);
+  await at.close();
+  const until = { timeout: 20_000 };
+  await expect
+    .poll(async () => (await examineIn({ PORTAL_ALLOW: '1' })).of('agent.lease'), until)
+    .toEqual([expect.stringMatching(/^problem: web on .* is retrying.*: see relay https:.* above$/)]);
+  const { code, lines } = await examineIn({ PORTAL_ALLOW: '1' });
+  expect(lines.at(-1)).toMatchObject({ event: 'checked', problems: 1 });
+  expect(code).toBe(1);
+});
+
 it('names what is down: service, relay, identity, folders', async () => {
   const [port, relayPort, ownPort] = await freePorts(3);
   await mkdir(person.home, { recursive: true });

@@ -8,8 +8,8 @@ import { lockFileOf, RelayLock } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
 import { withActualPort } from '../../reconcile/embedded.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { checkAgent, type AgentFindings } from '../doctor/agent.js';
-import { checkConfiguration, relaysOf } from '../doctor/configuration.js';
+import { checkAgent, checkLeases, type AgentFindings } from '../doctor/agent.js';
+import { checkConfiguration, loadUsable, relaysOf } from '../doctor/configuration.js';
 import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js';
 import { Names } from '../doctor/names.js';
 import { checkPrivate } from '../doctor/private.js';
@@ -37,7 +37,9 @@ const AT_A_TIME = 8;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const names = new Names(dnsServers(options.dns ?? []));
   const report = new Report(context);
-  const configuration = await checkConfiguration(context, options.file);
+  const usable = await loadUsable(context, options.file);
+  const agent = await runningAgent(context, options.file);
+  const configuration = await checkConfiguration(context, usable, agent);
   const { problems, desired, isAllowed, locked } = configuration;
   if (context.json && problems.length > 0)
     printEvent(context, 'rejected', { errors: problems.map(summarizeProblem) });
@@ -53,12 +55,16 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   if (services.some(({ tls }) => tls.source === 'local'))
     report.print(await checkLocalCa(paths, context.env));
 
-  const agent = await runningAgent(context, options.file);
   // These checks connect to relays and targets, which reveals the variables in their names.
-  if (desired && isAllowed)
-    await checkNetwork(context, desired, { report, names, agent, locked, identity: identity.identity });
+  const troubled =
+    desired && isAllowed
+      ? await checkNetwork(context, desired, { report, names, agent, locked, identity: identity.identity })
+      : [];
   for (const subject of configuration.unchecked) report.print(subject);
-  if (agent) report.print(agent.subject);
+  if (agent) {
+    checkLeases(agent, new Set(troubled));
+    report.print(agent.subject);
+  }
   const code = report.end();
   return problems.length > 0 ? 2 : code;
 }
@@ -71,11 +77,12 @@ interface Checked {
   readonly identity: Identity | undefined;
 }
 
+/** Returns the keys of the relays with problems. */
 async function checkNetwork(
   context: Context,
   wanted: Desired,
   { report, names, agent, locked, identity }: Checked,
-): Promise<void> {
+): Promise<string[]> {
   const { paths } = context;
   const desired = withActualPort(wanted, agent?.status?.relays ?? []);
   const limit = pLimit(AT_A_TIME);
@@ -87,7 +94,8 @@ async function checkNetwork(
   });
   for (const relay of relays) report.print((await relay).subject);
   if (desired.candidates) report.print(await checkMoreRelays(context, desired));
-  const facts = (await Promise.all(relays)).map((relay) => relay.facts);
+  const found = await Promise.all(relays);
+  const facts = found.map((relay) => relay.facts);
   const services = desired.services.map((spec) => {
     const keys = new Set(spec.relays.map(relayKey));
     // A relay with an IP address as its name has no names below it. checkRelay reports this.
@@ -106,6 +114,9 @@ async function checkNetwork(
     });
   });
   for (const service of services) report.print(await service);
+  return found
+    .filter(({ subject }) => subject.findings.some(({ level }) => level === 'problem'))
+    .map((relay) => relay.facts.key);
 }
 
 async function checkMoreRelays({ paths }: Context, desired: Desired): Promise<Subject> {
@@ -154,7 +165,7 @@ class Report {
     const { bold } = createStyle(stdout.color);
     if (!json && subject.findings.length > 0) stdout.line(bold(printable(subject.about)));
     for (const finding of subject.findings) {
-      this.#counts[finding.level]++;
+      if (finding.because === undefined) this.#counts[finding.level]++;
       if (json) printEvent(this.#context, 'check', finding);
       else this.#line(finding);
     }

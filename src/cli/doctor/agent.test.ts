@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import type { LeaseStatus } from '../../agent/status.js';
+import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { ControlClient } from '../control/client.js';
-import { checkAgent } from './agent.js';
+import { checkAgent, checkLeases } from './agent.js';
 
 const RELAY = 'https://relay.example.com';
 const changed = { code: 'relay_key_changed', message: 'its key is not the one in portal.lock' } as const;
@@ -9,10 +9,15 @@ const changed = { code: 'relay_key_changed', message: 'its key is not the one in
 const leaseFindings = async (leases: readonly Partial<LeaseStatus>[]): Promise<string[]> =>
   (await findingsOf(leases)).map(({ message }) => message);
 
-async function findingsOf(leases: readonly Partial<LeaseStatus>[]) {
-  const status = { pid: 1, revision: 1, rejected: [], leases };
-  const { subject } = await checkAgent({ prove: () => Promise.resolve(status) } as unknown as ControlClient);
-  return subject.findings.filter(({ check }) => check === 'agent.lease');
+async function findingsOf(
+  leases: readonly Partial<LeaseStatus>[],
+  relays: readonly Partial<RelayStatus>[] = [],
+  troubled: readonly string[] = [],
+) {
+  const status = { pid: 1, revision: 1, rejected: [], leases, relays };
+  const agent = await checkAgent({ prove: () => Promise.resolve(status) } as unknown as ControlClient);
+  checkLeases(agent, new Set(troubled));
+  return agent.subject.findings.filter(({ check }) => check === 'agent.lease');
 }
 
 it('reports an error of a relay once for all its services', async () => {
@@ -41,6 +46,27 @@ it('reports services separately if they fail for different reasons', async () =>
     `api on ${RELAY} failed: ${taken.message}`,
     `ok on ${RELAY}: https://ok.relay.example.com is ready`,
   ]);
+});
+
+it('refers to a problem of the relay that is reported already', async () => {
+  const error = { code: 'relay_unreachable', message: 'nothing listens there' } as const;
+  const web = { service: 'web', relay: RELAY, phase: 'retrying', error } as const;
+  const lost = { relay: RELAY, state: 'retrying' } as const;
+  expect(await findingsOf([web], [lost], [RELAY])).toMatchObject([
+    {
+      level: 'problem',
+      message: `web on ${RELAY} is retrying: see relay ${RELAY} above`,
+      because: `relay ${RELAY}`,
+    },
+  ]);
+  for (const [state, troubled] of [
+    ['connected', [RELAY]],
+    ['retrying', []],
+  ] as const) {
+    const [finding] = await findingsOf([web], [{ ...lost, state }], troubled);
+    expect(finding?.message).toContain(error.message);
+    expect(finding).not.toHaveProperty('because');
+  }
 });
 
 it('says when the agent retries a rejected order', async () => {

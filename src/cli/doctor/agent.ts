@@ -7,8 +7,6 @@ import { formatAgo } from '../amounts.js';
 import { describeUnproven, describeVisits, nextTry, portToOpen, relayName } from '../reporters/describe.js';
 import { Subject } from './report.js';
 
-/** Asks the running agent to visit every service again, and reports its status. */
-
 export interface AgentFindings {
   readonly subject: Subject;
   readonly runs: boolean;
@@ -16,6 +14,7 @@ export interface AgentFindings {
   readonly status?: AgentStatus;
 }
 
+/** Asks the running agent to visit every service again. */
 export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
   const subject = new Subject('agent');
   let status: AgentStatus;
@@ -30,6 +29,16 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
   subject.ok('agent.running', `pid ${status.pid}`);
   if (status.rejected.length > 0)
     subject.warning('agent.revision', 'the file on disk was rejected; the agent runs the last valid one');
+  return { subject, runs: true, status };
+}
+
+/**
+ * Reports the leases of the agent.
+ * @param troubled keys of the relays with a problem that is reported already
+ */
+export function checkLeases({ subject, status }: AgentFindings, troubled: ReadonlySet<string>): void {
+  if (!status) return;
+  const lost = new Set(status.relays.filter(({ state }) => state !== 'connected').map(({ relay }) => relay));
   const ready = new Set(status.leases.flatMap(({ service, phase }) => (phase === 'ready' ? [service] : [])));
   for (const { lease, services } of groupsOf(status.leases))
     checkLease(
@@ -37,10 +46,10 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
       services,
       subject,
       services.every((service) => ready.has(service)),
+      lost.has(lease.relay) && troubled.has(lease.relay),
     );
   for (const { service, error } of status.unplaced ?? [])
     subject.problem('agent.lease', `${service} has no relay: ${error.message}`, error.hint);
-  return { subject, runs: true, status };
 }
 
 const OVERLOADED = 'If that works, this machine or its relay is overloaded.';
@@ -68,12 +77,16 @@ function groupsOf(leases: readonly LeaseStatus[]): { lease: LeaseStatus; service
   return [...groups.values()];
 }
 
-/** @param isReady whether the services are ready on any relay */
+/**
+ * @param isReady whether the services are ready on any relay
+ * @param isRelayLost whether the relay is lost because of a problem that is reported already
+ */
 function checkLease(
   lease: LeaseStatus,
   services: readonly string[],
   subject: Subject,
   isReady: boolean,
+  isRelayLost: boolean,
 ): void {
   const { relay, phase, error, provenAt, unproven, certificate } = lease;
   const name = `${listOf(services, 'and')} on ${relayName(relay)}`;
@@ -87,13 +100,16 @@ function checkLease(
   else if (error?.code === 'capability_missing' && isReady)
     subject.warning('agent.lease', `${name} is not published: ${error.message}`, error.hint);
   else {
-    const state = phase === 'failed' ? 'failed' : `is ${phase}`;
+    const verb = services.length === 1 ? 'is' : 'are';
+    const state = phase === 'failed' ? 'failed' : `${verb} ${phase}`;
     const next = lease.nextInMs === undefined ? '' : `, ${nextTry(lease.nextInMs)}`;
-    subject.problem(
-      'agent.lease',
-      `${name} ${state}${next}${error ? `: ${error.message}` : ''}`,
-      error?.hint,
-    );
+    if (isRelayLost) subject.consequence('agent.lease', `${name} ${state}${next}`, `relay ${relay}`);
+    else
+      subject.problem(
+        'agent.lease',
+        `${name} ${state}${next}${error ? `: ${error.message}` : ''}`,
+        error?.hint,
+      );
   }
   const renewal =
     certificate?.nextAt === undefined ? '' : `, ${nextTry(Date.parse(certificate.nextAt) - Date.now())}`;

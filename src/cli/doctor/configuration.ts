@@ -4,18 +4,20 @@ import { loadConfig, type LoadOptions } from '../../config/load.js';
 import { loadLock, lockFileOf } from '../../config/lock.js';
 import type { LockEntries } from '../../config/lock-file.js';
 import type { Problem } from '../../config/problem.js';
+import { listOf } from '../../config/suggest.js';
 import { fromPointer } from '../../config/tree.js';
 import { notAllowedYet } from '../allow/gate.js';
 import type { Context } from '../context.js';
 import { ConfigInvalid } from '../failure.js';
 import { load, loadOptions, type Loaded } from '../load.js';
+import type { AgentFindings } from './agent.js';
 import { count, Subject } from './report.js';
 
 /** Checks portal.yaml, and decides how much of it the other checks can use. */
 
 export interface ConfigurationFindings {
   readonly subject: Subject;
-  /** All mistakes; empty for a valid file. */
+  /** All mistakes; empty for a valid file, or if the running agent has the variables that are not set here. */
   readonly problems: readonly Problem[];
   /** The configuration without services that have mistakes; undefined if nothing is usable. */
   readonly desired: Desired | undefined;
@@ -30,20 +32,25 @@ export interface ConfigurationFindings {
 const FIX = 'fix the mistakes in the configuration';
 const ALLOW = 'run `portal allow`';
 
+/** @param agent the agent that runs for the file */
 export async function checkConfiguration(
   context: Context,
-  file: string | undefined,
+  { loaded, problems: found, broken }: Usable,
+  agent: AgentFindings | undefined,
 ): Promise<ConfigurationFindings> {
   const subject = new Subject('configuration');
-  const { loaded, problems, broken } = await loadUsable(loadOptions(context, file));
+  const onlyHere = agentHasVariables(agent, found) ? variablesOf(found) : [];
+  const problems = onlyHere.length > 0 ? [] : found;
   for (const { message, hint, ...at } of problems)
     subject.problem('configuration.valid', `${at.file}:${at.line}:${at.column}: ${message}`, hint);
+  if (onlyHere.length > 0) warnOfVariables(onlyHere, subject);
+  const first = onlyHere.length > 0 ? `set ${listOf(onlyHere, 'and')}` : FIX;
   if (!loaded) {
-    const unchecked = [skipped('relays and services', 'configuration.unchecked', FIX)];
+    const unchecked = [skipped('relays and services', 'configuration.unchecked', first)];
     return { subject, problems, desired: undefined, isAllowed: false, locked: undefined, unchecked };
   }
   const { desired, warnings } = loaded;
-  if (problems.length === 0)
+  if (found.length === 0)
     subject.ok('configuration.valid', `${loaded.file}: ${count(desired.services.length, 'service')}`);
   for (const { message, hint } of warnings) subject.warning('configuration.valid', message, hint);
   const { fields } = await notAllowedYet(context, loaded);
@@ -53,10 +60,29 @@ export async function checkConfiguration(
   const isAllowed = notAllowed.length === 0;
   const unchecked = [
     ...(isAllowed ? [] : notReached(desired)),
-    ...broken.map((name) => skipped(`service ${name}`, 'service.unchecked', FIX)),
+    ...broken.map((name) => skipped(`service ${name}`, 'service.unchecked', first)),
   ];
   const locked = await checkLock(desired, subject);
   return { subject, problems, desired, isAllowed, locked, unchecked };
+}
+
+/** Whether the agent runs this file, in which only variables are not set here. */
+const agentHasVariables = (agent: AgentFindings | undefined, problems: readonly Problem[]): boolean =>
+  agent?.status?.rejected.length === 0 && problems.every(({ variable }) => variable !== undefined);
+
+const variablesOf = (problems: readonly Problem[]): string[] => [
+  ...new Set(problems.flatMap(({ variable }) => (variable === undefined ? [] : [variable]))),
+];
+
+function warnOfVariables(variables: readonly string[], subject: Subject): void {
+  const names = listOf(variables, 'and');
+  const what = variables.length === 1 ? `the variable ${names} is` : `the variables ${names} are`;
+  const it = variables.length === 1 ? 'it' : 'them';
+  subject.warning(
+    'configuration.valid',
+    `${what} not set in this shell; the running agent has ${it}`,
+    `Write ${it} to a .env next to the file. Then every command has ${it}.`,
+  );
 }
 
 function skipped(about: string, check: string, first: string): Subject {
@@ -78,7 +104,8 @@ export function relaysOf({ relays, services }: Desired): RelaySpec[] {
   return [...new Map(all.map((spec) => [relayKey(spec), spec])).values()];
 }
 
-interface Usable {
+/** What can be loaded of the configuration. */
+export interface Usable {
   readonly loaded?: Loaded;
   readonly problems: readonly Problem[];
   /** Services that have mistakes, and are not in `loaded`. */
@@ -86,7 +113,8 @@ interface Usable {
 }
 
 /** Loads the configuration, without the services that have mistakes. Throws if there is no readable file. */
-async function loadUsable(options: LoadOptions): Promise<Usable> {
+export async function loadUsable(context: Context, file: string | undefined): Promise<Usable> {
+  const options: LoadOptions = loadOptions(context, file);
   try {
     return { loaded: await load(options), problems: [], broken: [] };
   } catch (error) {

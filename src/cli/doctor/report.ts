@@ -14,12 +14,14 @@ export interface Finding {
   readonly message: string;
   /** How to fix it. */
   readonly hint?: string;
+  /** The subject with the problem that causes this one, which therefore does not count. */
+  readonly because?: string;
   /** When the certificate of the check ends, for programs (ISO 8601). */
   readonly expiresAt?: string;
 }
 
 /** Facts for programs besides the message. */
-type Facts = Pick<Finding, 'expiresAt'>;
+type Facts = Pick<Finding, 'expiresAt' | 'because'>;
 
 /** The findings about one subject, in order. */
 export class Subject {
@@ -40,6 +42,11 @@ export class Subject {
 
   problem(check: string, message: string, hint?: string): void {
     this.#add('problem', check, message, hint);
+  }
+
+  /** Adds a problem that goes when the one of the subject `because` goes. */
+  consequence(check: string, message: string, because: string): void {
+    this.#add('problem', check, `${message}: see ${because} above`, undefined, { because });
   }
 
   /** @param first what the user has to do before the check can run */
