@@ -19,8 +19,8 @@ events and fields may appear in any version: ignore what you do not know.
 | \`unplaced\` | a service has no relay now, and so no lease | service, error |
 | \`ready\` | the first leases of each service are ready or have failed | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`; unproven?, unreachable?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
 | \`served\` | the target of a service without \`mode\` shows its protocol | service, servedAs, target |
-| \`applied\` | a save takes effect | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
-| \`rejected\` | a save has errors | errors: \`[{file, line, column, path, code, message, hint?}]\` |
+| \`applied\` | a save takes effect | revision, opened, updated, replaced, closed, kept, failed: names; exposed?: names of services that are now open to more people; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
+| \`rejected\` | a save has errors | errors: \`[{file, line, column, path, code, message, hint?, variable? (the one that is not set)}]\` |
 | \`inspector\` | the inspector's page is ready | url, askedPort? (when that port is in use) |
 | \`target\` | a local service becomes reachable or unreachable | service, target, reachable, error? |
 | \`health\` | the target of a service with \`health\` becomes unhealthy, or healthy again | service, healthy, error? |
@@ -84,13 +84,13 @@ show that a service responds.
 | \`curl\` | \`portal requests show --curl\` | id, command |
 | \`replayed\` | \`portal replay\` | as \`request\` |
 | \`listening\` | \`portal relay\`, first | url, domain, addresses, httpRedirect? (where plain HTTP is redirected), ca?, metrics? |
-| \`check\` | \`portal doctor\`, one for each finding | check, about, level: \`ok\`, \`warning\`, \`problem\` or \`skipped\`; message, hint?, expiresAt? |
+| \`check\` | \`portal doctor\`, one for each finding | check, about, level: \`ok\`, \`warning\`, \`problem\` or \`skipped\`; message, hint?, expiresAt?, because? (the subject with the problem that causes this one, which does not count) |
 | \`checked\` | \`portal doctor\`, last | ok, warnings, problems, skipped: counts |
 | \`trust\` | \`portal trust\` | ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes |
 | \`service\` | \`portal service\` | unit, path, file?, action?: \`installed\`, \`updated\`, \`unchanged\` or \`removed\`; env?, installed?, active?, enabled?, missing?, boot?, text? |
 | \`identity\` | \`portal identity\` | the address and its file |
 | \`wiped\` | \`portal requests wipe\` | identity, agents |
-| \`created\` | \`portal init\` | the new file |
+| \`created\` | \`portal init\` | file, schema? (the copy for editors), port?, from?, services?, notes? |
 | \`hash\` | \`portal hash\` | algorithm, hash |
 | \`schema\`, \`completion\` | \`portal schema\`, \`portal completion\` | the text |
 `;

@@ -162,7 +162,7 @@ export interface PortalConfig {
   };
 }
 /**
- * The public CA that issues certificates for `tls: acme`, over ACME. By using it you agree to its terms of service.
+ * The public CA that issues certificates for `tls: acme`, over ACME. With `tls: acme`, you agree to the terms of service of this CA: Let's Encrypt, unless `directory` is set.
  */
 export interface Acme {
   directory?: HttpsUrl;

@@ -243,7 +243,9 @@ test('init writes a valid file, and never overwrites another', async () => {
   expect(stderr).toContain('port 4321');
   expect(stderr).toContain('portal.local.yaml');
   const text = await read('portal.yaml');
-  expect(text).toMatch(/^# yaml-language-server: \$schema=/);
+  expect(text).toMatch(/^# yaml-language-server: \$schema=\.\/portal\.schema\.json\n/);
+  expect(await read('portal.schema.json')).toBe((await person.run(['schema'])).stdout);
+  expect(stderr).toContain('portal schema > portal.schema.json');
   expect(text).not.toContain(person.folder);
   expect((await person.run(['validate'])).code).toBe(0);
   const again = await person.run(['init', '--port', '5000']);

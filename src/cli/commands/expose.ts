@@ -79,7 +79,7 @@ async function desiredOf(
   const desired = await load(context, document);
   if (Object.values(document.services).some(({ tls }) => tls === 'acme'))
     context.stderr.note(
-      "Certificates come from Let's Encrypt. By using it, you agree to its terms of service.",
+      "Certificates come from Let's Encrypt. With them, you agree to the terms of service of Let's Encrypt.",
     );
   return desired;
 }

@@ -1,9 +1,10 @@
 import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { PortalError, asPortalError, systemCode } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
+import { copySchema, editorSchema } from '../init/editor-schema.js';
 import { guessPort } from '../init/guess-port.js';
-import { schemaReference, starterFile } from '../init/starter-file.js';
+import { starterFile } from '../init/starter-file.js';
 import { printEvent } from '../print.js';
 
 interface Options {
@@ -20,13 +21,15 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   if (options.from !== undefined) return convertFile(context, options.from, file);
   const guess =
     options.port === undefined ? await guessPort(context.cwd) : { port: options.port, because: '--port' };
-  const schema = schemaReference(context.cwd);
-  await writeNew(file, starterFile({ ...guess, schema }));
+  const { reference, copy } = await editorSchema(context.cwd);
+  await writeNew(file, starterFile({ ...guess, schema: reference }));
+  await writeSchema(copy);
   if (context.json) {
-    printEvent(context, 'created', { file, port: guess.port });
+    printEvent(context, 'created', { file, port: guess.port, ...(copy !== undefined && { schema: copy }) });
     return 0;
   }
   context.stdout.data(file);
+  tellSchema(context, copy);
   context.stderr.note(
     `service web forwards to port ${guess.port} (${guess.because}). Start your server there, then publish it: portal up`,
   );
@@ -48,13 +51,17 @@ async function convertFile(context: Context, from: string, file: string): Promis
       hint: draft.notes[0] ?? 'Write portal.yaml with `portal init`, without --from.',
     });
   }
-  await writeNew(file, draftText(draft, { program, file: from, schema: schemaReference(context.cwd) }));
+  const { reference, copy } = await editorSchema(context.cwd);
+  await writeNew(file, draftText(draft, { program, file: from, schema: reference }));
+  await writeSchema(copy);
   const services = [...draft.services.keys()];
   if (context.json) {
-    printEvent(context, 'created', { file, from, services, notes: draft.notes });
+    const schema = copy === undefined ? {} : { schema: copy };
+    printEvent(context, 'created', { file, from, services, notes: draft.notes, ...schema });
     return 0;
   }
   context.stdout.data(file);
+  tellSchema(context, copy);
   for (const note of draft.notes) context.stderr.line(note);
   context.stderr.line(
     `${services.length === 1 ? '1 service' : `${services.length} services`}: ${services.join(', ')}`,
@@ -66,6 +73,20 @@ async function convertFile(context: Context, from: string, file: string): Promis
   return 0;
 }
 
+async function writeSchema(copy: string | undefined): Promise<void> {
+  if (copy === undefined) return;
+  await copySchema(copy).catch((error: unknown) => {
+    throw unwritable(copy, error);
+  });
+}
+
+function tellSchema(context: Context, copy: string | undefined): void {
+  if (copy === undefined) return;
+  context.stderr.note(
+    `Editors check portal.yaml with ${basename(copy)} next to it. Commit both. After an update of Portal, renew it: portal schema > ${basename(copy)}`,
+  );
+}
+
 async function writeNew(file: string, content: string): Promise<void> {
   try {
     await writeFile(file, content, { flag: 'wx' });
@@ -75,9 +96,12 @@ async function writeNew(file: string, content: string): Promise<void> {
     }
     // A full disk leaves the beginning of the file.
     await rm(file, { force: true });
-    throw new PortalError('state_unwritable', `cannot write ${file}: ${asPortalError(error).message}`, {
-      cause: error,
-      hint: 'Check the permissions and the free space of this folder.',
-    });
+    throw unwritable(file, error);
   }
 }
+
+const unwritable = (file: string, cause: unknown): PortalError =>
+  new PortalError('state_unwritable', `cannot write ${file}: ${asPortalError(cause).message}`, {
+    cause,
+    hint: 'Check the permissions and the free space of this folder.',
+  });
