@@ -526,7 +526,8 @@ export class Runner {
   }
 }
 
-function withoutFrame({ frame: _, ...summary }: Problem): ProblemSummary {
+function withoutFrame(problem: Problem): ProblemSummary {
+  const { frame: _, ...summary } = problem;
   return summary;
 }
 
