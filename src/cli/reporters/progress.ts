@@ -11,6 +11,7 @@ import { deferred, type Deferred } from '../../lib/wait.js';
 import { LeaseBoard } from '../lease-board.js';
 import type { Output } from '../output.js';
 import { createStyle } from '../style.js';
+import { wrapWords } from '../wrap.js';
 import { describeError, nextTry, publicAddress, relayName } from './describe.js';
 import type { Expected } from './reporter.js';
 
@@ -18,6 +19,11 @@ type Lease = Extract<PortalEvent, { event: 'lease' }>;
 type Served = Extract<PortalEvent, { event: 'served' }>;
 type Unplaced = Extract<PortalEvent, { event: 'unplaced' }>;
 type Task = ListrTaskWrapper<object, typeof StderrRenderer, typeof SimpleRenderer>;
+
+/** Columns that listr2 needs for the mark before a title, and its margin. */
+const TITLE_INDENT = 4;
+/** The same for an error below a title. */
+const ERROR_INDENT = 8;
 
 /** listr2 checks stdout; we draw on stderr, which is a terminal. */
 class StderrRenderer extends DefaultRenderer {
@@ -40,10 +46,12 @@ export class Progress {
   readonly #rows: ReadonlyMap<string, Row>;
   readonly #addresses = new Map<string, Set<string>>();
   readonly #drawn: Promise<unknown>;
+  readonly #stderr: Output;
   readonly #style;
   #hasEnded = false;
 
   constructor(stderr: Output, expected: readonly Expected[]) {
+    this.#stderr = stderr;
     this.#style = createStyle(stderr.color);
     this.#board = new LeaseBoard(expected);
     this.#rows = new Map(
@@ -54,7 +62,7 @@ export class Progress {
     );
     // A service may fail before drawing has started.
     for (const { settled } of this.#rows.values()) settled.promise.catch(() => undefined);
-    this.#drawn = this.#draw(stderr);
+    this.#drawn = this.#draw();
   }
 
   /** Shows the state of a service. Returns false if it is already final or was not expected. */
@@ -67,7 +75,9 @@ export class Progress {
     this.#show(row);
     if (outcome === 'ready') row.settled.resolve('through');
     if (outcome === 'failed')
-      row.settled.reject(new Error(event.error ? describeError(event.error) : 'failed'));
+      row.settled.reject(
+        new Error(this.#fit(event.error ? describeError(event.error) : 'failed', ERROR_INDENT)),
+      );
     row.isSettled = outcome !== 'pending';
     return true;
   }
@@ -96,7 +106,13 @@ export class Progress {
   }
 
   #whole({ title, servedAs }: Row): string {
-    return servedAs === undefined ? title : `${title}  ${this.#style.dim(`(${servedAs})`)}`;
+    const protocol = servedAs === undefined ? '' : `  ${this.#style.dim(`(${servedAs})`)}`;
+    return this.#fit(title + protocol, TITLE_INDENT);
+  }
+
+  /** Breaks a text between words. listr2 breaks longer lines anywhere. */
+  #fit(text: string, indent: number): string {
+    return wrapWords(text, this.#stderr.columns - indent);
   }
 
   #title(lease: Lease): string {
@@ -120,9 +136,9 @@ export class Progress {
     return `${bold(service)}  ${dim(`no relay: ${describeError(error)}`)}`;
   }
 
-  #draw(stderr: Output): Promise<unknown> {
+  #draw(): Promise<unknown> {
     // Progress is drawn only on terminals, where the output's stream is process.stderr.
-    const terminal = stderr.stream as NodeJS.WriteStream;
+    const terminal = this.#stderr.stream as NodeJS.WriteStream;
     const logger = new ListrLogger({
       useIcons: true,
       toStderr: [],

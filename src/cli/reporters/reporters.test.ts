@@ -303,6 +303,26 @@ test('terminal: the protocol next to a URL does not look like a part of it', asy
   await reporter.close();
 });
 
+test('terminal: breaks an error in the progress between words', async () => {
+  const stderr = capturedOutput({ isTTY: true, columns: 40 });
+  const reporter = onTerminal(capturedOutput().output, stderr.output);
+  reporter.begin([
+    { service: 'web', leases: 1 },
+    { service: 'api', leases: 1 },
+  ]);
+  const message = '"web" is taken by another identity. Use another name, such as web-me.';
+  reporter.event(at({ ...FAILED, error: { code: 'name_taken', message } } as PortalEvent));
+  const drawn = (): string => stripVTControlCharacters(stderr.text());
+  await expect.poll(drawn).toContain('[name_taken]');
+  const [, error = ''] = /\n( +› [^]*?\[name_taken\])/.exec(drawn())!;
+  expect(error.split('\n')).toEqual([
+    '  › "web" is taken by another',
+    '    identity. Use another name, such',
+    '    as web-me. [name_taken]',
+  ]);
+  await reporter.close();
+});
+
 test('terminal: addresses follow the end of the progress, which erases the lines above the cursor', async () => {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
   const stdout = capturedOutput({ isTTY: true, columns: 100 });
