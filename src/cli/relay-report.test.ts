@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { capturedOutput } from '../../test/e2e/cli-support.js';
 import type { Context } from './context.js';
+import * as wrap from './wrap.js';
 import { modesLine, reportListening, type Listening } from './relay-report.js';
 
 it.each([
@@ -15,8 +17,8 @@ it.each([
 });
 
 /** What a relay for `domain` prints on a terminal. */
-function printed(domain: string, ca?: string): string {
-  const [stdout, stderr] = [capturedOutput(), capturedOutput({ isTTY: true, columns: 200 })];
+function printed(domain: string, ca?: string, columns = 200): string {
+  const [stdout, stderr] = [capturedOutput(), capturedOutput({ isTTY: true, columns }, wrap)];
   const url = `https://${domain}:8443`;
   const relay = {
     url,
@@ -43,6 +45,12 @@ it('prints what an agent of a public relay writes in portal.yaml, with a public 
 
 it.each(['localhost', 'relay.test'])('prints no public CA for agents of a relay for %s', (domain) => {
   const text = printed(domain, '/ca.pem');
-  expect(text).toContain('\nagents on this machine write in portal.yaml:\n\nrelays: ');
+  expect(text).toContain('\nagents on this machine write in portal.yaml:\n\nrelays:\n');
   expect(text).not.toContain('acme');
+});
+
+it('prints lines that stay YAML on a narrow terminal', () => {
+  const ca = '/home/me/.local/share/portal with a space/ca/ca.pem';
+  const [, yaml = ''] = /portal\.yaml:\n\n([^]*?)\n\n/.exec(printed('relay.test', ca, 30))!;
+  expect(parse(yaml)).toEqual({ relays: { urls: [{ url: 'https://relay.test:8443', ca }] } });
 });

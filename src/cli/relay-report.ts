@@ -1,7 +1,7 @@
 import { covers } from '../certificates/local-names.js';
 import { listOf } from '../config/suggest.js';
 import type { Logger } from '../lib/logger.js';
-import { relayYaml } from '../lib/relay-yaml.js';
+import { scalar } from '../lib/relay-yaml.js';
 import { formatAddress } from '../relay/listen.js';
 import type { Relay } from '../relay/relay.js';
 import type { Context } from './context.js';
@@ -40,14 +40,24 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
     ca === undefined ? 'agents write in portal.yaml:' : 'agents on this machine write in portal.yaml:',
   );
   stderr.note();
-  stderr.note(ca === undefined ? `relays: { urls: [${url}] }` : relayYaml(url, ca));
-  // The local CA of an agent issues no certificates for public names.
-  if (!covers(domain)) stderr.note('services: { web: { target: 3000, tls: acme } }');
+  // A line that breaks would no longer be YAML.
+  if (!stderr.isQuiet) stderr.data(yamlFor(domain, url, ca));
   stderr.note();
   if (ca !== undefined)
     stderr.note(
       'The local CA issued the certificate. For agents on other machines, copy the CA file there and write its path.',
     );
+}
+
+/** The lines of portal.yaml that use the relay, as short as they can be. */
+function yamlFor(domain: string, url: string, ca: string | undefined): string {
+  const relays =
+    ca === undefined
+      ? [`relays: { urls: [${url}] }`]
+      : ['relays:', '  urls:', `    - url: ${scalar(url)}`, `      ca: ${scalar(ca)}`];
+  // The local CA of an agent issues no certificates for public names.
+  const services = covers(domain) ? [] : ['services: { web: { target: 3000, tls: acme } }'];
+  return [...relays, ...services].join('\n');
 }
 
 /** The same for the log. */

@@ -3,5 +3,5 @@ export function relayYaml(url: string, ca: string): string {
   return `relays: { urls: [{ url: ${scalar(url)}, ca: ${scalar(ca)} }] }`;
 }
 
-/** In double quotes where YAML needs them. JSON strings are YAML. */
-const scalar = (text: string): string => (/^[\w./~:-]*[\w]$/.test(text) ? text : JSON.stringify(text));
+/** A text as a value in YAML, in double quotes where YAML needs them. JSON strings are YAML. */
+export const scalar = (text: string): string => (/^[\w./~:-]*[\w]$/.test(text) ? text : JSON.stringify(text));

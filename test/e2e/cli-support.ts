@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { createContext } from '../../src/cli/context.js';
 import { run as runCommand } from '../../src/cli/main.js';
-import { Output } from '../../src/cli/output.js';
+import { Output, type Wrap } from '../../src/cli/output.js';
 import { portalPaths } from '../../src/lib/paths.js';
 
 const PORTAL = fileURLToPath(new URL('../../bin/portal.js', import.meta.url));
@@ -37,12 +37,12 @@ const QUERIES: ReadonlySet<string> = new Set([
 /** Variables that change more than a command's own settings: they are read from the process, or inherited by it. */
 const OF_THE_PROCESS = /^(PORTAL_HOME|NODE_.*|.*_PROXY|(NO|FORCE)_COLOR)$/i;
 
-/** An Output whose text tests can read. */
-export function capturedOutput(terminal: { isTTY?: boolean; columns?: number } = {}) {
+/** An Output whose text tests can read. With `wrap`, lines break as on a terminal. */
+export function capturedOutput(terminal: { isTTY?: boolean; columns?: number } = {}, wrap?: Wrap) {
   const chunks: string[] = [];
   const stream = Object.assign(new PassThrough(), terminal);
   stream.on('data', (chunk: Buffer) => chunks.push(chunk.toString()));
-  const output = new Output(stream, { env: {}, describeDropped: (lines) => `dropped ${lines}` });
+  const output = new Output(stream, { env: {}, describeDropped: (lines) => `dropped ${lines}`, wrap });
   return { output, stream, text: () => chunks.join('') };
 }
 
