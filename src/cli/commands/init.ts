@@ -29,10 +29,10 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     return 0;
   }
   context.stdout.data(file);
-  tellSchema(context, copy);
   context.stderr.note(
     `service web forwards to port ${guess.port} (${guess.because}). Start your server there, then publish it: portal up`,
   );
+  tellSchema(context, copy);
   context.stderr.note(
     `If you use git, add to .gitignore: ${PRIVATE_FILES.join(' ')} (Portal or you may create them later)`,
   );

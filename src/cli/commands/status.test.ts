@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { LeaseStatus } from '../../agent/status.js';
+import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import { timeText } from '../amounts.js';
 import { createStyle } from '../style.js';
@@ -174,4 +174,31 @@ it('says when the agent retries a lease or a renewal', () => {
   const nextAt = new Date(NOW + 3_600_000).toISOString();
   const renewing = { ...lease('web', 'https://a.example'), certificate: { error, nextAt } };
   expect(shown([renewing as LeaseStatus])).toMatch(/Create a record\.\n {2}next try in 60 min/);
+});
+
+it('breaks neither the age of the agent nor the row of a relay on a narrow terminal', () => {
+  const relays = [
+    {
+      relay: 'https://relay.tunnel.example.com:9443',
+      state: 'connected',
+      since: '',
+      rttMs: 1.4,
+    } as RelayStatus,
+  ];
+  const lines = (width: number): string[] =>
+    shown([lease('web', relays[0]!.relay)], { relays, file: '/home/me/project/portal.yaml' }, width).split(
+      '\n',
+    );
+  expect(lines(80)[0]).toBe('/home/me/project/portal.yaml · pid 1 · up 1d');
+  expect(lines(40).slice(0, 2)).toEqual(['/home/me/project/portal.yaml · pid 1', 'up 1d']);
+  expect(lines(80).slice(-2)).toEqual([
+    'RELAY                                  STATE      ROUND TRIP',
+    'https://relay.tunnel.example.com:9443  connected  1 ms',
+  ]);
+  expect(lines(40).slice(-4)).toEqual([
+    'RELAY',
+    '  STATE',
+    'https://relay.tunnel.example.com:9443',
+    '  connected  1 ms',
+  ]);
 });

@@ -291,14 +291,23 @@ function describeRelays(relays: readonly RelayStatus[], style: Style, width: num
   ]);
   const [header, ...lines] = fitColumns(
     [['RELAY', 'STATE', 'ROUND TRIP'], ...rows.map(({ name, status }) => relayRow(name, status))],
-    { optional: ['ROUND TRIP'], width },
+    { optional: ['ROUND TRIP', 'STATE'], width },
   );
+  const isStateBelow = !header!.includes('STATE');
   return [
     style.dim(header!),
+    ...(isStateBelow ? [style.dim('  STATE')] : []),
     ...lines.flatMap((line, index) => {
-      const { error, state, nextInMs } = rows[index]!.status;
+      const { name, status } = rows[index]!;
+      const { error, state, nextInMs } = status;
+      const [, ...stateCells] = relayRow(name, status);
       const next = nextInMs === undefined || state === 'connected' ? [] : [nextTry(nextInMs)];
-      return [line, ...[...(error ? errorLines(error) : []), ...next].map((text) => `  ${text}`)];
+      const below = [
+        ...(isStateBelow ? [stateCells.join('  ').trimEnd()] : []),
+        ...(error ? errorLines(error) : []),
+        ...next,
+      ];
+      return [line, ...below.map((text) => `  ${text}`)];
     }),
   ];
 }
