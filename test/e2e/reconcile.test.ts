@@ -187,16 +187,19 @@ it('closes a service when it expires, and leaves the others', async () => {
   const at = await relay();
   const { port } = await httpService((_request, response) => response.end('here'));
   const one = await agent();
-  const wanted = desired(
-    [at.spec],
-    service('brief', port, { expires: { at: Date.now() + 5_000 } }),
-    service('gone', port, { expires: { at: 0 } }),
-    service('lasting', port),
-  );
-  await one.runner.apply(wanted);
+  const until = (moment: number) =>
+    desired(
+      [at.spec],
+      service('brief', port, { expires: { at: moment } }),
+      service('gone', port, { expires: { at: 0 } }),
+      service('lasting', port),
+    );
+  await one.runner.apply(until(Date.now() + 600_000));
   await one.event('ready');
   const [brief] = (await one.runner.status()).leases;
   expect(brief).toMatchObject({ service: 'brief', phase: 'ready', expiresAt: expect.any(String) as string });
+  const wanted = until(Date.now() + 500);
+  await one.runner.apply(wanted);
   await one.event('lease', (lease) => lease.service === 'brief' && lease.phase === 'closed');
   expect(await one.event('applied', ({ closed }) => closed.length > 0)).toMatchObject({ closed: ['brief'] });
   expect(await get(at, 'lasting.localhost', one.ca)).toMatchObject({ status: 200 });
