@@ -145,8 +145,11 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
 };
 
 /** Formats examples in two columns, for the end of a help text. */
-export function exampleText(examples: readonly Example[]): string {
+/** @param terminal columns of the terminal; undefined without one */
+export function exampleText(examples: readonly Example[], terminal = Infinity): string {
   const width = Math.min(Math.max(...examples.map(({ run }) => run.length)), 44);
   const lines = examples.map(({ run, does }) => `  $ ${run.padEnd(width)}  ${does}`);
-  return ['', 'Examples:', ...lines, ''].join('\n');
+  const fits = lines.every((line) => line.length <= terminal);
+  const shown = fits ? lines : examples.flatMap(({ run, does }) => [`  $ ${run}`, `      ${does}`]);
+  return ['', 'Examples:', ...shown, ''].join('\n');
 }

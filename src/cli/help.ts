@@ -1,7 +1,24 @@
-import type { Command } from 'commander';
+import { Help, type Command, type HelpConfiguration } from 'commander';
 import { PortalError } from '../lib/errors.js';
 
 /** `portal help`, and unknown commands. */
+
+/** The least width for descriptions beside their terms. Otherwise they are below. */
+const MIN_BESIDE = 40;
+const BELOW = ' '.repeat(6);
+
+/** The layout of help texts. On a narrow terminal, commander would not wrap descriptions. */
+export const HELP_LAYOUT: HelpConfiguration = {
+  showGlobalOptions: true,
+  minWidthToWrap: 20,
+  formatItem(term, termWidth, description, helper) {
+    const { helpWidth = 80 } = helper;
+    if (description === '' || helpWidth - termWidth - 4 >= MIN_BESIDE)
+      return Help.prototype.formatItem.call(helper, term, termWidth, description, helper);
+    const below = helper.boxWrap(description, helpWidth - BELOW.length).split('\n');
+    return [`  ${term}`, ...below.map((line) => BELOW + line)].join('\n');
+  },
+};
 
 /** Replaces commander's own `help`, which shows the program's help for an unknown command. */
 export function addHelp(program: Command): void {

@@ -24,7 +24,7 @@ export async function run(context: ReturnType<typeof createContext>): Promise<Ex
   let code: ExitCode = 0;
   const program = createProgram({
     first: context.argv[0],
-    write: (text) => context.stdout.write(text),
+    write: (text) => context.stdout.line(text.replace(/\n$/, '')),
     execute: (load, { holdsInterrupts = false } = {}) =>
       async function execute() {
         // Before slow imports: a service manager may send a signal immediately.

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { expect, it } from 'vitest';
 import { createProgram, grammarOnly } from './program.js';
+import { wrapWords } from './wrap.js';
 
 /** The parsed options that a command runs with. */
 async function optionsOf(...args: string[]): Promise<Record<string, unknown>> {
@@ -103,4 +104,27 @@ it.each(allNames.filter((name) => name !== 'help'))('adds few other commands for
 
 it.each(['', 'typo', '--json', 'help'])('adds all commands if the first argument is %j', (first) => {
   expect(namesOf(commandsAfter(first))).toEqual(allNames);
+});
+
+/** The help of a command on a terminal of this width. */
+function helpOf(command: Command, columns: number): string {
+  let text = '';
+  command.configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => columns });
+  command.outputHelp();
+  return wrapWords(text, columns);
+}
+
+it.each([100, 80, 50])('wraps the help of every command between words at %i columns', (columns) => {
+  const program = grammarOnly();
+  for (const command of [program, ...program.commands]) {
+    const help = helpOf(command, columns);
+    const tooLong = help.split('\n').filter((line) => line.length > columns);
+    expect({ name: command.name(), tooLong }).toEqual({ name: command.name(), tooLong: [] });
+  }
+});
+
+it('puts descriptions below their terms on a narrow terminal', () => {
+  const help = helpOf(grammarOnly(), 50);
+  expect(help).toContain('  init [options]\n      write a small portal.yaml for this folder\n');
+  expect(help).toContain('  $ portal init\n      write a portal.yaml for this folder\n');
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { Command, Option } from 'commander';
+import { Command, Option, type AddHelpTextContext } from 'commander';
 import { packageFile } from '../lib/package-file.js';
-import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
+import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText, type Example } from './examples.js';
 import { addAgents } from './grammar/agents.js';
 import type { Execute } from './grammar/execute.js';
 import {
@@ -18,7 +18,7 @@ import { addRequests } from './grammar/requests.js';
 import { addSetUp } from './grammar/set-up.js';
 import { addShare } from './grammar/share.js';
 import { addTools } from './grammar/tools.js';
-import { addHelp, rejectUnknown } from './help.js';
+import { addHelp, HELP_LAYOUT, rejectUnknown } from './help.js';
 
 export interface ProgramOptions {
   readonly execute: Execute;
@@ -65,11 +65,11 @@ export function createProgram({ execute, first = '', write }: ProgramOptions): C
     .addOption(new Option('-v, --verbose', 'print each step, and the causes of errors').conflicts('quiet'))
     .option('-q, --quiet', 'print results and errors only')
     .helpOption('-h, --help', 'print help')
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp(HELP_LAYOUT)
     // cli/failure.ts prints the errors of all commands.
     .configureOutput({ writeOut: write, writeErr: write, outputError: () => undefined })
     .exitOverride()
-    .addHelpText('after', exampleText(PROGRAM_EXAMPLES));
+    .addHelpText('after', examplesFor(PROGRAM_EXAMPLES));
 
   const called = GROUPS.filter(({ commands }) => commands.includes(first));
   for (const { heading, add } of called.length > 0 ? called : GROUPS) {
@@ -87,13 +87,19 @@ export function grammarOnly(): Command {
   return createProgram({ execute: () => () => Promise.resolve(), write: () => undefined });
 }
 
+/** The examples for the width of the output. */
+const examplesFor =
+  (examples: readonly Example[]) =>
+  ({ command }: AddHelpTextContext): string =>
+    exampleText(examples, command.configureOutput().getOutHelpWidth?.());
+
 /** Adds the examples of each command, and rejects unknown words in groups. */
 function finish(command: Command, name: string): void {
   if (name !== '' && command.commands.length > 0) rejectUnknown(command);
   for (const child of command.commands) {
     const fullName = `${name} ${child.name()}`.trim();
     const examples = COMMAND_EXAMPLES[fullName];
-    if (examples) child.addHelpText('after', exampleText(examples));
+    if (examples) child.addHelpText('after', examplesFor(examples));
     finish(child, fullName);
   }
 }

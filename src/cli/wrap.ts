@@ -8,7 +8,7 @@ const STYLES = `(?:${String.fromCharCode(27)}\\[[\\d;]*m)*`;
 /** A line of a file with its number, or the marks below it. */
 const FILE_LINE = /^\s*>? +\d* \|(?: |$)/;
 /** A command that a user copies. */
-const COMMAND = /^try: /;
+const COMMAND = /^(?:try:| *\$) /;
 /** An argument, quoted for a shell. */
 const ARGUMENT = /(?:'[^']*'|\\.|[^\s'\\])+/g;
 

@@ -61,7 +61,6 @@ async function convertFile(context: Context, from: string, file: string): Promis
     return 0;
   }
   context.stdout.data(file);
-  tellSchema(context, copy);
   for (const note of draft.notes) context.stderr.line(note);
   context.stderr.line(
     `${services.length === 1 ? '1 service' : `${services.length} services`}: ${services.join(', ')}`,
@@ -70,6 +69,7 @@ async function convertFile(context: Context, from: string, file: string): Promis
     'To publish on your own relay, add `relays: { urls: [https://RELAY] }`, and `tls: acme` to each service that is not tcp or udp.',
   );
   context.stderr.line('Check it with `portal validate`, then start it with `portal up`.');
+  tellSchema(context, copy);
   return 0;
 }
 
