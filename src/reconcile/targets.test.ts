@@ -71,7 +71,11 @@ describe('targets', () => {
     void targets.known().then(known);
     await vi.advanceTimersByTimeAsync(5_000);
     expect(known).not.toHaveBeenCalled();
-    expect([told, targets.isUp('a'), targets.errorOf('a')]).toEqual([[], false, 'nothing on 1']);
+    expect([told, targets.isUp('a'), targets.errorOf('a')]).toEqual([
+      [],
+      false,
+      'localhost:1 does not respond yet: its command starts',
+    ]);
     dead.clear();
     await vi.advanceTimersByTimeAsync(200);
     expect([told, targets.isUp('a')]).toEqual([[up('a', 1)], true]);

@@ -192,7 +192,7 @@ export class TargetWatch {
 
   #found(watch: Watch, error: string | undefined): void {
     if (error !== undefined && !watch.isKnown && this.#isStarting(watch.spec.service)) {
-      watch.error = error;
+      watch.error = `${formatTarget(watch.target)} does not respond yet: its command starts`;
       return this.#schedule(watch);
     }
     const isChange = !watch.isKnown || (error === undefined) !== (watch.error === undefined);
