@@ -166,6 +166,8 @@ export interface ServiceSpec {
   readonly target: Target;
   /** The program behind the target, in a service without routes. Default: it runs without the agent. */
   readonly command?: CommandSpec;
+  /** It runs only while one of these is active, or if it is named. Default: always. */
+  readonly profiles?: readonly string[];
   /** Services whose targets must respond before the agent starts the commands of this one. */
   readonly dependsOn?: readonly string[];
   /** In mode http; empty in other modes. */

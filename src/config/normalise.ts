@@ -154,6 +154,7 @@ function serviceSpec(
     target: first?.target ?? targetOf(options),
     routes,
     ...(first === undefined && commandOf(options, known.directory)),
+    ...(options.profiles && { profiles: options.profiles.toSorted() }),
     ...(options.dependsOn && { dependsOn: options.dependsOn.toSorted() }),
     ...(options.host !== undefined && { host: options.host }),
     alpn: options.alpn ?? 'auto',

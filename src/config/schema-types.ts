@@ -224,6 +224,12 @@ export interface ServiceOptions {
   cwd?: Cwd;
   env?: Env;
   /**
+   * The service runs only with one of these profiles: `portal up --profile debug`, or `PORTAL_PROFILES=debug`. It also runs if it is named, as in `portal up mail`, or if a running service depends on it. Default: it always runs.
+   *
+   * @minItems 1
+   */
+  profiles?: string[];
+  /**
    * Services whose targets must respond before Portal starts the commands of this service.
    *
    * @minItems 1

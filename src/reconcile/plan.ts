@@ -100,14 +100,15 @@ export function plan(desired: Desired, active: readonly ActiveLease[]): Action[]
   return actions;
 }
 
+/** Settings that decide whether and where a service runs, and not how. */
+const SELECTING: ReadonlySet<string> = new Set(['relays', 'onPool', 'profiles']);
+
 /** The paths below a service at which two specs differ. */
 function differences(before: ServiceSpec, after: ServiceSpec): string[] {
   // Keys of both: a spec from the control socket lacks unset keys.
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof ServiceSpec)[];
   // The relays of a service show in its placements, not in the settings of each.
-  return keys.filter(
-    (key) => key !== 'relays' && key !== 'onPool' && !isDeepStrictEqual(before[key], after[key]),
-  );
+  return keys.filter((key) => !SELECTING.has(key) && !isDeepStrictEqual(before[key], after[key]));
 }
 
 function inPlace(key: string, present: ActiveLease, place: Placement): Action {

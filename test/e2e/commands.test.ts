@@ -234,6 +234,32 @@ describe('dependsOn', () => {
 const marked = (command = COMMAND, more = ''): string =>
   `  web: { command: ${command}, env: { MARK: ran.txt${more} } }`;
 
+describe('profiles', () => {
+  it('run a service only with one of its profiles', async () => {
+    const { person } = await project(
+      `  web: { command: ${COMMAND} }\n  mail: { command: ${COMMAND}, profiles: [debug] }`,
+    );
+    for (const [args, services] of [
+      [[], ['web']],
+      [
+        ['--profile', 'debug'],
+        ['web', 'mail'],
+      ],
+    ] as const) {
+      const { agent, ready } = await up(person, {}, args);
+      expect(Object.keys(ready['services'] as object)).toEqual(services);
+      agent.kill('SIGTERM');
+      await agent.finished;
+    }
+    expect(await person.run(['up', '--profile', 'debgu'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Profiles: debug.') as string,
+    });
+    expect((await person.run(['plan'])).stdout).not.toContain('mail');
+    expect((await person.run(['plan'], { env: { PORTAL_PROFILES: 'debug' } })).stdout).toContain('mail');
+  });
+});
+
 describe('a command that was not allowed', () => {
   it.each(['up', 'up --detach', 'up --wait', 'up --plain web'])(
     'does not run by `portal %s`, even on the embedded relay',

@@ -9,6 +9,7 @@ import { agentKey, load, ownedLoadOptions } from '../load.js';
 import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { planLines, planMarkdown, summaryOf } from '../plan/describe.js';
 import { printEvent } from '../print.js';
+import { activeProfiles, selection } from '../selection.js';
 import { createStyle } from '../style.js';
 
 interface Options {
@@ -25,7 +26,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const notAllowed = await notAllowedYet(context, loaded);
   const lock = await loadLockState(desired);
   const running = await askAgent(context, desired);
-  const actions = running ?? plan(desired, []);
+  const select = selection({ names: [], profiles: activeProfiles(context.env, undefined) });
+  const actions = running ?? plan(select(desired), []);
   // Only a running agent knows which relays it chose.
   const { candidates } = desired;
   const notChosen = running ? undefined : candidates;

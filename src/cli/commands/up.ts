@@ -1,4 +1,3 @@
-import type { Desired } from '../../config/desired.js';
 import type { LoadOptions } from '../../config/load.js';
 import { loadIdentity } from '../../identity/file.js';
 import { confinedPath } from '../../lib/confined.js';
@@ -13,6 +12,7 @@ import { agentKey, load, loadOptions, ownedLoadOptions, type Loaded } from '../l
 import { loadLockState } from '../lock.js';
 import { createReporter, type OutputOptions } from '../reporters/create.js';
 import { createStyle } from '../style.js';
+import { activeProfiles, checkProfiles, selection } from '../selection.js';
 import { checkServices } from '../unknown-service.js';
 import { explainUnwritable } from '../unwritable.js';
 
@@ -20,6 +20,8 @@ interface Options extends OutputOptions {
   readonly file?: string;
   readonly watch: boolean;
   readonly frozen?: true;
+  /** Active profiles. Default: those of PORTAL_PROFILES. */
+  readonly profile?: readonly string[];
   readonly yes?: true;
   readonly detach?: true;
   readonly wait?: true;
@@ -50,6 +52,8 @@ async function up(
     first.desired.services.map(({ service }) => service),
     'the configuration',
   );
+  const profiles = activeProfiles(context.env, options.profile);
+  checkProfiles(options.profile ?? [], first.desired);
   const gate = createGate(context, options);
   const refused = await gate.ask(first);
   if (refused !== undefined) return refused;
@@ -62,7 +66,7 @@ async function up(
   const lock = await loadLockState(desired);
   if (options.frozen && !lock)
     throw new PortalError('usage', '--frozen needs a file: standard input has no portal.lock');
-  const select = selection(args);
+  const select = selection({ names: args, profiles });
   const reporter = starter?.reporter ?? (await createReporter(context, options));
   reporter.problems(warnings, 'warning');
   const { file } = desired;
@@ -134,20 +138,4 @@ async function detach(context: Context, { options }: CommandInput<Options>): Pro
     );
   }
   return 0;
-}
-
-/**
- * Selects the named services and those that they depend on, or all if `names` is empty. A named service may be removed
- * from the file and added again.
- */
-function selection(names: readonly string[]): (desired: Desired) => Desired {
-  if (names.length === 0) return (desired) => desired;
-  return (desired) => {
-    const wanted = new Set(names);
-    // A set visits what is added while it is read.
-    for (const name of wanted)
-      for (const other of desired.services.find(({ service }) => service === name)?.dependsOn ?? [])
-        wanted.add(other);
-    return { ...desired, services: desired.services.filter(({ service }) => wanted.has(service)) };
-  };
 }

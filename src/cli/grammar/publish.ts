@@ -11,6 +11,12 @@ export function addUp(program: Command, execute: Execute): void {
     .description('publish the services in portal.yaml, and reload it when it changes')
     .argument('[services...]', 'publish only these services')
     .addOption(file())
+    .addOption(
+      list(
+        '--profile <name>',
+        'also publish services with this profile (repeatable, or separated by commas; default: $PORTAL_PROFILES)',
+      ),
+    )
     .option('--no-watch', 'do not reload when the file changes')
     .option('--frozen', 'reject relays that are not in portal.lock, and leave it unchanged (for CI)')
     .option('--yes', 'allow everything the file asks for, for this run (default: on if PORTAL_ALLOW=1)')
