@@ -153,3 +153,29 @@ it('records the name of the user without the password, and replays as that user'
   expect((await settled(recorders.store, recorders.replay(rejected, {}))).status).toBe(401);
   expect(at.name).toBe(HOST);
 });
+
+it('names no user in a replay of a request that no password has proven', async () => {
+  const recorders = new Recorders();
+  const { seen, statusAs, gates, spec } = await gated({}, { recorders });
+  expect(await statusAs({ ...as('alice', 'wrong'), 'x-portal-user': 'alice' })).toBe(200);
+  gates.update({ ...spec, access: USERS });
+  const replayed = await settled(recorders.store, recorders.replay(await settled(recorders.store, 1), {}));
+  expect(replayed.status).toBe(200);
+  expect(seen.map((each) => [each['x-portal-user'], each.authorization])).toEqual([
+    [undefined, as('alice', 'wrong').authorization],
+    [undefined, undefined],
+  ]);
+});
+
+it('keeps the user in a replay after the user was removed', async () => {
+  const recorders = new Recorders();
+  const { seen, statusAs, gates, spec } = await gated(USERS, { recorders });
+  expect(await statusAs(alice)).toBe(200);
+  gates.update({ ...spec, access: { basic: { bob: BOB } } });
+  const edits = { headers: [{ name: 'Authorization', value: as('bob', 'wrong').authorization }] };
+  await settled(recorders.store, recorders.replay(await settled(recorders.store, 1), edits));
+  expect(seen.map((each) => [each['x-portal-user'], each.authorization])).toEqual([
+    ['alice', undefined],
+    ['alice', undefined],
+  ]);
+});

@@ -210,5 +210,5 @@ it('lets the owner replay a request that has passed the gates as often as wanted
   expect([await replay(second), await replay(second)]).toEqual([200, 429]);
   expect(target.bodies).toHaveLength(4);
   // A request that never reached the gates' verdict.
-  expect(second.hasPassed).toBeUndefined();
+  expect(second.passedAs).toBeUndefined();
 });

@@ -51,9 +51,8 @@ export class BasicGate implements Gate {
     );
   }
 
-  repeat(exchange: Exchange): Exchange {
-    const given = this.#checks && readBasic(valuesOf(exchange, FIELD));
-    return given ? admitted(exchange, given.user) : exchange;
+  strip(exchange: Exchange): Exchange {
+    return this.#checks ? new AdmittedExchange(exchange, [], FIELD) : exchange;
   }
 
   /** Keeps the user's name. */

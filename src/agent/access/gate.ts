@@ -42,11 +42,8 @@ export interface Gate {
    * read the body. Returns undefined if the gate responds. Default: every request passes.
    */
   ask?(exchange: Exchange): Passed | Promise<Passed>;
-  /**
-   * Prepares a request for the target that the owner repeats after it has passed: as `ask` does, but every request passes.
-   * Default: unchanged.
-   */
-  repeat?(exchange: Exchange): Exchange;
+  /** The exchange without header fields for this gate alone. For requests that pass without being asked. Default: unchanged. */
+  strip?(exchange: Exchange): Exchange;
   /** The header fields of a request without secrets for this gate, for the inspector. Default: unchanged. */
   redact?(headers: Headers): Headers;
   /** Applies new settings. Returns whether connected visitors must connect again to pass this gate. */

@@ -117,9 +117,9 @@ export class Gates {
     return passed;
   }
 
-  /** See `Gate.repeat`. */
+  /** Prepares a request that has passed before, and that the owner repeats, for the target. */
   repeat(exchange: Exchange): Exchange {
-    return this.#asking.reduce((passed, { gate }) => gate.repeat?.(passed) ?? passed, exchange);
+    return this.#asking.reduce((passed, { gate }) => gate.strip?.(passed) ?? passed, exchange);
   }
 
   /** See `Gate.redact`. */

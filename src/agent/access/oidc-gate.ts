@@ -72,18 +72,12 @@ export class OidcGate implements Gate {
       return this.#respond(exchange, PAGES.misdirected);
     const path = pathOf(exchange.target);
     if (path === OIDC_PATHS.signOut) return this.#signOut(exchange);
-    const visitor = this.#visitorOf(exchange, open, Date.now());
+    const visitor = this.#visitorOf(exchange, open);
     if (path === OIDC_PATHS.callback) return this.#return(exchange, open, visitor !== undefined);
     if (path === OIDC_PATHS.signIn) return this.#begin(exchange, open, '/', true);
     if (visitor) return admitted(exchange, visitor);
     if (isNavigation(exchange)) return this.#begin(exchange, open, exchange.target, false);
     return this.#respond(exchange, signInRequired(this.#service));
-  }
-
-  repeat(exchange: Exchange): Exchange {
-    // The session may have expired since the request passed.
-    const visitor = this.#open && this.#visitorOf(exchange, this.#open, 0);
-    return visitor ? admitted(exchange, visitor) : exchange;
   }
 
   #set(spec: OidcSpec | undefined): void {
@@ -158,8 +152,8 @@ export class OidcGate implements Gate {
     return this.#respond(exchange, SIGN_IN_PAGES.rejected);
   }
 
-  #visitorOf(exchange: Exchange, open: Open, now: number): Visitor | undefined {
-    const about = this.#sessions.find(cookiesOf(exchange), admittedOf(exchange, open), now);
+  #visitorOf(exchange: Exchange, open: Open): Visitor | undefined {
+    const about = this.#sessions.find(cookiesOf(exchange), admittedOf(exchange, open), Date.now());
     return about === undefined ? undefined : (JSON.parse(about) as Visitor);
   }
 

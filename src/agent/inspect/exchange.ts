@@ -84,9 +84,9 @@ class InspectedExchange extends ExchangeAround {
     this.#gate = gate;
   }
 
-  override onPassed(): void {
+  override onPassed(identity: Headers = []): void {
     this.#gate = undefined;
-    this.#recording.hasPassed = true;
+    this.#recording.passedAs = identity;
   }
 
   override onOwnResponse(why: OwnResponse): void {

@@ -76,8 +76,8 @@ export interface Recording {
   totalMs?: number;
   /** Set if Portal itself responded: the reason. */
   portal?: OwnResponse;
-  /** It passed the gates. */
-  hasPassed?: boolean;
+  /** Set if it passed the gates: the fields in which they named the visitor to the target. */
+  passedAs?: Headers;
   /** Portal's own page reloaded itself. */
   reload?: true;
   /** For a WebSocket. */

@@ -23,6 +23,7 @@ export class ReplayExchange implements Exchange {
   readonly version: string;
   /** Signatures expire, and a limit is for visitors. */
   readonly passesGates: boolean;
+  readonly identity: Headers | undefined;
   /** The request that is repeated. */
   readonly original: number;
   /** Set by the recorder: the id of this request. */
@@ -33,7 +34,8 @@ export class ReplayExchange implements Exchange {
 
   constructor(recording: Recording, edits: ReplayEdits, ms: number) {
     this.original = recording.id;
-    this.passesGates = recording.hasPassed === true;
+    this.passesGates = recording.passedAs !== undefined;
+    this.identity = recording.passedAs;
     this.client = { address: ADDRESS, network: ADDRESS, forwardedFor: ADDRESS, hostname: recording.hostname };
     this.method = edits.method ?? recording.method;
     this.target = edits.target ?? recording.target;

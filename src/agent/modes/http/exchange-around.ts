@@ -91,8 +91,8 @@ export abstract class ExchangeAround implements Exchange {
     this.inner.onAsked?.(gate);
   }
 
-  onPassed(): void {
-    this.inner.onPassed?.();
+  onPassed(identity: Headers | undefined): void {
+    this.inner.onPassed?.(identity);
   }
 
   onOwnResponse(why: OwnResponse): void {

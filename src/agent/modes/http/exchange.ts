@@ -84,10 +84,10 @@ export interface Exchange {
   onOwnResponse?(why: OwnResponse): void;
   /** The protocol that the visitor asks to switch to (RFC 9110, 7.8, or RFC 8441). */
   readonly upgrade: string | undefined;
-  /** The owner repeats a request that has passed the gates. */
+  /** The owner repeats a request that has passed the gates. `identity` names who sent it then. */
   readonly passesGates?: boolean;
-  /** Called once the gates let the request pass. */
-  onPassed?(): void;
+  /** Called once the gates let the request pass, with the fields in which they name the visitor to the target. */
+  onPassed?(identity: Headers | undefined): void;
   /** The HTTP version as in Node: `1.1`, `2.0`. */
   readonly version: string;
   /** The upgrade is requested over HTTP/2, where a WebSocket has no key. */

@@ -248,7 +248,7 @@ export class HttpHandler implements ModeHandler {
   }
 
   #route(exchange: Exchange): void {
-    exchange.onPassed?.();
+    exchange.onPassed?.(exchange.identity);
     if (!isForUs(exchange)) return respondWith(exchange, PAGES.misdirected);
     if (exchange.target === '*' && exchange.method === 'OPTIONS') return respondToAsterisk(exchange);
     if (ECHOING.has(exchange.method)) return respondWith(exchange, PAGES.echoRefused);
