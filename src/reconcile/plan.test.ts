@@ -72,7 +72,9 @@ describe('whether a change exposes a service to more people', () => {
     ['a PIN that is removed', { pin: '1234', allowIps: ['10.0.0.1'] }, { allowIps: ['10.0.0.1'] }, true],
     ['a narrower range', { allowIps: ['10.0.0.0/8'] }, { allowIps: ['10.1.0.0/16'] }, false],
     ['a first gate', {}, { allowIps: ['10.0.0.0/8'] }, false],
-    ['another PIN', { pin: '1234' }, { pin: '5678' }, false],
+    ['another PIN', { pin: '1234' }, { pin: '5678' }, true],
+    ['another password', { basic: { alice: 'a' } }, { basic: { alice: 'b' } }, true],
+    ['a user that is removed', { basic: { alice: 'a', bob: 'b' } }, { basic: { bob: 'b' } }, false],
   ])('%s', (_what, before, after, exposes) => {
     const active = [{ relay: r1, spec: spec('a', { access: before }), retiring: false }];
     const [action] = plan(desired(spec('a', { access: after })), active);

@@ -155,7 +155,8 @@ describe('kinds of gates', () => {
   it.each<[AccessSpec, AccessSpec, boolean]>([
     [{}, {}, false],
     [{ pin: '1234' }, {}, true],
-    [{ pin: '1234' }, { pin: '5678' }, false],
+    [{ pin: '1234' }, { pin: '1234' }, false],
+    [{ pin: '1234' }, { pin: '5678' }, true],
     [{}, { pin: '1234' }, false],
     [{ allowIps: ['10.0.0.0/8'] }, {}, true],
     [{ allowIps: ['10.0.0.0/8'] }, { allowIps: ['10.1.0.0/16'] }, false],
@@ -178,17 +179,17 @@ describe('kinds of gates', () => {
     ],
     [{}, { basic: { alice: 'a' } }, false],
     [{ basic: { alice: 'a' } }, {}, true],
-    [{ basic: { alice: 'a', bob: 'b' } }, { basic: { alice: 'c' } }, false],
+    [{ basic: { alice: 'a', bob: 'b' } }, { basic: { alice: 'a' } }, false],
+    [{ basic: { alice: 'a', bob: 'b' } }, { basic: { alice: 'c' } }, true],
+    [{ basic: { alice: 'a', bob: 'b' } }, { basic: { alice: 'b' } }, true],
     [{ basic: { alice: 'a' } }, { basic: { alice: 'a', bob: 'b' } }, true],
     [{ rateLimit: rate(60, 'm') }, { rateLimit: rate(1, 's') }, false],
     [{ rateLimit: rate(60, 'm') }, { rateLimit: rate(61, 'm') }, true],
     [{ rateLimit: rate(60, 'm', 1) }, { rateLimit: rate(60, 'm', 2) }, true],
     [{ rateLimit: rate(60, 'm') }, {}, true],
-    [
-      { webhook: { provider: 'github', secret: 'a' } },
-      { webhook: { provider: 'slack', secret: 'b' } },
-      false,
-    ],
+    [{ webhook: { provider: 'github', secret: 'a' } }, { webhook: { provider: 'github', secret: 'a' } }, false],
+    [{ webhook: { provider: 'github', secret: 'a' } }, { webhook: { provider: 'github', secret: 'b' } }, true],
+    [{ webhook: { provider: 'github', secret: 'a' } }, { webhook: { provider: 'slack', secret: 'a' } }, true],
     [{ webhook: { provider: 'github', secret: 'a' } }, {}, true],
   ])('from %j to %j, more visitors are admitted: %s', (before, after, more) => {
     expect(admitsMore(before, after)).toBe(more);

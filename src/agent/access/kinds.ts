@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { AddressSet } from '../../net/cidr.js';
 import { CONNECT_ALPN } from '../../protocol/limits.js';
 import type { AccessSpec, OidcSpec, RateLimitSpec } from '../spec.js';
@@ -26,7 +27,7 @@ export interface GateKind {
   readonly needs?: { readonly curl?: string };
   /** Whether visitors with a share link pass without its secret. */
   readonly sharing?: true;
-  /** Whether `after` admits visitors that `before` rejected. */
+  /** Whether `after` admits visitors that `before` rejected, for example those who know another secret. */
   widens(before: AccessSpec, after: AccessSpec): boolean;
   /** Which visitors pass, for example `with a PIN`. Undefined if the gate is not set. Contains no secret. */
   describe(access: AccessSpec): string | undefined;
@@ -103,7 +104,7 @@ const PIN: GateKind = {
   paths: [PIN_PATH],
   needs: { curl: "-H 'Portal-Pin: YOUR-PIN'" },
   sharing: true,
-  widens: (before, after) => before.pin !== undefined && after.pin === undefined,
+  widens: (before, after) => before.pin !== undefined && after.pin !== before.pin,
   describe: ({ pin }) => (pin === undefined ? undefined : 'with a PIN'),
 };
 
@@ -114,7 +115,8 @@ const BASIC: GateKind = {
   needs: { curl: '-u YOUR-USER:YOUR-PASSWORD' },
   widens({ basic: before }, { basic: after }) {
     if (!before) return false;
-    return !after || Object.keys(after).some((user) => !Object.hasOwn(before, user));
+    // Another hash admits everyone who knows the new password.
+    return !after || Object.entries(after).some(([user, hash]) => before[user] !== hash);
   },
   describe({ basic }) {
     const count = Object.keys(basic ?? {}).length;
@@ -164,7 +166,8 @@ const WEBHOOK: GateKind = {
   reason: 'webhook',
   readsHttp: true,
   needs: {},
-  widens: ({ webhook: before }, { webhook: after }) => before !== undefined && after === undefined,
+  widens: ({ webhook: before }, { webhook: after }) =>
+    before !== undefined && !isDeepStrictEqual(before, after),
   describe({ webhook }) {
     if (!webhook) return undefined;
     const signed = 'provider' in webhook ? `by ${PROVIDERS[webhook.provider]}` : `in \`${webhook.header}\``;
