@@ -177,6 +177,64 @@ describe('an invalid link', () => {
   }, 60_000);
 });
 
+describe('a link with a path', () => {
+  it('does not open ambiguous paths, which a target could read as another one', async () => {
+    const { create, ask, opened, seen } = await shared();
+    const cookie = await opened((await create('/demo')).target);
+    const ambiguous = ['.%09./admin', '%u002e%u002e/x', '%c0%ae%c0%ae/x', '..%20/x', 'a;b', 'a\\b', '%'];
+    for (const rest of ambiguous)
+      expect([rest, (await ask(`GET /demo/${rest}`, cookie)).status]).toEqual([rest, 401]);
+    expect(seen).toEqual([]);
+  });
+
+  it('does not open other paths by a header field', async () => {
+    const { create, ask, opened, seen } = await shared();
+    const cookie = await opened((await create('/demo')).target);
+    const overrides = {
+      'X-Original-URL': '/admin',
+      'X-Rewrite-URL': '/admin',
+      'X-Forwarded-Prefix': '/admin',
+      'X-HTTP-Method-Override': 'DELETE',
+      'X-Method-Override': 'DELETE',
+      'X-Invoke-Path': '/admin',
+      'x-amz-copy-source': '/admin',
+    };
+    expect((await ask('GET /demo', { ...cookie, ...overrides, 'X-Kept': '1' })).status).toBe(200);
+    expect(JSON.stringify(seen[0]!.rawHeaders)).not.toMatch(/admin|DELETE/);
+    expect(seen[0]!.headers['x-kept']).toBe('1');
+    // Where nothing limits the path, the service may use them.
+    expect((await ask('GET /', { 'Portal-Pin': PIN, 'X-HTTP-Method-Override': 'DELETE' })).status).toBe(200);
+    expect(seen[1]!.headers['x-http-method-override']).toBe('DELETE');
+  });
+
+  it.each([
+    ['/demo/b', 200],
+    [`https://${HOST}/demo/b`, 200],
+    [`HTTPS://${HOST}:8443/demo/b`, 200],
+    ['/admin', 401],
+    ['/demo/../admin', 401],
+    [`https://${HOST}/admin`, 401],
+    ['https://other.example/demo/b', 401],
+    [`http://${HOST}/demo/b`, 401],
+    [`https://${HOST}`, 401],
+    ['/demo/a#/../../admin', 401],
+    ['demo/b', 401],
+    ['', 401],
+  ])('opens a copy or move of WebDAV to %j: %i', async (Destination, status) => {
+    const { create, ask, opened, seen } = await shared();
+    const cookie = await opened((await create('/demo')).target);
+    expect((await ask('MOVE /demo/a', { ...cookie, Destination })).status).toBe(status);
+    expect(seen).toHaveLength(status === 200 ? 1 : 0);
+  });
+});
+
+it('leaves the paths of a gate to the gate', async () => {
+  const { create, ask, opened, seen } = await shared();
+  const cookie = await opened((await create()).target);
+  expect((await ask('GET /__portal/pin', cookie)).status).toBe(401);
+  expect(seen).toEqual([]);
+});
+
 it('applies the other gates to visitors with a link', async () => {
   const access: AccessSpec = {
     pin: PIN,

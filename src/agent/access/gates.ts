@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { resetSocket } from '../../net/reset.js';
 import { replyLine } from '../../protocol/connect.js';
 import type { Exchange, Headers } from '../modes/http/exchange.js';
+import { pathOf } from '../modes/http/paths.js';
 import type { Page } from '../pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
 import { AddressGate } from './address-gate.js';
@@ -15,7 +16,7 @@ import { OidcGate } from './oidc-gate.js';
 import { PinGate } from './pin-gate.js';
 import { RateLimitGate } from './rate-limit-gate.js';
 import type { RejectionReason, Rejections } from './rejections.js';
-import { ShareLinks } from './share/links.js';
+import { ShareLinks, type Found } from './share/links.js';
 import { WebhookGate } from './webhook-gate.js';
 
 const GATES: Readonly<Record<keyof AccessSpec, new (options: GateOptions) => Gate>> = {
@@ -99,18 +100,26 @@ export class Gates {
   }
 
   /** Asks each gate. Undefined if one responds. See `Gate.ask`. */
-  ask(exchange: Exchange, from = 0): Passed | Promise<Passed> {
+  ask(exchange: Exchange): Passed | Promise<Passed> {
+    return this.#ask(exchange, 0, undefined);
+  }
+
+  /** @param link the visitor's share link, once a gate has looked for it */
+  #ask(exchange: Exchange, from: number, link: Found | undefined): Passed | Promise<Passed> {
     let passed: Passed = exchange;
     for (let i = from; i < this.#asking.length; i++) {
       const { kind, gate } = this.#asking[i]!;
       passed.onAsked?.(kind.reason);
-      if (kind.sharing && this.#links && this.#access[kind.key] !== undefined) {
-        const judged = this.#links.judge(passed, kind.reason);
-        if (judged === 'responded') return undefined;
-        if (judged === 'passes') continue;
+      if (this.#links && kind.sharing && this.#access[kind.key] !== undefined) {
+        link ??= this.#links.find(passed, kind.reason);
+        if (link === 'responded') return undefined;
+        if (link !== 'none' && !isOwnPath(kind, passed)) {
+          passed = this.#links.pass(passed, link);
+          continue;
+        }
       }
       const answer: Passed | Promise<Passed> = gate.ask!(passed);
-      if (answer instanceof Promise) return this.#askLater(answer, i + 1);
+      if (answer instanceof Promise) return this.#askLater(answer, i + 1, link);
       if (!answer) return undefined;
       passed = answer;
     }
@@ -150,12 +159,16 @@ export class Gates {
     this.#links?.revoked();
   }
 
-  async #askLater(answer: Promise<Passed>, from: number): Promise<Passed> {
+  async #askLater(answer: Promise<Passed>, from: number, link: Found | undefined): Promise<Passed> {
     const passed = await answer;
-    return passed && this.ask(passed, from);
+    return passed && this.#ask(passed, from, link);
   }
 
   #rejecting(visitor: Visitor): { kind: GateKind; gate: Gate } | undefined {
     return this.#gates.find(({ gate }) => gate.admits?.(visitor) === false);
   }
 }
+
+/** Whether the gate responds to all requests for this path. */
+const isOwnPath = ({ paths }: GateKind, { target }: Exchange): boolean =>
+  paths !== undefined && paths.includes(pathOf(target));

@@ -9,6 +9,7 @@ import type { ServiceSpec } from '../../spec.js';
 import { cookiesOf } from '../cookies.js';
 import type { RejectionReason, Rejections } from '../rejections.js';
 import { tokenIn } from './parameter.js';
+import { limited, staysWithin } from './limited.js';
 import { isWithin } from './path.js';
 import type { Shares } from './shares.js';
 import { linksIn, shareCookie, type ShareLink, type ShareScope } from './token.js';
@@ -21,7 +22,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 const OTHER_HOST = /^\/[/\\]/;
 
 /** `responded`: the exchange has ended. `none`: the visitor has no link for this request. */
-export type Judged = 'passes' | 'responded' | 'none';
+export type Found = ShareLink | 'responded' | 'none';
 
 interface Opened {
   readonly link: ShareLink;
@@ -51,8 +52,12 @@ export class ShareLinks {
     this.#settings = this.#shares.settingsOf(access);
   }
 
-  /** @param gate the gate that a link would pass. Rejected links count as rejected by it. */
-  judge(exchange: Exchange, gate: RejectionReason): Judged {
+  /**
+   * The visitor's link for this request.
+   *
+   * @param gate the gate that a link would pass. Rejected links count as rejected by it.
+   */
+  find(exchange: Exchange, gate: RejectionReason): Found {
     const scope = this.#scopeOf(exchange.client);
     if (!scope) return 'none';
     const given = tokenIn(exchange.target);
@@ -66,10 +71,13 @@ export class ShareLinks {
       scope,
       mayBeOpen: (each) => this.#shares.isOpen(each, now),
     });
-    const link = links.find(({ path }) => isWithin(exchange.target, path));
-    if (!link) return 'none';
-    this.#follow(link, exchange.client, now);
-    return 'passes';
+    return links.find(({ path }) => staysWithin(exchange, path)) ?? 'none';
+  }
+
+  /** The exchange of a visitor that passes a gate with the link. */
+  pass(exchange: Exchange, link: ShareLink): Exchange {
+    this.#follow(link, exchange.client, Date.now());
+    return link.path === '/' ? exchange : limited(exchange);
   }
 
   /** Disconnects visitors of revoked links. */

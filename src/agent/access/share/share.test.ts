@@ -155,7 +155,14 @@ describe('the path of a link', () => {
     '/demo/x/y',
     '/demo/a%20b',
     '/demo/100%25',
-    '/demo/a;v=1',
+    '/demo/50%2525',
+    '/demo//x',
+    '/demo/v1..v2',
+    '/demo/wait...',
+    '/demo/.well-known/x.',
+    '/demo/k%C5%AF%C5%88',
+    '/demo/k\u00c5\u00af',
+    '/demo/%F0%9F%98%80',
   ])('includes %s', (target) => {
     expect(isWithin(target, '/demo')).toBe(true);
   });
@@ -182,15 +189,51 @@ describe('the path of a link', () => {
     '/x/../demo',
     '/%64emo2',
     '/demo;x/../../admin',
+    // Some targets drop or convert what these contain, and a dot segment remains.
+    '/demo/a;v=1',
+    '/demo/%3b/x',
+    '/demo/a\\b',
+    '/demo/a%5Cb',
+    '/demo/.%09./admin',
+    '/demo/..%00/admin',
+    '/demo/.%0d%0a./admin',
+    '/demo/a%7fb',
+    '/demo/%2509',
+    '/demo/%u002e%u002e/admin',
+    '/demo/%25u002e%25u002e%25u2215admin',
+    '/demo/%c0%ae%c0%ae/admin',
+    '/demo/..%c0%afadmin',
+    '/demo/%e0%80%ae%e0%80%ae%e0%80%afadmin',
+    '/demo/\u00c0\u00ae\u00c0\u00ae/admin',
+    '/demo/%ff',
+    '/demo/...',
+    '/demo/.../admin',
+    '/demo/..%20/admin',
+    '/demo/..%20./admin',
+    '/demo/%20../admin',
+    '/demo/.%20',
+    '/demo/..%C2%A0/admin',
+    '/demo/%EF%BC%8E%EF%BC%8E/admin',
+    '/demo/%E2%80%A5/admin',
+    '/demo/..%EF%BC%8Fadmin',
+    '/demo/..%E2%88%95admin',
+    '/demo/..%C2%A5admin',
+    '/demo/..%EF%BC%BCadmin',
+    '/demo/.%E2%80%8B./admin',
+    '/demo/.%C2%AD./admin',
+    '/demo/..%3a/admin',
+    '/demo/%',
+    '/demo/%2',
+    '/demo/%zz',
     '*',
     'demo',
   ])('does not include %s', (target) => {
     expect(isWithin(target, '/demo')).toBe(false);
   });
 
-  it('/ includes every path that goes nowhere up', () => {
-    expect(isWithin('/any/path?x', '/')).toBe(true);
-    expect(isWithin('/a/..%2f..', '/')).toBe(false);
+  it('/ includes every path', () => {
+    for (const target of ['/any/path?x', '/a/..%2f..', '/a;b', '/%']) expect(isWithin(target, '/')).toBe(true);
+    expect(isWithin('*', '/')).toBe(false);
   });
 });
 
