@@ -148,6 +148,11 @@ describe('private keys', () => {
   });
 
   it('derive one stable secret for each purpose', () => {
+    // HKDF-SHA256 of the private key. Another value would end sessions and share links.
+    const first = identityFromPrivateKey(`0x${'00'.repeat(31)}01`);
+    expect(first.derive('share links').toString('hex')).toBe(
+      '2151faf91aca276cb792dd17f9cdd938b00d131bb13e82df5846fcc50a336d3a',
+    );
     const [one, other] = [generateIdentity(), generateIdentity()];
     const again = identityFromPrivateKey(privateKeyOf(one));
     expect(one.derive('a')).toHaveLength(32);

@@ -15,6 +15,21 @@ describe('a session', () => {
   const isValid = (cookies: string, over = {}, now = NOW, key = KEY): boolean =>
     new Sessions(key, PIN_COOKIE).isValid(cookies, { ...admitted, ...over }, now);
 
+  it('has this value for a fixed key', () => {
+    expect(new Sessions(Buffer.alloc(32, 7), PIN_COOKIE).begin(admitted, NOW)).toBe(
+      '__Host-portal=1772452800.PNE-5yvkaE4lXwn9d-IFGDBX41d9bPN3sb3EpR_nrfw; Path=/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax',
+    );
+    const settings = { hostname: 'APP.example.com', settings: 'oidc {}' };
+    const ofAccount = new Sessions(Buffer.alloc(32, 7), USER_COOKIE).begin(
+      settings,
+      NOW,
+      '{"subject":"alice"}',
+    );
+    expect(cookieOf(ofAccount)).toBe(
+      '__Host-portal-user=1772452800.eyJzdWJqZWN0IjoiYWxpY2UifQ.MlJ9MmkehBL_KRIBbqVAr9SaYbZSR-C5G16iUb_UB_g',
+    );
+  });
+
   it('is a host-only cookie, hidden from scripts and from plain http', () => {
     expect(header).toMatch(/^__Host-portal=[^;]+; Path=\/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax$/);
   });
