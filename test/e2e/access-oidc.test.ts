@@ -101,6 +101,18 @@ describe('a service for accounts of a provider', () => {
   });
 
   it.each([
+    [undefined, 'login'],
+    [['none', 'login'], 'login'],
+    [['login', 'select_account'], 'select_account'],
+  ])('asks a provider that lists the prompts %j for another account with %s', async (prompts, prompt) => {
+    const listing = await oidcProvider(prompts && { prompts });
+    const { site, redirectUri } = await gated(undefined, listing);
+    listing.register(redirectUri);
+    const { headers } = await ask(site, OIDC_PATHS.signIn, { headers: PAGE });
+    expect(new URL(headers.location!).searchParams.get('prompt')).toBe(prompt);
+  });
+
+  it.each([
     ['a program', {}, 'GET'],
     ['a script', { ...PAGE, 'sec-fetch-mode': 'cors' }, 'GET'],
     ['a frame', { ...PAGE, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' }, 'GET'],

@@ -8,12 +8,14 @@ import { onTestFinished, vi } from 'vitest';
 export const CLIENT_ID = 'portal';
 export const CLIENT_SECRET = 'a secret of portal';
 
+const TTL_S = 3_600;
+
 type Claims = Readonly<Record<string, unknown>>;
 
 export interface TestProvider {
   readonly issuer: string;
-  /** Starts the provider, which returns visitors to this URI. Before, requests get a 503. */
-  register(redirectUri: string): void;
+  /** Starts the provider, which returns visitors to these URIs. Before, requests get a 503. */
+  register(...redirectUris: string[]): void;
   /** The account that signs in next. Undefined: a form asks for it. */
   account: string | undefined;
   /** By account: what the provider says about it. */
@@ -22,7 +24,15 @@ export interface TestProvider {
   readonly requests: string[];
 }
 
-export async function oidcProvider({ isPublic = false, inIdToken = false } = {}): Promise<TestProvider> {
+interface ProviderOptions {
+  readonly isPublic?: boolean;
+  readonly inIdToken?: boolean;
+  /** Values of `prompt` that it lists. Default: no list. */
+  readonly prompts?: readonly string[];
+}
+
+export async function oidcProvider(options: ProviderOptions = {}): Promise<TestProvider> {
+  const { isPublic = false, inIdToken = false, prompts } = options;
   let serve = unavailable;
   const OidcProvider = await quietly(async () => (await import('oidc-provider')).default);
   const requests: string[] = [];
@@ -41,12 +51,12 @@ export async function oidcProvider({ isPublic = false, inIdToken = false } = {})
     account: 'alice',
     claims: new Map(),
     requests,
-    register(redirectUri) {
+    register(...redirectUris) {
       const settings = {
         clients: [
           {
             client_id: CLIENT_ID,
-            redirect_uris: [redirectUri],
+            redirect_uris: redirectUris,
             ...(isPublic ? { token_endpoint_auth_method: 'none' } : { client_secret: CLIENT_SECRET }),
           },
         ],
@@ -58,8 +68,8 @@ export async function oidcProvider({ isPublic = false, inIdToken = false } = {})
           accountId: id,
           claims: () => ({ sub: id, ...test.claims.get(id) }),
         }),
-        // In seconds.
-        ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: 600, IdToken: 600 },
+        ttl: { Interaction: TTL_S, Session: TTL_S, Grant: TTL_S, AccessToken: TTL_S, IdToken: TTL_S },
+        ...(prompts && { discovery: { prompt_values_supported: prompts } }),
         // Every account agrees.
         loadExistingGrant: async ({ oidc }: GrantContext) => {
           const grant = new oidc.provider.Grant({ clientId: CLIENT_ID, accountId: oidc.session.accountId });

@@ -50,7 +50,7 @@ export class OidcProvider {
   ): Promise<string> {
     const { client, config } = await this.#discover();
     const { scopes_supported: scopes = [], prompt_values_supported: prompts } = config.serverMetadata();
-    const prompt = Array.isArray(prompts) && !prompts.includes('select_account') ? 'login' : 'select_account';
+    const prompt = promptFor(this.#spec.issuer, prompts);
     const url = client.buildAuthorizationUrl(config, {
       redirect_uri: redirectUri,
       // Providers reject scopes that they do not know.
@@ -148,6 +148,15 @@ export class OidcProvider {
     const isEmpty = answer.status === 204 || answer.status === 304;
     return new Response(isEmpty ? null : answer.text, { status: answer.status, headers: fields });
   }
+}
+
+/**
+ * Many providers reject or ignore `select_account` (Keycloak, Ory, Entra B2C). `login` lets people enter another account, and
+ * Google alone does not have it. `prompts`: those that the provider lists (Initiating User Registration 1.0), if it does.
+ */
+function promptFor(issuer: string, prompts: unknown): string {
+  const hasChoice = Array.isArray(prompts) && prompts.includes('select_account');
+  return hasChoice || new URL(issuer).host === 'accounts.google.com' ? 'select_account' : 'login';
 }
 
 interface FetchOptions {
