@@ -94,6 +94,8 @@ export interface AccessSpec {
   readonly rateLimit?: RateLimitSpec;
   /** How the sender of a webhook signs it. */
   readonly webhook?: WebhookSpec;
+  /** Whether share links pass the gates that ask a person. Default: they pass the PIN only. */
+  readonly sharing?: boolean;
 }
 
 /** Sign-in with an OpenID Connect provider. */

@@ -1,3 +1,4 @@
+import { ASKING_KINDS } from '../agent/access/kinds.js';
 import { hashProblem } from '../lib/passwords/hash.js';
 import { rangeProblem } from '../net/cidr.js';
 import { isAddress, isMistyped } from '../lib/eip55.js';
@@ -13,6 +14,7 @@ export function checkAccess(root: Tree, path: Path, report: Report): void {
   checkBasic([...path, 'basic'], child(treeAt(root, path), 'basic'), report);
   checkWebhook([...path, 'webhook'], child(treeAt(root, path), 'webhook'), report);
   checkIdentities(root, path, report);
+  checkSharing([...path, 'sharing'], treeAt(root, path), report);
   const allowIps = child(treeAt(root, path), 'allowIps');
   for (const [index, item] of itemsOf(allowIps).entries()) {
     const text = textOf(item);
@@ -24,6 +26,16 @@ export function checkAccess(root: Tree, path: Path, report: Report): void {
       hint: 'For example 85.99.254.169, 10.0.0.0/8 or "2001:db8::/32".',
     });
   }
+}
+
+function checkSharing(path: Path, access: Tree | undefined, report: Report): void {
+  const sharing = child(access, 'sharing');
+  const isOn = sharing?.kind === 'scalar' && String(sharing.value) === 'true';
+  if (isOn && !ASKING_KINDS.some(({ key }) => child(access, key)))
+    report(path, {
+      message: '`sharing` needs `pin`, `basic` or `oidc`: without one, a link opens nothing',
+      hint: 'Add one of them, or remove `sharing`.',
+    });
 }
 
 function checkIdentities(root: Tree, path: Path, report: Report): void {

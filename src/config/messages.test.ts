@@ -278,6 +278,11 @@ it.each([
     '`access.identities` needs mode auto, stream or http; this service runs mode tcp | Visitors prove their identity inside the TLS that Portal adds. Remove `mode`: any protocol works without it.',
   ],
   [
+    '  a: { target: 1, access: { sharing: true, allowIps: [10.0.0.1] } }',
+    '`sharing` needs `pin`, `basic` or `oidc`: without one, a link opens nothing | Add one of them, or remove `sharing`.',
+  ],
+  ['  a: { target: 1, access: { pin: "1234", sharing: maybe } }', '`sharing` must be true or false'],
+  [
     '  a: { target: 1, access: { webhook: { secret: 12345678 } } }',
     '`provider` is missing: who signs the webhooks? | Add `provider: github`, slack or stripe. For another sender, add `header` and `algorithm`.',
   ],

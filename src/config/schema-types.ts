@@ -386,6 +386,10 @@ export interface Access {
   oidc?: Oidc;
   rateLimit?: RateLimit;
   webhook?: Webhook;
+  /**
+   * Whether visitors with a link of `portal share` pass `pin`, `basic` and `oidc` without a secret and without an account. The target gets no `X-Portal-User` for them. `false`: links open nothing. Default: links pass `pin` only.
+   */
+  sharing?: boolean;
 }
 /**
  * Users who may visit, in the modes auto, stream and http: by name, the bcrypt or argon2id hash of the password. `portal hash` prints one. Browsers ask for both (HTTP Basic). The target gets the name in `X-Portal-User`.

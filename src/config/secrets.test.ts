@@ -179,6 +179,7 @@ it('masks the settings of gates, except those that are not secret', () => {
   expect(isSecretGate('webhook', 'header')).toBe(false);
   expect(isSecretGate('rateLimit', 'perVisitor')).toBe(false);
   expect(isSecretGate('identities', '0')).toBe(false);
+  expect(isSecretGate('sharing')).toBe(false);
   expect(isSecret(['services', 'a', 'webhook', 'secret'])).toBe(true);
   expect(isSecret(['services', 'a', 'webhook'])).toBe(true);
   expect(isSecret(['services', 'a', 'webhookSecret'])).toBe(true);

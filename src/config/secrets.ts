@@ -10,6 +10,7 @@ const OPEN = [
   'allowIps',
   'identities',
   'rateLimit',
+  'sharing',
   'webhook.provider',
   'webhook.header',
   'webhook.algorithm',

@@ -1,9 +1,11 @@
+import { ASKING_KINDS } from '../agent/access/kinds.js';
 import { linkPath } from '../agent/access/share/path.js';
 import { SHARE_PARAMETER } from '../agent/access/share/parameter.js';
 import { Shares } from '../agent/access/share/shares.js';
 import type { ShareRecord, ShareStore } from '../agent/access/share/store.js';
 import type { ShareLink } from '../agent/access/share/token.js';
 import type { AgentLease } from '../agent/lease.js';
+import type { AccessSpec } from '../agent/spec.js';
 import type { Identity } from '../identity/identity.js';
 import { PortalError } from '../lib/errors.js';
 
@@ -58,13 +60,9 @@ export class Sharing {
     const [first] = leases;
     if (!first) throw new PortalError('usage', `the agent has no service ${JSON.stringify(service)}`);
     if (this.shares.settingsOf(first.spec.access) === undefined)
-      throw new PortalError(
-        'usage',
-        `${service} has no PIN, so a link would open nothing more than its address`,
-        {
-          hint: 'Set `access.pin` for it. The gates `allowIps`, `rateLimit` and `webhook` apply to links as well.',
-        },
-      );
+      throw new PortalError('usage', `a link would open nothing of ${service} that its address does not`, {
+        hint: hintFor(first.spec.access),
+      });
     // Revocations must be known before a link is issued.
     await this.load();
     const link = this.shares.issue(path, until, now);
@@ -104,4 +102,11 @@ export class Sharing {
     const token = this.shares.tokenOf(link, { hostname, service: spec.service, settings });
     return [{ url, whole: `${url}?${SHARE_PARAMETER}=${token}` }];
   }
+}
+
+function hintFor(access: AccessSpec): string {
+  const set = ASKING_KINDS.filter(({ key }) => access[key] !== undefined).map(({ key }) => `\`${key}\``);
+  if (set.length === 0)
+    return 'Links pass the gates `pin`, `basic` and `oidc`, and this service has none of them. All other gates apply to links as well.';
+  return `Set \`access.sharing: true\`, and links pass ${set.join(' and ')}.`;
 }

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import { connect as connectH2, createSecureServer, type Http2ServerRequest } from 'node:http2';
+import { join } from 'node:path';
 import { request, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { expect, onTestFinished, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { ShareStore } from '../../src/agent/access/share/store.js';
 import type { RequestRow } from '../../src/agent/inspect/wire.js';
 import type { AccessSpec, Mode, RelaySpec } from '../../src/agent/spec.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
@@ -48,6 +50,8 @@ export interface Site {
   readonly connect: () => Promise<Outcome>;
   /** Sends a request over HTTP/1.1. Resolves with the response, whose body nobody reads. */
   readonly send: (visitor: Visitor, options: RequestOptions, body?: string) => Promise<IncomingMessage>;
+  /** The path and query of a new share link. */
+  readonly share: (path: string) => Promise<string>;
   /** Everything that the service received since the last call: paths, fields and bodies. */
   readonly received: () => string;
   /** Resolves once the inspector lists a rejected visit of each kind with its gate. Not in mode stream, which has no inspector. */
@@ -58,6 +62,7 @@ export interface Site {
 
 const PATHS = ['/visit-h1', '/visit-h2', '/visit-ws', '/visit-cors'];
 export const HOST = 'app.localhost';
+const LINK_MS = 3_600_000;
 const HELLO = 'hello from the service';
 /** As browsers send it before a request with a header of its own. */
 const PREFLIGHT = {
@@ -79,7 +84,8 @@ export async function siteOf(access: AccessSpec, way: Way): Promise<Site> {
   port = entry.port;
   const on: RelaySpec = way.relays > 1 ? (await chainTo(entry, way.relays)).spec : entry.spec;
   const target = await recordingService();
-  const one = await agent({ inspector: true });
+  const shareStore = new ShareStore(join(await temporaryFolder(), 'identity.json'));
+  const one = await agent({ inspector: true, shareStore });
   const to = parseTarget(`https://127.0.0.1:${target.port}`);
   const route = { prefix: '/', target: to, stripPrefix: true, headers: {}, responseHeaders: {} };
   const spec = service('app', target.port, {
@@ -105,6 +111,12 @@ export async function siteOf(access: AccessSpec, way: Way): Promise<Site> {
       return outcomeOf(Number(head.slice(9, 12)), body.includes(HELLO) ? HELLO : body);
     },
     send: async (visitor, options, body) => (await responseTo(at, visitor, options, body)).resume(),
+    share: async (path) => {
+      const until = Date.now() + LINK_MS;
+      const { links } = await one.runner.sharing!.share({ service: 'app', path, until });
+      const url = new URL(links[0]!);
+      return url.pathname + url.search;
+    },
     received: target.received,
     listsRejected: async ({ reason, status }) => {
       if (!rows) return;

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { GATE_FIELDS, GATE_KINDS, OIDC_PATHS } from '../../src/agent/access/kinds.js';
+import { ASKING_KINDS, GATE_FIELDS, GATE_KINDS, OIDC_PATHS, type GateKey } from '../../src/agent/access/kinds.js';
 import type { AccessSpec } from '../../src/agent/spec.js';
 import {
   CLIENT_ID,
@@ -96,7 +96,22 @@ async function signedIn(site: Site, account: string): Promise<{ Cookie: string }
   return { Cookie: jar.cookies };
 }
 
-const CASES: Readonly<Record<keyof AccessSpec, readonly GateCase[]>> = {
+/** The cookie of a visitor who has opened a new share link. */
+async function withLink(site: Site, path: string): Promise<{ Cookie: string }> {
+  const { headers } = await site.send({ from: FRIEND }, { path: await site.share(path) });
+  return { Cookie: `theme=dark; ${headers['set-cookie']![0]!.split(';', 1)[0]!}` };
+}
+
+const SHARED = {
+  by: 'a share link',
+  passing: async (site) => ({ from: FRIEND, headers: await withLink(site, '/') }),
+  refused: async (site) => ({ from: FRIEND, headers: await withLink(site, '/other') }),
+  status: 401,
+  preflight: 401,
+  secrets: ['__Secure-portal-share', 'portal-share'],
+} satisfies Partial<GateCase>;
+
+const CASES: Readonly<Record<GateKey, readonly GateCase[]>> = {
   allowIps: [
     {
       access: { allowIps: [FRIEND, '2001:db8:77::/48'] },
@@ -162,6 +177,7 @@ const CASES: Readonly<Record<keyof AccessSpec, readonly GateCase[]>> = {
       preflight: 401,
       secrets: [PIN, '__Host-portal'],
     },
+    { ...SHARED, access: { pin: PIN } },
   ],
   basic: [
     {
@@ -172,6 +188,7 @@ const CASES: Readonly<Record<keyof AccessSpec, readonly GateCase[]>> = {
       preflight: 401,
       secrets: [basic('horse').Authorization, ALICE],
     },
+    { ...SHARED, access: { basic: { alice: ALICE }, sharing: true } },
   ],
   oidc: [
     {
@@ -186,6 +203,7 @@ const CASES: Readonly<Record<keyof AccessSpec, readonly GateCase[]>> = {
       secrets: [CLIENT_SECRET, '__Host-portal'],
       settings: ['team.example'],
     },
+    { ...SHARED, access: async () => ({ ...(await withProvider()), sharing: true }) },
   ],
   webhook: [
     {
@@ -235,8 +253,10 @@ const everywhere = (outcome: Outcome): Record<Transport, Outcome> => ({
   'CORS preflight': outcome,
 });
 
-it('has a case for every kind of gate', () => {
+it('has a case for every kind of gate, and for share links at each that they pass', () => {
   expect(Object.keys(CASES).toSorted()).toEqual(GATE_KINDS.map(({ key }) => key).toSorted());
+  const shared = GATE_KINDS.filter(({ key }) => CASES[key].some(({ by }) => by === SHARED.by));
+  expect(shared).toEqual(ASKING_KINDS);
 });
 
 async function serves(site: Site, { passing, secrets, preflight }: GateCase): Promise<void> {

@@ -1,71 +1,12 @@
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
 import { connect as connectH2 } from 'node:http2';
-import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { WebSocket, WebSocketServer } from 'ws';
-import { ShareStore } from '../../src/agent/access/share/store.js';
-import type { AccessSpec, Mode } from '../../src/agent/spec.js';
-import { generateIdentity } from '../../src/identity/keys.js';
+import type { AccessSpec } from '../../src/agent/spec.js';
 import { inspectorOf } from '../support/inspector.js';
-import {
-  agent,
-  desired,
-  httpService,
-  readAll,
-  relay,
-  service,
-  temporaryFolder,
-  visit,
-} from '../support/world.js';
+import { HOST, PIN, shared } from '../support/shared-site.js';
+import { visit } from '../support/world.js';
 
 /** Share links, as visitors use them. */
-
-const HOST = 'app.localhost';
-const PIN = '2580-1379';
-const HOUR_MS = 3_600_000;
-
-async function shared(access: AccessSpec = { pin: PIN }, mode: Mode = 'http') {
-  const seen: IncomingMessage[] = [];
-  const site = await httpService((request, response) => {
-    seen.push(request);
-    response.end('the site');
-  });
-  const at = await relay();
-  const identity = generateIdentity();
-  const store = new ShareStore(join(await temporaryFolder(), 'identity.json'));
-  const one = await agent({ identity, shareStore: store, inspector: true });
-  const inspect = mode === 'http' && { inspect: { mask: [] } };
-  const spec = service('app', site.port, { mode, access, alpn: 'auto', ...inspect });
-  await one.runner.sharing!.load();
-  await one.runner.apply(desired([at.spec], spec));
-  await one.event('lease', ({ phase }) => phase === 'ready');
-  const create = async (
-    path = '/',
-    until = Date.now() + HOUR_MS,
-  ): Promise<{ id: string; target: string }> => {
-    const { id, links } = await one.runner.sharing!.share({ service: 'app', path, until });
-    const url = new URL(links[0]!);
-    return { id, target: url.pathname + url.search };
-  };
-  const ask = async (head: string, fields: Record<string, string> = {}, from = '127.0.0.1') => {
-    const socket = await visit(at, HOST, one.ca, { localAddress: from } as never);
-    const all = { Host: HOST, Connection: 'close', Accept: 'text/html', ...fields };
-    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-    socket.write(`${head} HTTP/1.1\r\n${lines.join('')}\r\n`);
-    const text = (await readAll(socket)).toString();
-    const header = (name: string): string | undefined =>
-      new RegExp(`^${name}: (.*)\r$`, 'im').exec(text)?.[1];
-    return { status: Number(text.slice(9, 12)), text, header };
-  };
-  const opened = async (target: string): Promise<{ Cookie: string }> => {
-    const cookie = (await ask(`GET ${target}`)).header('set-cookie');
-    return { Cookie: cookie!.split(';', 1)[0]! };
-  };
-  const change = (next: AccessSpec): Promise<void> =>
-    one.runner.apply(desired([at.spec], { ...spec, access: next }));
-  return { at, one, store, seen, create, ask, opened, change, site };
-}
 
 describe.each(['stream', 'http'] as const)('a share link in mode %s', (mode) => {
   it('opens its path past the PIN, by a cookie that the service does not get', async () => {
@@ -254,7 +195,7 @@ it('refuses to create a link that would open nothing', async () => {
   const { create } = await shared({ rateLimit: { requests: 1, per: 's', burst: 5 } });
   await expect(create()).rejects.toMatchObject({
     code: 'usage',
-    message: expect.stringContaining('no PIN') as string,
+    hint: expect.stringContaining('none of them') as string,
   });
 });
 
@@ -270,30 +211,19 @@ it('ends when a gate that it passes changes', async () => {
 });
 
 it('disconnects its visitors when it is revoked, and others not', async () => {
-  const { at, one, store, create, opened, change, site } = await shared();
-  await site.close();
-  const sockets = new WebSocketServer({ port: site.port, host: '127.0.0.1' });
-  onTestFinished(() => sockets.close());
-  sockets.on('connection', (socket) => socket.send('hello'));
+  const { one, store, create, opened, change, serveSockets, openSocket } = await shared();
+  await serveSockets();
   const link = await create();
   const cookie = await opened(link.target);
-  const open = async (headers: Record<string, string>): Promise<WebSocket> => {
-    const options = { servername: HOST, ca: one.ca.certificatePem, headers: { Host: HOST, ...headers } };
-    const socket = new WebSocket(`wss://127.0.0.1:${at.port}`, options);
-    onTestFinished(() => socket.terminate());
-    socket.on('error', () => undefined);
-    await once(socket, 'message');
-    return socket;
-  };
-  const [byLink, byPin] = [await open(cookie), await open({ 'Portal-Pin': PIN })];
+  const [byLink, byPin] = [await openSocket(cookie), await openSocket({ 'Portal-Pin': PIN })];
   const closed = once(byLink, 'close');
   await store.revoke(link.id, Date.now());
   await one.runner.sharing!.load();
   await closed;
-  expect(byPin.readyState).toBe(WebSocket.OPEN);
+  expect(byPin.readyState).toBe(byPin.OPEN);
 
   const short = await create('/', Date.now() + 2_100);
-  const byShort = await open(await opened(short.target));
+  const byShort = await openSocket(await opened(short.target));
   await once(byShort, 'close');
   await store.revokeAll(Date.now());
   await one.runner.sharing!.load();

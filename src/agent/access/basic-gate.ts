@@ -51,6 +51,11 @@ export class BasicGate implements Gate {
     );
   }
 
+  /** Whether it has sent a name and a password. `ask` verifies them. */
+  knows(exchange: Exchange): boolean {
+    return readBasic(valuesOf(exchange, FIELD)) !== undefined;
+  }
+
   strip(exchange: Exchange): Exchange {
     return this.#checks ? new AdmittedExchange(exchange, [], FIELD) : exchange;
   }

@@ -44,6 +44,8 @@ export interface Gate {
   ask?(exchange: Exchange): Passed | Promise<Passed>;
   /** The exchange without header fields for this gate alone. For requests that pass without being asked. Default: unchanged. */
   strip?(exchange: Exchange): Exchange;
+  /** Whether the visitor has signed in, so that it does not pass with a share link. Default: none has. */
+  knows?(exchange: Exchange): boolean;
   /** The header fields of a request without secrets for this gate, for the inspector. Default: unchanged. */
   redact?(headers: Headers): Headers;
   /** Applies new settings. Returns whether connected visitors must connect again to pass this gate. */

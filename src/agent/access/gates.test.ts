@@ -4,7 +4,7 @@ import { service } from '../../../test/support/world.js';
 import { generateIdentity } from '../../identity/keys.js';
 import type { AccessSpec, OidcSpec } from '../spec.js';
 import { Gates } from './gates.js';
-import { admitsMore, GATE_KINDS, gateFor, gatesOf, readsHttp, requiredAlpn } from './kinds.js';
+import { admitsMore, GATE_KINDS, gateFor, gatesOf, passesByLink, readsHttp, requiredAlpn } from './kinds.js';
 import { Rejections } from './rejections.js';
 
 const specWith = (access: AccessSpec) => service('web', 3000, { access });
@@ -140,6 +140,10 @@ describe('kinds of gates', () => {
     ]);
     expect(GATE_KINDS.flatMap((kind) => kind.describe({}) ?? [])).toEqual([]);
     expect(gatesOf({ pin: '1234' })).toEqual({ pin: 'with a PIN' });
+    expect(gatesOf({ pin: '1234', basic: { alice: 'a' }, sharing: true })).toEqual({
+      pin: 'with a PIN',
+      basic: 'with a user name and a password (1 user), or with a share link',
+    });
     expect(gatesOf({})).toBeUndefined();
   });
 
@@ -152,8 +156,23 @@ describe('kinds of gates', () => {
     expect(gateFor(ALL)).toEqual({});
   });
 
+  it.each<[AccessSpec, readonly string[]]>([
+    [ALL, ['pin']],
+    [{ ...ALL, sharing: true }, ['pin', 'basic', 'oidc']],
+    [{ ...ALL, sharing: false }, []],
+    [{ basic: { alice: 'a' }, sharing: true }, ['basic']],
+    [{ allowIps: [], webhook: { provider: 'github', secret: 'a' }, sharing: true }, []],
+  ])('are passed with a share link: %#', (access, passed) => {
+    expect(GATE_KINDS.filter((kind) => passesByLink(kind, access)).map(({ key }) => key)).toEqual(passed);
+  });
+
   it.each<[AccessSpec, AccessSpec, boolean]>([
     [{}, {}, false],
+    [{ basic: { alice: 'a' } }, { basic: { alice: 'a' }, sharing: true }, true],
+    [{ basic: { alice: 'a' }, sharing: true }, { basic: { alice: 'a' } }, false],
+    [{ pin: '1234' }, { pin: '1234', sharing: true }, false],
+    [{ pin: '1234', sharing: false }, { pin: '1234' }, true],
+    [{}, { basic: { alice: 'a' }, sharing: true }, false],
     [{ pin: '1234' }, {}, true],
     [{ pin: '1234' }, { pin: '1234' }, false],
     [{ pin: '1234' }, { pin: '5678' }, true],
@@ -187,8 +206,16 @@ describe('kinds of gates', () => {
     [{ rateLimit: rate(60, 'm') }, { rateLimit: rate(61, 'm') }, true],
     [{ rateLimit: rate(60, 'm', 1) }, { rateLimit: rate(60, 'm', 2) }, true],
     [{ rateLimit: rate(60, 'm') }, {}, true],
-    [{ webhook: { provider: 'github', secret: 'a' } }, { webhook: { provider: 'github', secret: 'a' } }, false],
-    [{ webhook: { provider: 'github', secret: 'a' } }, { webhook: { provider: 'github', secret: 'b' } }, true],
+    [
+      { webhook: { provider: 'github', secret: 'a' } },
+      { webhook: { provider: 'github', secret: 'a' } },
+      false,
+    ],
+    [
+      { webhook: { provider: 'github', secret: 'a' } },
+      { webhook: { provider: 'github', secret: 'b' } },
+      true,
+    ],
     [{ webhook: { provider: 'github', secret: 'a' } }, { webhook: { provider: 'slack', secret: 'a' } }, true],
     [{ webhook: { provider: 'github', secret: 'a' } }, {}, true],
   ])('from %j to %j, more visitors are admitted: %s', (before, after, more) => {

@@ -11,7 +11,7 @@ import { BasicGate } from './basic-gate.js';
 import type { Gate, GateOptions, Passed, Visitor } from './gate.js';
 import { Greeter, type Arrival } from './greeter.js';
 import { IdentityGate } from './identity-gate.js';
-import { GATE_KINDS, readsHttp, type GateKind } from './kinds.js';
+import { GATE_KINDS, passesByLink, readsHttp, type GateKey, type GateKind } from './kinds.js';
 import { OidcGate } from './oidc-gate.js';
 import { PinGate } from './pin-gate.js';
 import { RateLimitGate } from './rate-limit-gate.js';
@@ -19,7 +19,7 @@ import type { RejectionReason, Rejections } from './rejections.js';
 import { ShareLinks, type Found } from './share/links.js';
 import { WebhookGate } from './webhook-gate.js';
 
-const GATES: Readonly<Record<keyof AccessSpec, new (options: GateOptions) => Gate>> = {
+const GATES: Readonly<Record<GateKey, new (options: GateOptions) => Gate>> = {
   allowIps: AddressGate,
   identities: IdentityGate,
   rateLimit: RateLimitGate,
@@ -110,11 +110,11 @@ export class Gates {
     for (let i = from; i < this.#asking.length; i++) {
       const { kind, gate } = this.#asking[i]!;
       passed.onAsked?.(kind.reason);
-      if (this.#links && kind.sharing && this.#access[kind.key] !== undefined) {
+      if (this.#links && passesByLink(kind, this.#access)) {
         link ??= this.#links.find(passed, kind.reason);
         if (link === 'responded') return undefined;
-        if (link !== 'none' && !isOwnPath(kind, passed)) {
-          passed = this.#links.pass(passed, link);
+        if (link !== 'none' && !isOwnPath(kind, passed) && !gate.knows?.(passed)) {
+          passed = this.#links.pass(gate.strip?.(passed) ?? passed, link);
           continue;
         }
       }

@@ -4,13 +4,16 @@ import { CONNECT_ALPN } from '../../protocol/limits.js';
 import type { AccessSpec, OidcSpec, RateLimitSpec } from '../spec.js';
 import type { RejectionReason } from './rejections.js';
 
+/** The keys of `access` that are gates. */
+export type GateKey = Exclude<keyof AccessSpec, 'sharing'>;
+
 /**
  * A kind of gate: what the rest of Portal must know about it without opening one. Its settings are one key of `access` in the
  * schema, and `gates.ts` opens it. This file loads nothing of the agent.
  */
 export interface GateKind {
   /** Its key under `access`. */
-  readonly key: keyof AccessSpec;
+  readonly key: GateKey;
   /** Its name in events, in counts and in `status`. */
   readonly reason: RejectionReason;
   /** Whether it reads requests. A service with such a gate is served as HTTP. */
@@ -25,8 +28,11 @@ export interface GateKind {
    * Set if visitors need something to pass. `curl`: the arguments with which curl passes, with a placeholder for the secret.
    */
   readonly needs?: { readonly curl?: string };
-  /** Whether visitors with a share link pass without its secret. */
-  readonly sharing?: true;
+  /**
+   * Whether visitors with a share link pass: by default, or with `sharing: true`. For a gate that names visitors to the target,
+   * the owner must say so, because the target gets no name then. Default: they pass as all visitors do.
+   */
+  readonly links?: 'by default' | 'with sharing';
   /** Whether `after` admits visitors that `before` rejected, for example those who know another secret. */
   widens(before: AccessSpec, after: AccessSpec): boolean;
   /** Which visitors pass, for example `with a PIN`. Undefined if the gate is not set. Contains no secret. */
@@ -103,7 +109,7 @@ const PIN: GateKind = {
   strips: [PIN_HEADER],
   paths: [PIN_PATH],
   needs: { curl: "-H 'Portal-Pin: YOUR-PIN'" },
-  sharing: true,
+  links: 'by default',
   widens: (before, after) => before.pin !== undefined && after.pin !== before.pin,
   describe: ({ pin }) => (pin === undefined ? undefined : 'with a PIN'),
 };
@@ -113,6 +119,7 @@ const BASIC: GateKind = {
   reason: 'basic',
   readsHttp: true,
   needs: { curl: '-u YOUR-USER:YOUR-PASSWORD' },
+  links: 'with sharing',
   widens({ basic: before }, { basic: after }) {
     if (!before) return false;
     // Another hash admits everyone who knows the new password.
@@ -143,6 +150,7 @@ const OIDC: GateKind = {
   readsHttp: true,
   paths: Object.values(OIDC_PATHS),
   needs: {},
+  links: 'with sharing',
   widens({ oidc: before }, { oidc: after }) {
     if (!before) return false;
     // Another provider, or another of its applications, decides who may sign in.
@@ -186,15 +194,29 @@ export const readsHttp = (access: AccessSpec): boolean =>
 export const requiredAlpn = (access: AccessSpec): string | undefined =>
   GATE_KINDS.find((kind) => kind.alpn !== undefined && access[kind.key] !== undefined)?.alpn;
 
+/** Gates that ask a person, so that a share link can replace the answer. */
+export const ASKING_KINDS: readonly GateKind[] = GATE_KINDS.filter(({ links }) => links !== undefined);
+
+/** Whether the gate is set, and visitors with a share link pass it. */
+export const passesByLink = ({ key, links }: GateKind, access: AccessSpec): boolean =>
+  access[key] !== undefined &&
+  (links === 'by default' ? access.sharing !== false : links !== undefined && access.sharing === true);
+
 /** Whether `after` admits visitors that a gate rejected `before`. */
 export const admitsMore = (before: AccessSpec, after: AccessSpec): boolean =>
-  GATE_KINDS.some((kind) => kind.widens(before, after));
+  GATE_KINDS.some(
+    (kind) =>
+      kind.widens(before, after) ||
+      (before[kind.key] !== undefined && !passesByLink(kind, before) && passesByLink(kind, after)),
+  );
 
 /** What the gates that are set admit, by their names in events. Undefined without a gate. Contains no secret. */
 export function gatesOf(access: AccessSpec): Partial<Record<RejectionReason, string>> | undefined {
   const set = GATE_KINDS.flatMap((kind) => {
     const admitted = kind.describe(access);
-    return admitted === undefined ? [] : [[kind.reason, admitted] as const];
+    if (admitted === undefined) return [];
+    const isOpen = kind.links === 'with sharing' && passesByLink(kind, access);
+    return [[kind.reason, admitted + (isOpen ? ', or with a share link' : '')] as const];
   });
   return set.length > 0 ? Object.fromEntries(set) : undefined;
 }

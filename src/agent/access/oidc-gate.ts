@@ -80,6 +80,10 @@ export class OidcGate implements Gate {
     return this.#respond(exchange, signInRequired(this.#service));
   }
 
+  knows(exchange: Exchange): boolean {
+    return this.#open !== undefined && this.#visitorOf(exchange, this.#open) !== undefined;
+  }
+
   #set(spec: OidcSpec | undefined): void {
     this.#open = spec && {
       spec,

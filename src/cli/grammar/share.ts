@@ -2,14 +2,16 @@ import { Argument, type Command } from 'commander';
 import type { Execute } from './execute.js';
 import { agentOf, identityOf, nonEmpty, pidOf, until } from './options.js';
 
-/** Commands for links that open a service past its PIN. */
+/** Commands for links that open a service without its PIN, password or sign-in. */
 export function addShare(program: Command, execute: Execute): void {
   const share = program
     .command('share')
-    .description('create, list and revoke links that open a service past its PIN');
+    .description('create, list and revoke links that open a service without its PIN');
   share
     .command('create', { isDefault: true })
-    .description('print a link that opens a running service past its PIN')
+    .description(
+      'print a link that opens a running service without its PIN, or with `access.sharing` without a sign-in',
+    )
     .addArgument(new Argument('<service>', 'which service').argParser(nonEmpty))
     .addOption(
       until('--until <time>', 'end the link after this time: 2h, 7d, or a date and time (default: 24h)'),

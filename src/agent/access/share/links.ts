@@ -7,6 +7,7 @@ import { isWellFormed } from '../../modes/http/paths.js';
 import { linkInvalid, tooMany } from '../../pages.js';
 import type { ServiceSpec } from '../../spec.js';
 import { cookiesOf } from '../cookies.js';
+import { ASKING_KINDS } from '../kinds.js';
 import type { RejectionReason, Rejections } from '../rejections.js';
 import { tokenIn } from './parameter.js';
 import { limited, staysWithin } from './limited.js';
@@ -47,9 +48,14 @@ export class ShareLinks {
     this.#settings = shares.settingsOf(access);
   }
 
+  /** Disconnects visitors of links that end by the change, unless no gate asks for more than a link any more. */
   update({ service, access }: ServiceSpec): void {
+    const settings = this.#shares.settingsOf(access);
+    const isAsked = ASKING_KINDS.some(({ key }) => access[key] !== undefined);
+    if (isAsked && settings !== this.#settings)
+      for (const opened of this.#opened.values()) disconnect(opened);
     this.#service = service;
-    this.#settings = this.#shares.settingsOf(access);
+    this.#settings = settings;
   }
 
   /**

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { identityFromPrivateKey, recoverAddress } from '../../../identity/keys.js';
 import { tokenIn, withoutToken } from './parameter.js';
+import type { AccessSpec } from '../../spec.js';
 import { isWithin, linkPath } from './path.js';
+import { Shares } from './shares.js';
 import {
   linksIn,
   readToken,
@@ -37,6 +39,22 @@ describe('a link', () => {
     const { link, signature } = readToken(token)!;
     expect(link).toEqual(LINK);
     expect(recoverAddress(shareMessage(link, SCOPE), signature)).toBe(IDENTITY.address);
+  });
+
+  it('belongs to the settings of the gates that it passes', () => {
+    const shares = new Shares(IDENTITY);
+    const settings = (access: AccessSpec): string | undefined => shares.settingsOf(access);
+    expect(settings({})).toBeUndefined();
+    expect(settings({ pin: '1234', sharing: false })).toBeUndefined();
+    expect(settings({ basic: { alice: 'a' } })).toBeUndefined();
+    // HMAC-SHA256 with the secret for share links of the identity.
+    expect(settings({ pin: '1234' })).toBe('VAfOZXl4cPuNGVQyeSwBC2YAzgkIcWnZRJ3dPlbJg9w');
+    expect(settings({ pin: '1234', allowIps: ['10.0.0.1'], basic: { alice: 'a' } })).toBe(
+      'VAfOZXl4cPuNGVQyeSwBC2YAzgkIcWnZRJ3dPlbJg9w',
+    );
+    expect(settings({ pin: '1234', basic: { alice: 'a' }, sharing: true })).toBe(
+      'geDCce6FLBD4PpYbWCVsH20nS-5r_r666b2mVK5_LIY',
+    );
   });
 
   it.each([
@@ -232,7 +250,8 @@ describe('the path of a link', () => {
   });
 
   it('/ includes every path', () => {
-    for (const target of ['/any/path?x', '/a/..%2f..', '/a;b', '/%']) expect(isWithin(target, '/')).toBe(true);
+    for (const target of ['/any/path?x', '/a/..%2f..', '/a;b', '/%'])
+      expect(isWithin(target, '/')).toBe(true);
     expect(isWithin('*', '/')).toBe(false);
   });
 });

@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import type { Identity } from '../../../identity/identity.js';
 import { recoverAddress } from '../../../identity/keys.js';
 import type { AccessSpec } from '../../spec.js';
-import { GATE_KINDS } from '../kinds.js';
+import { GATE_KINDS, passesByLink } from '../kinds.js';
 import type { Revoked } from './store.js';
 import { readToken, shareMessage, shareToken, type ShareLink, type ShareScope } from './token.js';
 
@@ -60,7 +60,7 @@ export class Shares {
 
   /** A keyed hash of the settings of all gates that links pass. Undefined if there is no such gate. */
   settingsOf(access: AccessSpec): string | undefined {
-    const set = GATE_KINDS.filter(({ key, sharing }) => sharing && access[key] !== undefined);
+    const set = GATE_KINDS.filter((kind) => passesByLink(kind, access));
     if (set.length === 0) return undefined;
     const settings = JSON.stringify(set.map(({ key }) => [key, access[key]]));
     return createHmac('sha256', this.key).update(`settings ${settings}`).digest('base64url');
