@@ -2,7 +2,13 @@ import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { ASKING_KINDS, GATE_FIELDS, GATE_KINDS, OIDC_PATHS, type GateKey } from '../../src/agent/access/kinds.js';
+import {
+  ASKING_KINDS,
+  GATE_FIELDS,
+  GATE_KINDS,
+  OIDC_PATHS,
+  type GateKey,
+} from '../../src/agent/access/kinds.js';
 import type { AccessSpec } from '../../src/agent/spec.js';
 import {
   CLIENT_ID,
@@ -105,7 +111,11 @@ async function withLink(site: Site, path: string): Promise<{ Cookie: string }> {
 const SHARED = {
   by: 'a share link',
   passing: async (site) => ({ from: FRIEND, headers: await withLink(site, '/') }),
-  refused: async (site) => ({ from: FRIEND, headers: await withLink(site, '/other') }),
+  refused: async (site) => {
+    const { statusCode } = await site.send({ from: FRIEND }, { path: `${await site.share('/')}x` });
+    expect(statusCode).toBe(403);
+    return { from: FRIEND, headers: await withLink(site, '/other') };
+  },
   status: 401,
   preflight: 401,
   secrets: ['__Secure-portal-share', 'portal-share'],
@@ -225,6 +235,7 @@ const WAYS: readonly Way[] = [
 
 const PRIVATE_WAYS: readonly Way[] = [
   { name: 'mode stream', mode: 'stream', relays: 1 },
+  { name: 'mode http', mode: 'http', relays: 1 },
   { name: 'mode stream over a chain of two relays', mode: 'stream', relays: 2 },
 ];
 
