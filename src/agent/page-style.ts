@@ -9,7 +9,7 @@ interface PageText {
   /** Above the title: the status and its name. */
   readonly label: string;
   readonly title: string;
-  /** What happened, and what the visitor can do. */
+  /** What happened, and what the visitor can do. Words in backticks are code. */
   readonly text: string;
   /** What the owner of the service can do. Words in backticks are code. */
   readonly owner?: string;
@@ -70,6 +70,7 @@ code{font:.9em ui-monospace,monospace}
 const FORM_STYLE = `
 label{display:block;margin:1rem 0 .25rem;font-weight:600}
 input,button{font:inherit;width:100%;min-height:2.75rem;padding:.5rem .75rem;border-radius:.4rem;border:1px solid var(--q);background:var(--c);color:var(--t)}
+a{color:var(--a)}
 button{margin-top:.75rem;border:0;background:var(--a);color:var(--c);font-weight:600;cursor:pointer}
 :focus-visible{outline:3px solid var(--a);outline-offset:2px}
 #alert{padding:.5rem .75rem;border-left:4px solid var(--w);background:var(--b)}
@@ -85,7 +86,7 @@ export function htmlPage({ label, title, text, owner, form, retryAfterS }: PageT
 <main>
 <p class="s">${escapeHtml(label)}</p>
 <h1>${escapeHtml(title)}</h1>
-<p>${escapeHtml(text)}</p>${form ?? ''}${forOwner}
+<p>${withCode(text)}</p>${form ?? ''}${forOwner}
 </main>
 </html>
 `;

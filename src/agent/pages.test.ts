@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { pinPage } from './access/pin-page.js';
-import { notAllowed, notRunning, PAGES, rawPage, formatted, type Page } from './pages.js';
+import { notAllowed, notIdentified, notRunning, PAGES, rawPage, formatted, type Page } from './pages.js';
 
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
 
@@ -52,6 +52,10 @@ describe('a page of Portal itself', () => {
       expect(allowed).toBe(hash);
       expect(shown.body.length).toBeLessThan(4_096);
     }
+  });
+
+  it('shows commands as code', () => {
+    expect(formatted(notIdentified, BROWSER).body).toContain('with <code>portal connect</code>.');
   });
 
   it('escapes the name of the service', () => {

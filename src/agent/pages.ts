@@ -21,6 +21,8 @@ export interface Page {
 }
 
 interface Words {
+  /** Above the title. Default: the status. */
+  readonly label?: string;
   readonly title: string;
   readonly text: string;
   readonly owner?: string;
@@ -41,7 +43,7 @@ export const OWN_HEADERS = [
 ] as const;
 
 export function page(status: number, reason: string, code: string, words: Words): Page {
-  const { title, text, owner, retryAfterS, link } = words;
+  const { label = `${status} ${reason}`, title, text, owner, retryAfterS, link } = words;
   const seconds = retryAfterS === 1 ? 'second' : `${retryAfterS} seconds`;
   const reloads =
     retryAfterS === undefined
@@ -56,7 +58,7 @@ export function page(status: number, reason: string, code: string, words: Words)
     title,
     headers: [...OWN_HEADERS, ...(retryAfterS === undefined ? [] : ['Retry-After', String(retryAfterS)])],
     html: htmlPage({
-      label: `${status} ${reason}`,
+      label,
       title,
       text: text + reloads,
       ...(owner && { owner }),
@@ -147,8 +149,11 @@ export const tooMany = (what: keyof typeof TOO_MANY, waitMs: number): Page =>
   });
 
 const SIGN_IN = {
-  asked: { title: 'Sign in', text: 'This service requires a user name and a password.' },
-  wrong: { title: 'Sign in', text: 'Wrong user name or password.' },
+  asked: {
+    title: 'Sign in',
+    text: 'This service requires a user name and a password. Reload the page to enter them.',
+  },
+  wrong: { title: 'Sign in', text: 'Wrong user name or password. Reload the page to try again.' },
   wait: { title: 'Too many wrong passwords', text: 'You have entered too many wrong passwords.' },
 } as const;
 const SIGN_IN_CODES = { asked: 'password_required', wrong: 'password_wrong', wait: 'password_wait' } as const;

@@ -53,6 +53,7 @@ export const SIGN_IN_PAGES = {
     link: AGAIN,
   }),
   signedOut: page(200, 'OK', 'signed_out', {
+    label: 'Sign out',
     title: 'Signed out',
     text: 'This browser can no longer visit the service. You may still be signed in at the provider.',
     link: AGAIN,
