@@ -281,7 +281,10 @@ it.each([
     '  a: { target: 1, access: { sharing: true, allowIps: [10.0.0.1] } }',
     '`sharing` needs `pin`, `basic` or `oidc`: without one, a link opens nothing | Add one of them, or remove `sharing`.',
   ],
-  ['  a: { target: 1, access: { pin: "1234", sharing: maybe } }', '`sharing` must be true or false'],
+  [
+    '  a: { target: 1, access: { pin: "1234", sharing: maybe } }',
+    '`sharing` must be true or false | For example `sharing: true`.',
+  ],
   [
     '  a: { target: 1, access: { webhook: { secret: 12345678 } } }',
     '`provider` is missing: who signs the webhooks? | Add `provider: github`, slack or stripe. For another sender, add `header` and `algorithm`.',

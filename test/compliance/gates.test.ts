@@ -108,12 +108,16 @@ async function withLink(site: Site, path: string): Promise<{ Cookie: string }> {
   return { Cookie: `theme=dark; ${headers['set-cookie']![0]!.split(';', 1)[0]!}` };
 }
 
+async function openInvalidLink(site: Site): Promise<void> {
+  const { statusCode } = await site.send({ from: FRIEND }, { path: `${await site.share('/')}x` });
+  expect(statusCode).toBe(403);
+}
+
 const SHARED = {
   by: 'a share link',
   passing: async (site) => ({ from: FRIEND, headers: await withLink(site, '/') }),
   refused: async (site) => {
-    const { statusCode } = await site.send({ from: FRIEND }, { path: `${await site.share('/')}x` });
-    expect(statusCode).toBe(403);
+    await openInvalidLink(site);
     return { from: FRIEND, headers: await withLink(site, '/other') };
   },
   status: 401,

@@ -29,8 +29,8 @@ export interface GateKind {
    */
   readonly needs?: { readonly curl?: string };
   /**
-   * Whether visitors with a share link pass: by default, or with `sharing: true`. For a gate that names visitors to the target,
-   * the owner must say so, because the target gets no name then. Default: they pass as all visitors do.
+   * Whether visitors with a share link pass: by default, or with `sharing: true`. A gate that names visitors to the target needs
+   * that setting, because the target gets no name then. Default: they pass as all visitors do.
    */
   readonly links?: 'by default' | 'with sharing';
   /** Whether `after` admits visitors that `before` rejected, for example those who know another secret. */

@@ -49,7 +49,7 @@ export function staysWithin({ target, headers, authority, client }: Exchange, pa
   return true;
 }
 
-/** The exchange without fields that lead a target to another path than that of the request. */
+/** The exchange without fields that replace the path of the request at some targets. */
 export function limited(exchange: Exchange): Exchange {
   const { headers, body, expectsContinue } = exchange;
   const kept = headers.filter((_, i) => !DROPPED.has(headers[i - (i % 2)]!.toLowerCase()));
