@@ -106,7 +106,7 @@ export async function siteOf(access: AccessSpec, way: Way): Promise<Site> {
     visit: (transport, visitor) => VISITS[transport](at, visitor),
     connect: async () => {
       const socket = await connectTo(at, HOST, one.identity, one.identity.address);
-      socket.write(`GET /visit-connect HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`);
+      socket.write(`GET /visit-connect HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
       const [head = '', body = ''] = (await textOf(socket)).split('\r\n\r\n');
       return outcomeOf(Number(head.slice(9, 12)), body.includes(HELLO) ? HELLO : body);
     },
