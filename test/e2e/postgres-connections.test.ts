@@ -8,6 +8,8 @@ import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { claimOf } from '../../src/relay/directory/contract.js';
 import { programFor } from '../support/debian.js';
 import { temporaryFolder } from '../support/folder.js';
+import { silent } from '../../src/lib/logger.js';
+import { Database } from '../../src/relay/postgres/database.js';
 import { postgresNode } from '../support/postgres-node.js';
 import { asDatabaseUser, usePostgres, type PostgresServer } from '../support/postgres.js';
 
@@ -186,4 +188,29 @@ describe('nodes whose database fails over to a standby', () => {
       expect(await b.store.reservation('web')).toMatchObject({ address: '0xA' });
     },
   );
+});
+
+describe('the connections of a node', () => {
+  const server = usePostgres();
+
+  it('may end between two statements of a transaction', async () => {
+    const url = await server.database();
+    const database = new Database({ url, log: silent });
+    onTestFinished(() => database.close());
+    const transaction = database.transaction(async (query) => {
+      const [row] = await query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+      await server.sql(`SELECT pg_terminate_backend(${row!.pid}, 5000)`, url);
+      // Its last message arrives before the response to a later statement.
+      await server.sql('SELECT 1', url);
+      await new Promise(setImmediate);
+      await query('SELECT 1');
+    });
+    await expect(transaction).rejects.toMatchObject({ code: 'relay_busy' });
+    const works = () =>
+      database.query('SELECT 1').then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(works).toBe(true);
+  });
 });

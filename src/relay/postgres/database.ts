@@ -99,12 +99,15 @@ export class Database {
   transaction<T>(run: (query: Query) => Promise<T>): Promise<T> {
     return this.#attempt(async () => {
       const client = await this.#pool.connect();
+      // It may end between two statements. The next one fails then.
+      client.on('error', ignore);
       try {
         const result = await inTransaction(client, run);
+        client.off('error', ignore);
         client.release();
         return result;
       } catch (error) {
-        // Its state is unknown.
+        // Its state is unknown. It may fail again until it is closed.
         client.release(true);
         throw error;
       }
@@ -206,6 +209,8 @@ export class Database {
 function withVerifiedTls(url: string): string {
   return url.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/, '$1verify-full');
 }
+
+const ignore = (): void => undefined;
 
 /** The statements of `run` in one transaction of `client`. */
 export async function inTransaction<T>(
