@@ -419,6 +419,24 @@ describe('a connection that the agent closes during a response of HTTP/1.0', () 
   });
 });
 
+it('a visitor who waits for a response gets it while the service shuts down, and one whose response stalls does not', async () => {
+  const waiting: Socket[] = [];
+  const slow = await rawTarget((_received, socket) => void waiting.push(socket));
+  const stalling = await fixedTarget(head(CHUNKED) + CHUNK);
+  const at = await edge({ '/': stalling.port, '/slow': slow.port });
+  const patient = await watched(at, `GET /slow HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+  await expect.poll(() => waiting.length).toBe(1);
+  const stalled = await watched(at, `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+  await expect.poll(stalled.text).toContain(HALF);
+  const drained = at.handler.drain({ ms: 20_000, quietMs: 100 });
+  // Both have had no bytes for as long.
+  await stalled.how;
+  waiting[0]!.write(`${head('Content-Length: 4')}late`);
+  await drained;
+  expect(patient.text()).toContain('late');
+  expect(await patient.how).toBe('end');
+});
+
 it('a connection that switched protocols is reset when the service shuts down without its bytes', async () => {
   const target = await fixedTarget(
     `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n${HALF}`,

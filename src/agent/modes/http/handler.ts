@@ -54,6 +54,8 @@ export const OPEN: RequestGates = {
 interface Connection {
   readonly client: Client;
   readonly session?: ServerHttp2Session;
+  /** Requests without the head of a response. */
+  unanswered: number;
 }
 
 /** Callbacks about visitors and targets. */
@@ -126,7 +128,12 @@ export class HttpHandler implements ModeHandler {
   }
 
   visit(socket: TLSSocket, visitor: VisitorInfo): void {
-    const client = clientOf(socket, visitor, this.#responded, this.#hooks.accessLog && this.#ended);
+    const responded = (status: number): void => {
+      this.#lastStatus = status;
+      const connection = this.#connections.get(socket);
+      if (connection) connection.unanswered--;
+    };
+    const client = clientOf(socket, visitor, responded, this.#hooks.accessLog && this.#ended);
     socket.on('error', () => undefined);
     socket.once('close', () => this.#closed(socket));
     if (socket.alpnProtocol === 'h2') {
@@ -136,9 +143,9 @@ export class HttpHandler implements ModeHandler {
         onNotHttp: () => this.#hooks.onNotHttp?.(),
         onRejected: (rejected: Rejected) => this.#rejected(client, rejected),
       };
-      this.#connections.set(socket, { client, session: serveH2(socket, client, options) });
+      this.#connections.set(socket, { client, session: serveH2(socket, client, options), unanswered: 0 });
     } else {
-      this.#connections.set(socket, { client });
+      this.#connections.set(socket, { client, unanswered: 0 });
       this.#h1.emit('connection', socket);
     }
   }
@@ -159,8 +166,6 @@ export class HttpHandler implements ModeHandler {
     const { ms } = retirementOf(spec);
     this.#formerUpstreams.forEach((former) => former.lasting.retire(ms));
   }
-
-  readonly #responded = (status: number): void => void (this.#lastStatus = status);
 
   readonly #ended: Client['onEnd'] = (asked, ended) =>
     this.#hooks.accessLog!.add(accessEntry(this.#spec.service, asked.client.address, asked, ended));
@@ -223,6 +228,8 @@ export class HttpHandler implements ModeHandler {
 
   #serve(asked: Exchange): void {
     this.requests++;
+    const connection = asked.client.socket && this.#connections.get(asked.client.socket);
+    if (connection) connection.unanswered++;
     const exchange = this.#recorder ? this.#recorder.record(asked, this.#gates.redact(asked.headers)) : asked;
     const foreign = foreignPage(asked);
     if (foreign) return respondWith(exchange, foreign);
@@ -297,7 +304,9 @@ export class HttpHandler implements ModeHandler {
   /** Waits for the last connection to close, within the limits of `drain`. */
   async #drainRequests({ ms, quietMs, retires, onCut }: Drain): Promise<void> {
     if (this.#connections.size === 0 || (ms <= 0 && !retires)) return;
-    const checking = this.#closeIdle(retires ? STALLED_MS : quietMs, onCut);
+    const checking = retires
+      ? this.#closeIdle(STALLED_MS, { onCut })
+      : this.#closeIdle(quietMs, { onCut, keepsUnanswered: true });
     await new Promise<void>((resolve) => {
       // Retiring connections that still move have no limit.
       const timer = retires ? undefined : setTimeout(resolve, ms);
@@ -312,16 +321,22 @@ export class HttpHandler implements ModeHandler {
     if (cutOff > 0) onCut?.(cutOff);
   }
 
-  /** Closes connections without a request, and those without bytes for `quietMs`, until the timer is cleared. */
-  #closeIdle(quietMs: number | undefined, onCut: Drain['onCut']): NodeJS.Timeout | undefined {
+  /**
+   * Closes connections without a request, and those without bytes for `quietMs`, until the timer is cleared. `keepsUnanswered`: but not
+   * those that wait for a response, since the target may be slow.
+   */
+  #closeIdle(
+    quietMs: number | undefined,
+    { onCut, keepsUnanswered = false }: { onCut: Drain['onCut']; keepsUnanswered?: boolean },
+  ): NodeJS.Timeout | undefined {
     if (quietMs === undefined) return undefined;
     const moved = new Map<Socket, { bytes: number; at: number }>();
     const check = (): void => {
       // Requests from before the drain leave their connections open.
       this.#h1.closeIdleConnections();
-      for (const [socket, { client }] of this.#connections) {
+      for (const [socket, { client, unanswered }] of this.#connections) {
         // The SpliceSet drains these.
-        if (client.isSwitched) continue;
+        if (client.isSwitched || (keepsUnanswered && unanswered > 0)) continue;
         const bytes = socket.bytesRead + socket.bytesWritten;
         const last = moved.get(socket);
         if (last?.bytes !== bytes) moved.set(socket, { bytes, at: activeNow() });
