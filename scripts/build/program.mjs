@@ -25,11 +25,11 @@ const programOptions = () => ({
   },
 });
 
-/** The installed program: one entry, one chunk for each command and for shared modules, all packages inlined. */
+/** The installed program: one entry for the command line and one for programs, one chunk for each command and for shared modules, all packages inlined. */
 export async function bundleProgram(root, folder) {
   const options = programOptions();
   const bundle = await rolldown({
-    input: { main: join(root, 'src/cli/main.ts') },
+    input: { main: join(root, 'src/cli/main.ts'), library: join(root, 'src/library/index.ts') },
     ...options,
     preserveEntrySignatures: 'allow-extension',
     plugins: [...options.plugins, requiredBuiltins()],
@@ -44,7 +44,7 @@ export async function bundleProgram(root, folder) {
       minifyInternalExports: false,
       // One file for the modules that every command needs: loading a file costs as much as about 20 kB of code.
       codeSplitting: {
-        groups: [{ name: 'start', tags: ['$initial'] }, { name: journeysOf(root) }],
+        groups: [{ name: journeysOf(root) }],
         // Dependencies have chunks of their own, which other commands load without their dependents.
         includeDependenciesRecursively: false,
       },
@@ -143,9 +143,11 @@ function journeysOf(root) {
   return (id, context) => {
     loaded ??= loadedBy(root, (each) => context.getModuleInfo(each));
     const names = loaded.get(id);
+    // Not the tag `$initial`: the entry for programs is one too.
+    if (names?.has('start')) return 'start';
     const journeys = Object.keys(JOURNEYS).filter((name) => names?.has(name));
     if (journeys.length === 0) return null;
-    return [...journeys, ...['start', 'other'].filter((name) => names.has(name))].join('-');
+    return [...journeys, ...(names.has('other') ? ['other'] : [])].join('-');
   };
 }
 

@@ -4,7 +4,7 @@ import type { Check, MetricsServer } from '../metrics/server.js';
 import type { Readiness } from '../reconcile/events.js';
 import type { Runner } from '../reconcile/runner.js';
 import type { ListenAddress } from './listen-address.js';
-import { packageVersion } from './program.js';
+import { packageVersion } from '../lib/package-file.js';
 
 /** `--metrics` of `portal up` and `portal expose`: metrics, `/healthz` and `/ready` for supervisors. */
 

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Command, Option, type AddHelpTextContext } from 'commander';
-import { packageFile } from '../lib/package-file.js';
+import { packageVersion } from '../lib/package-file.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText, type Example } from './examples.js';
 import { addAgents } from './grammar/agents.js';
 import type { Execute } from './grammar/execute.js';
@@ -102,9 +101,4 @@ function finish(command: Command, name: string): void {
     if (examples) child.addHelpText('after', examplesFor(examples));
     finish(child, fullName);
   }
-}
-
-export function packageVersion(): string {
-  const text = readFileSync(packageFile('package.json'), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -11,7 +11,7 @@ import type { Logger } from '../lib/logger.js';
 import type { Relay, RelayOptions } from '../relay/relay.js';
 import type { Context } from './context.js';
 import { proxyFor } from './proxy.js';
-import { LOOPBACK_NAMES } from './embedded.js';
+import { LOOPBACK_NAMES } from '../library/embedded.js';
 
 /** Options of `portal relay` for its certificate. */
 export interface CertificateOptions {

@@ -6,7 +6,7 @@ import { startRelay, type Relay, type RelayOptions } from '../relay/relay.js';
 import type { MeetingPlace } from '../relay/nodes/join-machines.js';
 import type { Context } from './context.js';
 import type { ListenAddress } from './listen-address.js';
-import { packageVersion } from './program.js';
+import { packageVersion } from '../lib/package-file.js';
 
 /** Starts the relay of `portal relay`, in this process or with worker processes, and its metrics. */
 

@@ -1,7 +1,5 @@
-import { hostname } from 'node:os';
 import type { AccessEntry } from '../agent/access-log.js';
 import { gateFor, requiredAlpn } from '../agent/access/kinds.js';
-import { ShareStore } from '../agent/access/share/store.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
@@ -16,19 +14,18 @@ import type { MetricsServer } from '../metrics/server.js';
 import type { PortalEvent } from '../reconcile/events.js';
 import { ExpiryClock } from '../reconcile/expiry.js';
 import { caCreated, identityCreated, lockNotice, type Notice } from '../reconcile/notices.js';
-import { createRunner, type Runner } from '../reconcile/runner.js';
+import type { Runner } from '../reconcile/runner.js';
 import type { Context, ExitCode } from './context.js';
 import { controlPlace, type AgentKey } from './control/address.js';
 import { historyLogger } from './control/history-logger.js';
 import { History } from './control/history.js';
 import { startControl } from './control/server.js';
-import { embeddedRelays } from './embedded.js';
+import { createAgent } from '../library/agent.js';
 import { checkProxies, proxyFor } from './proxy.js';
 import { listenForInterrupts, type StopReason } from './interrupts.js';
 import { LeaseBoard } from './lease-board.js';
 import type { ListenAddress } from './listen-address.js';
 import type { Snapshot } from './live/model.js';
-import { packageVersion } from './program.js';
 import { visitorsText } from './reporters/describe.js';
 import type { Expected, Reporter } from './reporters/reporter.js';
 import { restartRequired } from './restart-required.js';
@@ -118,26 +115,17 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   };
   const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
   const trust = relayLock(job, notify, warn);
-  const runner = createRunner({
+  const runner = createAgent({
     file: job.file,
-    version: packageVersion(),
-    machine: hostname(),
     identity,
-    caDir: paths.caDir,
-    acmeDir: paths.acmeDir,
-    registryDir: paths.registryDir,
-    shareStore: new ShareStore(identityFile),
+    identityFile,
+    paths,
     accessLog: access,
     warn,
     proxyFor,
     ...(trust && { trust }),
     inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT, historyDir: paths.historyDir },
     environment: commandEnvironment(context),
-    startEmbedded: embeddedRelays(paths.caDir, {
-      log,
-      owner: identity.address,
-      onCreated: (file) => notify(caCreated(file)),
-    }),
     emit,
     log,
   });

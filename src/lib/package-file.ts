@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 let root: string | undefined;
@@ -12,6 +12,11 @@ export function useFilesOf(folder: string): void {
 export function packageFile(path: string): string {
   root ??= folderOfPackage(import.meta.dirname);
   return join(root, path);
+}
+
+export function packageVersion(): string {
+  const text = readFileSync(packageFile('package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 function folderOfPackage(folder: string): string {

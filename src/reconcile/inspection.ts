@@ -8,8 +8,8 @@ import type { Desired } from '../config/desired.js';
 import type { PortalEvent } from './events.js';
 
 export interface InspectorSettings {
-  /** Folder of the built page. */
-  readonly webDir: string;
+  /** Folder of the built page. Default: there is no page. */
+  readonly webDir?: string;
   /** Port of the page. If it is in use, any free port. */
   readonly port: number;
   /** Folder of the history (lib/paths). Default: requests are kept in memory only. */
@@ -92,8 +92,8 @@ export class Inspection {
   }
 
   async #serve(): Promise<void> {
-    if (this.#server) return;
     const { emit, log, webDir, port, snapshot } = this.#options;
+    if (this.#server || webDir === undefined) return;
     try {
       // Loaded on demand: only the inspector needs its WebSocket server.
       const { startInspector } = await import('../agent/inspect/server.js');

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
-import { embeddedRelays } from '../../src/cli/embedded.js';
+import { embeddedRelays } from '../../src/library/embedded.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { silent } from '../../src/lib/logger.js';
 import { temporaryFolder } from '../support/folder.js';

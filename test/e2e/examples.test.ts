@@ -7,6 +7,7 @@ import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promis
 import { request } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -14,7 +15,15 @@ import { httpsGet } from '../support/visitor.js';
 import { Person, type Line } from './cli-support.js';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
-const USE_CASES = ['webhook', 'client-demo', 'multi-service', 'game-server', 'edge-device', 'vite-app'];
+const USE_CASES = [
+  'webhook',
+  'webhook-test',
+  'client-demo',
+  'multi-service',
+  'game-server',
+  'edge-device',
+  'vite-app',
+];
 
 interface Started {
   readonly ca: string;
@@ -196,9 +205,30 @@ test('vite-app: starts Vite and an API with `portal up`, updates the page, and l
   for (const { pid } of commands) expect(() => process.kill(-pid, 0)).toThrow('ESRCH');
 });
 
+test('webhook-test: its tests receive webhooks through a tunnel, with vitest', async () => {
+  const person = await Person.create();
+  await cp(join(EXAMPLES, 'webhook-test'), person.folder, { recursive: true });
+  const root = join(EXAMPLES, '..');
+  // A copy, as installed: vitest transforms the files of a link, because they are not below node_modules.
+  for (const path of ['package.json', 'schema', 'dist/portal'])
+    await cp(join(root, path), join(person.folder, 'node_modules/portal-up', path), { recursive: true });
+  await symlink(join(root, 'node_modules/vitest'), join(person.folder, 'node_modules/vitest'));
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=json'];
+  // A busy machine is slow.
+  const limits = ['--hookTimeout=60000', '--testTimeout=60000'];
+  const child = spawn(process.execPath, [...vitest, ...limits], {
+    cwd: person.folder,
+    env: { ...process.env, PORTAL_HOME: person.home },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const { numPassedTests, numTotalTests } = (await json(child.stdout)) as Record<string, number>;
+  expect({ numPassedTests, numTotalTests }).toEqual({ numPassedTests: 2, numTotalTests: 2 });
+});
+
 test('every use case has a folder with a README', async () => {
   const folders = (await readdir(EXAMPLES, { withFileTypes: true })).filter((entry) => entry.isDirectory());
   expect(folders.map(({ name }) => name).toSorted()).toEqual(USE_CASES.toSorted());
   for (const { name } of folders)
-    expect(await readFile(join(EXAMPLES, name, 'README.md'), 'utf8')).toContain('portal up');
+    expect(await readFile(join(EXAMPLES, name, 'README.md'), 'utf8')).toMatch(/portal up|portal-up/);
 });

@@ -7,7 +7,7 @@ import { loadIdentity } from '../../identity/file.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { caCreated, identityCreated, type Notice } from '../../reconcile/notices.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { derivedName } from '../derived-name.js';
+import { derivedName } from '../../library/derived-name.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
 import { inFlags, reportingFlags } from '../expose-words.js';
 import { parseListenAddress } from '../listen-address.js';

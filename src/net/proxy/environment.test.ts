@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { proxyIn } from './proxy.js';
+import { proxyIn } from './environment.js';
 
 const RELAY = 'https://relay.test';
 
