@@ -123,8 +123,13 @@ describe('the package', () => {
     const files = await readdir(join(modules(), 'portal-up'), { recursive: true });
     const [own] = [files.filter((path) => !path.startsWith('node_modules'))];
     expect(
-      own.filter((path) => /\.test\.|\.ts$|\.map$|^(src|test|bench|chaos|scripts)\//.test(path)),
-    ).toEqual([]);
+      own.filter(
+        (path) =>
+          !path.startsWith('examples/') &&
+          /\.test\.|\.ts$|\.map$|^(src|test|bench|chaos|scripts)\//.test(path),
+      ),
+      // The types of the interface for programs.
+    ).toEqual(['dist/portal/library.d.ts']);
     expect(own).toEqual(
       expect.arrayContaining(['schema/portal.schema.json', 'dist/portal/THIRD_PARTY_LICENSES.txt']),
     );

@@ -6,6 +6,7 @@ import { openSsh } from '../support/openssh.js';
 import { usePostgres } from '../support/postgres.js';
 import { redis } from '../support/redis.js';
 import { agent, desired, relay, service } from '../support/world.js';
+import { shellQuote } from '../../src/lib/shell-quote.js';
 import { Person, PROCESSES } from './cli-support.js';
 
 /** Real servers and their own clients, over `portal connect`. */
@@ -73,7 +74,7 @@ describe('OpenSSH', () => {
   it('works with ProxyCommand, which needs no port', async (context) => {
     const { port, ssh } = await openSsh(context);
     const { person, args } = await published(`127.0.0.1:${port}`);
-    const command = [...PROCESSES, ...args, '--stdio'].join(' ');
+    const command = [...PROCESSES, ...args, '--stdio'].map(shellQuote).join(' ');
     const to = ['-o', `ProxyCommand=${command}`];
     expect(await ssh(to, 'echo hello', { PORTAL_HOME: person.home })).toBe('hello\n');
   });

@@ -26,7 +26,8 @@ it('serves a visitor that waits for an agent whose name takes long to reserve', 
   await at.crash(0);
   const visited = get({ port: at.nodes[2]!.port }, 'web.localhost', one.ca);
   // Its data connection is there, and the agent does not know the lease yet.
-  await expect.poll(() => at.nodes[2]!.counts().visitors).toBe(1);
+  await expect.poll(() => at.nodes[2]!.counts().waiting).toBe(1);
+  await expect.poll(() => at.nodes[2]!.stats().dataConnections.opened).toBeGreaterThan(0);
   reserved.resolve();
   expect((await visited).text).toContain('hello');
 });

@@ -31,8 +31,9 @@ export async function openSsh(context: TestContext): Promise<OpenSsh> {
   const config = join(folder, 'sshd_config');
   const settings = {
     ListenAddress: `127.0.0.1:${port}`,
-    HostKey: host,
-    AuthorizedKeysFile: `${user}.pub`,
+    // Quoted, as the paths may have spaces.
+    HostKey: `"${host}"`,
+    AuthorizedKeysFile: `"${user}.pub"`,
     PidFile: 'none',
     UsePAM: 'no',
     StrictModes: 'no',
@@ -67,7 +68,8 @@ export async function openSsh(context: TestContext): Promise<OpenSsh> {
     HostKeyAlias: 'server',
     IdentitiesOnly: 'yes',
     StrictHostKeyChecking: 'yes',
-    UserKnownHostsFile: known,
+    // Quoted, as the path may have spaces.
+    UserKnownHostsFile: `"${known}"`,
   };
   const fixed = Object.entries(options).flatMap((option) => ['-o', option.join('=')]);
   return {
