@@ -24,7 +24,7 @@ import {
   type FrameConnection,
   type FrameVisitor,
 } from '../support/h2-frames.js';
-import { connectTo, edge, HOST, rawTarget, type Edge } from '../support/http-edge.js';
+import { askH2, connectTo, edge, h2Visitor, HOST, rawTarget, type Edge } from '../support/http-edge.js';
 import { settled } from '../support/inspector.js';
 
 /** A truncated response or upload must not look complete (RFC 9113 §8.1.1, RFC 9112 §8). */
@@ -435,6 +435,25 @@ it('a visitor who waits for a response gets it while the service shuts down, and
   await drained;
   expect(patient.text()).toContain('late');
   expect(await patient.how).toBe('end');
+});
+
+it('a visitor over HTTP/2 waits for a response then, even after a rejected request on its connection', async () => {
+  const waiting: Socket[] = [];
+  const slow = await rawTarget((_received, socket) => void waiting.push(socket));
+  const stalling = await fixedTarget(head(CHUNKED) + CHUNK);
+  const at = await edge({ '/': stalling.port, '/slow': slow.port });
+  const session = await h2Visitor(at);
+  const rejected = await askH2(session, { ':path': '/', ':authority': at.host, host: 'other.example' });
+  expect(rejected.status).toBe(400);
+  const late = askH2(session, { ':path': '/slow', ':authority': at.host });
+  await expect.poll(() => waiting.length).toBe(1);
+  const stalled = await watched(at, `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+  await expect.poll(stalled.text).toContain(HALF);
+  const drained = at.handler.drain({ ms: 20_000, quietMs: 100 });
+  await stalled.how;
+  waiting[0]!.write(`${head('Content-Length: 4')}late`);
+  expect(await late).toMatchObject({ status: 200, body: 'late' });
+  await drained;
 });
 
 it('a connection that switched protocols is reset when the service shuts down without its bytes', async () => {

@@ -1,22 +1,26 @@
-import { VISITOR_GONE, type Ended } from '../../access-log.js';
-import type { Exchange } from './exchange.js';
+import { VISITOR_GONE, type Asked } from '../../access-log.js';
 
-type Counted = Pick<Exchange, 'client' | 'method' | 'target' | 'authority' | 'headers' | 'version'>;
-
-/** Counts the response of an exchange, and tells its client when it begins, and once when it ends in any way. */
+/**
+ * Counts the response of an exchange, and tells its client when it begins, and once when it ends in any way. Until then the client
+ * counts it as unanswered.
+ */
 export class CountedResponse {
-  readonly #exchange: Counted;
+  readonly #exchange: Asked;
   readonly #startedAt = performance.now();
   #status = 0;
   #bytes = 0;
+  #isAnswered = false;
   #isEnded = false;
 
-  constructor(exchange: Counted) {
+  /** @param exchange its client is set */
+  constructor(exchange: Asked) {
     this.#exchange = exchange;
+    exchange.client.unanswered = (exchange.client.unanswered ?? 0) + 1;
   }
 
   began(status: number): void {
     this.#status = status;
+    this.#answered();
     this.#exchange.client.onResponse?.(status);
   }
 
@@ -28,13 +32,19 @@ export class CountedResponse {
   ended(isComplete = true): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    const [status, bytes] = [this.#status, this.#bytes];
-    const ended: Ended = {
-      status: status === 0 ? VISITOR_GONE : status,
-      bytes,
+    this.#answered();
+    const hasBegun = this.#status !== 0;
+    this.#exchange.client.onEnd?.(this.#exchange, {
+      status: hasBegun ? this.#status : VISITOR_GONE,
+      bytes: this.#bytes,
       durationMs: performance.now() - this.#startedAt,
-      isCut: !isComplete && status !== 0,
-    };
-    this.#exchange.client.onEnd?.(this.#exchange, ended);
+      isCut: !isComplete && hasBegun,
+    });
+  }
+
+  #answered(): void {
+    if (this.#isAnswered) return;
+    this.#isAnswered = true;
+    this.#exchange.client.unanswered!--;
   }
 }

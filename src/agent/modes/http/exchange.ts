@@ -26,6 +26,8 @@ export interface Client {
   readonly socket?: Socket;
   /** Its connection has switched to another protocol. */
   isSwitched?: boolean;
+  /** Its requests without the head of a response. */
+  unanswered?: number;
   /** Called with the status of each response. */
   readonly onResponse?: ((status: number) => void) | undefined;
   /** Called when a response has ended, or the visitor has disconnected before. */

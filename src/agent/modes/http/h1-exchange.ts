@@ -30,7 +30,7 @@ export class H1Exchange implements Exchange {
   readonly #response: ServerResponse;
   readonly #lingerMs: number;
   readonly #head: Buffer | undefined;
-  readonly #counted = new CountedResponse(this);
+  readonly #counted: CountedResponse;
   begun = false;
   /** The head has not been sent yet. */
   #flushing = false;
@@ -70,6 +70,7 @@ export class H1Exchange implements Exchange {
     else if (path === '' && this.method === 'OPTIONS') this.target = '*';
     else this.target = path.startsWith('/') ? path : `/${path}`;
     this.body = !head && hasBody(request) ? request : undefined;
+    this.#counted = new CountedResponse(this);
   }
 
   get version(): string {

@@ -155,7 +155,7 @@ class H2Exchange implements Exchange {
   #receivedTrailers: Headers = [];
   #trailers: Headers = [];
   #isEnded = false;
-  readonly #counted = new CountedResponse(this);
+  readonly #counted: CountedResponse;
   begun = false;
   isAborted = false;
 
@@ -183,6 +183,7 @@ class H2Exchange implements Exchange {
         this.#receivedTrailers = received;
       });
     }
+    this.#counted = new CountedResponse(this);
   }
 
   get isBodyWhole(): boolean {

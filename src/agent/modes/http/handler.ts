@@ -54,8 +54,6 @@ export const OPEN: RequestGates = {
 interface Connection {
   readonly client: Client;
   readonly session?: ServerHttp2Session;
-  /** Requests without the head of a response. */
-  unanswered: number;
 }
 
 /** Callbacks about visitors and targets. */
@@ -128,12 +126,7 @@ export class HttpHandler implements ModeHandler {
   }
 
   visit(socket: TLSSocket, visitor: VisitorInfo): void {
-    const responded = (status: number): void => {
-      this.#lastStatus = status;
-      const connection = this.#connections.get(socket);
-      if (connection) connection.unanswered--;
-    };
-    const client = clientOf(socket, visitor, responded, this.#hooks.accessLog && this.#ended);
+    const client = clientOf(socket, visitor, this.#responded, this.#hooks.accessLog && this.#ended);
     socket.on('error', () => undefined);
     socket.once('close', () => this.#closed(socket));
     if (socket.alpnProtocol === 'h2') {
@@ -143,9 +136,9 @@ export class HttpHandler implements ModeHandler {
         onNotHttp: () => this.#hooks.onNotHttp?.(),
         onRejected: (rejected: Rejected) => this.#rejected(client, rejected),
       };
-      this.#connections.set(socket, { client, session: serveH2(socket, client, options), unanswered: 0 });
+      this.#connections.set(socket, { client, session: serveH2(socket, client, options) });
     } else {
-      this.#connections.set(socket, { client, unanswered: 0 });
+      this.#connections.set(socket, { client });
       this.#h1.emit('connection', socket);
     }
   }
@@ -166,6 +159,8 @@ export class HttpHandler implements ModeHandler {
     const { ms } = retirementOf(spec);
     this.#formerUpstreams.forEach((former) => former.lasting.retire(ms));
   }
+
+  readonly #responded = (status: number): void => void (this.#lastStatus = status);
 
   readonly #ended: Client['onEnd'] = (asked, ended) =>
     this.#hooks.accessLog!.add(accessEntry(this.#spec.service, asked.client.address, asked, ended));
@@ -228,8 +223,6 @@ export class HttpHandler implements ModeHandler {
 
   #serve(asked: Exchange): void {
     this.requests++;
-    const connection = asked.client.socket && this.#connections.get(asked.client.socket);
-    if (connection) connection.unanswered++;
     const exchange = this.#recorder ? this.#recorder.record(asked, this.#gates.redact(asked.headers)) : asked;
     const foreign = foreignPage(asked);
     if (foreign) return respondWith(exchange, foreign);
@@ -334,9 +327,9 @@ export class HttpHandler implements ModeHandler {
     const check = (): void => {
       // Requests from before the drain leave their connections open.
       this.#h1.closeIdleConnections();
-      for (const [socket, { client, unanswered }] of this.#connections) {
+      for (const [socket, { client }] of this.#connections) {
         // The SpliceSet drains these.
-        if (client.isSwitched || (keepsUnanswered && unanswered > 0)) continue;
+        if (client.isSwitched || (keepsUnanswered && (client.unanswered ?? 0) > 0)) continue;
         const bytes = socket.bytesRead + socket.bytesWritten;
         const last = moved.get(socket);
         if (last?.bytes !== bytes) moved.set(socket, { bytes, at: activeNow() });
