@@ -1,15 +1,12 @@
 import { portalVariables } from '../agent/commands/environment.js';
 import { commandsOf, type NamedCommand } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
-import { PortalError } from '../lib/errors.js';
 import { withActualPort } from '../reconcile/embedded.js';
-import type { AgentStatus } from '../reconcile/events.js';
 import { serviceUrls } from '../reconcile/service-urls.js';
 import { needAllowed } from './allow/gate.js';
+import { askAgent } from './ask-agent.js';
 import type { Context } from './context.js';
-import { controlPlace } from './control/address.js';
-import { ControlClient } from './control/client.js';
-import { agentKey, type Loaded } from './load.js';
+import type { Loaded } from './load.js';
 import { checkServices } from './unknown-service.js';
 
 /**
@@ -23,7 +20,7 @@ export async function serviceVariables(
   loaded: Loaded,
   name: string | undefined,
 ): Promise<Record<string, string>> {
-  const status = await runningStatus(context, loaded.desired);
+  const status = await askAgent(context, loaded.desired, (agent) => agent.status());
   const desired = withActualPort(loaded.desired, status?.relays ?? []);
   const urls = serviceUrls(desired, status?.leases ?? []);
   if (name === undefined) return portalVariables(urls);
@@ -50,16 +47,4 @@ function serviceNamed({ services }: Desired, name: string) {
     'the configuration',
   );
   return services.find(({ service }) => service === name)!;
-}
-
-/** Undefined if no agent is running for the file. */
-async function runningStatus(context: Context, { file }: Desired): Promise<AgentStatus | undefined> {
-  if (file === undefined) return undefined;
-  const address = controlPlace(context.paths.runDir).address(await agentKey(file));
-  try {
-    return await new ControlClient(address).status();
-  } catch (error) {
-    if (error instanceof PortalError && error.code === 'not_running') return undefined;
-    throw error;
-  }
 }

@@ -154,7 +154,7 @@ async function chosen(
   desired: Desired,
   direct: readonly UrlRelay[],
 ): Promise<readonly UrlRelay[] | undefined> {
-  const survey = await askAgent(context, desired);
+  const survey = await askAgent(context, desired, (agent) => agent.relays());
   const known = new Set(direct.map(({ url }) => url));
   return survey?.relays
     .filter(({ url, source, inUse }) => inUse && CHOSEN_SOURCES.has(source) && !known.has(url))

@@ -24,7 +24,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const { desired } = loaded;
   const lock = await loadLockState(desired);
   const { relays, registry } =
-    (await askAgent(context, desired)) ?? (await surveyAllowed(context, loaded, lock));
+    (await askAgent(context, desired, (agent) => agent.relays())) ??
+    (await surveyAllowed(context, loaded, lock));
   const rows = relays.map((relay) => withLock(relay, lock));
   if (context.json) {
     for (const row of rows) printEvent(context, 'relay', row);

@@ -2,10 +2,9 @@ import type { Desired } from '../../config/desired.js';
 import { PortalError } from '../../lib/errors.js';
 import { plan, type Action } from '../../reconcile/plan.js';
 import { notAllowedYet } from '../allow/gate.js';
+import { askAgent } from '../ask-agent.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { controlPlace } from '../control/address.js';
-import { ControlClient } from '../control/client.js';
-import { agentKey, load, ownedLoadOptions } from '../load.js';
+import { load, ownedLoadOptions } from '../load.js';
 import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { planLines, planMarkdown, summaryOf } from '../plan/describe.js';
 import { printEvent } from '../print.js';
@@ -25,7 +24,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   if (options.against !== undefined) return against(context, desired, options.against, options);
   const notAllowed = await notAllowedYet(context, loaded);
   const lock = await loadLockState(desired);
-  const running = await askAgent(context, desired);
+  const running = await askAgent(context, desired, (agent) => agent.plan(desired));
   const select = selection({ names: [], profiles: activeProfiles(context.env, undefined) });
   const actions = running ?? plan(select(desired), []);
   // Only a running agent knows which relays it chose.
@@ -75,16 +74,4 @@ function printActions(
   if (format === 'markdown') return planMarkdown(actions).forEach((line) => stdout.data(line));
   for (const line of planLines(actions, createStyle(stdout.color), stdout.columns)) stdout.line(line);
   stderr.note(summaryOf(actions));
-}
-
-/** The plan from the running configuration to `desired`; undefined if no agent is running for this file. */
-async function askAgent(context: Context, desired: Desired): Promise<Action[] | undefined> {
-  if (desired.file === undefined) return undefined;
-  const address = controlPlace(context.paths.runDir).address(await agentKey(desired.file));
-  try {
-    return await new ControlClient(address).plan(desired);
-  } catch (error) {
-    if (error instanceof PortalError && error.code === 'not_running') return undefined;
-    throw error;
-  }
 }
