@@ -1,6 +1,5 @@
 import type { AccessEntry } from '../agent/access-log.js';
 import { gateFor, requiredAlpn } from '../agent/access/kinds.js';
-import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
 import { lockFileOf, RelayLock } from '../config/lock.js';
@@ -20,7 +19,7 @@ import { controlPlace, type AgentKey } from './control/address.js';
 import { historyLogger } from './control/history-logger.js';
 import { History } from './control/history.js';
 import { startControl } from './control/server.js';
-import { createAgent } from '../library/agent.js';
+import { createAgent, hasLocalCa } from '../library/agent.js';
 import { checkProxies, proxyFor } from './proxy.js';
 import { listenForInterrupts, type StopReason } from './interrupts.js';
 import { LeaseBoard } from './lease-board.js';
@@ -262,9 +261,6 @@ function expectedLeases(desired: Desired, owner: string): Expected[] {
     };
   });
 }
-
-/** Whether visitors get a certificate of the local CA. In modes tcp and udp Portal uses none. */
-const hasLocalCa = (spec: ServiceSpec): boolean => kindOf(spec.mode) === 'tls' && spec.tls.source === 'local';
 
 /**
  * Calls `onAllFailed` when every service failed permanently. Never calls it after a service was ready: a failure after a

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type { AccessLog } from '../agent/access-log.js';
+import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { ShareStore } from '../agent/access/share/store.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
@@ -42,3 +43,7 @@ export function createAgent({ identity, identityFile, paths, ...options }: Agent
     }),
   });
 }
+
+/** Whether visitors get a certificate of the local CA. In modes tcp and udp Portal uses none. */
+export const hasLocalCa = (spec: ServiceSpec): boolean =>
+  kindOf(spec.mode) === 'tls' && spec.tls.source === 'local';

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 const ADJECTIVES = ['bold', 'brave', 'brisk', 'calm', 'clear', 'cool', 'crisp', 'early', 'fair', 'fond', 'free', 'fresh', 'glad', 'gold', 'good', 'grand', 'green', 'happy', 'keen', 'kind', 'late', 'light', 'lucky', 'mild', 'neat', 'noble', 'plain', 'proud', 'quick', 'quiet', 'swift', 'warm'] as const; // prettier-ignore
 const NOUNS = ['bay', 'bear', 'birch', 'brook', 'cape', 'cedar', 'cloud', 'coast', 'crane', 'dune', 'elm', 'fern', 'field', 'finch', 'fox', 'gate', 'grove', 'harbor', 'hawk', 'hill', 'lake', 'lark', 'maple', 'moon', 'oak', 'otter', 'pine', 'reef', 'river', 'sail', 'star', 'wren'] as const; // prettier-ignore
 /** No letters that look like digits, and no vowels, which could form words. */
@@ -10,3 +12,7 @@ export function derivedName(bytes: Uint8Array): string {
   const suffix = rest.slice(0, SUFFIX_LENGTH).map((byte) => ALPHABET[byte % ALPHABET.length]);
   return `${ADJECTIVES[adjective % ADJECTIVES.length]}-${NOUNS[noun % NOUNS.length]}-${suffix.join('')}`;
 }
+
+/** The name of a service without one: the same for the same identity and text, which describes its target. */
+export const nameFor = (address: string, text: string): string =>
+  derivedName(createHash('sha256').update(`${address} ${text}`).digest());

@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto';
 import type { Desired } from '../config/desired.js';
-import { loadConfig } from '../config/load.js';
 import { loadIdentity } from '../identity/file.js';
 import { PortalError, asPortalError } from '../lib/errors.js';
 import { silent } from '../lib/logger.js';
@@ -10,9 +8,10 @@ import { proxyIn } from '../net/proxy/environment.js';
 import { formatTarget, parseTarget } from '../net/target.js';
 import type { PortalEvent, ServiceAddresses } from '../reconcile/events.js';
 import type { Runner } from '../reconcile/runner.js';
-import { createAgent } from './agent.js';
+import { createAgent, hasLocalCa } from './agent.js';
 import type { ExposeOptions, RunOptions, Tunnel } from './api.js';
-import { derivedName } from './derived-name.js';
+import { nameFor } from './derived-name.js';
+import { loadDocument } from './document.js';
 import { fetchFrom } from './fetch.js';
 import { RecordedRequests } from './recorded.js';
 
@@ -39,7 +38,7 @@ export async function exposeFrom(
   // Reports errors of the options before an identity is created.
   await desiredOf('service', target, settings, relays, { env, cwd });
   const identity = await loadIdentity(identityFile, { create: true });
-  const label = name ?? labelFor(identity.address, target);
+  const label = name ?? nameFor(identity.address, formatTarget(parseTarget(target)));
   const desired = await desiredOf(label, target, settings, relays, { env, cwd });
   const opening = new Opening(label);
   const runner = createAgent({
@@ -133,46 +132,23 @@ function tunnelOf(
 
 /** The CA of visitors' certificates, if it is the local one. */
 async function caFileOf({ services }: Desired, caDir: string): Promise<string | undefined> {
-  const isLocal = services.some(
-    ({ mode, tls }) => mode !== 'tcp' && mode !== 'udp' && tls.source === 'local',
-  );
-  if (!isLocal) return undefined;
+  if (!services.some(hasLocalCa)) return undefined;
   const { openLocalCa } = await import('../certificates/local-ca.js');
   return (await openLocalCa(caDir)).certificateFile;
 }
 
-const labelFor = (address: string, target: number | string): string =>
-  derivedName(
-    createHash('sha256')
-      .update(`${address} ${formatTarget(parseTarget(target))}`)
-      .digest(),
-  );
-
-/** Builds a configuration of one service, and validates it like any other. Rejects with its first problem. */
-async function desiredOf(
+/** A configuration of one service. */
+function desiredOf(
   name: string,
   target: number | string,
   settings: Omit<ExposeOptions, 'name'>,
   relays: readonly string[] | undefined,
-  { env, cwd }: Surroundings,
+  surroundings: Surroundings,
 ): Promise<Desired> {
   const document = {
     version: 1,
     relays: relays ? { urls: relays } : { embedded: { port: 0 } },
     services: { [name]: { ...settings, name, target } },
   };
-  const result = await loadConfig({
-    file: '-',
-    cwd,
-    env,
-    // JSON is YAML. Options contain no variables.
-    stdin: () => Promise.resolve(JSON.stringify(document).replaceAll('$', '$$$$')),
-  });
-  if (result.ok) return result.desired;
-  const { code, message, hint } = result.problems[0]!;
-  throw new PortalError(
-    code === 'config_invalid' ? 'usage' : code,
-    message,
-    hint === undefined ? {} : { hint },
-  );
+  return loadDocument(document, surroundings);
 }

@@ -1,13 +1,12 @@
-import { createHash } from 'node:crypto';
 import { access, constants } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { loadConfig } from '../../config/load.js';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
-import { PortalError, systemCode } from '../../lib/errors.js';
+import { systemCode } from '../../lib/errors.js';
 import { caCreated, identityCreated, type Notice } from '../../reconcile/notices.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { derivedName } from '../../library/derived-name.js';
+import { nameFor } from '../../library/derived-name.js';
+import { loadDocument } from '../../library/document.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
 import { inFlags, reportingFlags } from '../expose-words.js';
 import { parseListenAddress } from '../listen-address.js';
@@ -85,20 +84,8 @@ async function desiredOf(
 }
 
 /** Rejects with the first problem of the flags. */
-async function load({ cwd, env }: Context, document: unknown): Promise<Desired> {
-  const result = await loadConfig({
-    file: '-',
-    cwd,
-    env,
-    // JSON is YAML. Escape `$`: flags contain no variables.
-    stdin: () => Promise.resolve(JSON.stringify(document).replaceAll('$', '$$$$')),
-  });
-  if (result.ok) return result.desired;
-  const [problem] = result.problems;
-  const { message, hint } = inFlags(problem!);
-  const code = problem!.code === 'config_invalid' ? 'usage' : problem!.code;
-  throw new PortalError(code, message, hint === undefined ? {} : { hint });
-}
+const load = (context: Context, document: unknown): Promise<Desired> =>
+  loadDocument(document, context, inFlags);
 
 /** Without this check the error would name `ca:`, a key of portal.yaml. */
 async function checkReadable(path: string, typed: string): Promise<void> {
@@ -121,7 +108,7 @@ async function nameOf(
     create: true,
     onCreated: (identity) => onMade(identityCreated(identityFile, identity.address)),
   });
-  return derivedName(createHash('sha256').update(`${address} ${typed}`).digest());
+  return nameFor(address, typed);
 }
 
 /** A relay on this machine or its network has a certificate issued by the local CA. */
