@@ -30,11 +30,8 @@ export async function serveAgentMetrics(
     '/ready': (): Check => readyCheck(runner.readiness()),
   };
   return serveMetrics({ host, port, metrics, checks, log }).catch(async (error: unknown) => {
-    const [{ listenError }, { explainListen }] = await Promise.all([
-      import('../relay/listen.js'),
-      import('./relay-listen.js'),
-    ]);
-    throw await explainListen(asPortalError(listenError(error, host, port)), '--metrics HOST:PORT');
+    const { explainListen } = await import('./relay-listen.js');
+    throw await explainListen(asPortalError(error), '--metrics HOST:PORT');
   });
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { listenError } from '../relay/listen.js';
+import { listenError } from '../net/listen-error.js';
 import { explainListen, unreachableFromOutside } from './relay-listen.js';
 
 const refused = (code: string, port: number) =>

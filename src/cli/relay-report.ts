@@ -2,7 +2,7 @@ import { covers } from '../certificates/local-names.js';
 import { listOf } from '../config/suggest.js';
 import type { Logger } from '../lib/logger.js';
 import { scalar } from '../lib/relay-yaml.js';
-import { formatAddress } from '../relay/listen.js';
+import { formatAddress } from '../net/listen-error.js';
 import type { Relay } from '../relay/relay.js';
 import type { Context } from './context.js';
 import { printEvent } from './print.js';

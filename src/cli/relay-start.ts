@@ -1,7 +1,6 @@
 import type { Logger } from '../lib/logger.js';
 import type { Check, MetricsServer } from '../metrics/server.js';
 import type { RelayMetrics } from '../relay/metrics/metrics.js';
-import { listenError } from '../relay/listen.js';
 import { startRelay, type Relay, type RelayOptions } from '../relay/relay.js';
 import type { MeetingPlace } from '../relay/nodes/join-machines.js';
 import type { Context } from './context.js';
@@ -68,11 +67,7 @@ async function serveRelayMetrics(
     const problem = relay.problem();
     return { isGood: problem === undefined, text: problem ?? relay.degraded() ?? 'ok' };
   };
-  return serveMetrics({ host, port, metrics, checks: { '/healthz': health }, log }).catch(
-    (error: unknown) => {
-      throw listenError(error, host, port);
-    },
-  );
+  return serveMetrics({ host, port, metrics, checks: { '/healthz': health }, log });
 }
 
 async function startHere(

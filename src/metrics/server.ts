@@ -2,6 +2,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import { listenError } from '../net/listen-error.js';
 import { listening } from '../net/listening.js';
 import type { Exporter } from './exporter.js';
 
@@ -31,7 +32,7 @@ export interface MetricsServerOptions {
 const BOUND_MS = 5_000;
 const TEXT = 'text/plain; charset=utf-8';
 
-/** Rejects with Node's error if it cannot listen. */
+/** Rejects with `address_in_use` or `listen_failed` if it cannot listen. */
 export async function serveMetrics({
   host,
   port,
@@ -60,7 +61,9 @@ export async function serveMetrics({
   );
   // A relay reserves file descriptors for these (relay/descriptors.ts).
   server.maxConnections = 32;
-  await listening(server, () => server.listen({ host, port }));
+  await listening(server, () => server.listen({ host, port })).catch((error: unknown) => {
+    throw listenError(error, host, port);
+  });
   server.on('error', () => undefined);
   const address = server.address() as AddressInfo;
   const name = address.address.includes(':') ? `[${address.address}]` : address.address;

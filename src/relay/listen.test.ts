@@ -1,7 +1,8 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { hasIpv6, NO_IPV6 } from '../../test/support/ipv6.js';
-import { formatAddress, listen, listenHosts } from './listen.js';
+import { formatAddress } from '../net/listen-error.js';
+import { listen, listenHosts } from './listen.js';
 
 test.each([
   [['127.0.0.1'], ['127.0.0.1']],

@@ -1,6 +1,7 @@
 import { createServer, isIPv4, isIPv6, type AddressInfo, type Server } from 'node:net';
-import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { PortalError, systemCode } from '../lib/errors.js';
 import { delay } from '../lib/wait.js';
+import { listenError } from '../net/listen-error.js';
 import { listening } from '../net/listening.js';
 import { bindUdp, type UdpSocket } from '../net/udp.js';
 
@@ -53,17 +54,6 @@ export function listenHosts(hosts: readonly string[]): readonly ListenHost[] {
 /** An IPv6 address has several spellings. */
 function canonical(host: string): string {
   return isIPv6(host) && !host.includes('%') ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
-}
-
-/** An IP address and a port. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** `127.0.0.1:443`, `[::1]:443` */
-export function formatAddress({ host, port }: Address): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 export interface ListenAt {
@@ -279,24 +269,4 @@ export function isTaken(error: unknown): boolean {
   return (
     systemCode(error) === 'EADDRINUSE' || (error instanceof PortalError && error.code === 'address_in_use')
   );
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied',
-  EADDRNOTAVAIL: 'this machine does not have the address',
-};
-
-/** Why listening failed. `at` is the address if the system names none. */
-export function listenError(error: unknown, at: string, wanted: number): PortalError {
-  if (error instanceof PortalError) return error;
-  const { address: host = at, port = wanted } = error as { address?: string | null; port?: number };
-  // For an inherited descriptor, the system names no address.
-  const address = host === null ? 'the inherited socket' : formatAddress({ host, port });
-  const code = systemCode(error);
-  if (code === 'EADDRINUSE')
-    return new PortalError('address_in_use', `${address} is in use`, { cause: error });
-  const reason = REASONS[code ?? ''];
-  const message =
-    reason === undefined ? asPortalError(error).message : `cannot listen on ${address}: ${reason} (${code})`;
-  return new PortalError('listen_failed', message, { cause: error });
 }

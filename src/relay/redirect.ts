@@ -1,7 +1,8 @@
 import { asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { Front } from './front.js';
-import { claimedSockets, type Address, type ListenHost } from './listen.js';
+import type { Address } from '../net/listen-error.js';
+import { claimedSockets, type ListenHost } from './listen.js';
 
 /** The port for plain HTTP, for people who type a name without https: it redirects to the public port. */
 

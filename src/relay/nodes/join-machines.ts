@@ -1,6 +1,6 @@
 import type { AcmeChallenges, ChallengePair } from '../../certificates/acme/challenges.js';
+import { listenError } from '../../net/listen-error.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { listenError } from '../listen.js';
 import type { RelayOptions } from '../options.js';
 import { joinCluster, type PostgresCluster } from '../postgres/cluster.js';
 import { LINK } from '../postgres/link.js';
