@@ -40,7 +40,7 @@ function exitOf(child: ChildProcess, program: string): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('error', (error) => {
       const isMissing = systemCode(error) === 'ENOENT';
-      const why = isMissing ? 'there is no such program on the PATH' : error.message;
+      const why = isMissing ? 'it is not on the PATH' : error.message;
       reject(
         new PortalError('usage', `cannot run ${JSON.stringify(program)}: ${why}`, {
           cause: error,

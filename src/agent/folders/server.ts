@@ -75,7 +75,7 @@ function decoded(pathname: string): string | undefined {
 
 const TEXTS: Readonly<Record<number, string>> = {
   301: 'This page has moved.',
-  404: 'There is no such page.',
+  404: 'This page does not exist.',
   405: 'This folder can only be read.',
   416: 'The file is shorter than that.',
 };
