@@ -1,6 +1,8 @@
 import { GATE_PATHS } from './access/kinds.js';
 import { withoutToken } from './access/share/parameter.js';
+import { fieldOf } from './inspect/recording.js';
 import type { Exchange } from './modes/http/exchange.js';
+import { pathOf } from './modes/http/paths.js';
 
 /** One request of a visitor and its response, as `portal logs --access` shows it. */
 export interface AccessEntry {
@@ -53,7 +55,7 @@ export function accessEntry(
   { method, target, authority, headers, version }: Omit<Asked, 'client'>,
   { status, bytes, durationMs, isCut = false }: Ended,
 ): AccessEntry {
-  const path = target.split('?', 1)[0]!;
+  const path = pathOf(target);
   const [referer, userAgent] = [fieldOf(headers, 'referer'), fieldOf(headers, 'user-agent')];
   return {
     event: 'access',
@@ -71,12 +73,4 @@ export function accessEntry(
     ...(referer !== undefined && { referer: withoutToken(referer) }),
     ...(userAgent !== undefined && { userAgent }),
   };
-}
-
-function fieldOf(headers: readonly string[], wanted: string): string | undefined {
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]!;
-    if (name.length === wanted.length && name.toLowerCase() === wanted) return headers[i + 1];
-  }
-  return undefined;
 }

@@ -1,5 +1,6 @@
 import type { Recording } from '../agent/inspect/recording.js';
 import type { Recorders } from '../agent/inspect/recorder.js';
+import { pathOf } from '../agent/modes/http/paths.js';
 import { PortalError } from '../lib/errors.js';
 import { deferred, within } from '../lib/wait.js';
 import type { RecordedBody, RecordedRequest, RequestMatch } from './api.js';
@@ -55,7 +56,7 @@ const hasEnded = ({ outcome }: Recording): boolean => outcome === 'done' || outc
 function matcherOf(match: RequestMatch | undefined): (request: RecordedRequest) => boolean {
   if (match === undefined) return () => true;
   if (typeof match === 'function') return match;
-  if (typeof match === 'string') return ({ path }) => withoutQuery(path) === match;
+  if (typeof match === 'string') return ({ path }) => pathOf(path) === match;
   const { method, path } = match;
   const unknown = Object.keys(match).find((key) => key !== 'method' && key !== 'path');
   if (unknown !== undefined)
@@ -64,10 +65,8 @@ function matcherOf(match: RequestMatch | undefined): (request: RecordedRequest) 
     });
   return (request) =>
     (method === undefined || request.method === method.toUpperCase()) &&
-    (path === undefined || withoutQuery(request.path) === path);
+    (path === undefined || pathOf(request.path) === path);
 }
-
-const withoutQuery = (path: string): string => path.split('?', 1)[0]!;
 
 function requestOf(recording: Recording): RecordedRequest {
   const { id, service, method, target, remote, startedAt, status } = recording;

@@ -1,29 +1,18 @@
 /** `portal logs --access`: the requests of visitors. */
 import { writeFile } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
 import { connect as connectH2 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { readFileSync } from 'node:fs';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { httpsGet } from '../support/visitor.js';
+import { httpService } from '../support/world.js';
 import { jsonLines, Person, type Line, type Running } from './cli-support.js';
 
 let person: Person;
 beforeEach(async () => {
   person = await Person.create();
 });
-
-async function target(listener: RequestListener): Promise<number> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
 
 interface Served {
   readonly up: Running;
@@ -45,7 +34,7 @@ async function entries(args: readonly string[] = []): Promise<Line[]> {
 }
 
 test('shows each request once, with the size and status of its response', async () => {
-  const port = await target((request, response) => {
+  const { port } = await httpService((request, response) => {
     if (request.url === '/none') response.writeHead(304).end();
     else response.end('x'.repeat(12_345));
   });
@@ -94,7 +83,7 @@ test('shows each request once, with the size and status of its response', async 
 });
 
 test('follows, and shows rejected requests, and none of the secrets in the paths of gates', async () => {
-  const port = await target((_, response) => response.end('hello'));
+  const { port } = await httpService((_, response) => response.end('hello'));
   const { ca, url } = await serve({ web: { target: port, mode: 'http', access: { pin: '123456' } } });
   const follow = person.start(['logs', '--access', '--json', '-f']);
   // Paths with a secret, as in the redirects of a sign-in and in share links.
@@ -107,7 +96,7 @@ test('follows, and shows rejected requests, and none of the secrets in the paths
 });
 
 test('shows a visitor who left before the response, or during it', async () => {
-  const port = await target((request, response) => {
+  const { port } = await httpService((request, response) => {
     if (request.url === '/begun') response.write('x');
   });
   const { ca, url } = await serve({ web: { target: port, mode: 'http' } });

@@ -1,14 +1,13 @@
 /** `--metrics` of `portal up` and `portal expose`. */
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { AGENT_METRICS } from '../../src/reconcile/metrics.js';
 import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/ports.js';
 import { samples } from '../support/samples.js';
 import { httpsGet } from '../support/visitor.js';
+import { httpService } from '../support/world.js';
 import { Person, type Line } from './cli-support.js';
 
 let person: Person;
@@ -16,16 +15,7 @@ beforeEach(async () => {
   person = await Person.create();
 });
 
-async function service(port = 0): Promise<{ port: number; close: () => void }> {
-  const server = createServer((_, response) => response.end('hello'));
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  const close = (): void => {
-    server.closeAllConnections();
-    server.close();
-  };
-  onTestFinished(close);
-  return { port: (server.address() as AddressInfo).port, close };
-}
+const service = () => httpService((_request, response) => response.end('hello'));
 
 const config = (services: object): Promise<void> =>
   writeFile(

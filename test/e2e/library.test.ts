@@ -1,22 +1,12 @@
 /** `import { expose } from 'portal-up'`, offline with the embedded relay. */
 import { createHmac } from 'node:crypto';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import { expect, it, onTestFinished } from 'vitest';
 import type { ExposeOptions, RunOptions, Tunnel } from '../../src/library/api.js';
 import { expose } from '../../src/library/index.js';
 import { temporaryFolder } from '../support/folder.js';
 import { freePort } from '../support/ports.js';
-
-async function service(listener: RequestListener): Promise<number> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
+import { httpService } from '../support/world.js';
 
 const echo: RequestListener = (request, response) => {
   request.pipe(response.writeHead(201, { 'x-path': request.url ?? '' }));
@@ -29,7 +19,7 @@ async function tunnelTo(target: number, options: ExposeOptions = {}, run: RunOpt
 }
 
 it('publishes a service, and ends with its block', async () => {
-  const port = await service(echo);
+  const { port } = await httpService(echo);
   const home = await temporaryFolder();
   let url: string;
   {
@@ -50,7 +40,7 @@ it('publishes a service, and ends with its block', async () => {
 });
 
 it('records the requests of a webhook, with their exact bytes', async () => {
-  const tunnel = await tunnelTo(await service(echo), { inspect: true });
+  const tunnel = await tunnelTo((await httpService(echo)).port, { inspect: true });
   const body = JSON.stringify({ event: 'paid', note: 'é' });
   const signature = createHmac('sha256', 'secret').update(body).digest('hex');
   const waiting = tunnel.waitForRequest({ method: 'post', path: '/hook' });
@@ -66,7 +56,7 @@ it('records the requests of a webhook, with their exact bytes', async () => {
 });
 
 it('returns each request once, in their order, including those before the call', async () => {
-  const tunnel = await tunnelTo(await service(echo), { inspect: true });
+  const tunnel = await tunnelTo((await httpService(echo)).port, { inspect: true });
   for (const path of ['/1', '/2', '/3']) await tunnel.fetch(path);
   expect((await tunnel.waitForRequest('/2')).path).toBe('/2');
   expect((await tunnel.waitForRequest()).path).toBe('/1');
@@ -75,7 +65,7 @@ it('returns each request once, in their order, including those before the call',
 });
 
 it('keeps the settings of portal.yaml', async () => {
-  const tunnel = await tunnelTo(await service(echo), { mode: 'http', access: { pin: '123456' } });
+  const tunnel = await tunnelTo((await httpService(echo)).port, { mode: 'http', access: { pin: '123456' } });
   expect((await tunnel.fetch('/')).status).toBe(401);
   expect((await tunnel.fetch('/', { headers: { 'Portal-Pin': '123456' } })).status).toBe(201);
 });
@@ -89,7 +79,7 @@ it('reports options that portal.yaml would reject, and creates nothing', async (
 });
 
 it('says how to record, where nothing is recorded', async () => {
-  const tunnel = await tunnelTo(await service(echo));
+  const tunnel = await tunnelTo((await httpService(echo)).port);
   expect(() => tunnel.requests()).toThrow('are not recorded');
 });
 
@@ -112,7 +102,7 @@ it('can be aborted while it opens, and while it waits', async () => {
   await expect(opening).rejects.toThrow('enough');
   expect(events.at(-1)).toBe('stopped');
 
-  const tunnel = await tunnelTo(await service(echo), { inspect: true });
+  const tunnel = await tunnelTo((await httpService(echo)).port, { inspect: true });
   const waiting = tunnel.waitForRequest('/never');
   await Promise.all([expect(waiting).rejects.toMatchObject({ code: 'aborted' }), tunnel.close()]);
 });

@@ -2,6 +2,7 @@ import { PortalError } from '../../lib/errors.js';
 import { deferred, within } from '../../lib/wait.js';
 import { GATE_PATHS } from '../access/kinds.js';
 import type { Exchange, Headers } from '../modes/http/exchange.js';
+import { pathOf } from '../modes/http/paths.js';
 import type { InspectSpec } from '../spec.js';
 import { inspected } from './exchange.js';
 import type { RequestHistory } from './history/history.js';
@@ -201,7 +202,7 @@ export class Recorders {
     const replayed = exchange instanceof ReplayExchange ? exchange : undefined;
     if (!replayed && !this.store.admits()) return exchange;
     // The body of the PIN form contains the PIN.
-    const withholdBody = GATE_PATHS.has(exchange.target.split('?', 1)[0]!);
+    const withholdBody = GATE_PATHS.has(pathOf(exchange.target));
     const recorded = inspected(exchange, this.store, {
       service,
       withholdBody,

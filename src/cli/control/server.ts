@@ -123,6 +123,7 @@ async function route(
   followers: Set<ServerResponse>,
 ): Promise<void> {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://agent');
+  const follow = searchParams.get('follow') === '1' ? followers : undefined;
   switch (`${request.method} ${pathname}`) {
     case 'GET /status':
       return respond(response, 200, await handlers.status());
@@ -145,11 +146,9 @@ async function route(
     case 'POST /shares':
       return respond(response, 200, await handlers.reloadShares(await identityIn(request)));
     case 'GET /logs':
-    case 'GET /access': {
-      const follow = searchParams.get('follow') === '1' ? followers : undefined;
-      if (pathname === '/access') return sendLogs(response, handlers.access, follow);
       return sendLogs(response, handlers.history, follow);
-    }
+    case 'GET /access':
+      return sendLogs(response, handlers.access, follow);
     case 'POST /stop':
       respond(response, 202, { pid: process.pid });
       return handlers.stop();
