@@ -6,8 +6,9 @@ import { resetSocket } from '../../net/reset.js';
 import type { Drain } from '../../net/splice.js';
 import type { Decision } from '../decision.js';
 import { firstLine, type FirstLineTimeouts } from '../first-line.js';
+import { LIMITS } from '../../protocol/limits.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
-import { alpnOf } from '../upstream.js';
+import { alpnOf, isConnect } from '../upstream.js';
 import {
   NO_TRAFFIC,
   retiringIn,
@@ -19,6 +20,8 @@ import {
 
 /** If the target takes longer to show its protocol, the visitor's protocol decides. */
 const FIRST_LINE_TIMEOUTS: FirstLineTimeouts = { silenceMs: 250, lineMs: 5_000 };
+/** For a visitor whose request must be read, if it sends one. */
+const PATIENT_TIMEOUTS: FirstLineTimeouts = { ...FIRST_LINE_TIMEOUTS, silenceMs: LIMITS.visitorIdleMs };
 /** Timeout until a visitor gets a handler while its protocol is detected. */
 const DETECT_MS = 2_000;
 
@@ -120,10 +123,23 @@ export class AutoHandler implements ModeHandler {
     if (decision.isKnownStream) await decision.recheck();
     if (decision.isKnownStream) return false;
     if (alpnOf(socket) !== undefined || isHttp()) return true;
-    if ((await firstLine(socket, FIRST_LINE_TIMEOUTS)) === 'http') return true;
+    const line = await firstLine(socket, FIRST_LINE_TIMEOUTS);
+    if (line === 'http') return true;
     // An app that trusts X-Forwarded-For may parse a request line that Portal does not recognize.
     await decision.settle();
+    if (line === 'silent' && isConnect(socket)) return isHttp() || this.#sendsRequest(socket);
     return isHttp();
+  }
+
+  /**
+   * Browsers open connections before they have a request, and a page of another site may send it through the local port of
+   * `portal connect`. So its first bytes are read however late they are, unless the target shows its protocol first.
+   */
+  async #sendsRequest(socket: Socket): Promise<boolean> {
+    const decided = new AbortController();
+    const unfollow = this.#decision.onChange(() => decided.abort());
+    const line = await firstLine(socket, PATIENT_TIMEOUTS, decided.signal).finally(unfollow);
+    return line === 'http' || this.#decision.now === 'http';
   }
 
   #httpHandler(): Promise<ModeHandler> {
