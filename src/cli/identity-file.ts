@@ -6,9 +6,10 @@ import { confinedPath } from '../lib/confined.js';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { needAllowed } from './allow/gate.js';
 import type { Context } from './context.js';
-import { load, loadOptions } from './load.js';
+import { ConfigInvalid } from './failure.js';
+import { loadOptions, loadUsable } from './load.js';
 
-/** The identity file of the configuration in this folder, else the user's own. */
+/** The identity file of the configuration in this folder, whatever its services are, else the user's own. */
 export async function identityFile(context: Context, file: string | undefined): Promise<string> {
   const options = loadOptions(context, file);
   try {
@@ -17,7 +18,8 @@ export async function identityFile(context: Context, file: string | undefined): 
     if (error instanceof PortalError && error.code === 'config_not_found') return context.paths.identityFile;
     throw error;
   }
-  const loaded = await load(options);
+  const { loaded, problems } = await loadUsable(context, file);
+  if (!loaded) throw new ConfigInvalid(problems);
   const { desired } = loaded;
   // `identity export` prints the private key in this file.
   if (desired.identityFile !== undefined)

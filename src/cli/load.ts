@@ -2,6 +2,8 @@ import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { LoadOptions, LoadResult } from '../config/load.js';
+import type { Problem } from '../config/problem.js';
+import { fromPointer } from '../config/tree.js';
 import { isMissing, PortalError, type ErrorCode } from '../lib/errors.js';
 import type { AgentKey } from './control/address.js';
 import type { Context } from './context.js';
@@ -62,6 +64,39 @@ export async function load(options: LoadOptions): Promise<Loaded> {
 }
 
 const ABSENT: ReadonlySet<ErrorCode> = new Set(['config_not_found', 'config_unreadable', 'config_untrusted']);
+
+/** What can be loaded of the configuration. */
+export interface Usable {
+  readonly loaded?: Loaded;
+  readonly problems: readonly Problem[];
+  /** Services that have mistakes, and are not in `loaded`. */
+  readonly broken: readonly string[];
+}
+
+/** Loads the configuration, without the services that have mistakes. Throws if there is no readable file. */
+export async function loadUsable(context: Context, file: string | undefined): Promise<Usable> {
+  const options = loadOptions(context, file);
+  try {
+    return { loaded: await load(options), problems: [], broken: [] };
+  } catch (error) {
+    if (!(error instanceof ConfigInvalid)) throw error;
+    const { problems } = error;
+    const broken = brokenServices(problems);
+    if (!broken) return { problems, broken: [] };
+    const { loadConfig } = await import('../config/load.js');
+    const rest = await loadConfig({ ...options, without: broken });
+    return { problems, broken, ...(rest.ok && { loaded: rest }) };
+  }
+}
+
+/** The services with mistakes; undefined if there are mistakes elsewhere. */
+function brokenServices(problems: readonly Problem[]): string[] | undefined {
+  const names = problems.map(({ path }) => {
+    const [key, name] = fromPointer(path);
+    return key === 'services' ? name : undefined;
+  });
+  return names.every((name) => name !== undefined) ? [...new Set(names)] : undefined;
+}
 
 /**
  * The key of the agent that runs for a file: the folder's real path, and the file's name as typed. So a symbolic link

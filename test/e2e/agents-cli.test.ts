@@ -117,6 +117,22 @@ it('also queries relays that the running agent found in a list, and reports if i
   expect(shown.stdout).toContain(`https://web.localhost:${at.port}`);
 });
 
+it('queries the relays in a shell without the variables of a service, and names that service', async () => {
+  const at = await relay();
+  const person = await Person.create();
+  await person.run(['identity', 'new']);
+  await writeFile(
+    join(person.folder, 'portal.yaml'),
+    `version: 1\nrelays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\n` +
+      "services: { web: 1, api: { mode: http, target: 2, access: { pin: '${NO_SUCH_PIN}' } } }\n",
+  );
+  const { code, stdout, stderr } = await person.run(['agents']);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'no agents\n' });
+  expect(stderr).toMatch(/^service api is not queried: .*NO_SUCH_PIN/);
+  expect((await person.run(['requests'])).stderr).toMatch(/^No requests recorded yet\./);
+  expect((await person.run(['identity'])).code).toBe(0);
+});
+
 it('shows a team its agents, as long as the committed file lists it', async () => {
   const { port } = await httpService((_request, response) => response.end('hello'));
   const at = await relay();

@@ -68,6 +68,10 @@ it('shows until when names are reserved', () => {
 
 it.each([80, 50])('has tables of at most %i columns', (width) => {
   const agent = {
+    id: '6a9d4a34',
+    machine: 'build-server.example',
+    version: '0.1.0',
+    from: '203.0.113.7',
     identity: '0x1',
     own: true,
     state: 'reconnecting' as const,
@@ -81,6 +85,8 @@ it.each([80, 50])('has tables of at most %i columns', (width) => {
     { ...name('served', '1970-01-31T00:00:00.000Z'), name: 'frontend', ports: { tcp: 20_000, udp: 20_000 } },
   ];
   const tables = describeAgents({ agents: [agent], names }, createStyle(false), 0, width);
-  expect(tables.join('\n')).toContain('https://frontend.staging.relay.example');
+  const text = tables.join('\n');
+  for (const shown of ['https://frontend.staging.relay.example', 'from 203.0.113.7', 'id 6a9d4a34'])
+    expect(text).toContain(shown);
   expect(tables.filter((line) => line.length > width)).toEqual([]);
 });

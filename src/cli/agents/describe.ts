@@ -1,3 +1,4 @@
+import stringWidth from 'string-width';
 import type { ServiceView } from '../../protocol/agents.js';
 import { formatAge, formatAgo, formatBytes } from '../amounts.js';
 import { fitColumns } from '../columns.js';
@@ -29,11 +30,11 @@ function describeAgent(agent: MergedAgent, style: Style, now: number, width: num
   const { id, identity, own, machine, version, state, since, lastSeen, from, services, relays } = agent;
   const ago = (time: string): string => formatAgo(now - Date.parse(time));
   const name = printable(machine ?? 'unnamed machine');
-  if (state === 'disconnected')
-    return [
-      style.dim(`${name} · disconnected, last seen ${ago(lastSeen)} at ${relays.map(printable).join(', ')}`),
-      '',
-    ];
+  if (state === 'disconnected') {
+    const seen = `disconnected, last seen ${ago(lastSeen)}`;
+    const at = relays.map(printable).join(', ');
+    return [...packed([name, `${seen} at ${at}`], width).map((line) => style.dim(line)), ''];
+  }
   const head = [
     name,
     state === 'connected' && since !== undefined
@@ -44,11 +45,23 @@ function describeAgent(agent: MergedAgent, style: Style, now: number, width: num
     ...(from === undefined ? [] : [`from ${printable(from)}`]),
   ];
   return [
-    style.bold(head.join(' · ')),
+    ...packed(head, width).map((line) => style.bold(line)),
     ...(own ? [] : [`  shared by ${printable(identity)}`]),
     ...describeServices(services, style, width - INDENT.length).map((line) => INDENT + line),
     '',
   ];
+}
+
+/** As many of `parts` on each line as fit. */
+function packed(parts: readonly string[], width: number): string[] {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const longer = `${lines.at(-1) ?? ''} · ${part}`;
+    if (lines.length === 0) lines.push(part);
+    else if (stringWidth(longer) <= width) lines[lines.length - 1] = longer;
+    else lines.push(INDENT + part);
+  }
+  return lines;
 }
 
 /** Columns that a narrow terminal does not show, in the order of removal. An address gets a line of its own. */

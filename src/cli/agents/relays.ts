@@ -2,6 +2,7 @@ import { basename, resolve } from 'node:path';
 import { relayKey, type UrlRelay } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import { RelayLock } from '../../config/lock.js';
+import { fromPointer } from '../../config/tree.js';
 import { loadIdentity } from '../../identity/file.js';
 import type { Identity } from '../../identity/identity.js';
 import { PortalError } from '../../lib/errors.js';
@@ -11,8 +12,9 @@ import { needAllowed } from '../allow/gate.js';
 import { askAgent } from '../ask-agent.js';
 import type { Context } from '../context.js';
 import { usage } from '../expose-services.js';
+import { ConfigInvalid } from '../failure.js';
 import { identityFile } from '../identity-file.js';
-import { load, loadOptions } from '../load.js';
+import { loadUsable } from '../load.js';
 import { loadLockState } from '../lock.js';
 import { caOf } from '../relay-ca.js';
 
@@ -42,7 +44,8 @@ export async function relaysToQuery(context: Context, options: RelayOptions): Pr
       'Name the relay that uses the CA, for example --relay https://relay.example.com.',
     );
   if (options.relay) return typed(context, options.relay, options);
-  const loaded = await load(loadOptions(context, options.file)).catch(orNameRelay);
+  const { loaded, problems, broken } = await loadUsable(context, options.file).catch(orNameRelay);
+  if (!loaded) throw new ConfigInvalid(problems);
   await needAllowed(
     context,
     loaded,
@@ -61,6 +64,10 @@ export async function relaysToQuery(context: Context, options: RelayOptions): Pr
     relays: [...direct, ...(fromAgent ?? [])],
     trust: trustBy(lock && new RelayLock({ file: lock.file })),
     skipped: [
+      ...broken.map((service) => ({
+        relay: `service ${service}`,
+        why: problems.find(({ path }) => fromPointer(path)[1] === service)?.message ?? '',
+      })),
       ...named
         .filter(({ source }) => source === 'chain')
         .map(({ relay }) => ({
@@ -126,7 +133,8 @@ async function fileHere(
   file: string | undefined,
 ): Promise<{ lock?: RelayLock; caFiles: ReadonlyMap<string, string> }> {
   try {
-    const loaded = await load(loadOptions(context, file));
+    const { loaded, problems } = await loadUsable(context, file);
+    if (!loaded) throw new ConfigInvalid(problems);
     await needAllowed(context, loaded, HINT_ALLOW);
     const { desired } = loaded;
     const lock = await loadLockState(desired);

@@ -1,15 +1,12 @@
 import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
-import { loadConfig, type LoadOptions } from '../../config/load.js';
 import { loadLock, lockFileOf } from '../../config/lock.js';
 import type { LockEntries } from '../../config/lock-file.js';
 import type { Problem } from '../../config/problem.js';
 import { listOf } from '../../config/suggest.js';
-import { fromPointer } from '../../config/tree.js';
 import { notAllowedYet } from '../allow/gate.js';
 import type { Context } from '../context.js';
-import { ConfigInvalid } from '../failure.js';
-import { load, loadOptions, type Loaded } from '../load.js';
+import type { Usable } from '../load.js';
 import type { AgentFindings } from './agent.js';
 import { count, Subject } from './report.js';
 
@@ -102,38 +99,6 @@ const notReached = (desired: Desired): Subject[] => [
 export function relaysOf({ relays, services }: Desired): RelaySpec[] {
   const all = [...relays, ...services.flatMap((service) => service.relays)];
   return [...new Map(all.map((spec) => [relayKey(spec), spec])).values()];
-}
-
-/** What can be loaded of the configuration. */
-export interface Usable {
-  readonly loaded?: Loaded;
-  readonly problems: readonly Problem[];
-  /** Services that have mistakes, and are not in `loaded`. */
-  readonly broken: readonly string[];
-}
-
-/** Loads the configuration, without the services that have mistakes. Throws if there is no readable file. */
-export async function loadUsable(context: Context, file: string | undefined): Promise<Usable> {
-  const options: LoadOptions = loadOptions(context, file);
-  try {
-    return { loaded: await load(options), problems: [], broken: [] };
-  } catch (error) {
-    if (!(error instanceof ConfigInvalid)) throw error;
-    const { problems } = error;
-    const broken = brokenServices(problems);
-    if (!broken) return { problems, broken: [] };
-    const rest = await loadConfig({ ...options, without: broken });
-    return { problems, broken, ...(rest.ok && { loaded: rest }) };
-  }
-}
-
-/** The services with mistakes; undefined if there are mistakes elsewhere. */
-function brokenServices(problems: readonly Problem[]): string[] | undefined {
-  const names = problems.map(({ path }) => {
-    const [key, name] = fromPointer(path);
-    return key === 'services' ? name : undefined;
-  });
-  return names.every((name) => name !== undefined) ? [...new Set(names)] : undefined;
 }
 
 /** The entries of portal.lock; undefined for standard input, or if the lock is invalid. */
