@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child, script } from './children.mjs';
-import { oneVisit, startNginx } from './nginx.mjs';
+import { nginxMissing, oneVisit, startNginx } from './nginx.mjs';
 import { freePort } from './wait.mjs';
 
 /**
@@ -21,13 +21,19 @@ export const PEERS = {
   frp: frp('frp', { mux: true, tls: true }),
   /** A visitor's own TLS only, as Portal's carrier `raw`. */
   'frp plain': frp('frp plain', { mux: false, tls: false }),
-  rathole: { needs: ['RATHOLE'], modes: ['stream', 'tcp', 'udp'], start: startRathole },
+  /** An nginx behind its client ends TLS. */
+  rathole: {
+    needs: ['RATHOLE'],
+    modes: ['stream', 'tcp', 'udp'],
+    start: startRathole,
+    missing: nginxMissing,
+  },
 };
 
 /** Why a peer cannot be measured, or undefined. */
-export function peerMissing({ needs }) {
+export function peerMissing({ needs, missing }) {
   const unset = needs.filter((name) => !process.env[name]);
-  return unset.length > 0 ? `${unset.join(' and ')} must name its program` : undefined;
+  return unset.length > 0 ? `${unset.join(' and ')} must name its program` : missing?.();
 }
 
 /** The first line that a peer prints as its version. */
