@@ -32,7 +32,6 @@ async function visitFrom(address: string, isKnown = true): Promise<string> {
   const channel = Object.assign(new EventEmitter(), {
     relayAddress: '127.0.0.1',
     welcome: {},
-    announced: new Map(),
   });
   const endpoint: RelayEndpoint = { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}` };
   let visitor: Socket | undefined;
@@ -143,7 +142,6 @@ describe('how a data connection of the carrier raw begins', () => {
     const channel = Object.assign(new EventEmitter(), {
       relayAddress: '127.0.0.1',
       welcome,
-      announced: new Map(),
     });
     const connections = new DataConnections(
       channel as unknown as ControlChannel,

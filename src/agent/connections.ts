@@ -50,6 +50,8 @@ export class DataConnections {
   readonly #leaseById: (id: string) => AgentLease | undefined;
   /** The notice of a visit and the start byte take different paths, so they arrive in any order. */
   readonly #pending = new Map<string, Pending>();
+  /** The lease of each visitor whose data connection has not started yet, by connection. */
+  readonly #announced = new Map<string, string>();
   /** Requested connections that have not started yet. */
   readonly #waiting: (() => void)[] = [];
   readonly #resumption = new Resumption();
@@ -72,9 +74,14 @@ export class DataConnections {
       const pending = this.#pending.get(visit.connection);
       if (!pending) return;
       pending.isNoticed = true;
-      this.#channel.announced.set(visit.connection, visit.lease);
+      this.#announced.set(visit.connection, visit.lease);
       pending.notice.resolve(visit);
     });
+  }
+
+  /** Whether a visitor of the lease was announced whose data connection has not started yet. */
+  isArriving(lease: string): boolean {
+    return [...this.#announced.values()].includes(lease);
   }
 
   /** Ends connections without an announced visitor. A connection with an announced visitor may still start. */
@@ -104,7 +111,7 @@ export class DataConnections {
           .finally(() => {
             this.#pending.delete(connection);
             // The lease has the visitor in the next turn.
-            setImmediate(() => this.#channel.announced.delete(connection));
+            setImmediate(() => this.#announced.delete(connection));
           });
       });
     }

@@ -9,8 +9,6 @@ import { exportDatagramKey } from '../protocol/datagrams/exporter.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { LIMITS, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
-import type { AgentDatagrams } from './datagrams/datagrams.js';
-import type { HopTunnel } from './hop-tunnel.js';
 import type { Tunnel } from './relay-endpoint.js';
 
 export interface Welcome extends Omit<FromRelay<'welcome'>, 'type'> {
@@ -41,12 +39,6 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   /** This machine's address, if known. */
   readonly localAddress: string | undefined;
   #rttMs: number | undefined;
-  /** The datagrams of this session. Set before its leases open. */
-  datagrams: AgentDatagrams | undefined;
-  /** Connections through this relay to others. Set at the same time. */
-  tunnel: HopTunnel | undefined;
-  /** The lease of each visitor that the relay announced and whose data connection has not started yet, by connection. */
-  readonly announced = new Map<string, string>();
   readonly #tls: TLSSocket | undefined;
   readonly #ws: WebSocket;
   readonly #requests = new Map<number, Deferred<FromRelay>>();

@@ -19,6 +19,7 @@ import type { Shares } from './access/share/shares.js';
 import type { NameRejection } from './rejected-name.js';
 import { hintFor, missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
+import type { OpenSession } from './open-session.js';
 import type { Recorders } from './inspect/recorder.js';
 import type { KnownTargets } from './known-targets.js';
 import { HeldLease, offersReplicas, type Opened, type ReplicaState } from './held-lease.js';
@@ -92,7 +93,7 @@ export class AgentLease {
   readonly #prover: Prover;
   /** Visitors that the relay gave up on, by reason. */
   readonly #unserved = new Tally<string>();
-  #channel: ControlChannel | undefined;
+  #session: OpenSession | undefined;
   #opening: Limit | undefined;
   readonly #held: HeldLease;
   /** Whether all local services respond, as far as known. */
@@ -184,18 +185,18 @@ export class AgentLease {
    * A session is available: opens the lease there, and proves that visitors get through. `opening` limits how many leases of
    * the session do so at a time. When the session `moves`, visitors are served throughout.
    */
-  attach(channel: ControlChannel, opening: Limit, { moves = false } = {}): void {
+  attach(session: OpenSession, opening: Limit, { moves = false } = {}): void {
     if (this.#closing) return;
     this.#opening = opening;
     this.#attachment.abort();
     this.#attachment = new AbortController();
-    this.#channel = channel;
+    this.#session = session;
     // Opening this lease would take the place back from the other lease.
     if (this.#takenOverBy?.id !== undefined) return this.#rest();
     this.#isReplaced = false;
     const { signal } = this.#attachment;
     if (!moves || this.#phase.now !== 'ready') this.#phase.set('opening');
-    pRetry(() => this.#open(channel, opening, signal), {
+    pRetry(() => this.#open(session, opening, signal), {
       ...RETRY,
       retries: Infinity,
       signal,
@@ -211,7 +212,7 @@ export class AgentLease {
   /** The session was lost or never connected. Connected visitors are not affected. */
   detach(error: PortalError): void {
     this.#attachment.abort();
-    this.#channel = undefined;
+    this.#session = undefined;
     if (this.#closing) return;
     this.#phase.countRetry();
     this.#phase.set(isFinal(error) ? 'failed' : 'retrying', error);
@@ -224,8 +225,8 @@ export class AgentLease {
    */
   yieldTo(other: NextLease | undefined): void {
     this.#takenOverBy = other;
-    const [channel, opening] = [this.#channel, this.#opening];
-    if (!other && this.#isReplaced && channel && opening) this.attach(channel, opening);
+    const [session, opening] = [this.#session, this.#opening];
+    if (!other && this.#isReplaced && session && opening) this.attach(session, opening);
   }
 
   /** The relay revoked the lease. Requests it again, unless another lease has replaced it. */
@@ -261,10 +262,10 @@ export class AgentLease {
 
   /** Proves now that visitors get through, independent of the schedule. `status` shows the result. */
   async proveNow(): Promise<void> {
-    const [channel, serving] = [this.#channel, this.#served];
+    const [session, serving] = [this.#session, this.#served];
     const { signal } = this.#attachment;
-    if (channel && serving && this.#phase.now === 'ready')
-      await this.#prover.again(this.#visitOf(serving, channel, signal), signal);
+    if (session && serving && this.#phase.now === 'ready')
+      await this.#prover.again(this.#visitOf(serving, session, signal), signal);
   }
 
   /** Disconnects visitors whose share links were revoked. */
@@ -369,7 +370,12 @@ export class AgentLease {
     };
   }
 
-  async #open(channel: ControlChannel, opening: Limit, signal: AbortSignal): Promise<void> {
+  get #channel(): ControlChannel | undefined {
+    return this.#session?.channel;
+  }
+
+  async #open(session: OpenSession, opening: Limit, signal: AbortSignal): Promise<void> {
+    const { channel } = session;
     this.#checkOffer(channel);
     if (this.#spec.replicas && !offersReplicas(channel)) this.#options.onWithoutReplicas?.(this);
     const { address } = this;
@@ -380,7 +386,7 @@ export class AgentLease {
     await serving.prepare?.(signal);
     this.#isPrepared = true;
     this.#tellHealth();
-    const visit = this.#visitOf(serving, channel, signal);
+    const visit = this.#visitOf(serving, session, signal);
     await this.#prover.first(visit);
     // Its session moved to another machine of the relay, with other public ports.
     const moved = this.#phase.now === 'ready' && !isDeepStrictEqual(this.address, address);
@@ -399,14 +405,14 @@ export class AgentLease {
   }
 
   /** A visit to the public address, as a visitor makes it. */
-  #visitOf(serving: Serving, channel: ControlChannel, signal: AbortSignal): Visit {
-    const { relayAddress, welcome, via, tunnel } = channel;
+  #visitOf(serving: Serving, { channel, datagrams, tunnel }: OpenSession, signal: AbortSignal): Visit {
+    const { relayAddress, welcome, via } = channel;
     const prove = (): Promise<void | 'unproven'> =>
       serving.prove({
         address: this.#held.publicHost ?? relayAddress,
         port: this.#held.publicPort ?? welcome.publicPort,
         lease: this.id ?? '',
-        datagrams: channel.datagrams,
+        datagrams,
         // A visitor's ClientHello names the host, so it must not pass other relays in the clear.
         via: via?.hides ? tunnel : via,
         signal,
@@ -445,9 +451,9 @@ export class AgentLease {
   }
 
   #comeBack(failure: PortalError): void {
-    const [channel, opening] = [this.#channel, this.#opening];
+    const [session, opening] = [this.#session, this.#opening];
     this.detach(failure);
-    if (channel && opening) this.attach(channel, opening);
+    if (session && opening) this.attach(session, opening);
   }
 
   #rest(): void {
@@ -498,10 +504,10 @@ export class AgentLease {
     this.#ending.abort();
     this.#prover.stop();
     this.#phase.set('draining');
-    const [channel, id] = [this.#channel, this.id];
-    if (!this.#takenOverBy) await this.#held.release(channel, this.#log);
+    const [session, id] = [this.#session, this.id];
+    if (!this.#takenOverBy) await this.#held.release(session?.channel, this.#log);
     // The data connections of visitors that the relay announced before may still be on their way.
-    const isArriving = (): boolean => [...(channel?.announced.values() ?? [])].some((lease) => lease === id);
+    const isArriving = (): boolean => id !== undefined && session?.isArriving(id) === true;
     await until(() => !isArriving(), Math.min(drain.ms, ARRIVING_MS));
     await this.#served?.close(drain);
     this.#phase.set('closed');

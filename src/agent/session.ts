@@ -9,12 +9,11 @@ import type { OwnAddresses } from '../net/own-addresses.js';
 import { LIMITS } from '../protocol/limits.js';
 import { openControl } from './connect.js';
 import type { ControlChannel } from './control.js';
-import { DataConnections } from './connections.js';
-import { AgentDatagrams } from './datagrams/datagrams.js';
-import { HopTunnel } from './hop-tunnel.js';
+import type { HopTunnel } from './hop-tunnel.js';
 import { mayReport, Reporter, type AgentInfo } from './report.js';
 import type { AgentLease } from './lease.js';
 import { NetworkWatch } from './network-watch.js';
+import { OpenSession } from './open-session.js';
 import type { Tunnel, RelayEndpoint } from './relay-endpoint.js';
 import { withJitter } from './retry.js';
 import { summaryOf } from './phase.js';
@@ -69,7 +68,9 @@ export class RelaySession {
   readonly #stop = new AbortController();
   readonly #leases = new Set<AgentLease>();
   readonly #opening = pLimit(OPENING_AT_A_TIME);
-  #channel: ControlChannel | undefined;
+  #open: OpenSession | undefined;
+  /** The lease that a visitor of an id reached last. */
+  readonly #found = new Map<string, AgentLease>();
   /** The relay is shutting down: connections through the tunnel must move once there is a new session. */
   #isRelayDraining = false;
   /** Aborts when the relay starts to shut down. */
@@ -98,11 +99,12 @@ export class RelaySession {
   add(lease: AgentLease): void {
     this.#leases.add(lease);
     this.changed();
-    if (this.#channel) lease.attach(this.#channel, this.#opening);
+    if (this.#open) lease.attach(this.#open, this.#opening);
   }
 
   remove(lease: AgentLease): void {
     this.#leases.delete(lease);
+    for (const [id, found] of this.#found) if (found === lease) this.#found.delete(id);
     this.changed();
   }
 
@@ -149,7 +151,7 @@ export class RelaySession {
 
   /** The state of datagrams, once there were any. */
   #datagrams(): Pick<RelayStatus, 'datagrams'> {
-    const { carrier, missingPackets, dropped } = this.#channel?.datagrams?.status() ?? {};
+    const { carrier, missingPackets, dropped } = this.#open?.datagrams.status() ?? {};
     if (!carrier && Object.keys(dropped ?? {}).length === 0) return {};
     return {
       datagrams: {
@@ -167,6 +169,10 @@ export class RelaySession {
     this.#stop.abort(reason);
     this.#rejectWaiting(reason);
     await this.#done;
+  }
+
+  get #channel(): ControlChannel | undefined {
+    return this.#open?.channel;
   }
 
   async #run(): Promise<void> {
@@ -261,23 +267,28 @@ export class RelaySession {
    */
   #hold({ channel, endpoint, moved }: Connected): Promise<number> {
     const openedAt = performance.now();
-    const former = this.#channel;
-    this.#channel = channel;
+    const former = this.#open;
+    const open = new OpenSession({
+      channel,
+      endpoint,
+      leaseById: (id) => this.#leaseById(id),
+      onFallback: this.#options.onFallback,
+      log: this.#log,
+    });
+    this.#open = open;
+    this.#found.clear();
     this.#set('connected', undefined);
     this.#log.info({ session: channel.welcome.session }, 'session open');
-    channel.datagrams = new AgentDatagrams(channel, endpoint, this.#log, this.#options.onFallback);
-    channel.tunnel = new HopTunnel(channel, endpoint);
-    const connections = new DataConnections(channel, endpoint, this.#log, (id) => this.#leaseById(id));
     channel.on('revoked', ({ lease, reason }) => {
       // The relay handed it to the channel that replaced this one.
-      if (this.#channel === channel) this.#leaseById(lease)?.revoked(reason);
+      if (this.#open === open) this.#leaseById(lease)?.revoked(reason);
     });
     channel.on('unserved', ({ lease, reason, count }) => this.#leaseById(lease)?.unserved(reason, count));
     if (former) void this.#retire(former);
     this.#reportOn(channel);
-    for (const lease of this.#leases) lease.attach(channel, this.#opening, { moves: former !== undefined });
+    for (const lease of this.#leases) lease.attach(open, this.#opening, { moves: former !== undefined });
     if (former || this.#isRelayDraining) this.#announceMove();
-    for (const waiting of this.#waiting) waiting.resolve(channel.tunnel);
+    for (const waiting of this.#waiting) waiting.resolve(open.tunnel);
     this.#waiting.clear();
     if (!former) this.#options.onState?.('connected');
     return new Promise((resolve) => {
@@ -288,11 +299,9 @@ export class RelaySession {
       });
       const end = (error: PortalError, reconnectAfterMs?: number): void => {
         moved?.removeEventListener('abort', move);
-        connections.close();
-        channel.datagrams?.close();
-        if (this.#channel !== channel) return;
+        if (this.#open !== open) return;
         this.#reporter?.close();
-        this.#channel = undefined;
+        this.#open = undefined;
         this.#isRelayDraining = error.code === 'shutting_down';
         if (!this.#stop.signal.aborted) {
           this.#log.info({ code: error.code, reason: error.message }, 'session lost');
@@ -318,14 +327,13 @@ export class RelaySession {
   }
 
   /** Ends a replaced channel once it is no longer needed. Has a timeout. */
-  async #retire(channel: ControlChannel): Promise<void> {
+  async #retire(former: OpenSession): Promise<void> {
+    const { channel } = former;
     // The relay reports each lease that moved to the other channel, after all earlier visitors of the lease.
     const held = new Set([...this.#leases].flatMap(({ id }) => id ?? []));
     channel.on('revoked', ({ lease }) => held.delete(lease));
     const isDone = (): boolean =>
-      this.#stop.signal.aborted ||
-      channel.closed ||
-      (held.size === 0 && channel.isIdle && channel.tunnel!.isIdle);
+      this.#stop.signal.aborted || channel.closed || (held.size === 0 && former.isIdle);
     await until(isDone, LIMITS.requestMs);
     if (this.#stop.signal.aborted) channel.close();
     else channel.retire();
@@ -342,7 +350,7 @@ export class RelaySession {
   /** Waits for the session. Rejects when an attempt fails. */
   async #currentTunnel(ms: number, signal?: AbortSignal): Promise<HopTunnel> {
     this.#stop.signal.throwIfAborted();
-    if (this.#channel?.tunnel) return this.#channel.tunnel;
+    if (this.#open) return this.#open.tunnel;
     const waiting = deferred<HopTunnel>();
     waiting.promise.catch(() => undefined);
     this.#waiting.add(waiting);
@@ -375,9 +383,13 @@ export class RelaySession {
   }
 
   #leaseById(id: string): AgentLease | undefined {
+    const found = this.#found.get(id);
+    if (found?.id === id && !found.isEnding) return found;
     const those = [...this.#leases].filter((lease) => lease.id === id);
     // A lease may have returned to a place where another lease of this agent still serves its last visitors.
-    return those.find(({ isEnding }) => !isEnding) ?? those.at(-1);
+    const lease = those.find(({ isEnding }) => !isEnding) ?? those.at(-1);
+    if (lease) this.#found.set(id, lease);
+    return lease;
   }
 }
 
