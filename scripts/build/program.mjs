@@ -125,7 +125,7 @@ const JOURNEYS = {
   up: [
     'src/cli/commands/up.ts',
     'src/cli/run-agent.ts',
-    'src/cli/follow-file.ts',
+    'src/library/follow-file.ts',
     'src/agent/serving/tls.ts',
   ],
   relay: ['src/cli/commands/relay.ts'],

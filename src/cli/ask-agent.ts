@@ -3,7 +3,7 @@ import { PortalError } from '../lib/errors.js';
 import type { Context } from './context.js';
 import { controlPlace } from './control/address.js';
 import { ControlClient } from './control/client.js';
-import { agentKey } from './load.js';
+import { agentKey } from './agent-key.js';
 
 /** Asks the agent that runs for the file, which knows more than the file does. Undefined if no agent is running. */
 export async function askAgent<T>(

@@ -4,21 +4,12 @@ import type { Problem } from '../config/problem.js';
 import type { ProblemSummary } from '../reconcile/events.js';
 import { ERRORS } from '../lib/error-codes.js';
 import { PortalError, asPortalError, systemCode, type ErrorCode } from '../lib/errors.js';
+import { ConfigInvalid, countProblems } from '../library/config-invalid.js';
 import type { Context, ExitCode } from './context.js';
 import { jsonLine } from './print.js';
 import { rewriteParserError } from './parser-words.js';
 import { createStyle, printable } from './style.js';
 import { explainUnwritable } from './unwritable.js';
-
-/** All errors of a configuration, with their places. */
-export class ConfigInvalid extends PortalError {
-  readonly problems: readonly Problem[];
-
-  constructor(problems: readonly Problem[]) {
-    super('config_invalid', countProblems(problems));
-    this.problems = problems;
-  }
-}
 
 /** Prints an error of `command` as text or JSON, and returns its exit code. */
 export async function reportFailure(
@@ -101,12 +92,6 @@ function causesOf({ cause }: Error): string[] {
   if (!(cause instanceof Error)) return [];
   const code = systemCode(cause);
   return [`  caused by: ${printable(cause.message)}${code ? ` [${code}]` : ''}`, ...causesOf(cause)];
-}
-
-function countProblems(problems: readonly Problem[]): string {
-  const count = problems.length === 1 ? '1 error' : `${problems.length} errors`;
-  const files = [...new Set(problems.map((problem) => problem.file))].join(', ');
-  return files ? `${count} in ${files}` : count;
 }
 
 function fromCommander(error: CommanderError): PortalError {

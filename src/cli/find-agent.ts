@@ -5,7 +5,7 @@ import type { Context } from './context.js';
 import { controlPlace, type ControlPlace } from './control/address.js';
 import { isListening } from './control/claim.js';
 import { ControlClient, notRunning } from './control/client.js';
-import { agentKey } from './load.js';
+import { agentKey } from './agent-key.js';
 import { choiceOf, runningAgents, type RunningAgent } from './running-agents.js';
 
 /** The options that choose an agent: at most one is set. */

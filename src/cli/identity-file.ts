@@ -6,8 +6,9 @@ import { confinedPath } from '../lib/confined.js';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { needAllowed } from './allow/gate.js';
 import type { Context } from './context.js';
-import { ConfigInvalid } from './failure.js';
-import { loadOptions, loadUsable } from './load.js';
+import { ConfigInvalid } from '../library/config-invalid.js';
+import { loadOptions } from '../library/load.js';
+import { loadUsable } from './load-usable.js';
 
 /** The identity file of the configuration in this folder, whatever its services are, else the user's own. */
 export async function identityFile(context: Context, file: string | undefined): Promise<string> {

@@ -1,10 +1,6 @@
 import type { AccessEntry } from '../agent/access-log.js';
 import { gateFor, requiredAlpn } from '../agent/access/kinds.js';
-import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
-import { lockFileOf, RelayLock } from '../config/lock.js';
-import { loadIdentity } from '../identity/file.js';
-import { confinedPath } from '../lib/confined.js';
 import { PortalError, asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { packageFile } from '../lib/package-file.js';
@@ -12,22 +8,21 @@ import { Scope } from '../lib/scope.js';
 import type { MetricsServer } from '../metrics/server.js';
 import type { PortalEvent } from '../reconcile/events.js';
 import { ExpiryClock } from '../reconcile/expiry.js';
-import { caCreated, identityCreated, lockNotice, type Notice } from '../reconcile/notices.js';
+import type { Notice } from '../reconcile/notices.js';
 import type { Runner } from '../reconcile/runner.js';
 import type { Context, ExitCode } from './context.js';
 import { controlPlace, type AgentKey } from './control/address.js';
 import { historyLogger } from './control/history-logger.js';
 import { History } from './control/history.js';
 import { startControl } from './control/server.js';
-import { createAgent, hasLocalCa } from '../library/agent.js';
-import { checkProxies, proxyFor } from './proxy.js';
+import { commandEnvironment, hasLocalCa, openAgent, timed } from '../library/agent.js';
 import { listenForInterrupts, type StopReason } from './interrupts.js';
-import { LeaseBoard } from './lease-board.js';
+import { LeaseBoard } from '../library/lease-board.js';
 import type { ListenAddress } from './listen-address.js';
 import type { Snapshot } from './live/model.js';
 import { visitorsText } from './reporters/describe.js';
 import type { Expected, Reporter } from './reporters/reporter.js';
-import { restartRequired } from './restart-required.js';
+import { restartRequired } from '../library/restart-required.js';
 
 /** The built page of the inspector. */
 const WEB_DIR = packageFile('dist/web');
@@ -41,8 +36,6 @@ const FLUSH_MS = 1_000;
 export interface AgentJob {
   /** The key by which `status`, `logs` and `down` find the agent. */
   readonly key: AgentKey;
-  /** Absolute path of the configuration; null without one. */
-  readonly file: string | null;
   readonly desired: Desired;
   readonly reporter: Reporter;
   /** Reject relays that are not in portal.lock instead of adding them. */
@@ -73,7 +66,6 @@ export async function runAgent(context: Context, job: AgentJob): Promise<ExitCod
 
 async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<ExitCode> {
   const { paths, stdout, stderr } = context;
-  checkProxies(job.desired);
   let cutShort: ((reason: StopReason) => void) | undefined;
   const interrupts = listenForInterrupts({ onSecond: (reason) => cutShort?.(reason) });
   scope.defer(() => interrupts.dispose());
@@ -87,47 +79,36 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const log = historyLogger(history);
   const desired = job.select(job.desired);
   const current = new ExpiryClock(Date.now()).unexpired(desired);
-  /** Notices that follow the `started` event. */
-  const early: Notice[] = [...(job.made ?? [])];
-  const identityFile = desired.identityFile ?? paths.identityFile;
-  const identity = await loadIdentity(await confinedPath(identityFile), {
-    create: true,
-    onCreated: ({ address }) => early.push(identityCreated(identityFile, address)),
-  });
-  const expected = expectedLeases(current, identity.address);
-  const noteStart = watchFirstAttempt(expected, () =>
-    ask(new PortalError('all_failed', 'no service started')),
-  );
+  // Known once there is an identity; the agent reports nothing before.
+  let noteStart: ((event: PortalEvent) => void) | undefined;
   let isStopReported = false;
   const emit = (event: PortalEvent): void => {
     if (event.event === 'stopped') isStopReported = true;
-    const timed = { time: new Date().toISOString(), ...event };
-    history.add(timed);
-    job.reporter.event(timed);
-    noteStart(event);
+    const line = timed(event);
+    history.add(line);
+    job.reporter.event(line);
+    noteStart?.(event);
   };
-
   // Log it as well: the command that started a background agent has exited by then.
   const warn = (message: string): void => {
     log.warn({}, message);
     job.reporter.warning(message);
   };
-  const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
-  const trust = relayLock(job, notify, warn);
-  const runner = createAgent({
-    file: job.file,
-    identity,
-    identityFile,
-    paths,
+  const agent = await openAgent({
+    surroundings: context,
+    desired,
+    frozen: job.frozen ?? false,
+    made: job.made ?? [],
     accessLog: access,
     warn,
-    proxyFor,
-    ...(trust && { trust }),
     inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT, historyDir: paths.historyDir },
-    environment: commandEnvironment(context),
+    environment: commandEnvironment(context.env),
     emit,
     log,
   });
+  const { identity, runner } = agent;
+  const expected = expectedLeases(current, identity.address);
+  noteStart = watchFirstAttempt(expected, () => ask(new PortalError('all_failed', 'no service started')));
   job.reporter.attach?.(() => snapshotOf(runner));
   const place = controlPlace(paths.runDir);
   await place.prepare();
@@ -164,7 +145,10 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     access,
   });
   if (!control)
-    throw new PortalError('already_running', `an agent is already running for ${job.file ?? 'this process'}`);
+    throw new PortalError(
+      'already_running',
+      `an agent is already running for ${desired.file ?? 'this process'}`,
+    );
   cutShort = (reason) => {
     if (runner.visitors > 0) job.reporter.warning(`disconnecting ${visitorsText(runner.visitors)}`);
     runner.kill();
@@ -176,22 +160,11 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const metrics = await metricsOf(job, runner, log);
   if (metrics) scope.defer(() => metrics.close());
 
-  const needsCa = desired.services.some(hasLocalCa);
-  const forCa = { log, onCreated: (file: string) => early.push(caCreated(file)) };
-  const ca = needsCa ? { ca: (await openLocalCa(paths.caDir, forCa)).certificateFile } : {};
   job.reporter.begin(expected);
   for (const { service } of desired.services.filter((each) => !current.services.includes(each)))
     job.reporter.warning(`${service} has expired and is not published. Set a later \`expires\`.`);
-  emit({
-    event: 'started',
-    pid: process.pid,
-    file: job.file,
-    ...ca,
-    ...(metrics && { metrics: metrics.url }),
-  });
-  for (const notice of early) notify(notice);
+  await agent.begin(metrics && { metrics: metrics.url });
   scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
-  await runner.sharing!.load().catch((error: unknown) => warn(asPortalError(error).message));
   runner.apply(desired).catch((error: unknown) => ask(asPortalError(error)));
   await job.follow?.(runner, log, stopping);
   await aborted(stopping);
@@ -203,12 +176,6 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   }
   if (stopping.reason instanceof Error) throw stopping.reason;
   return 0;
-}
-
-/** Permissions are for this agent, not for others that a program of its services starts. */
-function commandEnvironment({ env }: Context): NodeJS.ProcessEnv {
-  const { PORTAL_ALLOW: _, ...rest } = env;
-  return rest;
 }
 
 /** Before the first service opens, because an address in use ends the start. */
@@ -228,23 +195,6 @@ const SHOWN_REQUESTS = 5;
 function snapshotOf(runner: Runner): Snapshot {
   const recorded = [...(runner.recorders?.store.all() ?? [])].slice(-SHOWN_REQUESTS);
   return { inspector: undefined, ...runner.snapshot(), requests: recorded };
-}
-
-/** The lock next to the configuration; undefined without a file. */
-function relayLock(
-  { desired, frozen = false }: AgentJob,
-  notify: (notice: Notice) => void,
-  warn: (message: string) => void,
-): RelayLock | undefined {
-  if (desired.file === undefined) return undefined;
-  const file = lockFileOf(desired.file);
-  return new RelayLock({
-    file,
-    frozen,
-    onAdded: (relay, isNew) => notify(lockNotice(file, relay, isNew)),
-    onUnwritable: ({ message }) =>
-      warn(`${message}; this agent forgets the keys of new relays when it stops`),
-  });
 }
 
 function expectedLeases(desired: Desired, owner: string): Expected[] {

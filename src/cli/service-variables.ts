@@ -6,8 +6,8 @@ import { serviceUrls } from '../reconcile/service-urls.js';
 import { needAllowed } from './allow/gate.js';
 import { askAgent } from './ask-agent.js';
 import type { Context } from './context.js';
-import type { Loaded } from './load.js';
-import { checkServices } from './unknown-service.js';
+import type { Loaded } from '../library/load.js';
+import { checkServices } from '../library/unknown-service.js';
 
 /**
  * The variables that the command of a service gets from Portal: those for `name`, a service or a command such as `app/api`.

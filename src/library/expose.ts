@@ -4,11 +4,10 @@ import { PortalError, asPortalError } from '../lib/errors.js';
 import { silent } from '../lib/logger.js';
 import { portalPaths } from '../lib/paths.js';
 import { deferred, within } from '../lib/wait.js';
-import { proxyIn } from '../net/proxy/environment.js';
 import { formatTarget, parseTarget } from '../net/target.js';
 import type { PortalEvent, ServiceAddresses } from '../reconcile/events.js';
 import type { Runner } from '../reconcile/runner.js';
-import { createAgent, hasLocalCa } from './agent.js';
+import { openAgent, timed } from './agent.js';
 import type { ExposeOptions, RunOptions, Tunnel } from './api.js';
 import { nameFor } from './derived-name.js';
 import { loadDocument } from './document.js';
@@ -34,33 +33,31 @@ export async function exposeFrom(
 ): Promise<Tunnel> {
   signal?.throwIfAborted();
   const paths = portalPaths(home === undefined ? env : { ...env, PORTAL_HOME: home });
-  const { identityFile } = paths;
   // Reports errors of the options before an identity is created.
   await desiredOf('service', target, settings, relays, { env, cwd });
-  const identity = await loadIdentity(identityFile, { create: true });
-  const label = name ?? nameFor(identity.address, formatTarget(parseTarget(target)));
+  const { address } = await loadIdentity(paths.identityFile, { create: true });
+  const label = name ?? nameFor(address, formatTarget(parseTarget(target)));
   const desired = await desiredOf(label, target, settings, relays, { env, cwd });
   const opening = new Opening(label);
-  const runner = createAgent({
-    file: null,
-    identity,
-    identityFile,
-    paths,
-    proxyFor: (url) => proxyIn(env, url),
+  const agent = await openAgent({
+    surroundings: { env, paths },
+    desired,
     // Requests stay in memory, and there is no page: the program asks for them.
     ...(settings.inspect !== undefined && settings.inspect !== false && { inspector: { port: 0 } }),
     warn: () => undefined,
     emit: (event) => {
       opening.note(event);
-      onEvent?.({ time: new Date().toISOString(), ...event });
+      onEvent?.({ ...timed(event) });
     },
     log: silent,
   });
+  const { runner } = agent;
   try {
+    await agent.begin();
     const applied = runner.apply(desired).catch((error: unknown) => opening.fail(error));
     const addresses = await within(opening.address, timeoutMs, 'the tunnel to open', signal);
     await applied;
-    return tunnelOf(runner, addresses, await caFileOf(desired, paths.caDir), signal);
+    return tunnelOf(runner, addresses, agent.caFile, signal);
   } catch (error) {
     await runner.stop({ reason: asPortalError(error).code, drainMs: 0 });
     throw signal?.aborted ? signal.reason : error;
@@ -128,13 +125,6 @@ function tunnelOf(
     close,
     [Symbol.asyncDispose]: () => close(),
   };
-}
-
-/** The CA of visitors' certificates, if it is the local one. */
-async function caFileOf({ services }: Desired, caDir: string): Promise<string | undefined> {
-  if (!services.some(hasLocalCa)) return undefined;
-  const { openLocalCa } = await import('../certificates/local-ca.js');
-  return (await openLocalCa(caDir)).certificateFile;
 }
 
 /** A configuration of one service. */

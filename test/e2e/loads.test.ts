@@ -94,6 +94,8 @@ describe('portal', () => {
     expect(within(modules, /^src\/(?!cli\/|lib\/)/).toSorted()).toEqual([
       'src/agent/inspect/history/ids.ts',
       'src/config/suggest.ts',
+      // The error of an invalid file.
+      'src/library/config-invalid.ts',
       'src/protocol/limits.ts',
       'src/relay/limits.ts',
     ]);

@@ -12,9 +12,9 @@ import { needAllowed } from '../allow/gate.js';
 import { askAgent } from '../ask-agent.js';
 import type { Context } from '../context.js';
 import { usage } from '../expose-services.js';
-import { ConfigInvalid } from '../failure.js';
+import { ConfigInvalid } from '../../library/config-invalid.js';
 import { identityFile } from '../identity-file.js';
-import { loadUsable } from '../load.js';
+import { loadUsable } from '../load-usable.js';
 import { loadLockState } from '../lock.js';
 import { caOf } from '../relay-ca.js';
 

@@ -6,7 +6,7 @@ import { formatTarget } from '../../net/target.js';
 import { relayName } from '../reporters/describe.js';
 import { printable, type Style } from '../style.js';
 import { shortAddress, shortText } from './short.js';
-import type { Allowed } from './store.js';
+import type { Allowed } from '../../library/allow/store.js';
 
 /** Services shown for each relay. */
 const MAX_SERVICES = 20;

@@ -8,7 +8,7 @@ import { temporaryFolder } from '../../../test/support/folder.js';
 import { unconfine } from '../../lib/confined.js';
 import { portalPaths } from '../../lib/paths.js';
 import type { Context } from '../context.js';
-import { load, type Loaded } from '../load.js';
+import { load, type Loaded } from '../../library/load.js';
 import { createStyle } from '../style.js';
 import { describeRequest } from './describe.js';
 import { createGate } from './gate.js';

@@ -1,11 +1,10 @@
 import { isAbsolute, relative } from 'node:path';
 import type { Permission } from '../../config/permissions.js';
 import type { LoadResult } from '../../config/load.js';
-import { confine } from '../../lib/confined.js';
 import { PortalError } from '../../lib/errors.js';
 import { confirm } from '../confirm.js';
 import type { Context, ExitCode } from '../context.js';
-import type { Loaded } from '../load.js';
+import type { Loaded } from '../../library/load.js';
 import { createStyle, printable } from '../style.js';
 import {
   describeRequest,
@@ -14,7 +13,8 @@ import {
   type PermissionRequest,
 } from './describe.js';
 import { shortText } from './short.js';
-import { AllowStore } from './store.js';
+import { allowsEverything, Permits } from '../../library/allow/permits.js';
+import { AllowStore } from '../../library/allow/store.js';
 
 /** Permissions that an error lists; the question shows all. */
 const MAX_LISTED = 5;
@@ -31,36 +31,22 @@ export interface Gate {
 
 /** @param yes allow everything for this run, as with `PORTAL_ALLOW=1` */
 export function createGate(context: Context, { yes }: { yes?: boolean | undefined }): Gate {
-  const isOpen = yes === true || allowsEverything(context.env);
-  const store = new AllowStore(context.paths.allowedDir);
+  const permits = new Permits(context, yes === true);
   return {
     async ask(loaded) {
-      if (isOpen) return undefined;
-      const missing = await missingOf(context, loaded);
+      const missing = await permits.missing(loaded);
       if (missing.length > 0) {
         if (!canAsk(context) || loaded.desired.file === undefined) throw notAllowed(context, loaded, missing);
-        const refused = await askUser(context, store, loaded, missing);
+        const refused = await askUser(context, permits.store, loaded, missing);
         if (refused !== undefined) return refused;
       }
-      confine(loaded.confined);
+      permits.hold(loaded);
       return undefined;
     },
-    async admit(result) {
-      if (isOpen || !result.ok) return result;
-      const missing = await missingOf(context, result);
-      if (missing.length === 0) {
-        confine(result.confined);
-        return result;
-      }
-      return { ok: false, problems: result.refuse(missing), file: result.file, inputs: result.inputs };
-    },
-    async inputs({ desired }) {
-      return isOpen || desired.file === undefined ? [] : [await store.recordFile(desired.file)];
-    },
+    admit: (result) => permits.admit(result),
+    inputs: (loaded) => permits.inputs(loaded),
   };
 }
-
-const allowsEverything = (env: NodeJS.ProcessEnv): boolean => env['PORTAL_ALLOW'] === '1';
 
 /** The permissions of `loaded` that its user has not allowed. */
 export function missingOf({ paths }: Pick<Context, 'paths'>, loaded: Loaded): Promise<Permission[]> {
@@ -81,10 +67,10 @@ export async function notAllowedYet(
 
 /** For commands that use relays, CAs or keys of a file. Throws `config_not_allowed`. */
 export async function needAllowed(context: Context, loaded: Loaded, hint: string): Promise<void> {
-  if (allowsEverything(context.env)) return;
-  const missing = await missingOf(context, loaded);
+  const permits = new Permits(context);
+  const missing = await permits.missing(loaded);
   if (missing.length > 0) throw notAllowed(context, loaded, missing, hint);
-  confine(loaded.confined);
+  permits.hold(loaded);
 }
 
 /** Like `missingOf`, but empty if the environment allows everything. */

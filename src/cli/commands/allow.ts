@@ -2,9 +2,9 @@ import { findConfig } from '../../config/find.js';
 import { PortalError } from '../../lib/errors.js';
 import { describeRequest, describePermissions, shortPermissions } from '../allow/describe.js';
 import { permissionRequest, shownFile } from '../allow/gate.js';
-import { AllowStore, type Allowed } from '../allow/store.js';
+import { AllowStore, type Allowed } from '../../library/allow/store.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { load, loadOptions } from '../load.js';
+import { load, loadOptions } from '../../library/load.js';
 import { printEvent } from '../print.js';
 import { createStyle, printable } from '../style.js';
 

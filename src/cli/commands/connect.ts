@@ -15,7 +15,7 @@ import { usage } from '../expose-services.js';
 import { exitOfSignal, listenForInterrupts } from '../interrupts.js';
 import { findAgent } from '../find-agent.js';
 import { identityFile } from '../identity-file.js';
-import { load, loadOptions } from '../load.js';
+import { load, loadOptions } from '../../library/load.js';
 import { printEvent } from '../print.js';
 import { printable } from '../style.js';
 

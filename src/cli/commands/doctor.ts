@@ -19,7 +19,7 @@ import { checkService } from '../doctor/service.js';
 import { dnsServers } from '../dns-servers.js';
 import { summarizeProblem } from '../failure.js';
 import { findAgent } from '../find-agent.js';
-import { loadUsable } from '../load.js';
+import { loadUsable } from '../load-usable.js';
 import { printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
 import { SIGNS } from '../signs.js';

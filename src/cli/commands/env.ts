@@ -1,6 +1,6 @@
 import { shellQuote } from '../../lib/shell-quote.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { load, loadOptions } from '../load.js';
+import { load, loadOptions } from '../../library/load.js';
 import { printEvent } from '../print.js';
 import { serviceVariables } from '../service-variables.js';
 

@@ -27,7 +27,6 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   const { runAgent } = await import('../run-agent.js');
   return runAgent(context, {
     key: { pid: process.pid },
-    file: null,
     desired,
     made,
     ...(metricsAt && { metricsAt }),

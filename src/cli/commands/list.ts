@@ -4,7 +4,7 @@ import type { Survey, SurveyedRelay } from '../../reconcile/candidates/survey.js
 import { askAgent } from '../ask-agent.js';
 import { needAllowed, notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { load, loadOptions, type Loaded } from '../load.js';
+import { load, loadOptions, type Loaded } from '../../library/load.js';
 import { loadLockState, type LockState } from '../lock.js';
 import { columns, fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';

@@ -10,7 +10,8 @@ import { LogLines } from '../log-lines.js';
 import { createStyle } from '../style.js';
 import { shellQuote } from '../../lib/shell-quote.js';
 import { PortalError } from '../../lib/errors.js';
-import { checkServices, isPath } from '../unknown-service.js';
+import { checkServices } from '../../library/unknown-service.js';
+import { isPath } from '../path-word.js';
 
 interface Options {
   readonly follow?: true;

@@ -4,11 +4,11 @@ import { plan, type Action } from '../../reconcile/plan.js';
 import { notAllowedYet } from '../allow/gate.js';
 import { askAgent } from '../ask-agent.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { load, ownedLoadOptions } from '../load.js';
+import { load, ownedLoadOptions } from '../../library/load.js';
 import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { planLines, planMarkdown, summaryOf } from '../plan/describe.js';
 import { printEvent } from '../print.js';
-import { activeProfiles, selection } from '../selection.js';
+import { activeProfiles, selection } from '../../library/selection.js';
 import { createStyle } from '../style.js';
 
 interface Options {

@@ -6,7 +6,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { controlPlace } from '../control/address.js';
 import { ControlClient } from '../control/client.js';
 import { findAgent } from '../find-agent.js';
-import { agentKey } from '../load.js';
+import { agentKey } from '../agent-key.js';
 import { printEvent } from '../print.js';
 import { formatBytes } from '../amounts.js';
 import { msText, ownHistory, plainRow, statusText } from '../request-history.js';

@@ -1,5 +1,5 @@
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { load, loadOptions } from '../load.js';
+import { load, loadOptions } from '../../library/load.js';
 import { runChild } from '../run-child.js';
 import { serviceVariables } from '../service-variables.js';
 

@@ -4,7 +4,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent } from '../find-agent.js';
 import { printEvent } from '../print.js';
 import { printable } from '../style.js';
-import { checkServices } from '../unknown-service.js';
+import { checkServices } from '../../library/unknown-service.js';
 
 interface Options {
   /** Milliseconds since the epoch. */

@@ -20,7 +20,8 @@ import {
   UNVERIFIED,
 } from '../reporters/describe.js';
 import { describeCommands } from '../status-commands.js';
-import { checkServices, isPath } from '../unknown-service.js';
+import { checkServices } from '../../library/unknown-service.js';
+import { isPath } from '../path-word.js';
 import { formatAge, formatAgo, formatBytes, formatWait, timeText } from '../amounts.js';
 import { servedState, targetProblems, withoutRelayError } from '../state.js';
 import { createStyle, printable, type Paint, type Style } from '../style.js';

@@ -1,19 +1,17 @@
-import type { LoadOptions } from '../../config/load.js';
-import { loadIdentity } from '../../identity/file.js';
-import { confinedPath } from '../../lib/confined.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
-import { identityCreated, type Notice } from '../../reconcile/notices.js';
+import { admission } from '../../library/admission.js';
 import { canAsk, createGate } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
 import { parseListenAddress } from '../listen-address.js';
-import { agentKey, load, loadOptions, ownedLoadOptions, type Loaded } from '../load.js';
+import { load, loadOptions, ownedLoadOptions } from '../../library/load.js';
+import { agentKey } from '../agent-key.js';
 import { loadLockState } from '../lock.js';
 import { createReporter, type OutputOptions } from '../reporters/create.js';
 import { createStyle } from '../style.js';
-import { activeProfiles, checkProfiles, selection } from '../selection.js';
-import { checkServices } from '../unknown-service.js';
+import { activeProfiles, checkProfiles, selection } from '../../library/selection.js';
+import { checkServices } from '../../library/unknown-service.js';
 import { explainUnwritable } from '../unwritable.js';
 
 interface Options extends OutputOptions {
@@ -55,13 +53,9 @@ async function up(
   const profiles = activeProfiles(context.env, options.profile);
   checkProfiles(options.profile ?? [], first.desired);
   const gate = createGate(context, options);
-  const refused = await gate.ask(first);
-  if (refused !== undefined) return refused;
-  const made: Notice[] = [];
-  const loaded = first.needsIdentity ? await withIdentity(context, loading, first, made) : first;
-  // The file may have changed meanwhile, and may ask for more.
-  const refusedNow = loaded === first ? undefined : await gate.ask(loaded);
-  if (refusedNow !== undefined) return refusedNow;
+  const admitted = await admission(context, loading, first, (loaded) => gate.ask(loaded));
+  if ('refusal' in admitted) return admitted.refusal;
+  const { loaded, made } = admitted;
   const { desired, warnings } = loaded;
   const lock = await loadLockState(desired);
   if (options.frozen && !lock)
@@ -72,10 +66,9 @@ async function up(
   const { file } = desired;
   // Imported late: a command that starts a background agent does not need it.
   const { runAgent } = await import('../run-agent.js');
-  const { followFile } = await import('../follow-file.js');
+  const { followFile } = await import('../../library/follow-file.js');
   return runAgent(context, {
     key: file === undefined ? { pid: process.pid } : await agentKey(file),
-    file: file ?? null,
     desired,
     reporter,
     select,
@@ -87,21 +80,6 @@ async function up(
     ...(options.watch &&
       file !== undefined && { follow: followFile({ loading, loaded, gate, select, reporter }) }),
   });
-}
-
-/** Creates the identity at the first start, and reloads the configuration with it for `${id}` and `${user}`. */
-async function withIdentity(
-  context: Context,
-  loading: LoadOptions,
-  { desired }: Loaded,
-  made: Notice[],
-): Promise<Loaded> {
-  const file = desired.identityFile ?? context.paths.identityFile;
-  await loadIdentity(await confinedPath(file), {
-    create: true,
-    onCreated: ({ address }) => made.push(identityCreated(file, address)),
-  });
-  return load(loading);
 }
 
 /** Runs as a background agent. Its errors go to the command that started it, because this process has no terminal. */

@@ -1,7 +1,7 @@
 import { notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { reportWarnings, summarizeProblem } from '../failure.js';
-import { load, loadOptions } from '../load.js';
+import { load, loadOptions } from '../../library/load.js';
 import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { printEvent } from '../print.js';
 import { createStyle } from '../style.js';

@@ -3,7 +3,7 @@ import { kindOf, relayKey, type RelaySpec, type ServiceSpec } from '../../agent/
 import type { Desired } from '../../config/desired.js';
 import { PortalError } from '../../lib/errors.js';
 import { proxyFor } from '../proxy.js';
-import { checkServices } from '../unknown-service.js';
+import { checkServices } from '../../library/unknown-service.js';
 import type { Door } from './open.js';
 
 /** A service to connect to. */

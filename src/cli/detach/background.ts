@@ -1,4 +1,5 @@
-import { ConfigInvalid, summarizeError } from '../failure.js';
+import { summarizeError } from '../failure.js';
+import { ConfigInvalid } from '../../library/config-invalid.js';
 import { asPortalError } from '../../lib/errors.js';
 import type { StopReason } from '../interrupts.js';
 import type { Reporter } from '../reporters/reporter.js';

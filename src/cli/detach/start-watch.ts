@@ -1,6 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 import { errorOf } from '../failure.js';
-import { LeaseBoard } from '../lease-board.js';
+import { LeaseBoard } from '../../library/lease-board.js';
 import type { Expected, TimedEvent } from '../reporters/reporter.js';
 
 /** Decides from an agent's events whether its start succeeded. */

@@ -6,7 +6,7 @@ import type { Problem } from '../../config/problem.js';
 import { listOf } from '../../config/suggest.js';
 import { notAllowedYet } from '../allow/gate.js';
 import type { Context } from '../context.js';
-import type { Usable } from '../load.js';
+import type { Usable } from '../load-usable.js';
 import type { AgentFindings } from './agent.js';
 import { count, Subject } from './report.js';
 

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { plan, placements, type Action } from '../../reconcile/plan.js';
-import { load, loadOptions } from '../load.js';
+import { load, loadOptions } from '../../library/load.js';
 import type { Context } from '../context.js';
 
 const run = promisify(execFile);

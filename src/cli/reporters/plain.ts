@@ -1,7 +1,7 @@
 import type { Problem } from '../../config/problem.js';
 import type { formatProblem } from '../../config/frame.js';
 import type { PortalEvent } from '../../reconcile/events.js';
-import { LeaseBoard } from '../lease-board.js';
+import { LeaseBoard } from '../../library/lease-board.js';
 import type { Output } from '../output.js';
 import { createStyle, printable } from '../style.js';
 import type { Verbosity } from '../verbosity.js';

@@ -8,7 +8,7 @@ import {
 } from 'listr2';
 import type { PortalEvent } from '../../reconcile/events.js';
 import { deferred, type Deferred } from '../../lib/wait.js';
-import { LeaseBoard } from '../lease-board.js';
+import { LeaseBoard } from '../../library/lease-board.js';
 import type { Output } from '../output.js';
 import { createStyle } from '../style.js';
 import { wrapWords } from '../wrap.js';

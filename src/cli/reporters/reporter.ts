@@ -1,4 +1,5 @@
 import type { Problem } from '../../config/problem.js';
+import type { ExpectedLeases } from '../../library/lease-board.js';
 import type { PortalEvent } from '../../reconcile/events.js';
 import type { Snapshot } from '../live/model.js';
 
@@ -6,11 +7,7 @@ import type { Snapshot } from '../live/model.js';
 export type TimedEvent = PortalEvent & { readonly time: string };
 
 /** A service that will open, and its number of leases. */
-export interface Expected {
-  readonly service: string;
-  readonly leases: number;
-  /** There may be more leases, on relays that are not chosen yet. */
-  readonly more?: boolean;
+export interface Expected extends ExpectedLeases {
   /** Visitors get a certificate of the local CA. */
   readonly isLocalCa?: boolean;
   /** Visitors use `portal connect`, and expect the identity with this address. */

@@ -1,6 +1,13 @@
 import type { Phase } from '../agent/status.js';
 import type { PortalEvent } from '../reconcile/events.js';
-import type { Expected } from './reporters/reporter.js';
+
+/** A service that will open, and its number of leases. */
+export interface ExpectedLeases {
+  readonly service: string;
+  readonly leases: number;
+  /** There may be more leases, on relays that are not chosen yet. */
+  readonly more?: boolean;
+}
 
 export type Outcome = 'pending' | 'ready' | 'failed';
 
@@ -17,7 +24,7 @@ interface Row {
 export class LeaseBoard {
   readonly #rows: ReadonlyMap<string, Row>;
 
-  constructor(expected: readonly Expected[]) {
+  constructor(expected: readonly ExpectedLeases[]) {
     this.#rows = new Map(
       expected.map(({ service, leases, more = false }) => [service, { leases, more, phases: new Map() }]),
     );

@@ -5,18 +5,24 @@ import type { Problem } from '../config/problem.js';
 import { asPortalError, type PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { Runner } from '../reconcile/runner.js';
-import type { Gate } from './allow/gate.js';
 import type { Loaded } from './load.js';
-import type { Reporter } from './reporters/reporter.js';
 import { restartRequired } from './restart-required.js';
 
 export interface FollowFile {
   readonly loading: LoadOptions;
   /** The configuration at the start. */
   readonly loaded: Loaded;
-  readonly gate: Gate;
+  /** Checks the permissions of a save, and names more files to watch. */
+  readonly gate: {
+    admit(result: LoadResult): Promise<LoadResult>;
+    inputs(loaded: Loaded): Promise<string[]>;
+  };
   readonly select: (desired: Desired) => Desired;
-  readonly reporter: Reporter;
+  /** Gets what no event carries: problems with code frames, and warnings. */
+  readonly reporter: {
+    problems(problems: readonly Problem[], severity?: 'error' | 'warning'): void;
+    warning(message: string): void;
+  };
 }
 
 /** Applies each save. Reports a save with errors, and changes nothing. */

@@ -10,6 +10,3 @@ export function checkServices(names: readonly string[], known: readonly string[]
     hint: meant === undefined ? `Services: ${known.join(', ')}.` : `Did you mean \`${meant}\`?`,
   });
 }
-
-/** Whether a word names a file: names of services have neither a slash nor a dot. */
-export const isPath = (word: string): boolean => /[\\/]|\.ya?ml$/i.test(word);

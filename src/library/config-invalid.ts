@@ -1,0 +1,23 @@
+import type { Problem } from '../config/problem.js';
+import { PortalError, type ErrorCode, type PortalErrorOptions } from '../lib/errors.js';
+
+/** All errors of a configuration, with their places. */
+export class ConfigInvalid extends PortalError {
+  readonly problems: readonly Problem[];
+
+  constructor(
+    problems: readonly Problem[],
+    message = countProblems(problems),
+    code: ErrorCode = 'config_invalid',
+    options: PortalErrorOptions = {},
+  ) {
+    super(code, message, options);
+    this.problems = problems;
+  }
+}
+
+export function countProblems(problems: readonly Problem[]): string {
+  const count = problems.length === 1 ? '1 error' : `${problems.length} errors`;
+  const files = [...new Set(problems.map((problem) => problem.file))].join(', ');
+  return files ? `${count} in ${files}` : count;
+}
