@@ -67,7 +67,7 @@ function pool() {
         const due = asked.flatMap((dial) => dial.tickets).slice(arrived);
         for (const { ticket } of due) {
           tickets.redeem(shownAs({ name: nameOf(ticket), proof: secretOf(ticket), channel: 'none' }), 'raw');
-          made.missed(ticket, 'raw');
+          made.missed(ticket, 'raw', 'b');
         }
         arrived += due.length;
         await new Promise(setImmediate);

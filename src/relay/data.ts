@@ -32,6 +32,8 @@ interface Lane {
   redialMs: number;
   /** Connections in a row that arrived at another node instead of this one. */
   missed: number;
+  /** The node where the last of them arrived. */
+  missedTo: string | undefined;
   /** How many more may do so until the pool pauses. Only visitors renew it. */
   patience: number;
 }
@@ -63,8 +65,8 @@ export interface DataPoolOptions {
   readonly gate: Pick<VisitorGate, 'join'>;
   readonly send: (message: FromRelay<'dial' | 'visit'>) => void;
   readonly idleDataConnectionMs: number;
-  /** Called for a lease whose visitors wait, while their connections arrive at other nodes. */
-  readonly onStarved?: (lease: LocalLease) => void;
+  /** Called for a lease whose visitors wait, while their connections arrive at other nodes, the last one at `node`. */
+  readonly onStarved?: (lease: LocalLease, node: string) => void;
 }
 
 /**
@@ -140,11 +142,12 @@ export class DataPool {
     this.#lane(carrier).tickets.delete(ticket);
   }
 
-  /** Call when the connection for a ticket of this pool arrived at another node, which keeps it. */
-  missed(ticket: string, carrier: WireCarrier): void {
+  /** Call when the connection for a ticket of this pool arrived at another `node`, which keeps it. */
+  missed(ticket: string, carrier: WireCarrier, node: string): void {
     const lane = this.#lane(carrier);
     lane.tickets.delete(ticket);
     lane.missed++;
+    lane.missedTo = node;
     if (lane.patience-- <= 0) this.#pause(lane);
     if (lane.missed >= STARVED) for (const hungry of lane.hungry) this.#starved(lane, hungry);
     if (!this.#isLost(lane)) this.#dialSoon(lane);
@@ -213,6 +216,7 @@ export class DataPool {
         redial: undefined,
         redialMs: LIMITS.minRedialMs,
         missed: 0,
+        missedTo: undefined,
         patience: PATIENCE,
       };
       this.#lanes.set(carrier, lane);
@@ -318,8 +322,9 @@ export class DataPool {
   }
 
   /** The connections for the visitors of a lease arrive at other nodes. */
-  #starved({ carrier }: Lane, lease: LocalLease): void {
-    if (lease.waiting.count(carrier) > 0) this.#options.onStarved?.(lease);
+  #starved({ carrier, missedTo }: Lane, lease: LocalLease): void {
+    if (missedTo !== undefined && lease.waiting.count(carrier) > 0)
+      this.#options.onStarved?.(lease, missedTo);
   }
 
   /** Whether visitors are forwarded, because their connections arrive at other nodes. */

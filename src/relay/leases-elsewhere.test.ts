@@ -3,7 +3,6 @@ import { leaseNode, leaseOpen, leaseSession } from '../../test/support/lease-nod
 import { MemoryDirectory } from './directory/memory.js';
 import { ALONE } from './nodes/nodes.js';
 import { RemoteSessions } from './nodes/remote-sessions.js';
-import { Tallies } from './tallies.js';
 import { TicketBook } from './tickets.js';
 
 const ALICE = '0xA';
@@ -14,7 +13,7 @@ const MANY = 1_000;
 /** Node a with the agents i0 and i1 of one name at node b, and what makes a lose its connection to b. */
 async function withReplicasElsewhere() {
   const directories = new MemoryDirectory();
-  const [tickets, tallies] = [new TicketBook(10_000), new Tallies()];
+  const tickets = new TicketBook(10_000);
   let lose: ((node: string) => void) | undefined;
   let asked = 0;
   const remote = new RemoteSessions({
@@ -27,9 +26,9 @@ async function withReplicasElsewhere() {
       onLeft: (listener) => (lose = listener),
     },
     tickets,
-    tallies,
-    gate: { join: () => undefined, forward: () => undefined },
+    gate: { join: () => undefined },
     idleDataConnectionMs: 10_000,
+    forwarding: undefined,
   });
   onTestFinished(() => {
     remote.close();

@@ -116,6 +116,11 @@ export class LeaseRegistry {
     return this.#table.at(place);
   }
 
+  /** The lease at a place, if another node serves it. */
+  elsewhere(place: string): LocalLease | undefined {
+    return this.#elsewhere.at(place);
+  }
+
   /** Call when the relay starts: agents of the previous process reconnect within `graceMs`. */
   async start(): Promise<void> {
     const { reservations, graceMs } = this.#options;

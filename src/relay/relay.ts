@@ -131,7 +131,7 @@ function serve({ options, limits, log, nodes }: Settings, parts: Parts, place: P
   const { datagrams } = visiting;
   const { publicPort } = place;
   const { sessions } = control;
-  const { remote, tickets } = visiting;
+  const { remote, tickets, forwarding } = visiting;
   visiting.useSessions((session) => sessions.find(session)?.pool);
   visiting.acceptForwarded(leasing.leases);
   const { directory } = leasing;
@@ -141,6 +141,7 @@ function serve({ options, limits, log, nodes }: Settings, parts: Parts, place: P
     ...place,
     node: directory.node,
     remote,
+    forwarding,
     identity: options.identity,
     // If both ports are equal, assume that a NAT maps them to the same public port.
     datagramPort: options.datagramPort ?? (datagrams.port === place.port ? publicPort : datagrams.port),

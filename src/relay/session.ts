@@ -24,6 +24,7 @@ import type { Hops } from './hops.js';
 import type { LocalLease, OwnHolder } from './lease.js';
 import { UnservedNotices } from './unserved.js';
 import type { LeaseRegistry } from './leases.js';
+import type { Forwarding } from './nodes/forwarding.js';
 import type { RemoteSessions } from './nodes/remote-sessions.js';
 import type { PublicPorts } from './ports.js';
 import { Liveness } from './liveness.js';
@@ -47,6 +48,7 @@ export interface SessionContext extends HandshakeContext {
   readonly idleDataConnectionMs: number;
   readonly leases: LeaseRegistry;
   readonly remote: Pick<RemoteSessions, 'noMoreVisits'>;
+  readonly forwarding: Pick<Forwarding, 'forwardAll'> | undefined;
   readonly ports: Pick<PublicPorts, 'rangeOf'>;
   readonly agents: Agents;
   readonly denied: AccessLists;
@@ -115,6 +117,7 @@ export class Session implements OwnHolder {
       gate: context.gate,
       send: (message) => this.#visits.send(message),
       idleDataConnectionMs: context.idleDataConnectionMs,
+      ...(context.forwarding && { onStarved: (lease, node) => this.#forwardAll(lease, node) }),
     });
     this.datagrams = context.datagrams.link((exporterContext) => exportDatagramKey(socket, exporterContext));
     this.#handshake = new Handshake(socket, context, admission.work, {
@@ -216,6 +219,11 @@ export class Session implements OwnHolder {
 
   terminate(): void {
     this.#ws.terminate();
+  }
+
+  /** Forwards the visitors of a lease to the node where its data connections arrive. */
+  #forwardAll(lease: LocalLease, node: string): void {
+    this.#context.forwarding?.forwardAll(lease, [node], (carrier) => this.pool.forwardFailed(carrier));
   }
 
   #receive(data: Buffer, isBinary: boolean): void {

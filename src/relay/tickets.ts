@@ -52,10 +52,10 @@ export class TicketBook {
     return ticket;
   }
 
-  /** Uses the ticket like `redeem`, for a connection that arrived at another node. */
-  redeemFor(shown: ShownTicket, carrier: WireCarrier): Redeemed | undefined {
+  /** Uses the ticket like `redeem`, for a connection that arrived at another `node`. */
+  redeemFor(node: string, shown: ShownTicket, carrier: WireCarrier): Redeemed | undefined {
     const ticket = this.#use(shown, carrier);
-    ticket?.pool.missed(ticket.text, carrier);
+    ticket?.pool.missed(ticket.text, carrier, node);
     return ticket && { ...ticket.pool.session, connection: ticket.connection };
   }
 

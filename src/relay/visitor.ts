@@ -63,6 +63,8 @@ export class Visitor {
   lost = 0;
   /** Whether a connection to another node is opened for it. */
   forwarding = false;
+  /** Whether it may not be forwarded, because another node has forwarded it here. */
+  readonly #isLastNode: boolean;
   /** Its place in the queue of the lease. */
   place: Place<Visitor> | undefined;
   readonly #gone = (): void => this.giveUp('disconnected');
@@ -83,9 +85,11 @@ export class Visitor {
       head,
       remote,
       validates = false,
-    }: { head?: Buffer; remote?: Visitor['remote']; validates?: boolean } = {},
+      isLastNode = false,
+    }: { head?: Buffer; remote?: Visitor['remote']; validates?: boolean; isLastNode?: boolean } = {},
   ) {
     this.validates = validates;
+    this.#isLastNode = isLastNode;
     this.lease = lease;
     this.carrier = carrier;
     const { address, port = 0 } = clientOf(socket);
@@ -160,6 +164,11 @@ export class Visitor {
     this.#inTime = deadline(ms, () => this.giveUp('timed_out'));
   }
 
+  /** Whether another node may serve it, and no connection to one is opened already. */
+  get canBeForwarded(): boolean {
+    return !this.forwarding && !this.#isLastNode;
+  }
+
   get waits(): boolean {
     return this.#onLeft !== undefined;
   }
@@ -178,6 +187,7 @@ export class Visitor {
     if (!this.#attempt) return;
     const { stop, stream } = this.#attempt;
     this.#attempt = undefined;
+    this.forwarding = false;
     this.lost++;
     stop();
     resetSocket(stream);

@@ -137,7 +137,9 @@ export class VisitorGate {
 
   /** A visitor that another node forwards. */
   admitForwarded(lease: LocalLease, { carrier, remote }: ForwardedVisitor, socket: Socket): void {
-    this.#enqueue(new Visitor(lease, carrier, socket, { remote }), socket);
+    // The node with the session may forward it once more, to where its data connections arrive.
+    const isLastNode = lease.record.node !== this.#node;
+    this.#enqueue(new Visitor(lease, carrier, socket, { remote, isLastNode }), socket);
   }
 
   join(visitor: Visitor, data: DataConnection): void {
@@ -156,7 +158,7 @@ export class VisitorGate {
   }
 
   #serve(visitor: Visitor, way: Way): void {
-    const again = this.#canServeAgain(visitor);
+    const again = this.#canServeAgain(visitor, way.how);
     if (again) this.#unanswered.add(visitor);
     visitor.serve(way, this.#spliceSet(visitor), again);
   }
@@ -165,9 +167,9 @@ export class VisitorGate {
    * A node or a replica may fail while visitors are on their way to the agent: they are served again. On a TCP port, the service may
    * have acted on the bytes.
    */
-  #canServeAgain(visitor: Visitor): Again | undefined {
+  #canServeAgain(visitor: Visitor, how: Way['how']): Again | undefined {
     const { kind, node, replica } = visitor.lease.record;
-    const isElsewhere = this.#node !== undefined && node !== this.#node;
+    const isElsewhere = how === 'forwarded' || (this.#node !== undefined && node !== this.#node);
     if (kind !== 'tls' || (!isElsewhere && !replica)) return undefined;
     return { ms: this.#limits.firstResponseMs, onLost: () => this.#serveAgain(visitor) };
   }

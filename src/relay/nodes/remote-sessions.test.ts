@@ -10,6 +10,7 @@ import { shownAs } from '../shown-ticket.js';
 import { Tallies } from '../tallies.js';
 import { TicketBook } from '../tickets.js';
 import { Visitor } from '../visitor.js';
+import { Forwarding } from './forwarding.js';
 import type { Links } from './links.js';
 import { ALONE } from './nodes.js';
 import { RemoteSessions } from './remote-sessions.js';
@@ -28,10 +29,13 @@ function starving(connect: Links['connect']) {
       },
     },
     tickets,
-    tallies,
-    gate: { join: () => undefined, forward: () => undefined },
+    gate: { join: () => undefined },
     idleDataConnectionMs: 10_000,
-    links: { connect, accept: () => undefined, close: () => undefined },
+    forwarding: new Forwarding({
+      links: { connect, accept: () => undefined, close: () => undefined },
+      gate: { forward: () => undefined },
+      tallies,
+    }),
   });
   onTestFinished(() => {
     remote.close();
@@ -42,11 +46,11 @@ function starving(connect: Links['connect']) {
   const visitor = new Visitor(lease, 'raw', new FakeSocket().asSocket);
   lease.waiting.add(visitor, 10);
   remote.of({ node: 'b', session: 's' })!.serve(lease);
-  const miss = async (): Promise<void> => {
+  const miss = async (node = 'b'): Promise<void> => {
     await expect.poll(() => issued.length).toBeGreaterThan(0);
     const ticket = issued.shift()!;
     const plain = { name: nameOf(ticket), proof: secretOf(ticket), channel: 'none' } as const;
-    expect(tickets.redeemFor(shownAs(plain), 'raw')).toBeDefined();
+    expect(tickets.redeemFor(node, shownAs(plain), 'raw')).toBeDefined();
   };
   return { tallies, visitor, miss, remote };
 }
@@ -70,6 +74,16 @@ it.each([
   );
 });
 
+it('forwards to the node where data connections arrive, and to the node with the session if that node takes none', async () => {
+  const asked: string[] = [];
+  const { miss } = starving(async (node) => {
+    asked.push(node);
+    throw new PortalError('not_found', 'no');
+  });
+  for (const node of ['b', 'b', 'c']) await miss(node);
+  await expect.poll(() => asked).toEqual(['c', 'b']);
+});
+
 it('serves no visitors for a session whose end was reported, though the directory or a ticket still names it', () => {
   const { remote } = starving(() => Promise.reject(new PortalError('not_found', 'no')));
   const session = { node: 'b', session: 's' };
@@ -83,7 +97,7 @@ it('serves no visitors for a session whose end was reported, though the director
 function asking(heard: (node: string) => Promise<unknown>) {
   const others = ['b', 'c'];
   const asked: unknown[] = [];
-  const [tickets, tallies] = [new TicketBook(10_000), new Tallies()];
+  const tickets = new TicketBook(10_000);
   onTestFinished(() => tickets.close());
   const remote = new RemoteSessions({
     nodes: {
@@ -95,9 +109,9 @@ function asking(heard: (node: string) => Promise<unknown>) {
       },
     },
     tickets,
-    tallies,
-    gate: { join: () => undefined, forward: () => undefined },
+    gate: { join: () => undefined },
     idleDataConnectionMs: 10_000,
+    forwarding: undefined,
   });
   return { remote, asked, others };
 }

@@ -1,12 +1,10 @@
-import { asPortalError } from '../../lib/errors.js';
 import { delay, within } from '../../lib/wait.js';
 import { DataPool } from '../data.js';
 import type { LeaseRecord } from '../directory/record.js';
 import type { LeaseHolder, LocalLease } from '../lease.js';
-import type { Tallies } from '../tallies.js';
 import type { TicketBook } from '../tickets.js';
 import type { VisitorGate } from '../visitors.js';
-import type { Links } from './links.js';
+import type { Forwarding } from './forwarding.js';
 import { ask, type Nodes } from './nodes.js';
 
 /** A session of any node. */
@@ -18,10 +16,10 @@ export interface SessionRef {
 export interface RemoteSessionsOptions {
   readonly nodes: Nodes;
   readonly tickets: TicketBook;
-  readonly gate: Pick<VisitorGate, 'forward' | 'join'>;
-  readonly tallies: Pick<Tallies, 'forwardsFailed'>;
+  readonly gate: Pick<VisitorGate, 'join'>;
   readonly idleDataConnectionMs: number;
-  readonly links?: Links | undefined;
+  /** Undefined if nodes cannot connect to each other. */
+  readonly forwarding: Forwarding | undefined;
 }
 
 /** Sessions that ended and are remembered. */
@@ -60,7 +58,7 @@ class RemoteSession implements LeaseHolder {
       ...options,
       session: { node, session },
       send: (message) => this.#nodes.tell(node, 'send', session, message),
-      ...(options.links && { onStarved: (lease) => this.#forwardAll(lease) }),
+      ...(options.forwarding && { onStarved: (lease, to) => this.#forwardAll(lease, to) }),
     });
   }
 
@@ -78,7 +76,7 @@ class RemoteSession implements LeaseHolder {
 
   serve(lease: LocalLease): void {
     this.pool.serve(lease);
-    if (this.#forwards() && this.#options.links) this.#forwardAll(lease);
+    if (this.#forwards()) this.#forwardAll(lease);
   }
 
   gaveUp({ record, unserved }: LocalLease): void {
@@ -86,26 +84,12 @@ class RemoteSession implements LeaseHolder {
       this.#nodes.tell(this.node, 'gaveUp', record.place, reason, count);
   }
 
-  /** Forwards the visitors of a lease to the node with this session, unless a data connection arrives first. */
-  #forwardAll({ record, waiting }: LocalLease): void {
-    const { links, gate, tallies } = this.#options;
-    const { place, epoch } = record;
-    for (const visitor of waiting.all()) {
-      if (visitor.forwarding) continue;
-      visitor.forwarding = true;
-      const { carrier, remote } = visitor;
-      links!.connect(this.node, { visitor: { place, epoch, carrier, remote } }).then(
-        (link) => gate.forward(visitor, link),
-        // It waits for a data connection again.
-        (error: unknown) => {
-          visitor.forwarding = false;
-          this.pool.forwardFailed(carrier);
-          if (this.#forwards()) this.#forwardLater(visitor.lease);
-          const isRejected = asPortalError(error).code === 'not_found';
-          tallies.forwardsFailed.add(isRejected ? 'rejected' : 'unreachable');
-        },
-      );
-    }
+  /** Forwards the visitors of a lease to the node where data connections arrive, else to the node with this session. */
+  #forwardAll(lease: LocalLease, to = this.node): void {
+    this.#options.forwarding?.forwardAll(lease, [...new Set([to, this.node])], (carrier) => {
+      this.pool.forwardFailed(carrier);
+      if (this.#forwards()) this.#forwardLater(lease);
+    });
   }
 
   /** The other node may not have opened the lease yet, or this one may not have heard who has it now. */
@@ -140,6 +124,11 @@ export class RemoteSessions {
   /** Call when this node stops: data connections will arrive at other nodes only, so its visitors are forwarded there. */
   forwardOnly(): void {
     this.#forwardsOnly = true;
+  }
+
+  /** Whether data connections arrive at other nodes only. */
+  get forwardsOnly(): boolean {
+    return this.#forwardsOnly;
   }
 
   /** Calls `listener` when a session ends. */

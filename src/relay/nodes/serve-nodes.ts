@@ -35,8 +35,8 @@ export function serveNodes({ nodes, directory, sessions, leases, tickets, hops, 
     },
     ended: (_from: string, session: string) => remote.end(session),
     alive: async (_from: string, session: string, ms: number) => sessions.find(session)?.alive(ms) ?? false,
-    redeem: (_from: string, ticket: PlainTicket, carrier: WireCarrier) =>
-      tickets.redeemFor(shownAs(ticket), carrier),
+    redeem: (from: string, ticket: PlainTicket, carrier: WireCarrier) =>
+      tickets.redeemFor(from, shownAs(ticket), carrier),
     redeemHop: (_from: string, ticket: PlainTicket, target: string) =>
       hops.redeemFor(shownAs(ticket), target),
     gaveUp: (_from: string, place: string, reason: UnservedCause, count: number) => {

@@ -4,6 +4,7 @@ import type { DataPool } from '../data.js';
 import { Datagrams } from '../datagrams/datagrams.js';
 import type { ListenHost } from '../listen.js';
 import type { LeaseRegistry } from '../leases.js';
+import { Forwarding } from '../nodes/forwarding.js';
 import type { Links } from '../nodes/links.js';
 import type { Nodes } from '../nodes/nodes.js';
 import { RemoteSessions } from '../nodes/remote-sessions.js';
@@ -25,6 +26,8 @@ export class Visiting {
   readonly datagrams: Datagrams;
   /** Sessions of other nodes. */
   readonly remote: RemoteSessions;
+  /** Undefined for a relay of one node. */
+  readonly forwarding: Forwarding | undefined;
   readonly #access: Access;
   readonly #nodes: Nodes;
   readonly #links: Links | undefined;
@@ -43,13 +46,14 @@ export class Visiting {
     this.#nodes = nodes;
     this.#links = options.cluster?.links;
     this.tickets = new TicketBook(limits.ticketMs, tag);
+    this.forwarding =
+      this.#links && new Forwarding({ links: this.#links, gate: this.gate, tallies: this.tallies });
     this.remote = new RemoteSessions({
       nodes,
       tickets: this.tickets,
       gate: this.gate,
-      tallies: this.tallies,
       idleDataConnectionMs: limits.idleDataConnectionMs,
-      links: this.#links,
+      forwarding: this.forwarding,
     });
     this.datagrams = new Datagrams(limits, {
       log: machineLog,
@@ -108,11 +112,13 @@ export class Visiting {
   }
 
   /** Accepts visitors and WebSockets for datagrams that other nodes forward. */
-  acceptForwarded(leases: Pick<LeaseRegistry, 'own'>): void {
+  acceptForwarded(leases: Pick<LeaseRegistry, 'own' | 'elsewhere'>): void {
     this.#links?.accept((forwarded) => {
       if ('datagrams' in forwarded) return this.datagrams.acceptForwarded(forwarded.datagrams);
       const { visitor } = forwarded;
-      const lease = leases.own(visitor.place);
+      // Data connections for another node's session may arrive here only, but not while this node stops.
+      const lease =
+        leases.own(visitor.place) ?? (this.remote.forwardsOnly ? undefined : leases.elsewhere(visitor.place));
       if (lease?.record.epoch !== visitor.epoch) return undefined;
       return (socket) => this.gate.admitForwarded(lease, visitor, socket);
     });
