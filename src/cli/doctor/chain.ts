@@ -4,8 +4,9 @@ import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor
 import { LIMITS, PATHS } from '../../protocol/limits.js';
 import { endpointOf } from '../../reconcile/endpoint.js';
 import { proxyFor } from '../proxy.js';
-import { checkOffer, checkRelay, type RelayContext, STEP_MS, type RelayFindings } from './relay.js';
+import type { RelayContext, RelayFindings } from './relay-findings.js';
 import { Subject } from './report.js';
+import { checkOffer, checkUrlRelay, STEP_MS } from './url-relay.js';
 
 /**
  * Checks a chain through its exit, the only relay of the chain that may learn this machine's address. The exit
@@ -17,7 +18,7 @@ export async function checkChain(
   context: RelayContext,
 ): Promise<RelayFindings> {
   const [entry, next, exit] = [spec.hops[0]!, spec.hops.at(-2)!, spec.hops.at(-1)!];
-  const found = await checkRelay(exit, [], context);
+  const found = await checkUrlRelay(exit, [], context);
   const subject = new Subject(`chain ${spec.hops.map(relayKey).join(' ← ')}`);
   for (const finding of found.subject.findings)
     subject.findings.push({ ...finding, about: subject.about, message: `the exit: ${finding.message}` });

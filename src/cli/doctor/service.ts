@@ -12,7 +12,7 @@ import { whileDown } from '../while-down.js';
 import { checkCertificate } from './certificate.js';
 import { checkDatagrams } from './datagrams.js';
 import type { Names } from './names.js';
-import type { RelayFacts } from './relay.js';
+import type { RelayFacts } from './relay-findings.js';
 import { checkName } from './public-name.js';
 import { Subject } from './report.js';
 
