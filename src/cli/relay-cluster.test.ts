@@ -59,11 +59,15 @@ describe('the options of a node', () => {
     expect(await failure({ ...AT, ...options })).toMatchObject({ code: 'usage', message });
   });
 
-  it.each([{ workers: 2 }, { takeOver: 1_000 }])('reject %o, which nodes cannot do', async (options) => {
+  it.each([
+    [{ workers: 2 }, '--workers', 'Start one node for each core'],
+    [{ takeOver: 1_000 }, '--take-over', 'Restart one node after the other'],
+  ])('reject %o, and say what to do instead', async (options, flag, hint) => {
     const error = await failure({ ...AT, cluster: URL_WITH_SECRET, ...options });
     expect(error).toMatchObject({
       code: 'usage',
-      message: expect.stringContaining('does not work with --cluster'),
+      message: `${flag} does not work with --cluster`,
+      hint: expect.stringContaining(hint),
     });
   });
 
