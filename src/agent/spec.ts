@@ -44,8 +44,10 @@ export interface CommandSpec {
   readonly run: string;
   /** Absolute path of the folder in which it runs. */
   readonly cwd: string;
-  /** Variables in addition to those of the agent's process. Values are secrets. */
+  /** Variables in addition to those of the agent's process, which they override. Values are secrets. */
   readonly env: Readonly<Record<string, string>>;
+  /** Variables of the files in `envFile`. The agent's process overrides them. Values are secrets. Default: none. */
+  readonly envFile?: Readonly<Record<string, string>>;
 }
 
 /** One path of an http service. */

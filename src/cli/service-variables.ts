@@ -33,7 +33,9 @@ export async function serviceVariables(
   const port = status?.commands?.find((each) => each.name === own.name)?.port;
   const isChosen = own.target.kind === 'tcp' && own.target.port === 0;
   const target = isChosen && port !== undefined ? { ...own.target, port } : own.target;
-  return { ...portalVariables(urls, { service: own.service, target }), ...own.command.env };
+  const { env, envFile = {} } = own.command;
+  const unset = Object.entries(envFile).filter(([each]) => context.env[each] === undefined);
+  return { ...Object.fromEntries(unset), ...portalVariables(urls, { service: own.service, target }), ...env };
 }
 
 function commandNamed({ services }: Desired, name: string): NamedCommand | undefined {

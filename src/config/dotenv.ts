@@ -4,7 +4,10 @@ import type { Place, Source } from './source.js';
 
 /** What a `.env` says. */
 export interface Dotenv {
+  /** With those of the files that were read before it. */
   readonly values: ReadonlyMap<string, string | Unusable>;
+  /** The names that this text sets. */
+  readonly names: ReadonlySet<string>;
   /** By name: the variables that the value refers to. */
   readonly references: ReadonlyMap<string, ReadonlySet<string>>;
   /** Malformed lines. They make the meaning of later lines uncertain. */
@@ -14,9 +17,12 @@ export interface Dotenv {
   readonly secrets: readonly Place[];
 }
 
-/** Reads a `.env` as docker compose v2 does. docs/reference/config.md lists the differences. */
-export function parseDotenv(source: Source, lookup: Lookup): Dotenv {
-  return new Reader(source, lookup).read();
+/**
+ * Reads a `.env` as docker compose v2 does. docs/reference/config.md lists the differences. Continues after `earlier`, as if
+ * both were one file.
+ */
+export function parseDotenv(source: Source, lookup: Lookup, earlier?: Dotenv): Dotenv {
+  return new Reader(source, lookup, earlier).read();
 }
 
 /** White space within a line, as compose defines it. */
@@ -48,16 +54,19 @@ class Reader {
   readonly #source: Source;
   readonly #text: string;
   readonly #lookup: Lookup;
-  readonly #values = new Map<string, string | Unusable>();
-  readonly #references = new Map<string, Set<string>>();
+  readonly #values: Map<string, string | Unusable>;
+  readonly #names = new Set<string>();
+  readonly #references: Map<string, ReadonlySet<string>>;
   readonly #findings: Finding[] = [];
   readonly #warnings: Finding[] = [];
   readonly #secrets: Place[] = [];
   #at = 0;
 
-  constructor(source: Source, lookup: Lookup) {
+  constructor(source: Source, lookup: Lookup, earlier?: Dotenv) {
     this.#source = source;
     this.#text = source.text;
+    this.#values = new Map(earlier?.values);
+    this.#references = new Map(earlier?.references);
     this.#lookup = (name) => lookup(name) ?? this.#values.get(name);
   }
 
@@ -65,6 +74,7 @@ class Reader {
     for (; this.#at < this.#text.length; this.#at = this.#lineEnd(this.#at) + 1) this.#line();
     return {
       values: this.#values,
+      names: this.#names,
       references: this.#references,
       findings: firstFew(this.#findings, 'malformed lines follow'),
       warnings: firstFew(this.#warnings, 'names without a value follow'),
@@ -92,7 +102,7 @@ class Reader {
   #inherit(name: string, at: number): void {
     const value = this.#lookup(name);
     if (value !== undefined) {
-      this.#values.set(name, value);
+      this.#put(name, value);
       return;
     }
     const end = at + name.length;
@@ -134,7 +144,7 @@ class Reader {
       return this.#report(rest, 'text follows the closing quote', hint);
     }
     const inner = this.#text.slice(start + 1, end);
-    if (quote === "'") this.#values.set(name, inner.replaceAll("\\'", "'"));
+    if (quote === "'") this.#put(name, inner.replaceAll("\\'", "'"));
     else this.#set(name, inner.replaceAll(ESCAPE, unescape), start);
   }
 
@@ -155,19 +165,24 @@ class Reader {
       this.#references.delete(name);
       const { line } = this.#source.position(at);
       const problem = `${this.#source.file}:${line}: ${name} refers to more than ${MAX_REFERENCES} variables`;
-      this.#values.set(name, { problem, hint: 'Shorten the chain of variables that refer to each other.' });
+      this.#put(name, { problem, hint: 'Shorten the chain of variables that refer to each other.' });
       return;
     }
     if (references.size > 0) this.#references.set(name, references);
     const [error] = errors;
     if (!error) {
-      this.#values.set(name, text);
+      this.#put(name, text);
       return;
     }
     const { line } = this.#source.position(at);
     // A value that refers to an unusable value reports the line of the original mistake.
     const problem = error.inherited ? error.message : `${this.#source.file}:${line}: ${error.message}`;
-    this.#values.set(name, { problem, hint: error.hint });
+    this.#put(name, { problem, hint: error.hint });
+  }
+
+  #put(name: string, value: string | Unusable): void {
+    this.#names.add(name);
+    this.#values.set(name, value);
   }
 
   /** A name that is set twice refers to everything that either value refers to. */

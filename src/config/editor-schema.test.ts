@@ -46,6 +46,8 @@ describe('the schema for editors', () => {
     ['  a: 1', 'relays: { urls: ["https://${HOST}"] }'],
     ['  a: 1', 'relays: { embedded: { port: "${PORT}" } }'],
     ['  a: 1', 'machine: "${HOST}"'],
+    ['  a: 1', 'envFile: { path: "./${HOST}.env", required: false }'],
+    ['  a: 1', 'envFile: [{ path: ./a.env, required: "${OFF:-false}" }, { path: b.env, required: false }]'],
     ['  a: { <<: *shared, target: 1, x-note: [1] }', 'x-shared: &shared { inspect: true }'],
   ])('accepts variables and `x-` keys outside services: %s %s', async (services, rest) => {
     expect(await verdicts(services, rest)).toEqual({ editor: true, program: true });

@@ -24,6 +24,8 @@ function config(port: number | string): string {
   return `version: 1\nservices:\n  web: ${port}\n`;
 }
 
+const withEnvFile = (name: string): string => `envFile: ${name}\n${config('${P}')}`;
+
 /** A result in one word. */
 function summary(result: LoadResult): string {
   if (!result.ok) return result.problems.map(({ code }) => code).join(' ');
@@ -167,5 +169,25 @@ describe('followConfig', () => {
     await writeFile(join(dir, '.env'), 'P=2');
     await followed.until('2');
     expect(reads).toBe(1);
+  });
+
+  it('follows the files of envFile, also files that a save names later', async () => {
+    await writeFile(join(dir, 'a.env'), 'P=1');
+    await writeFile(file, withEnvFile('a.env'));
+    const followed = await follow();
+    await writeFile(join(dir, 'a.env'), 'P=2');
+    await followed.until('2');
+    await mkdir(join(dir, 'conf'));
+    await writeFile(join(dir, 'conf/b.env'), 'P=3');
+    await writeFile(file, withEnvFile('conf/b.env'));
+    await followed.until('3');
+    await writeFile(join(dir, 'conf/b.env'), 'P=4');
+    await followed.until('4');
+    await rm(join(dir, 'conf'), { recursive: true });
+    await followed.until('config_invalid');
+    await mkdir(join(dir, 'conf'));
+    await writeFile(join(dir, 'conf/b.env'), 'P=5');
+    await followed.until('5');
+    expect(followed.errors).toEqual([]);
   });
 });

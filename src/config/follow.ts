@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
 import { Scope } from '../lib/scope.js';
 import { loadConfig, type LoadOptions, type LoadResult } from './load.js';
-import { watchInputs } from './watch.js';
+import { watchInputs, type Watching } from './watch.js';
 
 /** How long a text may stay invalid, or lack services, before it is reported: editors and people save in steps. */
 const HALF_SAVE_MS = 150;
@@ -36,11 +36,12 @@ export async function followConfig(options: FollowOptions): Promise<{ close(): P
   if (options.initial) follower.remember(first);
   else follower.tell(first);
   const watching = await watchInputs({
-    inputs: [...first.inputs, ...(options.alsoWatch ?? [])],
+    inputs: follower.watched(first),
     onChange: () => follower.changed(),
     onError: options.onError,
     signal: follower.signal,
   });
+  follower.watching = watching;
   follower.changed(); // a save between the first load and the start of the watcher
   await follower.idle();
   return {
@@ -72,6 +73,8 @@ class Follower {
   #services: readonly string[] = [];
   #stale = false;
   #running: Promise<void> | undefined;
+  #inputs: readonly string[] = [];
+  watching: Watching | undefined;
   #grace: NodeJS.Timeout | undefined;
 
   constructor(options: FollowOptions, load: LoadOptions) {
@@ -119,6 +122,21 @@ class Follower {
     }
   }
 
+  /** The inputs to watch after a load. A load that failed may know only some of them. */
+  watched({ ok, inputs }: LoadResult): readonly string[] {
+    const all = [...inputs, ...(this.#options.alsoWatch ?? []), ...(ok ? [] : this.#inputs)];
+    return (this.#inputs = [...new Set(all)]);
+  }
+
+  /** Watches the files that the load named. Returns whether these are others than before. */
+  async #rewatch(result: LoadResult): Promise<boolean> {
+    const before = this.#inputs.join('\0');
+    const inputs = this.watched(result);
+    if (inputs.join('\0') === before) return false;
+    await this.watching?.watch(inputs);
+    return true;
+  }
+
   /** The beginning of a file may be a valid configuration. Applying it would close the services in its rest. */
   #lacksServices(result: Extract<LoadResult, { ok: true }>): boolean {
     const now = new Set(servicesOf(result));
@@ -131,6 +149,8 @@ class Follower {
       while (this.#stale && !this.#scope.closed) {
         this.#stale = false;
         const loaded = await loadConfig(this.#load);
+        // A file may have changed before it was watched.
+        if (await this.#rewatch(loaded)) this.#stale = true;
         const result = (await this.#options.admit?.(loaded)) ?? loaded;
         if (this.#stale || this.#scope.closed) continue;
         if (result.ok && !this.#lacksServices(result)) this.tell(result);

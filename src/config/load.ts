@@ -1,34 +1,28 @@
-import { isUtf8 } from 'node:buffer';
-import { open, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Confined } from '../lib/confined.js';
-import { cannotRead, PortalError, systemCode, unreadableHint, type ErrorCode } from '../lib/errors.js';
-import { readBounded } from '../lib/read-bounded.js';
+import { PortalError, type ErrorCode } from '../lib/errors.js';
+import { assemble, type Assembled } from './assemble.js';
 import { checkOwner, type Owner } from './check-owner.js';
 import { tooManyLeases } from './check-leases.js';
 import { check } from './check.js';
 import { uncertified } from './check-certificates.js';
 import type { Desired } from './desired.js';
-import { parseDotenv } from './dotenv.js';
+import { forCommands, withEnvFile } from './env-file.js';
 import { explain } from './explain.js';
-import { identityAddress } from './identity-address.js';
-import { dotenvOf, findConfig, overlayOf, type Found } from './find.js';
-import { withoutExtensions } from './extensions.js';
-import { foreignFinding } from './foreign.js';
+import { findConfig, type Found } from './find.js';
+import { inputsOf, readBeside, readInputs, shownName } from './input-files.js';
 import { firstPerPath, toProblems, type Finding } from './finding.js';
-import { mergeOverlay, omitServices } from './merge.js';
 import { normalise } from './normalise.js';
-import { parse, type Parsed } from './parse.js';
 import { notAllowed, permissionsOf, tooMany, type Permission } from './permissions.js';
 import type { Problem } from './problem.js';
+import type { Files } from './read-text.js';
 import { maskSecrets } from './secrets.js';
-import { Source, type Place } from './source.js';
+import type { Place } from './source.js';
 import { substitute } from './substitute.js';
 import type { Tree } from './tree.js';
-import type { Person, Trusted } from './trusted.js';
+import type { Person } from './trusted.js';
 import { validateTree } from './validate.js';
-import { namesIdentity, variables, withDotenv } from './variables.js';
-import { MAX_FILE_BYTES } from './yaml.js';
+import { withDotenv } from './variables.js';
 
 export interface LoadOptions {
   /** `-f FILE`; `-` is standard input. */
@@ -51,6 +45,8 @@ export interface LoadOptions {
   owner?: Owner;
   /** Names of services to omit, as if the file did not have them. */
   without?: readonly string[];
+  /** Reads the files of `envFile`. Default: from the disk. */
+  files?: Files;
 }
 
 export type LoadResult =
@@ -61,7 +57,7 @@ export type LoadResult =
       effective: unknown;
       /** Absolute path, or `<stdin>`. */
       file: string;
-      /** Absolute paths of the files to watch: configuration, overlay, .env, existing or not. */
+      /** Absolute paths of the files to watch: configuration, overlay, .env, `envFile`, existing or not. */
       inputs: string[];
       /** `${id}` or `${user}` stands for an identity that does not exist yet: load again once it does. */
       needsIdentity: boolean;
@@ -92,21 +88,17 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   const inputs = inputsOf(found, options.cwd);
   const where = { file: found.kind === 'file' ? found.path : '<stdin>', inputs: inputs.all };
   try {
-    const texts = await readInputs(found, inputs, options);
-    const parsed = parseTexts(texts, found);
-    const isNamed = [texts.main, texts.overlay, texts.dotenv].some(namesIdentity);
-    const { addressIn } = options;
-    const address =
-      isNamed && addressIn
-        ? await identityAddress(parsed.map(({ tree }) => tree).toReversed(), inputs.directory, addressIn)
-        : undefined;
-    const evaluated = evaluate(parsed, texts.dotenv, inputs.directory, found, { ...options, address });
+    const texts = await readInputs(found, inputs, options.stdin);
+    const assembled = await assemble(texts, inputs, found, options);
+    where.inputs = [...where.inputs, ...(assembled.env?.inputs ?? [])];
+    const evaluated = evaluate(assembled, inputs.directory, found);
     if (!evaluated.ok) return { ...where, ...evaluated };
     const { tree, secrets, ...rest } = evaluated;
+    const read = [...(assembled.env?.read ?? []), ...readBeside(inputs, texts)];
     const loaded = {
       ...rest,
-      needsIdentity: isNamed && address === undefined,
-      ...(await permissionsOf(rest.desired, tree, inputs.directory, readFiles(inputs, texts))),
+      needsIdentity: assembled.needsIdentity,
+      ...(await permissionsOf(rest.desired, tree, inputs.directory, read)),
       refuse: (missing: readonly Permission[]) => toProblems(notAllowed(missing, tree), secrets),
     };
     const findings = [
@@ -121,112 +113,6 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   }
 }
 
-interface Inputs {
-  /** Base directory of relative paths in the file. */
-  readonly directory: string;
-  readonly overlay: string | undefined;
-  readonly dotenv: string;
-  readonly all: string[];
-}
-
-function inputsOf(found: Found, cwd: string): Inputs {
-  if (found.kind === 'stdin') {
-    const dotenv = resolve(cwd, '.env');
-    return { directory: resolve(cwd), overlay: undefined, dotenv, all: [dotenv] };
-  }
-  const directory = dirname(found.path);
-  const overlay = overlayOf(found.path);
-  const dotenv = dotenvOf(found.path);
-  return { directory, overlay, dotenv, all: [found.path, overlay, dotenv] };
-}
-
-/** The files that Portal read in addition to the configuration. */
-function readFiles({ overlay, dotenv }: Inputs, texts: Texts): { file: string; of: string }[] {
-  return [
-    ...(overlay !== undefined && texts.overlay !== undefined
-      ? [{ file: overlay, of: basename(overlay) }]
-      : []),
-    ...(texts.dotenv === undefined ? [] : [{ file: dotenv, of: '.env' }]),
-  ];
-}
-
-function shownName(found: Found): string {
-  return found.kind === 'stdin' ? '<stdin>' : found.shown;
-}
-
-interface Texts {
-  readonly main: string;
-  readonly overlay: string | undefined;
-  readonly dotenv: string | undefined;
-}
-
-async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): Promise<Texts> {
-  const trusted = found.kind === 'file' ? found.trusted : undefined;
-  const [main, overlay, dotenv] = await Promise.all([
-    found.kind === 'stdin' ? (options.stdin?.() ?? '') : readText(found.path, found.shown, trusted),
-    inputs.overlay === undefined ? undefined : readText(inputs.overlay, inputs.overlay, trusted),
-    readDotenv(inputs.dotenv, trusted),
-  ]);
-  if (main === undefined) {
-    throw new PortalError('config_not_found', `there is no file ${shownName(found)}`, {
-      hint: 'Check the path after -f or in PORTAL_FILE, or run `portal init` to create one.',
-    });
-  }
-  if (main.length > MAX_FILE_BYTES) throw tooLarge(shownName(found));
-  if (found.kind === 'stdin' && /^(?:\ufffd|.?.?.?\0)/s.test(main)) throw notUtf8('<stdin>');
-  return { main, overlay, dotenv };
-}
-
-/** The text of a file; undefined if it does not exist. */
-async function readText(path: string, shown: string, trusted?: Trusted): Promise<string | undefined> {
-  try {
-    const bytes = await readBytes(path, shown, trusted);
-    // ASCII in UTF-16 without a byte order mark is also valid UTF-8, with a NUL after every character.
-    if (!isUtf8(bytes) || bytes.subarray(0, 4).includes(0)) throw notUtf8(shown);
-    return bytes.toString('utf8').replace(/^\ufeff/, '');
-  } catch (error) {
-    if (error instanceof PortalError) throw error;
-    const code = systemCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new PortalError('config_unreadable', cannotRead(shown, error), {
-      cause: error,
-      hint:
-        unreadableHint(error) ??
-        (code === 'EISDIR' ? 'Name the file in this directory.' : 'Check the file and its folder.'),
-    });
-  }
-}
-
-/** Reads up to the limit, because a link may lead to an endless file such as /dev/zero. */
-async function readBytes(path: string, shown: string, trusted: Trusted | undefined): Promise<Buffer> {
-  const handle = await open(path);
-  try {
-    trusted?.(path, (await handle.stat()).uid);
-    return await readBounded(handle.createReadStream({ autoClose: false }), MAX_FILE_BYTES, () =>
-      tooLarge(shown),
-    );
-  } finally {
-    await handle.close();
-  }
-}
-
-/** A directory named `.env` is a Python virtual environment, which Portal ignores. */
-async function readDotenv(path: string, trusted: Trusted | undefined): Promise<string | undefined> {
-  const isDirectory = await stat(path).then(
-    (stats) => stats.isDirectory(),
-    () => false,
-  );
-  return isDirectory ? undefined : readText(path, path, trusted);
-}
-
-function notUtf8(shown: string): PortalError {
-  return new PortalError('config_unreadable', `${shown} is not UTF-8; save it as UTF-8`);
-}
-
-function tooLarge(shown: string): PortalError {
-  return new PortalError('config_unreadable', `${shown} is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB`);
-}
-
 type Evaluated =
   | {
       ok: true;
@@ -238,63 +124,34 @@ type Evaluated =
     }
   | { ok: false; problems: Problem[] };
 
-/** The configuration itself, and its overlay where there is one. */
-type ParsedTexts = readonly [main: Parsed, ...overlay: Parsed[]];
-
-function parseTexts(texts: Texts, found: Found): ParsedTexts {
-  const main = parse(new Source(shownName(found), texts.main));
-  if (texts.overlay === undefined) return [main];
-  return [main, parse(new Source(overlayOf(shownName(found)), texts.overlay))];
-}
-
-/** Turns trees into a result, without any I/O. */
-function evaluate(
-  parsed: ParsedTexts,
-  dotenvText: string | undefined,
-  directory: string,
-  found: Found,
-  options: LoadOptions & { address: string | undefined },
-): Evaluated {
-  const [main, overlay] = parsed;
-  const environment = variables({ ...options, folder: directory });
-  const dotenv = parseDotenv(new Source(dotenvName(found), dotenvText ?? ''), environment);
-  const secrets = [...parsed, dotenv].flatMap((one) => one.secrets);
-  const syntax = parsed.flatMap(({ findings }) => findings);
-  if (parsed.some(({ broken }) => broken)) return { ok: false, problems: toProblems(syntax, secrets) };
-
-  const foreign = foreignFinding(main.tree, shownName(found));
-  if (foreign) return { ok: false, problems: toProblems([foreign], secrets) };
-
-  const merged = withoutExtensions(omitServices(withOverlay(main.tree, overlay?.tree), options.without));
-  if (dotenv.findings.length > 0)
-    return { ok: false, problems: toProblems([...syntax, ...dotenv.findings], secrets) };
-  const lookup = withDotenv(environment, dotenv.values);
-  const { tree, findings, warnings } = substitute(merged, lookup, secrets, dotenv.references);
+/** Turns the assembled configuration into a result, without any I/O. */
+function evaluate(assembled: Assembled, directory: string, found: Found): Evaluated {
+  const { env, environment, secrets } = assembled;
+  const fail = (findings: readonly Finding[]): Evaluated => ({
+    ok: false,
+    problems: toProblems(findings, secrets),
+  });
+  if (assembled.isBroken || !env) return fail(assembled.findings);
+  const lookup = withDotenv(environment, env.dotenv.values);
+  const { findings, warnings, ...rest } = substitute(env.rest, lookup, secrets, env.dotenv.references);
+  const tree = withEnvFile(rest.tree, env.entry);
   const beyond = tooManyLeases(tree);
-  if (beyond.length > 0) return { ok: false, problems: toProblems(beyond, secrets) };
+  if (beyond.length > 0) return fail(beyond);
   const verdict = validateTree(tree);
   const rules = [verdict.ok ? [] : explain(verdict.errors, tree), check(tree)];
-  const all = rules.reduce<Finding[]>(firstPerPath, [...syntax, ...findings]);
-  if (!verdict.ok || all.length > 0) return { ok: false, problems: toProblems(all, secrets) };
-  const desired = normalise(verdict.config, found.kind === 'file' ? found.path : undefined, directory);
+  const all = rules.reduce<Finding[]>(firstPerPath, [...assembled.findings, ...findings]);
+  if (!verdict.ok || all.length > 0) return fail(all);
+  const normalised = normalise(verdict.config, found.kind === 'file' ? found.path : undefined, directory);
+  const { desired, findings: unusable } = forCommands(normalised, env, tree);
+  if (unusable.length > 0) return fail(unusable);
   return {
     ok: true,
     desired,
     effective: maskSecrets(verdict.config, tree),
-    warnings: toProblems([...warnings, ...dotenv.warnings, ...uncertified(desired, tree)], secrets),
+    warnings: toProblems([...warnings, ...assembled.warnings, ...uncertified(desired, tree)], secrets),
     tree,
     secrets,
   };
-}
-
-/** An overlay that is empty, except for comments, changes nothing. */
-function withOverlay(main: Tree, overlay: Tree | undefined): Tree {
-  if (!overlay || (overlay.kind === 'scalar' && overlay.value === null)) return main;
-  return mergeOverlay(main, overlay);
-}
-
-function dotenvName(found: Found): string {
-  return found.kind === 'stdin' ? '.env' : dotenvOf(found.shown);
 }
 
 /** A problem with a whole file, for example that it is missing. */

@@ -98,6 +98,10 @@ it.each([
     'these services depend on each other: a, b, c and a | Remove one of them from `dependsOn`.',
   ],
   [
+    '  a: { command: x, env_file: a.env }',
+    'unknown key "env_file" in service "a" | Portal calls it `envFile`, and it belongs at the top level.',
+  ],
+  [
     '  a: { command: x, environment: { A: b } }',
     'unknown key "environment" in service "a" | Portal calls it `env`.',
   ],

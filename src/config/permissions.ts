@@ -5,6 +5,7 @@ import { relayCaKey, type Confined } from '../lib/confined.js';
 import { formatTarget, isLoopback, isThisMachine } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { finding, type Finding } from './finding.js';
+import type { ReadFile } from './input-files.js';
 import { maskUrl } from './mask-urls.js';
 import { commands } from './permitted-commands.js';
 import { files, projectAt, relayCa, targetsAt, type Project, type RelayCa } from './permitted-files.js';
@@ -57,7 +58,7 @@ export async function permissionsOf(
   desired: Desired,
   root: Tree,
   directory: string,
-  read: readonly { file: string; of: string }[] = [],
+  read: readonly ReadFile[] = [],
 ): Promise<Permissions> {
   const project = await projectAt(directory);
   const named = await files(desired, project, read);

@@ -18,19 +18,24 @@ export function commands({ services }: Desired, directory: string): Permission[]
 }
 
 /** The record on disk and its key contain no value of a variable. */
-function digestOf({ command: { run, cwd, env } }: NamedCommand): string {
-  const variables = Object.entries(env).toSorted(([one], [other]) => (one < other ? -1 : 1));
+function digestOf({ command: { run, cwd, env, envFile = {} } }: NamedCommand): string {
+  const [variables, more] = [sorted(env), sorted(envFile)];
   return createHash('sha256')
-    .update(JSON.stringify([run, cwd, variables]))
+    .update(JSON.stringify([run, cwd, variables, ...(more.length > 0 ? [more] : [])]))
     .digest('hex');
 }
 
-function details({ command: { cwd, env } }: NamedCommand, directory: string): string[] {
+const sorted = (variables: Readonly<Record<string, string>>): [name: string, value: string][] =>
+  Object.entries(variables).toSorted(([one], [other]) => (one < other ? -1 : 1));
+
+function details({ command: { cwd, env, envFile = {} } }: NamedCommand, directory: string): string[] {
   const below = relative(directory, cwd);
   const folder = below.startsWith('..') ? cwd : below;
   const names = Object.keys(env).toSorted();
+  const more = Object.keys(envFile).length;
   return [
     ...(folder === '' ? [] : [`in ${folder}`]),
     ...(names.length === 0 ? [] : [`with ${names.join(', ')}`]),
+    ...(more === 0 ? [] : [`with ${more} variable${more === 1 ? '' : 's'} of envFile`]),
   ];
 }

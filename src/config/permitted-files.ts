@@ -8,6 +8,7 @@ import { readBounded } from '../lib/read-bounded.js';
 import { isWithin, realPath } from '../lib/real-path.js';
 import type { Target } from '../net/target.js';
 import type { Desired } from './desired.js';
+import type { ReadFile } from './input-files.js';
 import { lockFileOf } from './lock.js';
 import type { Permission } from './permissions.js';
 import type { Path } from './tree.js';
@@ -48,12 +49,12 @@ export interface FilePermissions {
 export async function files(
   desired: Desired,
   project: Project,
-  read: readonly { file: string; of: string }[],
+  read: readonly ReadFile[],
 ): Promise<FilePermissions> {
   const named: Named[] = [
     { file: desired.identityFile, of: 'identity', path: ['identity'] },
     ...desired.services.flatMap((spec) => filesOf(spec)),
-    ...read.map((each) => ({ ...each, path: [] })),
+    ...read.map((each) => ({ path: [], ...each })),
   ];
   // Portal writes keys of relays there.
   if (desired.file !== undefined) named.push({ file: lockFileOf(desired.file), of: 'portal.lock', path: [] });

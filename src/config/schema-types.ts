@@ -1,6 +1,18 @@
 /* Generated from schema/portal.values.schema.json by scripts/generate.mjs: edit the schema. */
 
 /**
+ * A file with variables, or a list of files, relative to this file. They have the format of a `.env`. `${NAME}` uses the variables, and commands get them. Later files override earlier ones and the `.env`. The environment overrides all of them.
+ */
+export type EnvFile = EnvFilePath | EnvFileOptions | EnvFileEntry[];
+/**
+ * Path of a file with variables.
+ */
+export type EnvFilePath = string;
+/**
+ * A file with variables, which may be missing if it is not required.
+ */
+export type EnvFileEntry = EnvFilePath | EnvFileOptions;
+/**
  * Name of this machine in `portal agents`. Default: its hostname. With `false`, Portal sends no name to relays. Over a chain, Portal never sends one.
  */
 export type Machine = MachineName | false;
@@ -139,6 +151,7 @@ export interface PortalConfig {
    * File with the identity that owns your names, relative to this file. Portal creates it on first use. Never commit it. Default: identity.json in Portal's config directory, one per user.
    */
   identity?: string;
+  envFile?: EnvFile;
   machine?: Machine;
   /**
    * Addresses of other identities that may see this agent in `portal agents`: its machine, services, states and traffic. They cannot change anything. `access: { identities: [team] }` of a service admits them as visitors. Portal sends the list to relays, except over a chain. `portal identity` prints your address.
@@ -160,6 +173,19 @@ export interface PortalConfig {
   services: {
     [k: string]: Service;
   };
+}
+/**
+ * A file with variables that may be missing.
+ */
+export interface EnvFileOptions {
+  /**
+   * Path of the file, relative to this file. It may use variables of the environment and of the `.env`.
+   */
+  path: string;
+  /**
+   * Whether it is an error if the file does not exist.
+   */
+  required?: boolean;
 }
 /**
  * The public CA that issues certificates for `tls: acme`, over ACME. With `tls: acme`, you agree to the terms of service of this CA: Let's Encrypt, unless `directory` is set.

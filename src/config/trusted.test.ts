@@ -63,6 +63,18 @@ describe('a configuration above the current folder', () => {
     },
   );
 
+  it('is rejected if its envFile, or a link to it, belongs to another user', async () => {
+    await writeFile(join(top, 'portal.yaml'), 'version: 1\nenvFile: dev.env\nservices: { web: 3000 }\n');
+    await writeFile(join(top, 'real.env'), 'A=1\n');
+    await symlink('real.env', join(top, 'dev.env'));
+    expect(await outcome()).toBe('ok');
+    await lchown(join(top, 'dev.env'), MALLORY, MALLORY);
+    expect(await outcome()).toBe('config_untrusted');
+    await lchown(join(top, 'dev.env'), ME, ME);
+    await chown(join(top, 'real.env'), MALLORY, MALLORY);
+    expect(await outcome()).toBe('config_untrusted');
+  });
+
   it('is rejected with the file, its owner and the fix', async () => {
     await chown(join(top, 'portal.yaml'), MALLORY, MALLORY);
     const result = await loadConfig({ cwd, env: {}, person: { uid: ME, env: {} } });

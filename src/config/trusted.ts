@@ -47,7 +47,7 @@ export async function checkTrusted(
 export type Trusted = (path: string, owner: number) => void;
 
 /** For a symbolic link, its owner and the owner of its destination. */
-async function ownersOf(path: string): Promise<number[]> {
+export async function ownersOf(path: string): Promise<number[]> {
   const found = await Promise.all([lstat(path), stat(path)].map((one) => one.catch(() => undefined)));
   return found.flatMap((stats) => (stats ? [stats.uid] : []));
 }

@@ -15,7 +15,7 @@ const SETTLE_MS = 150;
 
 export interface WatchOptions {
   /** Absolute paths, existing or not. */
-  inputs: string[];
+  inputs: readonly string[];
   /**
    * Called when the content of an input changed. Several saves may cause one call, but the last content always causes
    * one.
@@ -34,10 +34,21 @@ export interface WatchOptions {
  * and recreate, by a swapped symbolic link. Compares content, so `touch` causes no call. Reports changes since the
  * call. Resolves once no change can be missed.
  */
-export async function watchInputs(options: WatchOptions): Promise<{ ready: true; close(): Promise<void> }> {
+export async function watchInputs(options: WatchOptions): Promise<Watching> {
   const watcher = new InputWatcher(options);
   await watcher.start();
-  return { ready: true, close: () => watcher.close() };
+  return {
+    ready: true,
+    watch: (inputs) => watcher.watch(inputs),
+    close: () => watcher.close(),
+  };
+}
+
+export interface Watching {
+  readonly ready: true;
+  /** Watches other inputs from now on. Resolves once no later change can be missed. */
+  watch(inputs: readonly string[]): Promise<void>;
+  close(): Promise<void>;
 }
 
 interface WatchedDirectory {
@@ -48,6 +59,7 @@ interface WatchedDirectory {
 
 class InputWatcher {
   readonly #options: WatchOptions;
+  #inputs: readonly string[];
   readonly #scope = new Scope();
   readonly #directories = new Map<string, WatchedDirectory>();
   /** Paths whose events matter: the inputs, and every link that leads to them. */
@@ -62,6 +74,7 @@ class InputWatcher {
 
   constructor(options: WatchOptions) {
     this.#options = options;
+    this.#inputs = options.inputs;
     const onAbort = (): void => void this.close();
     options.signal.addEventListener('abort', onAbort, { once: true });
     this.#scope.defer(() => options.signal.removeEventListener('abort', onAbort));
@@ -74,6 +87,11 @@ class InputWatcher {
     if (this.#options.signal.aborted) return this.close();
     await this.#follow();
     await this.#check();
+  }
+
+  async watch(inputs: readonly string[]): Promise<void> {
+    while (this.#checking) await this.#checking;
+    await this.#alone(() => this.#replace(inputs));
   }
 
   close(): Promise<void> {
@@ -99,7 +117,12 @@ class InputWatcher {
       this.#again = true;
       return;
     }
-    this.#checking = this.#check()
+    void this.#alone(() => this.#check());
+  }
+
+  /** Only one check or change of the inputs runs at a time. */
+  #alone(work: () => Promise<void>): Promise<void> {
+    this.#checking = work()
       .catch((error: unknown) => this.#options.onError?.(error))
       .finally(() => {
         this.#checking = undefined;
@@ -107,6 +130,15 @@ class InputWatcher {
         this.#again = false;
         this.#schedule(0);
       });
+    return this.#checking;
+  }
+
+  async #replace(inputs: readonly string[]): Promise<void> {
+    const before = new Map(this.#inputs.map((input, index) => [input, this.#known[index]]));
+    this.#inputs = inputs;
+    await this.#follow();
+    const contents = await this.#contents();
+    this.#known = inputs.map((input, index) => (before.has(input) ? before.get(input) : contents[index]));
   }
 
   async #check(): Promise<void> {
@@ -127,7 +159,7 @@ class InputWatcher {
 
   /** Watches exactly the directories that contain the relevant paths. */
   async #follow(): Promise<void> {
-    const paths = await Promise.all(this.#options.inputs.map(pathsThatMatter));
+    const paths = await Promise.all(this.#inputs.map(pathsThatMatter));
     this.#names = new Set(paths.flat());
     const wanted = new Map<string, string>();
     for (const directory of new Set([...this.#names].map(dirname))) {
@@ -182,7 +214,7 @@ class InputWatcher {
   }
 
   async #contents(): Promise<(string | undefined)[]> {
-    return Promise.all(this.#options.inputs.map(contentHash));
+    return Promise.all(this.#inputs.map(contentHash));
   }
 
   async #closeDirectories(): Promise<void> {

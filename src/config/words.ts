@@ -11,6 +11,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   relay: 'an https:// URL, or a mapping with `url` and `ca`',
   relayUrl: 'the URL of a relay, such as https://relay.example.com:8443',
   httpsUrl: 'an https:// URL',
+  envFile: 'a path, a mapping with `path`, or a list of these',
+  envFileEntry: 'a path, or a mapping with `path`',
   machine: 'a name of at most 64 characters, or `false`',
   machineName: 'a name for a machine: it has control characters',
   email: 'an e-mail address',
@@ -85,6 +87,7 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   proxies: 'services',
   relay: 'relays',
   environment: 'env',
+  env_file: 'envFile',
   depends_on: 'dependsOn',
   working_dir: 'cwd',
   workdir: 'cwd',
@@ -92,7 +95,7 @@ const SYNONYMS: Readonly<Record<string, string>> = {
 
 /** Keys of Docker Compose services besides their ports. */
 const COMPOSE_KEYS: ReadonlySet<string> = new Set([
-  'image', 'build', 'container_name', 'env_file', 'networks', 'restart', 'volumes',
+  'image', 'build', 'container_name', 'networks', 'restart', 'volumes',
 ]); // prettier-ignore
 
 /** The place of a key that exists only in another mapping. */
@@ -105,6 +108,7 @@ const PLACES: readonly (readonly [definition: string, home: string])[] = [
   ['oidcAllow', '`allow` of `access.oidc`'],
   ['inspectOptions', '`inspect`'],
   ['historyOptions', '`history` of `inspect`'],
+  ['envFileOptions', '`envFile`'],
 ];
 
 /** A hint for a key that exists elsewhere or under another name. Undefined for an unknown key. */
@@ -118,6 +122,8 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
     const advised = relaysAdvice(value);
     if (advised !== undefined) return advised;
   }
+  if (key === 'env_file' && path.length > 0)
+    return 'Portal calls it `envFile`, and it belongs at the top level.';
   const synonym = synonymOf(key, path, schema);
   if (synonym !== undefined) return `Portal calls it \`${synonym}\`.`;
   if (path.length === 0 && !Object.hasOwn(schema.properties ?? {}, key) && isLikelyService(value)) {

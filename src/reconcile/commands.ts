@@ -231,7 +231,8 @@ export class Commands {
   #environmentOf(name: string): NodeJS.ProcessEnv {
     const { environment, urls } = this.#options;
     const named = this.#running.get(name)!.named;
-    return { ...environment, ...portalVariables(urls(), named), ...named.command.env };
+    const { env, envFile } = named.command;
+    return { ...envFile, ...environment, ...portalVariables(urls(), named), ...env };
   }
 }
 

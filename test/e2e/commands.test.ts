@@ -183,6 +183,35 @@ describe('the command of a service', () => {
     expect(isAlive(api.pid)).toBe(false);
   });
 
+  it('gets the variables of envFile, restarts when one changes, and `portal run` gives them too', async () => {
+    const { person, file } = await project(`  web: { command: ${COMMAND}, env: { OWN: "\${ONE}" } }`);
+    const text = await readFile(file('portal.yaml'), 'utf8');
+    await writeFile(file('.env'), 'HIDDEN=1\n');
+    await writeFile(file('dev.env'), 'ONE=1\nTWO=${ONE}2\nSHELL_WINS=file\nPORT=1\n');
+    await writeFile(file('portal.yaml'), `envFile: dev.env\n${text}`);
+    const { agent, get } = await up(person, { SHELL_WINS: 'shell' });
+    const web = await get('web');
+    expect(web).toMatchObject({ ONE: '1', TWO: '12', OWN: '1', SHELL_WINS: 'shell' });
+    expect(web['PORT']).not.toBe('1');
+    expect(web).not.toHaveProperty('HIDDEN');
+    const run = await person.run([
+      'run',
+      '--service',
+      'web',
+      '--',
+      process.execPath,
+      '-p',
+      'process.env.TWO',
+    ]);
+    expect(run.stdout).toBe('12\n');
+    await writeFile(file('dev.env'), 'ONE=7\n');
+    await eventually(async () => expect(await get('web')).toMatchObject({ ONE: '7', OWN: '7' }));
+    expect(await get('web')).not.toHaveProperty('TWO');
+    expect(isAlive(web.pid)).toBe(false);
+    agent.kill('SIGTERM');
+    await agent.finished;
+  });
+
   it('ends with an agent that is killed, and on a second Ctrl-C', async () => {
     const { person } = await project(`  web: { command: ${COMMAND} }`);
     for (const signals of [['SIGKILL'], ['SIGINT', 'SIGINT']] as const) {

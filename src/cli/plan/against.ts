@@ -1,30 +1,26 @@
-import { execFile } from 'node:child_process';
 import { basename, dirname } from 'node:path';
-import { promisify } from 'node:util';
 import type { Desired } from '../../config/desired.js';
+import type { Files } from '../../config/read-text.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { plan, placements, type Action } from '../../reconcile/plan.js';
 import { load, loadOptions } from '../../library/load.js';
 import type { Context } from '../context.js';
-
-const run = promisify(execFile);
-const GIT_MS = 10_000;
-/** More than the size limit of a configuration. */
-const MAX_BYTES = 16 * 1024 * 1024;
+import { filesAt, gitIn, textAt } from './git-files.js';
 
 /**
- * The changes from `file` at the git commit `ref` to the file now. Ignores portal.local.yaml, which is personal.
+ * The changes from `file` at the git commit `ref` to the file now, with the files that it names. Ignores portal.local.yaml, which is personal.
  * Contacts no agent or relay.
  */
 export async function planAgainst(context: Context, file: string, ref: string): Promise<Action[]> {
   const { readFile } = await import('node:fs/promises');
-  const [before, now] = await Promise.all([textAt(file, ref), readFile(file, 'utf8')]);
-  const loaded = async (text: string): Promise<Desired> => {
+  const [before, now] = await Promise.all([textOf(file, ref), readFile(file, 'utf8')]);
+  const loaded = async (text: string, files?: Files): Promise<Desired> => {
     const from = { ...context, cwd: dirname(file), stdin: context.stdin };
     const options = loadOptions(from, '-');
-    return (await load({ ...options, stdin: () => Promise.resolve(text) })).desired;
+    return (await load({ ...options, stdin: () => Promise.resolve(text), ...(files && { files }) })).desired;
   };
-  const active = before === undefined ? [] : [...placements(await loaded(before)).values()];
+  const active =
+    before === undefined ? [] : [...placements(await loaded(before, filesAt(dirname(file), ref))).values()];
   return plan(
     await loaded(now),
     active.map((place) => ({ ...place, retiring: false })),
@@ -32,9 +28,8 @@ export async function planAgainst(context: Context, file: string, ref: string): 
 }
 
 /** The text of the file at `ref`; undefined if it does not exist there. */
-async function textAt(file: string, ref: string): Promise<string | undefined> {
-  const git = (...args: string[]): Promise<{ stdout: string }> =>
-    run('git', ['-C', dirname(file), ...args], { timeout: GIT_MS, maxBuffer: MAX_BYTES });
+async function textOf(file: string, ref: string): Promise<string | undefined> {
+  const git = gitIn(dirname(file));
   await git('rev-parse', '--git-dir').catch((error: unknown) => {
     throw noRepository(dirname(file), error);
   });
@@ -42,9 +37,7 @@ async function textAt(file: string, ref: string): Promise<string | undefined> {
   await git('rev-parse', '--verify', '--quiet', `${ref}^{commit}`).catch((error: unknown) => {
     throw unknown(ref, error);
   });
-  const path = `./${basename(file)}`;
-  const { stdout } = await git('ls-tree', '--name-only', ref, '--', path);
-  return stdout.trim() === '' ? undefined : (await git('cat-file', 'blob', `${ref}:${path}`)).stdout;
+  return textAt(git, ref, `./${basename(file)}`);
 }
 
 function noRepository(folder: string, cause: unknown): PortalError {

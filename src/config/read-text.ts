@@ -1,0 +1,72 @@
+import { isUtf8 } from 'node:buffer';
+import { open, stat } from 'node:fs/promises';
+import { cannotRead, PortalError, systemCode, unreadableHint } from '../lib/errors.js';
+import { readBounded } from '../lib/read-bounded.js';
+import { ownersOf, type Trusted } from './trusted.js';
+import { MAX_FILE_BYTES } from './yaml.js';
+
+/** Reads the files that the configuration names as parts of it. `portal plan --against` reads some from git. */
+export interface Files {
+  /** The text of a file by its absolute path; undefined if it does not exist. `shown` is for errors. */
+  readonly read: (path: string, shown: string) => Promise<string | undefined>;
+}
+
+/** The files on the disk. `trusted` throws for an owner that is not trusted. */
+export function filesOnDisk(trusted: Trusted | undefined): Files {
+  return {
+    async read(path, shown) {
+      for (const owner of trusted ? await ownersOf(path) : []) trusted?.(path, owner);
+      return readText(path, shown, trusted);
+    },
+  };
+}
+
+/** The text of a file; undefined if it does not exist. */
+export async function readText(path: string, shown: string, trusted?: Trusted): Promise<string | undefined> {
+  try {
+    const bytes = await readBytes(path, shown, trusted);
+    // ASCII in UTF-16 without a byte order mark is also valid UTF-8, with a NUL after every character.
+    if (!isUtf8(bytes) || bytes.subarray(0, 4).includes(0)) throw notUtf8(shown);
+    return bytes.toString('utf8').replace(/^\ufeff/, '');
+  } catch (error) {
+    if (error instanceof PortalError) throw error;
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new PortalError('config_unreadable', cannotRead(shown, error), {
+      cause: error,
+      hint:
+        unreadableHint(error) ??
+        (code === 'EISDIR' ? 'Name the file in this directory.' : 'Check the file and its folder.'),
+    });
+  }
+}
+
+/** Reads up to the limit, because a link may lead to an endless file such as /dev/zero. */
+async function readBytes(path: string, shown: string, trusted: Trusted | undefined): Promise<Buffer> {
+  const handle = await open(path);
+  try {
+    trusted?.(path, (await handle.stat()).uid);
+    return await readBounded(handle.createReadStream({ autoClose: false }), MAX_FILE_BYTES, () =>
+      tooLarge(shown),
+    );
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A directory named `.env` is a Python virtual environment, which Portal ignores. */
+export async function readDotenv(path: string, trusted: Trusted | undefined): Promise<string | undefined> {
+  const isDirectory = await stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+  return isDirectory ? undefined : readText(path, path, trusted);
+}
+
+export function notUtf8(shown: string): PortalError {
+  return new PortalError('config_unreadable', `${shown} is not UTF-8; save it as UTF-8`);
+}
+
+export function tooLarge(shown: string): PortalError {
+  return new PortalError('config_unreadable', `${shown} is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB`);
+}
