@@ -20,6 +20,7 @@ import type { NameRejection } from './rejected-name.js';
 import { hintFor, missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
 import type { OpenSession } from './open-session.js';
+import type { HeldRequests } from './hold/held-requests.js';
 import type { Recorders } from './inspect/recorder.js';
 import type { KnownTargets } from './known-targets.js';
 import { HeldLease, offersReplicas, type Opened, type ReplicaState } from './held-lease.js';
@@ -53,6 +54,8 @@ export interface LeaseOptions {
   readonly recorders?: Recorders | undefined;
   /** Gets the requests of visitors in HTTP. Default: none is listed. */
   readonly accessLog?: AccessLog | undefined;
+  /** Holds requests while their target is down. Default: none is held. */
+  readonly held?: HeldRequests | undefined;
   /** Limits the agent's own visits in progress. */
   readonly pace: ProbePace;
   /** Average interval between two proofs of a ready lease. */
@@ -480,6 +483,7 @@ export class AgentLease {
       sessionKey: this.#options.sessionKey,
       recorders: this.#options.recorders,
       accessLog: this.#options.accessLog,
+      held: this.#options.held,
       onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
       // Ignored before it serves. The decision until then is reported below.
       onServedAs: () => this.#served && this.#options.onServedAs(this),

@@ -95,6 +95,35 @@ export const notRunning = (service: string): Page =>
     retryAfterS: 3,
   });
 
+/** @param headers the id of the held request */
+export const held = (service: string, holdMs: number, headers: readonly string[]): Page => {
+  const accepted = page(202, 'Accepted', 'held', {
+    title: 'Request held',
+    text: `${service} is not running now. Portal delivers this request when it is back, in order, within ${inWords(holdMs)}.`,
+  });
+  return { ...accepted, headers: [...accepted.headers, ...headers] };
+};
+
+export const holdFull = (service: string): Page =>
+  page(503, 'Service Unavailable', 'hold_full', {
+    title: `${service} is not running`,
+    text: 'Portal already holds as many requests for it as it may.',
+    owner: 'Start it, and Portal delivers them.',
+    retryAfterS: 30,
+  });
+
+function inWords(ms: number): string {
+  const units = [
+    [86_400_000, 'day'],
+    [3_600_000, 'hour'],
+    [60_000, 'minute'],
+    [1_000, 'second'],
+  ] as const;
+  const [unitMs, unit] = units.find(([each]) => ms % each === 0) ?? units[3];
+  const count = Math.ceil(ms / unitMs);
+  return `${count} ${unit}${count === 1 ? '' : 's'}`;
+}
+
 export const changing = (service: string): Page =>
   page(503, 'Service Unavailable', 'changing', {
     title: `${service} has just changed`,

@@ -66,7 +66,18 @@ export interface RouteSpec {
   readonly headers: Readonly<Record<string, string | null>>;
   /** The same for response headers. */
   readonly responseHeaders: Readonly<Record<string, string | null>>;
+  /** Overrides the service's `hold` for this route. */
+  readonly hold?: HoldSpec;
 }
+
+/** Holds POST requests while the target is down. */
+export interface HoldSpec {
+  /** How long each is held. */
+  readonly forMs: number;
+}
+
+/** The longest time that a request may be held. */
+export const MAX_HOLD_MS = 7 * 86_400_000;
 
 /** How to verify targets that speak TLS (`https://`). */
 export interface TargetTls {
@@ -178,6 +189,8 @@ export interface ServiceSpec {
   readonly routes: readonly RouteSpec[];
   /** In mode http, for routes without their own. Default: `visitor`. */
   readonly host?: HostSpec;
+  /** In mode http, for routes without their own. Default: requests are not held. */
+  readonly hold?: HoldSpec;
   /** ALPN protocols to offer to the visitor, best first (RFC 7301). `auto` offers the target's protocols. */
   readonly alpn: readonly string[] | 'auto';
   readonly carrier: Carrier;
@@ -222,10 +235,11 @@ export function relayKey(relay: RelaySpec): string {
 }
 
 /**
- * How a service's visitors are served according to its settings. Some gates read requests, so the service is served as HTTP.
- * `auto`: the target decides.
+ * How a service's visitors are served according to its settings. Some gates read requests, and `hold` keeps them, so the service is
+ * served as HTTP. `auto`: the target decides.
  */
-export function servedMode({ mode, access }: Pick<ServiceSpec, 'mode' | 'access'>): Mode {
+export function servedMode({ mode, access, hold }: Pick<ServiceSpec, 'mode' | 'access' | 'hold'>): Mode {
+  if (mode === 'auto' && hold) return 'http';
   return (mode === 'stream' || mode === 'auto') && readsHttp(access) ? 'http' : mode;
 }
 

@@ -39,6 +39,9 @@ test('the document lists every event', () => {
     notice: true,
     refused: true,
     unserved: true,
+    held: true,
+    delivered: true,
+    expired: true,
     stopped: true,
   };
   for (const event of Object.keys(events)) expect(renderEventsDoc()).toContain(`\n| \`${event}\` | `);

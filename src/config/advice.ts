@@ -105,6 +105,7 @@ function forText(text: string, path: Path, definition: string | undefined): stri
       return `For your own domain, write \`hostname: ${text}\`. For a name on the relay, write \`name: ${label}\`.`;
     }
     case 'duration':
+    case 'hold':
     case 'keepFor':
       return forDuration(text);
     case 'rate':

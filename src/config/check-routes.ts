@@ -1,5 +1,6 @@
 import { CONNECTION_HEADERS, FRAMING_HEADERS, HEADER_NAME } from '../net/http-headers.js';
 import type { Report } from './check.js';
+import { checkHold } from './check-hold.js';
 import { checkTarget } from './check-target.js';
 import { nearest } from './suggest.js';
 import { child, entriesOf, keyPlaceOf, treeAt, type Path, type Tree } from './tree.js';
@@ -21,6 +22,7 @@ export function checkRoutes(root: Tree, path: Path, ownPort: number | undefined,
       report(at, { message: `this is the same route as ${JSON.stringify(same)}`, place });
     seen.set(withoutSlash(route), route);
     checkTarget(root, value.kind === 'map' ? [...at, 'target'] : at, ownPort, report);
+    checkHold(at, value, report);
     checkHasTarget([...at, 'target'], value, route, report);
     for (const key of ['headers', 'responseHeaders']) checkHeaders([...at, key], child(value, key), report);
   }

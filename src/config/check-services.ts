@@ -4,6 +4,7 @@ import type { Report } from './check.js';
 import { checkAccess } from './check-access.js';
 import { checkCommands } from './check-commands.js';
 import { checkFolders } from './check-folders.js';
+import { checkHold } from './check-hold.js';
 import { checkRoutes } from './check-routes.js';
 import { checkTarget, embeddedPort } from './check-target.js';
 import { checkUnique } from './check-unique.js';
@@ -44,6 +45,7 @@ function checkOptions(
   if (mode) checkHasTarget(path, service, mode, report);
   if (child(service, 'target')) checkTarget(root, [...path, 'target'], ownPort, report);
   checkRoutes(root, [...path, 'routes'], ownPort, report);
+  checkHold(path, service, report);
   checkAccess(root, [...path, 'access'], report);
   checkVia(root, path, service, report);
   checkExpires([...path, 'expires'], textOf(child(service, 'expires')), report);

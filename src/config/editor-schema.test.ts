@@ -32,6 +32,7 @@ describe('the schema for editors', () => {
     '  a: { target: 1, name: "${branch:-main}-${id}" }',
     '  a: { target: 1, mode: "${MODE}" }',
     '  a: { target: 1, inspect: "${ON}" }',
+    '  a: { routes: { /: 1, /hooks: { target: 1, hold: "${TIME:-10m}" } } }',
     '  a: { mode: tcp, target: 1, port: "${PORT}" }',
     '  a: { target: 1, hostname: "${HOST}.example.com" }',
     '  a: { target: 1, expires: "${TIME:-8h}" }',
@@ -56,6 +57,7 @@ describe('the schema for editors', () => {
   it.each([
     '  a: { mode: stream, target: 1, inspect: true }',
     '  a: { mode: stream, target: 1, routes: { /: 1 } }',
+    '  a: { mode: stream, target: 1, hold: 10m }',
     '  a: { mode: udp, target: 1, access: { pin: "1234" } }',
     '  a: { target: 1, name: My_App }',
     '  a: { target: 1, inspect: maybe }',

@@ -160,6 +160,14 @@ describe('the loaded configuration', () => {
     expect((await loaded()).desired.services).toMatchObject([{ expires }]);
   });
 
+  it('reads how long a service and a route hold requests', async () => {
+    const routes = '{ /: 1, /hooks: { target: 2, hold: 90s } }';
+    await files({ 'portal.yaml': `version: 1\nservices: { a: { hold: 10m, routes: ${routes} } }` });
+    expect((await loaded()).desired.services).toMatchObject([
+      { hold: { forMs: 600_000 }, routes: [{ prefix: '/' }, { prefix: '/hooks', hold: { forMs: 90_000 } }] },
+    ]);
+  });
+
   it('makes every path absolute, from the directory of the file', async () => {
     await files({
       'app/portal.yaml': `version: 1

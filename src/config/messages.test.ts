@@ -148,6 +148,22 @@ it.each([
     '`inspect` needs mode auto or http; this service runs mode stream | Other modes forward bytes without reading requests in them.',
   ],
   [
+    '  a: { mode: stream, target: 1, hold: 10m }',
+    '`hold` needs mode auto or http; this service runs mode stream | Other modes forward bytes without reading requests in them. For webhooks, remove `mode`.',
+  ],
+  [
+    '  a: { target: 1, hold: 10 minutes }',
+    '"10 minutes" is not a time such as 90s, 10m, 8h or 7d | Write 10m.',
+  ],
+  [
+    '  a: { target: 1, hold: 8d }',
+    'a request cannot be held for 8d: 7 days is the limit | Write `hold: 7d`, or a shorter time.',
+  ],
+  [
+    '  a: { routes: { /hooks: { target: 1, hold: 200h } } }',
+    'a request cannot be held for 200h: 7 days is the limit | Write `hold: 7d`, or a shorter time.',
+  ],
+  [
     '  a: { mode: tcp, target: 1, forwarded: false }',
     '`forwarded` needs mode auto or http; this service runs mode tcp | Other modes forward bytes without adding headers.',
   ],

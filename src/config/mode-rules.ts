@@ -26,6 +26,11 @@ export const MODE_RULES: readonly ModeRule[] = [
     why: 'Other modes forward bytes without reading headers in them. For your own domain, use `hostname`.',
   },
   {
+    key: ['hold'],
+    modes: ['auto', 'http'],
+    why: 'Other modes forward bytes without reading requests in them. For webhooks, remove `mode`.',
+  },
+  {
     key: ['port'],
     modes: ['tcp', 'udp'],
     why: 'Omit it, and visitors use the URL of the service. For a public port, add `mode: tcp`.',

@@ -4,6 +4,7 @@ import type {
   Carrier,
   Expiry,
   HealthSpec,
+  HoldSpec,
   InspectSpec,
   RateLimitSpec,
   RelaySpec,
@@ -157,6 +158,7 @@ function serviceSpec(
     ...(options.profiles && { profiles: options.profiles.toSorted() }),
     ...(options.dependsOn && { dependsOn: options.dependsOn.toSorted() }),
     ...(options.host !== undefined && { host: options.host }),
+    ...holdOf(options),
     alpn: options.alpn ?? 'auto',
     carrier: carrierOf(options),
     tls: tls(options.tls),
@@ -233,6 +235,10 @@ function maskOf(inspect: Inspect): string[] {
   return [...new Set(names.map((name) => name.toLowerCase()))].toSorted();
 }
 
+function holdOf({ hold }: Pick<RouteOptions, 'hold'>): { hold?: HoldSpec } {
+  return hold === undefined ? {} : { hold: { forMs: durationMs(hold) } };
+}
+
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 function expiryOf(text: string): Expiry {
@@ -241,7 +247,7 @@ function expiryOf(text: string): Expiry {
 }
 
 /** NaN for an invalid duration. */
-function durationMs(text: string): number {
+export function durationMs(text: string): number {
   const [, count, unit = ''] = /^(\d+)([smhd])$/.exec(text) ?? [];
   return Number(count) * (UNIT_MS[unit] ?? NaN);
 }
@@ -254,6 +260,7 @@ function routeSpec([prefix, route]: [prefix: string, route: Route], directory: s
     ...commandOf(options, directory),
     stripPrefix: options.stripPrefix ?? true,
     ...(options.host !== undefined && { host: options.host }),
+    ...holdOf(options),
     headers: options.headers ?? {},
     responseHeaders: options.responseHeaders ?? {},
   };

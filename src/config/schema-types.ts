@@ -75,6 +75,10 @@ export type Cwd = string;
  */
 export type Host = string;
 /**
+ * Hold POST requests while the target is down, each for at most this time: a number with s, m, h or d, at most 7 days. Portal answers them with 202, keeps them encrypted on this machine, and delivers them in order when the target is back. In the modes auto and http. On a service, it applies to all routes. Default: the sender gets a 503.
+ */
+export type Hold = string;
+/**
  * Name to request from each relay: one DNS label. Default: the service's key. `${user}` gives each user a different name.
  */
 export type DnsLabel = string;
@@ -262,6 +266,7 @@ export interface ServiceOptions {
    */
   dependsOn?: string[];
   host?: Host;
+  hold?: Hold;
   name?: DnsLabel;
   /**
    * Protocols to offer visitors in the TLS handshake, best first (ALPN, RFC 7301). In mode stream the target must speak each of them: offer `h2` only if it speaks HTTP/2 in plain text. Default: `h2` and `http/1.1` in the modes auto and http; in mode stream, what the target speaks. Portal tries HTTP/2 with the target to find out.
@@ -375,6 +380,7 @@ export interface RouteOptions {
    */
   stripPrefix?: boolean;
   host?: Host;
+  hold?: Hold;
   /**
    * Request headers to set. null removes a header. Portal masks the values wherever it prints them.
    */

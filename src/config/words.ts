@@ -22,6 +22,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   health: 'a path, or a mapping',
   inspect: '`true`, `false`, or a mapping with `mask` or `history`',
   history: '`true`, `false`, or a mapping with `maxAge`',
+  hold: 'a time such as 90s, 10m, 8h or 7d',
   keepFor: 'a time such as 30m, 8h or 7d',
   headerValue: 'text, or null to remove the header',
   address: '`0x` and 40 hex digits',

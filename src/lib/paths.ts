@@ -16,6 +16,8 @@ export interface Paths {
   readonly registryDir: string;
   /** Requests recorded by the inspector, one folder per identity. */
   readonly historyDir: string;
+  /** Requests that wait for their target, one folder per identity. */
+  readonly heldDir: string;
   /** What the user allowed each configuration. */
   readonly allowedDir: string;
   /** A relay's store and key, without --data-dir. */
@@ -41,6 +43,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
       acmeDir: join(home, 'acme'),
       registryDir: join(home, 'registry'),
       historyDir: join(home, 'history'),
+      heldDir: join(home, 'held'),
       allowedDir: join(home, 'allowed'),
       relayDir: join(home, 'relay'),
       runDir: join(home, 'run'),
@@ -55,6 +58,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
     acmeDir: join(state, 'acme'),
     registryDir: join(state, 'registry'),
     historyDir: join(state, 'history'),
+    heldDir: join(state, 'held'),
     allowedDir: join(state, 'allowed'),
     relayDir: join(state, 'relay'),
     cacheDir: cache,

@@ -84,7 +84,7 @@ export async function keepPrivate(file: string, { create = false } = {}): Promis
 }
 
 /** Replaces `file` in one step. Throws `state_unwritable`. */
-export function replaceFile(file: string, content: string, mode: number): Promise<void> {
+export function replaceFile(file: string, content: string | Buffer, mode: number): Promise<void> {
   return throughTemporary(file, content, mode, (temporary) => rename(temporary, file));
 }
 
@@ -113,7 +113,7 @@ export async function makePrivateFolder(folder: string): Promise<void> {
 /** Writes and syncs a temporary copy of the content, and calls `publish` to move it to its final name. */
 async function throughTemporary<T>(
   file: string,
-  content: string,
+  content: string | Buffer,
   mode: number,
   publish: (temporary: string) => Promise<T>,
 ): Promise<T> {

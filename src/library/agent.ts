@@ -66,6 +66,7 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     registryDir: paths.registryDir,
     proxyFor: (url) => proxyIn(env, url),
     ...trustOf(options, notify),
+    heldDir: paths.heldDir,
     shareStore: new ShareStore(identityFile),
     startEmbedded: embeddedRelays(paths.caDir, {
       log,

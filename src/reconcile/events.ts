@@ -7,6 +7,7 @@ import type {
   RelayStatus,
   Unproven,
 } from '../agent/status.js';
+import type { HeldEvent } from '../agent/hold/held-requests.js';
 import type { ServedAs } from '../agent/served-as.js';
 import type { Problem } from '../config/problem.js';
 import type { Notice } from './notices.js';
@@ -111,6 +112,8 @@ export type PortalEvent =
   | { event: 'refused'; service: string; reason: string; remote: string }
   /** The relay gave up on visitors of a service: how many since its last report. */
   | { event: 'unserved'; service: string; relay: string; reason: string; count: number }
+  /** A request waits for its target, or no longer does. */
+  | HeldEvent
   | {
       event: 'stopped';
       reason: string;

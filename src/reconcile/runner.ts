@@ -30,6 +30,7 @@ import { ExpiryClock } from './expiry.js';
 import { HealthChecks } from './health.js';
 import type { NameRejection } from '../agent/rejected-name.js';
 import { caCreated, nameRejected, replicasMissing, type Notice } from './notices.js';
+import { Holding } from './holding.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
 import { PublicNames } from './public-names.js';
 import { placements, plan, type Action, type Placement } from './plan.js';
@@ -72,6 +73,8 @@ export interface RunnerOptions {
   readonly shareStore?: ShareStore;
   /** Shows the requests of inspected services. Default: none are recorded. */
   readonly inspector?: InspectorSettings;
+  /** Folder of held requests (lib/paths). Default: none is held. */
+  readonly heldDir?: string;
   /** Gets the requests of visitors in HTTP. Default: none is listed. */
   readonly accessLog?: AccessLog;
   /** The environment that the commands of services inherit. Default: an empty one. */
@@ -119,6 +122,7 @@ export class Runner {
   readonly #inspection: Inspection | undefined;
   /** Creates share links. Undefined without a store for them. */
   readonly sharing: Sharing | undefined;
+  readonly #holding: Holding;
   readonly #health: HealthChecks;
   readonly #targetWatch: TargetWatch;
   readonly #commands: Commands;
@@ -143,6 +147,15 @@ export class Runner {
     const snapshot = (): Pick<AgentStatus, 'relays' | 'leases'> => this.#report.snapshot();
     const { identity, file, inspector } = options;
     this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
+    this.#holding = new Holding({
+      folder: options.heldDir,
+      identity,
+      file,
+      errorsOf: (service) => this.#targetWatch.errorsOf(service),
+      emit,
+      warn: (message) => options.warn?.(message),
+      log,
+    });
     this.#health = new HealthChecks(
       (service, error) => {
         const spec = this.#current?.services.find((one) => one.service === service);
@@ -184,6 +197,7 @@ export class Runner {
         const found = { reachable: error === undefined, ...(error !== undefined && { error }) };
         emit({ event: 'target', service, target, ...found });
         if (error === undefined) this.#health.recheck(service);
+        if (error === undefined) this.#holding.targetUp(service);
         this.#tellTarget(service);
         this.#inspection?.changed();
       },
@@ -383,6 +397,7 @@ export class Runner {
     this.#clock.watch(desired, () => this.#applyAgain());
     this.#rejected = [];
     await this.#inspection?.follow(current);
+    await this.#holding.follow(current);
     if (this.#stopping) return;
     this.#commands.follow(current);
     // Report a target that does not respond only once, and not as unhealthy as well.
@@ -414,6 +429,7 @@ export class Runner {
       proxyFor: this.#options.proxyFor,
       recorders: this.#inspection?.recorders,
       accessLog: this.#options.accessLog,
+      held: this.#holding.held,
       onUnserved: ({ spec: { service }, relay: at }, reason, count) =>
         this.#options.emit({ event: 'unserved', service, relay: at, reason, count }),
       onPhase: (changed) => {
@@ -512,9 +528,11 @@ export class Runner {
     this.#targetWatch.close();
     this.#publicNames.close();
     await this.#candidates.close();
+    const held = this.#holding.close(drainMs);
     let disconnected = 0;
     const onCut = (visitors: number): void => void (disconnected += visitors);
     await this.#active.close({ ms: drainMs, quietMs: QUIET_MS, onCut });
+    await held;
     await this.#passes.ended();
     await this.#commands.close();
     await this.#folders.release(NOTHING);

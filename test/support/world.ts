@@ -83,6 +83,10 @@ export async function agent(
     /** The inspector, on a free port. */
     inspector?: true;
     shareStore?: RunnerOptions['shareStore'];
+    /** Path of portal.yaml. */
+    file?: string;
+    heldDir?: string;
+    historyDir?: string;
   } = {},
 ): Promise<TestAgent> {
   const caDir = options.caDir ?? (await caFolder());
@@ -90,7 +94,7 @@ export async function agent(
   const events: PortalEvent[] = [];
   const waiters = new Set<() => void>();
   const runner = createRunner({
-    file: null,
+    file: options.file ?? null,
     version: 'test',
     identity,
     caDir,
@@ -104,7 +108,14 @@ export async function agent(
     ...(options.warn && { warn: options.warn }),
     ...(options.machine !== undefined && { machine: options.machine }),
     ...(options.shareStore && { shareStore: options.shareStore }),
-    ...(options.inspector && { inspector: { webDir: WEB_DIR, port: 0 } }),
+    ...(options.heldDir !== undefined && { heldDir: options.heldDir }),
+    ...(options.inspector && {
+      inspector: {
+        webDir: WEB_DIR,
+        port: 0,
+        ...(options.historyDir !== undefined && { historyDir: options.historyDir }),
+      },
+    }),
     startEmbedded: () => Promise.reject(new Error('no embedded relay in this test')),
     emit: (event) => {
       events.push(event);

@@ -20,6 +20,8 @@ export interface Capture {
   /** The request's body must not be stored. */
   readonly withholdBody: boolean;
   readonly replayOf: number | undefined;
+  /** The held request that is delivered. */
+  readonly deliveryOf: number | undefined;
   /** The header fields of the request as they are recorded. */
   readonly headers: Headers;
 }
@@ -38,7 +40,11 @@ class InspectedExchange extends ExchangeAround {
   /** The gate that judges the request now. */
   #gate: RejectionReason | undefined;
 
-  constructor(inner: Exchange, store: RequestStore, { service, withholdBody, replayOf, headers }: Capture) {
+  constructor(
+    inner: Exchange,
+    store: RequestStore,
+    { service, withholdBody, replayOf, deliveryOf, headers }: Capture,
+  ) {
     super(inner);
     this.#store = store;
     const requestBody = new CapturedBody();
@@ -59,6 +65,7 @@ class InspectedExchange extends ExchangeAround {
       requestTrailers: [],
       upgrade: inner.upgrade,
       replayOf,
+      deliveryOf,
       outcome: 'open',
       responseHeaders: [],
       responseBody: new CapturedBody(),
@@ -68,6 +75,10 @@ class InspectedExchange extends ExchangeAround {
     if (inner.body) this.#capture(inner.body);
     // A switched connection ends with its close.
     inner.onDisconnect(() => this.#recording.outcome !== 'switched' && this.#finish('broken'));
+  }
+
+  override get recordedAs(): number {
+    return this.#recording.id;
   }
 
   override begin(status: number, reason: string, headers: Headers, follows: Follows): void {

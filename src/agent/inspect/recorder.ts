@@ -2,6 +2,7 @@ import { PortalError } from '../../lib/errors.js';
 import { deferred, within } from '../../lib/wait.js';
 import { GATE_PATHS } from '../access/kinds.js';
 import type { Exchange, Headers } from '../modes/http/exchange.js';
+import { OwnExchange } from '../modes/http/own-exchange.js';
 import { pathOf } from '../modes/http/paths.js';
 import type { InspectSpec } from '../spec.js';
 import { inspected } from './exchange.js';
@@ -199,17 +200,18 @@ export class Recorders {
   }
 
   #record(service: string, exchange: Exchange, headers: Headers): Exchange {
-    const replayed = exchange instanceof ReplayExchange ? exchange : undefined;
-    if (!replayed && !this.store.admits()) return exchange;
+    const own = exchange instanceof OwnExchange ? exchange : undefined;
+    if (!own && !this.store.admits()) return exchange;
     // The body of the PIN form contains the PIN.
     const withholdBody = GATE_PATHS.has(pathOf(exchange.target));
     const recorded = inspected(exchange, this.store, {
       service,
       withholdBody,
-      replayOf: replayed?.original,
+      replayOf: own?.replayOf,
+      deliveryOf: own?.deliveryOf,
       headers,
     });
-    if (replayed) replayed.recordedAs = this.store.lastId;
+    if (own) own.recordedAs = this.store.lastId;
     return recorded;
   }
 }

@@ -66,6 +66,8 @@ export interface Recording {
   /** The protocol that the request asks to switch to. */
   readonly upgrade: string | undefined;
   readonly replayOf: number | undefined;
+  /** Set if it delivers a held request: the id of that one. */
+  readonly deliveryOf?: number | undefined;
   outcome: Outcome;
   status?: number;
   reason?: string;

@@ -8,7 +8,8 @@ import type { BodyInfo, MessageInfo, RequestDetails, RequestRow } from './wire.j
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 export function rowOf(recording: Recording): RequestRow {
-  const { id, service, startedAt, method, target, authority, remote, outcome, status, replayOf } = recording;
+  const { id, service, startedAt, method, target, authority, remote, outcome, status } = recording;
+  const { replayOf, deliveryOf } = recording;
   const type = fieldOf(recording.responseHeaders, 'content-type');
   return {
     id,
@@ -26,6 +27,7 @@ export function rowOf(recording: Recording): RequestRow {
     responseBytes: recording.responseBody.bytes,
     ...(type !== undefined && { type }),
     ...(replayOf !== undefined && { replayOf }),
+    ...(deliveryOf !== undefined && { deliveryOf }),
     ...(recording.past && { earlier: true as const }),
     ...(recording.portal && { portal: recording.portal }),
     ...(recording.reload && { reload: true as const }),

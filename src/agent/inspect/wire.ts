@@ -43,6 +43,8 @@ export interface RequestRow {
   readonly type?: string;
   /** Id of the request that this one repeats. */
   readonly replayOf?: number;
+  /** Id of the held request that this one delivers. */
+  readonly deliveryOf?: number;
   /** It comes from the history. */
   readonly earlier?: true;
   /** Portal itself responded: a gate rejected the visitor, or the service did not respond. */

@@ -9,6 +9,7 @@ import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Gates } from '../access/gates.js';
 import type { KnownTargets } from '../known-targets.js';
 import type { NameRejection } from '../rejected-name.js';
+import type { HeldRequests } from '../hold/held-requests.js';
 import type { Recorders } from '../inspect/recorder.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import type { Tunnel } from '../relay-endpoint.js';
@@ -74,6 +75,8 @@ export interface ServingOptions {
   readonly recorders?: Recorders | undefined;
   /** Gets the requests of visitors in HTTP. Default: none is listed. */
   readonly accessLog?: AccessLog | undefined;
+  /** Holds requests while their target is down. */
+  readonly held?: HeldRequests | undefined;
   /** Called when the target rejects the public name. */
   readonly onNameRejected?: (rejection: NameRejection) => void;
   /** Called when visitors are served in another way without a change of settings. */

@@ -41,13 +41,16 @@ export async function openTlsServing(options: ServingOptions): Promise<Serving> 
   return new TlsServing(options, offer, await handlerFor(spec, log, offer, options));
 }
 
-type HandlerOptions = Pick<ServingOptions, 'gates' | 'recorders' | 'accessLog' | 'onNameRejected' | 'signal'>;
+type HandlerOptions = Pick<
+  ServingOptions,
+  'gates' | 'recorders' | 'accessLog' | 'held' | 'onNameRejected' | 'signal'
+>;
 
 async function handlerFor(
   spec: ServiceSpec,
   log: Logger,
   { protocols, decision }: AlpnOffer,
-  { gates, recorders, accessLog, onNameRejected }: HandlerOptions,
+  { gates, recorders, accessLog, held, onNameRejected }: HandlerOptions,
 ): Promise<ModeHandler> {
   const stream = (): ModeHandler =>
     new StreamHandler(spec, log, {
@@ -65,7 +68,7 @@ async function handlerFor(
       protocols,
       gates,
       {},
-      { recorders, accessLog, onNameRejected, ...onNotHttp },
+      { recorders, accessLog, held, onNameRejected, ...onNotHttp },
     );
   };
   if (mode === 'http') return http(spec);

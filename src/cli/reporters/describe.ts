@@ -5,6 +5,7 @@ import type { Notice } from '../../reconcile/notices.js';
 import { formatWait } from '../amounts.js';
 import type { StopReason } from '../interrupts.js';
 import { printable, type Style } from '../style.js';
+import { describeHeld } from './describe-held.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
 type Ready = Extract<PortalEvent, { event: 'ready' }>;
@@ -48,6 +49,10 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return `${style.bold(event.service)}: ${style.yellow(describeUnserved({ [event.reason]: event.count }))} ${style.dim(`(${relayName(event.relay)})`)}`;
     case 'refused':
       return `${style.bold(event.service)}: rejected a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
+    case 'held':
+    case 'delivered':
+    case 'expired':
+      return describeHeld(event, style);
     default:
       return `stopped: ${STOP_REASONS[event.reason] ?? printable(event.reason)}${disconnectedText(event)}`;
   }

@@ -48,6 +48,11 @@ export class EventFilter {
         return this.#isNewHealth(event);
       case 'served':
         return this.#isNewProtocol(event);
+      // The first of those that wait, and the last: the others follow in the same way.
+      case 'held':
+        return event.waiting === 1;
+      case 'delivered':
+        return event.waiting === 0;
       // The output of the command follows.
       case 'command':
         return event.state === 'waiting' || event.state === 'exited';
@@ -102,6 +107,7 @@ function isError(event: PortalEvent): boolean {
   return (
     (event.event === 'lease' && event.phase === 'failed') ||
     event.event === 'rejected' ||
+    event.event === 'expired' ||
     event.event === 'unplaced'
   );
 }

@@ -111,6 +111,7 @@ export function decode({ row, part }: Encoded, { source }: Origin): Recording {
     responseBody: responseBody!,
     upgrade: meta.upgrade,
     replayOf: row.replayOf,
+    deliveryOf: row.deliveryOf,
     ...(messages && { messages: MessageLog.of(messages, meta.droppedMessages ?? 0) }),
     past: { source, mask: new Set(meta.mask) },
   };

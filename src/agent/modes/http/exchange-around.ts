@@ -59,6 +59,10 @@ export abstract class ExchangeAround implements Exchange {
     return this.inner.begun;
   }
 
+  get recordedAs(): number | undefined {
+    return this.inner.recordedAs;
+  }
+
   write(chunk: Buffer): boolean {
     return this.inner.write(chunk);
   }

@@ -90,6 +90,8 @@ export interface Exchange {
   readonly passesGates?: boolean;
   /** Called once the gates let the request pass, with the fields in which they name the visitor to the target. */
   onPassed?(identity: Headers | undefined): void;
+  /** The inspector's id of the request. Absent if it is not recorded. */
+  readonly recordedAs?: number | undefined;
   /** The HTTP version as in Node: `1.1`, `2.0`. */
   readonly version: string;
   /** The upgrade is requested over HTTP/2, where a WebSocket has no key. */

@@ -44,6 +44,10 @@ export class Forwarding {
   #onFinished: (() => void) | undefined;
   /** The status of a response without body bytes yet. */
   #status = 0;
+  /** Set if the request is held when the target is down. */
+  hold: Hold | undefined;
+  /** Stops reading the body for the target. */
+  detachBody: (() => void) | undefined;
   /** Called when the target rejects the name in the request. */
   onNameRejected: ((rejection: NameRejection) => void) | undefined;
 
@@ -198,12 +202,21 @@ export class Forwarding {
   fail(problem: unknown): void {
     if (this.#isOver) return;
     const error = systemCode(problem) === OVERFLOW ? new HeadTooLargeError(this.#limits) : problem;
-    this.#finish(error);
+    const unsent = this.#unsent(error);
+    this.#finish(unsent ? undefined : error);
+    if (unsent) return this.hold!.with(unsent);
     if (this.exchange.begun) return this.exchange.abort();
     const { rawPacket } = error as { rawPacket?: Buffer };
     // Node could not parse it: not HTTP, but possibly the message of a framework.
     if (rawPacket) this.#noteRejection(0, rawPacket);
     respondWith(this.exchange, this.#page(error));
+  }
+
+  /** What was read of the body of a request that is held now, because the target got nothing of it. */
+  #unsent(error: unknown): readonly Buffer[] | undefined {
+    if (!this.hold || !isDown(error) || this.exchange.begun) return undefined;
+    this.detachBody?.();
+    return this.sent ? this.sent.chunks : [];
   }
 
   /** The visitor's connection switched protocols. */
@@ -232,7 +245,7 @@ export class Forwarding {
     if (error instanceof BusyError) return PAGES.busy;
     if (error instanceof StalledError) return PAGES.requestTimeout;
     if (error instanceof SilentError) return PAGES.silent;
-    if (error instanceof PortalError && error.code === 'target_down') return notRunning(this.#service);
+    if (isDown(error)) return notRunning(this.#service);
     if (error instanceof PortalError && error.code === 'target_untrusted') return notTrusted(this.#service);
     return PAGES.badGateway;
   }
@@ -251,6 +264,16 @@ export class Forwarding {
     this.#onEnd(problem);
   }
 }
+
+/** How a request is held. */
+export interface Hold {
+  readonly maxBodyBytes: number;
+  /** Gets the part of the body that was read. */
+  readonly with: (read: readonly Buffer[]) => void;
+}
+
+/** The target accepts no connection, so it got nothing. */
+const isDown = (error: unknown): boolean => error instanceof PortalError && error.code === 'target_down';
 
 /** The request comes from a page of another origin. */
 function isCrossOrigin(headers: Headers, authority: string): boolean {

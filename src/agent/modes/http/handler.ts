@@ -4,6 +4,7 @@ import { isIPv6, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../../lib/logger.js';
 import { activeNow } from '../../../lib/stalls.js';
+import { within } from '../../../lib/wait.js';
 import { networkOf } from '../../../net/cidr.js';
 import { STALLED_MS } from '../../../net/retirement.js';
 import { SpliceSet, type Drain } from '../../../net/splice.js';
@@ -21,6 +22,8 @@ import { cut } from './cut.js';
 import { respond, type Client, type Exchange } from './exchange.js';
 import { foreignPage, isForUs } from './for-us.js';
 import { Forwarding } from './forward.js';
+import type { HeldRequests } from '../../hold/held-requests.js';
+import { Holding } from './holding.js';
 import { createH1, type Rejected } from './h1.js';
 import { serveH2 } from './h2.js';
 import { PAGES } from '../../pages.js';
@@ -60,6 +63,8 @@ interface Connection {
 export interface HandlerHooks {
   readonly recorders?: Recorders | undefined;
   readonly accessLog?: AccessLog | undefined;
+  /** Holds requests while their target is down. Default: none is held. */
+  readonly held?: HeldRequests | undefined;
   readonly onNameRejected?: ((rejection: NameRejection) => void) | undefined;
   /** Called when a visitor does not speak HTTP: its target may be another program now. */
   readonly onNotHttp?: () => void;
@@ -90,6 +95,7 @@ export class HttpHandler implements ModeHandler {
   readonly #hooks: HandlerHooks;
   /** Set while the service is inspected. */
   #recorder: Recorder | undefined;
+  readonly #holding: Holding | undefined;
   #draining = false;
   /** Drains that wait for the last connection. A later drain may be shorter. */
   #whenEmpty: (() => void)[] = [];
@@ -115,6 +121,10 @@ export class HttpHandler implements ModeHandler {
     this.#log = log;
     this.#limits = { ...HTTP_LIMITS, ...limits };
     this.#table = this.#tableOf(spec);
+    const { held } = hooks;
+    this.#holding =
+      held && new Holding({ held, limits: this.#limits, serve: (exchange) => this.#serve(exchange), log });
+    this.#holding?.update(spec.service, this.#table.routes);
     this.#h1 = createH1({
       limits: this.#limits,
       clientOf: (socket) => this.#connections.get(socket)?.client,
@@ -158,6 +168,7 @@ export class HttpHandler implements ModeHandler {
     }
     const { ms } = retirementOf(spec);
     this.#formerUpstreams.forEach((former) => former.lasting.retire(ms));
+    this.#holding?.update(spec.service, this.#table.routes);
   }
 
   readonly #responded = (status: number): void => void (this.#lastStatus = status);
@@ -171,7 +182,7 @@ export class HttpHandler implements ModeHandler {
     this.#h1.closeIdleConnections();
     for (const { session } of this.#connections.values()) session?.close();
     if (drain.retires) for (const upstream of this.#upstreams.values()) upstream.lasting.retire(drain.ms);
-    await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain)]);
+    await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain), this.#endDeliveries(drain)]);
     for (const socket of this.#connections.keys()) cut(socket);
     // An earlier drain must not wait for sockets that close slowly.
     for (const wake of this.#whenEmpty.splice(0)) wake();
@@ -179,6 +190,12 @@ export class HttpHandler implements ModeHandler {
     this.#h1.close();
     for (const upstream of this.#upstreams.values()) upstream.destroy();
     this.#upstreams.clear();
+  }
+
+  /** A target that got a request should respond before its connection ends. */
+  async #endDeliveries({ ms }: Drain): Promise<void> {
+    if (this.#holding)
+      await within(this.#holding.close(), Math.max(1, ms), 'deliveries').catch(() => undefined);
   }
 
   traffic(): Traffic {
@@ -259,6 +276,8 @@ export class HttpHandler implements ModeHandler {
     if (route === 'unsafe') return respondWith(exchange, PAGES.unsafePath);
     if (!route) return respondWith(exchange, PAGES.noRoute);
     const switches = protocol !== undefined && isPassed(protocol);
+    const hold = this.#holding?.take(exchange, route);
+    if (hold === 'taken') return;
     const { service } = this.#spec;
     const forwarding = new Forwarding(exchange, route, table, service, this.#limits, (problem) => {
       if (!switches) route.upstream.done(forwarding);
@@ -268,6 +287,7 @@ export class HttpHandler implements ModeHandler {
           'a request failed',
         );
     });
+    forwarding.hold = hold;
     forwarding.onNameRejected = this.#hooks.onNameRejected;
     if (switches) void upgrade(forwarding, protocol, this.#splices, this.#limits);
     else route.upstream.send(forwarding);

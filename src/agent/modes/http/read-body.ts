@@ -8,6 +8,8 @@ export interface ReadOptions {
   readonly idleMs: number;
   /** Timeout of the whole body. Default: none. The exchange is aborted then. */
   readonly totalMs?: number;
+  /** The part of the body that was read before. */
+  readonly before?: readonly Buffer[];
   /** Called with the length of each part. False: the body may not be kept. */
   readonly admit?: (bytes: number) => boolean;
 }
@@ -22,15 +24,20 @@ export type ReadResult =
 /** Reads the whole body of a request into memory. */
 export function readBody(
   exchange: Exchange,
-  { maxBytes, idleMs, totalMs, admit }: ReadOptions,
+  { maxBytes, idleMs, totalMs, before = [], admit }: ReadOptions,
 ): Promise<ReadResult> {
   const { body } = exchange;
   if (!body) return Promise.resolve({ kind: 'whole', bytes: Buffer.alloc(0) });
   // Without asking for a body that is too long.
   if (Number(valuesOf(exchange, 'content-length')) > maxBytes) return Promise.resolve({ kind: 'long' });
-  if (exchange.expectsContinue) exchange.inform(100, []);
   const parts = new Parts();
-  let length = 0;
+  for (const each of before) parts.add(each);
+  let length = before.reduce((sum, each) => sum + each.length, 0);
+  if (body.readableEnded || body.destroyed)
+    return Promise.resolve(
+      body.readableEnded && exchange.isBodyWhole ? { kind: 'whole', bytes: parts.join() } : { kind: 'gone' },
+    );
+  if (exchange.expectsContinue) exchange.inform(100, []);
   return new Promise((resolve) => {
     const timer = setTimeout(() => exchange.abort(), idleMs);
     const deadline = totalMs === undefined ? undefined : setTimeout(() => exchange.abort(), totalMs);
@@ -53,6 +60,8 @@ export function readBody(
       finish(exchange.isBodyWhole ? { kind: 'whole', bytes: parts.join() } : { kind: 'gone' });
     const onGone = (): void => finish({ kind: 'gone' });
     body.on('data', onData).once('end', onEnd).once('error', onGone).once('close', onGone);
+    // Another reader may have paused it.
+    body.resume();
   });
 }
 

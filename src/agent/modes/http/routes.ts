@@ -17,6 +17,8 @@ export interface Route {
   readonly isForwarded: boolean;
   readonly requestEdits: HeaderEdits | undefined;
   readonly responseEdits: HeaderEdits | undefined;
+  /** How long requests are held while the target is down. Default: they are not. */
+  readonly holdMs: number | undefined;
 }
 
 /** Replaces the public name wherever a target may compare it: Host, Origin, Referer, X-Forwarded-Host and -Proto. */
@@ -50,6 +52,7 @@ export class RouteTable {
         isForwarded: spec.forwarded !== false,
         requestEdits: editsOf(route.headers),
         responseEdits: editsOf(route.responseHeaders),
+        holdMs: (route.hold ?? spec.hold)?.forMs,
       });
       for (const place of placesOf(route.target)) {
         if (!this.#prefixByPlace.has(place)) this.#prefixByPlace.set(place, route.stripPrefix ? prefix : '');
@@ -144,7 +147,10 @@ export function isTargetsDomain(domain: string, { target, alias }: Pick<Route, '
   return target.kind === 'tcp' && name === target.host.toLowerCase();
 }
 
+/** Its prefix as in the file. */
+export const nameOf = ({ prefix }: Pick<Route, 'prefix'>): string => prefix || '/';
+
 /** For logs. */
 export function describeRoute({ prefix, target }: Route): string {
-  return `${prefix || '/'} → ${formatTarget(target)}`;
+  return `${nameOf({ prefix })} → ${formatTarget(target)}`;
 }

@@ -10,8 +10,13 @@ const MAX_BYTES = 64 * 1024;
  */
 export class SentBody {
   readonly #chunks: Buffer[] = [];
+  #maxBytes: number;
   #bytes = 0;
   #isKept = true;
+
+  constructor(maxBytes = MAX_BYTES) {
+    this.#maxBytes = maxBytes;
+  }
 
   /** In order. Undefined if the body exceeded the limit. */
   get chunks(): readonly Buffer[] | undefined {
@@ -21,8 +26,14 @@ export class SentBody {
   add(chunk: Buffer): void {
     if (!this.#isKept) return;
     this.#bytes += chunk.length;
-    if (this.#bytes > MAX_BYTES) this.drop();
+    if (this.#bytes > this.#maxBytes) this.drop();
     else this.#chunks.push(chunk);
+  }
+
+  /** The target has accepted the connection. */
+  connected(): void {
+    this.#maxBytes = Math.min(this.#maxBytes, MAX_BYTES);
+    if (this.#bytes > this.#maxBytes) this.drop();
   }
 
   drop(): void {

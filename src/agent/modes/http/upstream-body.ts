@@ -44,8 +44,9 @@ export class BodyRequests {
       maxHeaderSize: this.#limits.maxHeadBytes,
       insecureHTTPParser: false,
     });
-    const sent = new SentBody();
+    const sent = new SentBody(forwarding.hold?.maxBodyBytes);
     forwarding.sent = sent;
+    request.once('socket', () => sent.connected());
     const onData = (chunk: Buffer): void => {
       sent.add(chunk);
       if (!request.write(chunk)) body?.pause();
@@ -61,6 +62,7 @@ export class BodyRequests {
       body?.off('data', onData).off('end', onEnd).pause();
       return true;
     });
+    forwarding.detachBody = () => void body?.off('data', onData).off('end', onEnd).pause();
     if (!body) return void request.end();
     body.on('data', onData);
     forwarding.watchBody();
@@ -156,12 +158,30 @@ function addTrailers(request: ClientRequest, forwarding: Forwarding): void {
   request.addTrailers(pairs);
 }
 
+function destroyThis(this: Duplex): void {
+  this.destroy();
+}
+
 class TargetAgent extends Agent {
   readonly #dial: Dial;
 
   constructor(dial: Dial) {
     super({ keepAlive: true, timeout: REUSE_MS, scheduling: 'lifo', maxFreeSockets: 64 });
     this.#dial = dial;
+  }
+
+  /** A target that ends an idle connection must not get a request on it: that one could not be sent again, nor held. */
+  override keepSocketAlive(socket: Duplex): boolean {
+    if (socket.readableEnded) return false;
+    // The types say void, but Node reads the result.
+    const isKept = (super.keepSocketAlive(socket) as unknown) !== false;
+    if (isKept) socket.once('end', destroyThis);
+    return isKept;
+  }
+
+  override reuseSocket(socket: Duplex, request: ClientRequest): void {
+    socket.off('end', destroyThis);
+    super.reuseSocket(socket, request);
   }
 
   override createConnection(
