@@ -18,6 +18,7 @@ import {
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build as buildPage } from 'vite';
+import { libraryTypes } from './build/library-types.mjs';
 import { licenses } from './build/licenses.mjs';
 import { bundleModules, bundleProgram } from './build/program.mjs';
 import { threadModules } from './build/threads.mjs';
@@ -47,7 +48,7 @@ async function build() {
       page('web-relay', temporary),
       bundleModules(root, join(temporary, 'modules')),
     ]);
-    writeFileSync(join(temporary, 'portal/library.d.ts'), libraryTypes());
+    writeFileSync(join(temporary, 'portal/library.d.ts'), libraryTypes(root));
     writeFileSync(
       join(temporary, 'portal/THIRD_PARTY_LICENSES.txt'),
       licenses(root, [...made.slice(0, 3), threadModules()]),
@@ -59,12 +60,6 @@ async function build() {
     rmSync(temporary, { recursive: true, force: true });
   }
   tidy();
-}
-
-/** The interface for programs has only declarations, so it is its own declaration file. */
-function libraryTypes() {
-  const declarations = readFileSync(join(root, 'src/library/api.ts'), 'utf8');
-  return `${declarations}\nexport declare const expose: Expose;\n`;
 }
 
 function page(name, folder) {

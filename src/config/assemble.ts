@@ -89,7 +89,7 @@ export async function assemble(
     warnings: [...result.warnings, ...env.warnings],
     secrets: [...secrets, ...env.secrets],
     isBroken: env.findings.length > 0,
-    needsIdentity: [...named, ...env.texts].some(namesIdentity) && address === undefined,
+    needsIdentity: !options.literal && address === undefined && [...named, ...env.texts].some(namesIdentity),
   };
 }
 

@@ -1,6 +1,7 @@
 import { basename, dirname, resolve } from 'node:path';
 import { PortalError } from '../lib/errors.js';
 import { dotenvOf, overlayOf, type Found } from './find.js';
+import type { LoadOptions } from './load.js';
 import { notUtf8, readDotenv, readText, tooLarge } from './read-text.js';
 import type { Path } from './tree.js';
 import { MAX_FILE_BYTES } from './yaml.js';
@@ -57,13 +58,13 @@ export interface Texts {
 export async function readInputs(
   found: Found,
   inputs: Inputs,
-  stdin: (() => Promise<string>) | undefined,
+  { stdin, literal }: Pick<LoadOptions, 'stdin' | 'literal'>,
 ): Promise<Texts> {
   const trusted = found.kind === 'file' ? found.trusted : undefined;
   const [main, overlay, dotenv] = await Promise.all([
     found.kind === 'stdin' ? (stdin?.() ?? '') : readText(found.path, found.shown, trusted),
     inputs.overlay === undefined ? undefined : readText(inputs.overlay, inputs.overlay, trusted),
-    readDotenv(inputs.dotenv, trusted),
+    literal ? undefined : readDotenv(inputs.dotenv, trusted),
   ]);
   if (main === undefined) {
     throw new PortalError('config_not_found', `there is no file ${shownName(found)}`, {

@@ -43,6 +43,8 @@ export interface LoadOptions {
   person?: Person;
   /** The identity that runs the configuration. Default: the owner of the services is not checked. */
   owner?: Owner;
+  /** The text is data: it has no variables, and Portal does not read `.env`. */
+  literal?: boolean;
   /** Names of services to omit, as if the file did not have them. */
   without?: readonly string[];
   /** Reads the files of `envFile`. Default: from the disk. */
@@ -88,10 +90,10 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   const inputs = inputsOf(found, options.cwd);
   const where = { file: found.kind === 'file' ? found.path : '<stdin>', inputs: inputs.all };
   try {
-    const texts = await readInputs(found, inputs, options.stdin);
+    const texts = await readInputs(found, inputs, options);
     const assembled = await assemble(texts, inputs, found, options);
     where.inputs = [...where.inputs, ...(assembled.env?.inputs ?? [])];
-    const evaluated = evaluate(assembled, inputs.directory, found);
+    const evaluated = evaluate(assembled, inputs.directory, found, options);
     if (!evaluated.ok) return { ...where, ...evaluated };
     const { tree, secrets, ...rest } = evaluated;
     const read = [...(assembled.env?.read ?? []), ...readBeside(inputs, texts)];
@@ -125,14 +127,19 @@ type Evaluated =
   | { ok: false; problems: Problem[] };
 
 /** Turns the assembled configuration into a result, without any I/O. */
-function evaluate(assembled: Assembled, directory: string, found: Found): Evaluated {
+function evaluate(
+  assembled: Assembled,
+  directory: string,
+  found: Found,
+  { literal }: LoadOptions,
+): Evaluated {
   const { env, environment, secrets } = assembled;
   const fail = (findings: readonly Finding[]): Evaluated => ({
     ok: false,
     problems: toProblems(findings, secrets),
   });
   if (assembled.isBroken || !env) return fail(assembled.findings);
-  const lookup = withDotenv(environment, env.dotenv.values);
+  const lookup = literal ? undefined : withDotenv(environment, env.dotenv.values);
   const { findings, warnings, ...rest } = substitute(env.rest, lookup, secrets, env.dotenv.references);
   const tree = withEnvFile(rest.tree, env.entry);
   const beyond = tooManyLeases(tree);

@@ -16,12 +16,12 @@ export interface Substituted {
 }
 
 /**
- * Interpolates every text of a tree except keys and commands. The values are already parsed, so none can inject YAML. Marks
- * scalars at the places of `secrets`, including copies through aliases.
+ * Interpolates every text of a tree except keys and commands; none without `lookup`. The values are already parsed, so
+ * none can inject YAML. Marks scalars at the places of `secrets`, including copies through aliases.
  */
 export function substitute(
   root: Tree,
-  lookup: Lookup,
+  lookup: Lookup | undefined,
   secrets: readonly Place[],
   references: Dotenv['references'] = new Map(),
 ): Substituted {
@@ -59,6 +59,7 @@ export function substitute(
   };
 
   const scalar = (tree: ScalarTree, value: string, path: Path): Tree => {
+    if (!lookup) return tree;
     const result = interpolate(value, lookup);
     for (const { expression, message, hint, variable } of result.errors.slice(0, MAX_REPORTED)) {
       findings.push({

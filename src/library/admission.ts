@@ -5,10 +5,13 @@ import { identityCreated, type Notice } from '../reconcile/notices.js';
 import { load, type Loaded } from './load.js';
 import type { Surroundings } from './surroundings.js';
 
-/** A configuration that may run, and notices about what was created for it; or why it was refused. */
-export type Admission<Refusal> =
-  | { readonly loaded: Loaded; readonly made: readonly Notice[] }
-  | { readonly refusal: Refusal };
+export interface Admission<Refusal> {
+  readonly loaded: Loaded;
+  /** Notices about files that were created. */
+  readonly made: readonly Notice[];
+  /** Why the configuration must not run. */
+  readonly refusal: Refusal | undefined;
+}
 
 /**
  * Asks whether `first` may run. If it needs an identity for `${id}` or `${user}`, creates that, loads again, and asks again.
@@ -22,9 +25,8 @@ export async function admission<Refusal>(
   ask: (loaded: Loaded) => Promise<Refusal | undefined>,
 ): Promise<Admission<Refusal>> {
   const refusal = await ask(first);
-  if (refusal !== undefined) return { refusal };
-  if (!first.needsIdentity) return { loaded: first, made: [] };
   const made: Notice[] = [];
+  if (refusal !== undefined || !first.needsIdentity) return { loaded: first, made, refusal };
   const file = first.desired.identityFile ?? paths.identityFile;
   await loadIdentity(await confinedPath(file), {
     create: true,
@@ -32,6 +34,5 @@ export async function admission<Refusal>(
   });
   const loaded = await load(loading);
   // The file may have changed meanwhile, and may ask for more.
-  const refusedNow = await ask(loaded);
-  return refusedNow === undefined ? { loaded, made } : { refusal: refusedNow };
+  return { loaded, made, refusal: await ask(loaded) };
 }

@@ -17,6 +17,10 @@ export async function fetchFrom(
   path: string | URL,
   { method = 'GET', headers = {}, body: sent, signal }: FetchInit = {},
 ): Promise<Response> {
+  if (!base.startsWith('https:'))
+    throw new PortalError('usage', `fetch needs an HTTPS URL, and this service has ${base}`, {
+      hint: 'Connect with the client of the protocol.',
+    });
   const url = new URL(path, base);
   if (url.origin !== new URL(base).origin)
     throw new PortalError('usage', `${url.href} is not a URL of this tunnel`, {

@@ -5,18 +5,23 @@ import { PortalError } from '../lib/errors.js';
 import { deferred, within } from '../lib/wait.js';
 import type { RecordedBody, RecordedRequest, RequestMatch } from './api.js';
 
-/** The recorded requests of one tunnel, unmasked: the program that runs the service sees them anyway. */
+/** How many requests a timeout lists. */
+const MAX_LISTED = 5;
+
+/** The recorded requests of one service, unmasked: the program that runs the service sees them anyway. */
 export class RecordedRequests {
   readonly #recorders: Recorders;
+  readonly #service: string;
   /** Ids that `waitFor` has returned. */
   readonly #returned = new Set<number>();
 
-  constructor(recorders: Recorders) {
+  constructor(recorders: Recorders, service: string) {
     this.#recorders = recorders;
+    this.#service = service;
   }
 
   all(): RecordedRequest[] {
-    return [...this.#recorders.store.all()].filter(hasEnded).map(requestOf);
+    return [...this.#ended()].map(requestOf);
   }
 
   async waitFor(
@@ -26,7 +31,7 @@ export class RecordedRequests {
     const matches = matcherOf(match);
     const found = deferred<RecordedRequest>();
     const look = (): void => {
-      const next = this.all().find((request) => !this.#returned.has(request.id) && matches(request));
+      const next = this.#next(matches);
       if (next === undefined) return;
       // Two calls at the same time get two requests.
       this.#returned.add(next.id);
@@ -45,12 +50,36 @@ export class RecordedRequests {
     try {
       look();
       return await within(found.promise, timeoutMs, 'a matching request', signal);
+    } catch (error) {
+      throw error instanceof PortalError && error.code === 'timeout' ? this.#withReceived(error) : error;
     } finally {
       stop();
     }
   }
-}
 
+  *#ended(): Generator<Recording> {
+    for (const recording of this.#recorders.store.all())
+      if (recording.service === this.#service && hasEnded(recording)) yield recording;
+  }
+
+  #next(matches: (request: RecordedRequest) => boolean): RecordedRequest | undefined {
+    for (const recording of this.#ended()) {
+      if (this.#returned.has(recording.id)) continue;
+      const request = requestOf(recording);
+      if (matches(request)) return request;
+    }
+    return undefined;
+  }
+
+  /** A test that times out should show what arrived instead. */
+  #withReceived({ code, message }: PortalError): PortalError {
+    const others = this.all().filter(({ id }) => !this.#returned.has(id));
+    const listed = others.slice(-MAX_LISTED).map(({ method, path }) => `${method} ${pathOf(path)}`);
+    const more = others.length > MAX_LISTED ? `${others.length - MAX_LISTED} others, ` : '';
+    const hint = listed.length === 0 ? 'No other request arrived.' : `Received: ${more}${listed.join(', ')}.`;
+    return new PortalError(code, message, { hint });
+  }
+}
 const hasEnded = ({ outcome }: Recording): boolean => outcome === 'done' || outcome === 'broken';
 
 function matcherOf(match: RequestMatch | undefined): (request: RecordedRequest) => boolean {

@@ -72,7 +72,7 @@ it('keeps the settings of portal.yaml', async () => {
 
 it('reports options that portal.yaml would reject, and creates nothing', async () => {
   const home = `${await temporaryFolder()}/new`;
-  const wrong = expose(3000, { mode: 'htpp' }, { home });
+  const wrong = expose(3000, { mode: 'htpp' as 'http' }, { home });
   await expect(wrong).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('mode') });
   const { existsSync } = await import('node:fs');
   expect(existsSync(home)).toBe(false);

@@ -53,9 +53,8 @@ async function up(
   const profiles = activeProfiles(context.env, options.profile);
   checkProfiles(options.profile ?? [], first.desired);
   const gate = createGate(context, options);
-  const admitted = await admission(context, loading, first, (loaded) => gate.ask(loaded));
-  if ('refusal' in admitted) return admitted.refusal;
-  const { loaded, made } = admitted;
+  const { loaded, made, refusal } = await admission(context, loading, first, (each) => gate.ask(each));
+  if (refusal !== undefined) return refusal;
   const { desired, warnings } = loaded;
   const lock = await loadLockState(desired);
   if (options.frozen && !lock)
