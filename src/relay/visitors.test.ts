@@ -188,6 +188,18 @@ describe('a visitor of another node, whose connection has not responded', () => 
     await expect.poll(() => visitor.sent.toString()).toBe('a response');
   });
 
+  it('is not served a second time by a connection to another node that opens later', async () => {
+    const { gate: made, lease, visit, join } = gate({}, { node: 'n2' }, 'n1');
+    const visitor = visit();
+    const waiting = lease.waiting.first('raw')!;
+    const data = join();
+    const link = new FakeSocket('198.51.100.2');
+    made.forward(waiting, link.asSocket);
+    expect([link.destroyed, link.sent.length]).toEqual([true, 0]);
+    data.receive('a response');
+    await expect.poll(() => visitor.sent.toString()).toBe('a response');
+  });
+
   it('goes to the queue of the lease that has the name by then', async () => {
     const { gate: made, lease, data } = await unanswered();
     const next = newLease({ record: lease.record, rate: undefined });

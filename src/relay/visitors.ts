@@ -146,9 +146,9 @@ export class VisitorGate {
     this.#serve(visitor, { how: 'joined', start: (said, isLong) => data.start(said, isLong) });
   }
 
-  /** Forwards a visitor to another node over `link`, unless it has left the queue. */
+  /** Forwards a visitor to another node over `link`, unless it has left the queue or something else serves it by now. */
   forward(visitor: Visitor, link: Socket): void {
-    if (!visitor.waits) return void link.destroy();
+    if (!visitor.waits || visitor.isAttempted) return void link.destroy();
     const start = (said: readonly Buffer[]): Socket => {
       const head = Buffer.concat(said);
       if (head.length > 0) link.write(head);
