@@ -121,6 +121,30 @@ describe('the directory in PostgreSQL', () => {
       .toMatchObject({ owner: BOB });
   });
 
+  it('accepts no change of a lease from a node that the others count as lost', async () => {
+    const url = await server.database();
+    // It does not notice that others have removed it.
+    const unaware = { ...LONG, renewMs: 60_000 };
+    const [a, b] = [
+      await postgresNode(url, { settings: unaware }),
+      await postgresNode(url, { settings: LONG }),
+    ];
+    const record = await a.directory.claim(claimOf('web', ALICE));
+    await expect.poll(() => b.directory.lookup(record.place)).toEqual(record);
+    const changes = heard(b.directory);
+    await server.sql(
+      `WITH lost AS (DELETE FROM portal.nodes WHERE node = '${record.node}' RETURNING node)
+       INSERT INTO portal.lost_nodes SELECT node FROM lost`,
+      url,
+    );
+    await a.directory.update({ ...record, carrier: 'ws' }).catch(() => undefined);
+    const end = await b.directory.claim(claimOf('end', ALICE));
+    await expect.poll(() => b.directory.lookup(end.place)).toEqual(end);
+    expect(changes.filter(({ place }) => place === record.place)).toEqual([]);
+    const [row] = await server.sql(`SELECT record FROM portal.leases WHERE place = '${record.place}'`, url);
+    expect(JSON.stringify(row)).not.toContain('"ws');
+  });
+
   it('keeps one owner for each place while connections fail at random', async () => {
     const url = await server.database();
     const watcher = await postgresNode(url, { settings: LONG });

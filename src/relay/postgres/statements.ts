@@ -135,10 +135,16 @@ export async function isRegistered(query: Query, node: string): Promise<boolean>
   return (await query('SELECT node FROM portal.nodes WHERE node = $1', [node])).length > 0;
 }
 
+/** Changes the record of a lease whose node is registered. A lost node's statement may arrive late: TCP repeats it after a cut. */
 export async function update(query: Query, place: string, epoch: number, record: string): Promise<void> {
   await query(
-    `WITH updated AS (
-       UPDATE portal.leases SET record = $3 WHERE place = $1 AND epoch = $2 RETURNING place, node, epoch, record
+    `WITH registered AS MATERIALIZED (
+       SELECT node FROM portal.nodes
+       WHERE node = (SELECT node FROM portal.leases WHERE place = $1 AND epoch = $2) FOR KEY SHARE
+     ), updated AS (
+       UPDATE portal.leases SET record = $3 FROM registered
+       WHERE place = $1 AND epoch = $2 AND leases.node = registered.node
+       RETURNING place, leases.node, epoch, record
      )
      SELECT ${notify('lease', LEASE)} FROM updated`,
     [place, epoch, record],
