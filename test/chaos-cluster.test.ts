@@ -66,6 +66,23 @@ const visited =
     );
   };
 
+/** A visitor of a node that is cut off from the database reaches the agent that released the name `ms` before. */
+const afterRelease =
+  (ms: number, ...later: ReturnType<typeof lease>[]) =>
+  ({ changes, requests, faults }: History): void => {
+    faults.push(fault('cut-database-long', 'n1', START + 8_000, START + 24_000));
+    changes.push(lease('DELETE', ALICE, 10, START + 10_000), ...later);
+    requests.push(
+      served({
+        lane: 'web@n1',
+        node: 'n1',
+        at: START + 10_000 + ms,
+        joinedAt: START + 10_005 + ms,
+        end: START + 10_010 + ms,
+      }),
+    );
+  };
+
 /** Alice's agent returns late, so that its name is free for a while. Node n1 waited `ms` for a CPU. */
 const released =
   (ms: number) =>
@@ -125,6 +142,17 @@ describe('one owner', () => {
         requests.push(served({ at: START + 5_900, joinedAt: START + 30_010, end: START + 30_100 }));
       }),
     ).not.toContain('no stranger');
+  });
+
+  it('allows the last owner at a node that cannot hear of the release, for its time to live', () => {
+    expect(violationsOf(afterRelease(7_000))).toEqual([]);
+    expect(violationsOf(afterRelease(9_000))).toEqual(['no stranger']);
+  });
+
+  it('reports the last owner there once another one has the name', () => {
+    expect(violationsOf(afterRelease(7_000, lease('INSERT', BOB, 11, START + 11_000)))).toContain(
+      'no stranger',
+    );
   });
 
   it('reports bytes of another visitor', () => {

@@ -1,4 +1,5 @@
 import { clusterFaultOf } from '../faults.mjs';
+import { TTL_MS } from '../shape.mjs';
 
 /** Checks of what visitors saw. Each returns violations: {promise, at, name?, what}. */
 
@@ -10,6 +11,7 @@ const STALLED_MS = 6_000;
 const BY_TIME_MS = 7_500;
 /** A node learns of a change within this time, or is paused or cut off. */
 const HEARD_MS = 1_500;
+
 /** The balancer's name for no node: none passed its checks, which takes two of 3 s. */
 const NO_NODE = '<NOSRV>';
 const CHECKS_MS = 6_000;
@@ -37,12 +39,25 @@ export function checkStrangers({ requests, streams, faults }, facts) {
     // The former owner finishes what began in time, while nobody else has the name.
     const all = since(at);
     if (all.length > 0 && all.every(owns)) continue;
+    // A node that cannot use the database has not heard of the release, until its time to live ends.
+    const lately = since(joinedAt - TTL_MS);
+    if (isDeaf(facts.entryOf(visit), joinedAt, faults) && lately.length > 0 && lately.every(owns)) continue;
     const present = spans.map((span) => facts.describe(span.owner)).join(', ') || 'nobody';
     found.push(
       violation('no stranger', visit, `${owner} answered at ${Math.round(end)}, and ${present} had it`),
     );
   }
   return found;
+}
+
+function isDeaf(node, at, faults) {
+  return faults.some(
+    ({ kind, target, injectedAt, healedAt = Infinity }) =>
+      injectedAt <= at &&
+      at <= healedAt + HEARD_MS &&
+      (clusterFaultOf(kind).isDatabase ||
+        ((kind.startsWith('cut-database') || kind === 'cut-off') && [target].flat().includes(node))),
+  );
 }
 
 /** The spans of what a visit was for: a name, or a port of a node. */
