@@ -326,7 +326,7 @@ export interface ServiceOptions {
   targetTls?: TargetTls;
   health?: Health;
   /**
-   * Lets several agents of your identity serve this name at once, one on each machine, if each of them sets it. `spread`: a new visitor goes to the agent with the fewest visitors, in turn between equals. `failover`: to the agent that opened the service first, and to the next one while that agent cannot serve. An agent that stops, is disconnected, or whose target does not respond gets no new visitors. If the agents differ, the value of the agent that opened last counts. Default: one agent serves the name.
+   * Lets several agents of your identity serve this name at once, one on each machine, if each of them sets it. `spread`: a new visitor goes to the agent with the fewest visitors; if several have the same number, they take turns. `failover`: to the agent that opened the service first, and to the next one while that agent cannot serve. An agent that stops, is disconnected, or whose target does not respond gets no new visitors. If the agents differ, the value of the agent that opened last counts. Default: one agent serves the name.
    */
   replicas?: 'spread' | 'failover';
   /**
@@ -430,7 +430,7 @@ export interface Basic {
   [k: string]: string;
 }
 /**
- * Visitors sign in with an OpenID Connect provider, in the modes auto, stream and http. The target gets the account in `X-Portal-User`, and its verified e-mail address in `X-Portal-Email`. Register `https://HOST/__portal/oidc/callback` at the provider as redirect URI.
+ * Visitors sign in with an OpenID Connect provider, in the modes auto, stream and http. The target gets the account in `X-Portal-User`, and its verified e-mail address in `X-Portal-Email`. Register `https://HOST/__portal/oidc/callback` as the redirect URI at your provider.
  */
 export interface Oidc {
   /**

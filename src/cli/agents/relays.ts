@@ -49,7 +49,7 @@ export async function relaysToQuery(context: Context, options: RelayOptions): Pr
   await needAllowed(
     context,
     loaded,
-    'Check the file, then run `portal allow`. Or run this in another folder with --relay URL.',
+    'Check the file, then run `portal allow`. Or run it from another folder with --relay URL.',
   );
   const { desired } = loaded;
   const lock = await loadLockState(desired);
@@ -125,7 +125,7 @@ async function typed(
 }
 
 const HINT_ALLOW =
-  'This command uses its identity and CAs. Check the file, then run `portal allow`. Or run this in another folder.';
+  'This command uses its identity and CAs. Check the file, then run `portal allow`. Or run it from another folder.';
 
 /** The lock and CAs of the configuration in this folder, if any. They also apply to relays given as options. */
 async function fileHere(

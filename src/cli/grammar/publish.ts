@@ -19,7 +19,7 @@ export function addUp(program: Command, execute: Execute): void {
     )
     .option('--no-watch', 'do not reload when the file changes')
     .option('--frozen', 'reject relays that are not in portal.lock, and leave it unchanged (for CI)')
-    .option('--yes', 'allow everything the file asks for, for this run (default: on if PORTAL_ALLOW=1)')
+    .option('--yes', 'allow everything the file asks for, for this run (also on with PORTAL_ALLOW=1)')
     .option('-d, --detach', 'run in the background; return after the first attempt for every service')
     .option(
       '--wait',

@@ -59,7 +59,7 @@ export function addRequests(program: Command, execute: Execute): void {
     .action(execute(() => import('../commands/requests-show.js')));
   requests
     .command('wipe')
-    .description('delete every recorded request of the identity, on disk and in running agents')
+    .description('delete all requests recorded for this identity, on disk and in running agents')
     .option('--yes', 'do not ask for confirmation')
     .addOption(identityOf())
     .action(execute(() => import('../commands/requests-wipe.js')));
