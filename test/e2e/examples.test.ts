@@ -6,11 +6,12 @@ import { once } from 'node:events';
 import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { programFor } from '../support/debian.js';
 import { httpsGet } from '../support/visitor.js';
 import { Person, type Line } from './cli-support.js';
 
@@ -18,6 +19,7 @@ const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 const USE_CASES = [
   'webhook',
   'webhook-test',
+  'playwright',
   'client-demo',
   'multi-service',
   'game-server',
@@ -205,25 +207,46 @@ test('vite-app: starts Vite and an API with `portal up`, updates the page, and l
   for (const { pid } of commands) expect(() => process.kill(-pid, 0)).toThrow('ESRCH');
 });
 
-test('webhook-test: its tests receive webhooks through a tunnel, with vitest', async () => {
+/** A copy of an example for a test runner, with the package and the runner installed. */
+async function installed(example: string, runner: string): Promise<Person> {
   const person = await Person.create();
-  await cp(join(EXAMPLES, 'webhook-test'), person.folder, { recursive: true });
+  await cp(join(EXAMPLES, example), person.folder, { recursive: true });
   const root = join(EXAMPLES, '..');
-  // A copy, as installed: vitest transforms the files of a link, because they are not below node_modules.
+  const modules = join(person.folder, 'node_modules');
+  // A copy, as installed: test runners transform the files of a link, because they are not below node_modules.
   for (const path of ['package.json', 'schema', 'dist/portal'])
-    await cp(join(root, path), join(person.folder, 'node_modules/portal-up', path), { recursive: true });
-  await symlink(join(root, 'node_modules/vitest'), join(person.folder, 'node_modules/vitest'));
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=json'];
-  // A busy machine is slow.
-  const limits = ['--hookTimeout=60000', '--testTimeout=60000'];
-  const child = spawn(process.execPath, [...vitest, ...limits], {
-    cwd: person.folder,
-    env: { ...process.env, PORTAL_HOME: person.home },
+    await cp(join(root, path), join(modules, 'portal-up', path), { recursive: true });
+  await mkdir(dirname(join(modules, runner)), { recursive: true });
+  await symlink(join(root, 'node_modules', runner), join(modules, runner));
+  return person;
+}
+
+/** What a test runner reports on its standard output, as JSON. */
+async function reported({ folder, home }: Person, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
+    env: { ...process.env, PORTAL_HOME: home, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
-  const { numPassedTests, numTotalTests } = (await json(child.stdout)) as Record<string, number>;
+  return (await json(child.stdout)) as Record<string, unknown>;
+}
+
+test('webhook-test: its tests receive webhooks through a tunnel, with vitest', async () => {
+  const person = await installed('webhook-test', 'vitest');
+  // A busy machine is slow.
+  const limits = ['--hookTimeout=60000', '--testTimeout=60000'];
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=json', ...limits];
+  const { numPassedTests, numTotalTests } = await reported(person, vitest);
   expect({ numPassedTests, numTotalTests }).toEqual({ numPassedTests: 2, numTotalTests: 2 });
+});
+
+test('playwright: its test visits a dev server at its public URL, in a browser', async (context) => {
+  const browser = await programFor(context, 'chromium');
+  const person = await installed('playwright', '@playwright/test');
+  const playwright = ['node_modules/@playwright/test/cli.js', 'test', '--reporter=json', '--timeout=60000'];
+  const { stats, errors } = await reported(person, playwright, { CHROMIUM: browser });
+  expect({ stats, errors }).toMatchObject({ stats: { expected: 1, unexpected: 0, flaky: 0 }, errors: [] });
 });
 
 test('every use case has a folder with a README', async () => {
