@@ -22,7 +22,12 @@ const INSTALL_MS = 240_000;
 /** Size limits of an install with all its dependencies. Counts and sizes are the same on every machine. */
 const MOST = { packages: 40, bytes: 25_000_000 };
 
+/** Of `npm install`. */
+const FLAGS = ['--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+
 let prefix: string;
+/** The packed package. */
+let tarball: string;
 let unavailable: string | undefined;
 
 beforeAll(async () => {
@@ -32,9 +37,9 @@ beforeAll(async () => {
     cwd: root,
   });
   const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
-  const flags = ['--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+  tarball = join(prefix, filename);
   try {
-    await npm('npm', ['install', '--global', '--prefix', prefix, ...flags, join(prefix, filename)], {
+    await npm('npm', ['install', '--global', '--prefix', prefix, ...FLAGS, tarball], {
       timeout: INSTALL_MS,
     });
   } catch (error) {
@@ -231,5 +236,91 @@ describe('a user of the package', () => {
       running.kill('SIGTERM');
       expect(await running.finished).toMatchObject({ code: 0 });
     }
+  });
+});
+
+describe('a program with the package', () => {
+  let project: string;
+  beforeAll(async () => {
+    if (unavailable !== undefined) return;
+    project = await mkdtemp(join(tmpdir(), 'portal-project-'));
+    await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }');
+    await npm('npm', ['install', ...FLAGS, tarball], { cwd: project, timeout: INSTALL_MS });
+    for (const name of ['typescript', '@types'])
+      await symlink(join(root, 'node_modules', name), join(project, 'node_modules', name));
+  }, INSTALL_MS);
+  afterAll(() => rm(project, { recursive: true, force: true }));
+
+  const run = (file: string): Promise<{ stdout: string; stderr: string }> =>
+    npm(process.execPath, [file], {
+      cwd: project,
+      env: { ...process.env, PORTAL_HOME: join(project, 'home') },
+      timeout: 100_000,
+    });
+
+  it('imports up and expose, and publishes services offline', async () => {
+    await writeFile(
+      join(project, 'program.mjs'),
+      `import { expose, up } from 'portal-up';
+const portal = await up({ relays: { embedded: { port: 0 } }, services: { web: ${await service()} } });
+const response = await portal.services.web.fetch('/');
+console.log(await response.text(), typeof expose);
+await portal.close();
+`,
+    );
+    expect(await run('program.mjs')).toEqual({ stdout: 'from the service function\n', stderr: '' });
+  });
+
+  it('can require the package where Node loads ES modules', async (ctx) => {
+    if (!process.features.require_module) ctx.skip(`Node ${process.versions.node} cannot require ES modules`);
+    await writeFile(
+      join(project, 'program.cjs'),
+      `console.log(Object.keys(require('portal-up')).sort().join());`,
+    );
+    expect((await run('program.cjs')).stdout).toBe('PortalError,expose,up\n');
+  });
+
+  it.each([
+    { module: 'nodenext', moduleResolution: 'nodenext' },
+    { module: 'esnext', moduleResolution: 'bundler' },
+  ])('has types with $moduleResolution, and for await using', async (resolution) => {
+    await writeFile(
+      join(project, 'typed.ts'),
+      `import { expose, PortalError, up, type TimedEvent } from 'portal-up';
+await using tunnel = await expose(3000, { name: 'shop', inspect: true });
+const body: unknown = (await tunnel.waitForRequest({ method: 'POST' }, { timeoutMs: 1 })).body.json();
+await using portal = await up({ services: { web: 3000, api: { target: 3001, mode: 'http' } } });
+const urls: string[] = [tunnel.url, portal.services.web.url, portal.services.api.url];
+portal.events.on('lease', ({ service, phase }: TimedEvent<'lease'>) => void [service, phase]);
+const lines = (error: unknown) => (error instanceof PortalError ? error.problems?.map(({ line }) => line) : []);
+// @ts-expect-error no such service
+void portal.services.nope;
+// @ts-expect-error no such setting
+await up({ services: { web: { tagret: 3000 } } });
+// @ts-expect-error no such event
+portal.events.on('nope', () => undefined);
+export { body, lines, urls };
+`,
+    );
+    const compilerOptions = {
+      ...resolution,
+      target: 'es2022',
+      lib: ['es2023', 'esnext.disposable'],
+      types: ['node'],
+      strict: true,
+      noEmit: true,
+      skipLibCheck: false,
+    };
+    await writeFile(
+      join(project, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions, include: ['typed.ts'] }),
+    );
+    const compiled = npm(process.execPath, ['node_modules/typescript/bin/tsc'], { cwd: project });
+    expect(
+      await compiled.then(
+        () => '',
+        ({ stdout }: { stdout: string }) => stdout,
+      ),
+    ).toBe('');
   });
 });
