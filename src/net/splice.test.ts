@@ -61,6 +61,18 @@ async function join(
   return { set, left, right, a, b, result };
 }
 
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+const HEADERS = 1;
+
+/** A frame of HTTP/2 without a payload. */
+function h2Frame(type: number, flags: number, stream: number): Buffer {
+  const frame = Buffer.alloc(9);
+  frame[3] = type;
+  frame[4] = flags;
+  frame.writeUInt32BE(stream, 5);
+  return frame;
+}
+
 /** How a connection ends for its holder, and the bytes before the end. */
 async function ending(socket: Socket): Promise<{ how: string; bytes: Buffer }> {
   const chunks: Buffer[] = [];
@@ -288,6 +300,81 @@ describe('draining', () => {
     await once(left, 'data');
     const drained = set.drain({ ms: 20_000, quietMs: 100 });
     expect((await end).how).toBe(how);
+    left.destroy();
+    await drained;
+  });
+
+  it.each([
+    ['http/1.1', 'GET / HTTP/1.1\r\n\r\n', 'HTTP/1.1 204 No Content\r\n\r\n'],
+    ['h2', Buffer.concat([PREFACE, h2Frame(HEADERS, 5, 1)]), h2Frame(HEADERS, 5, 1)],
+  ])(
+    'lets a visitor of %s wait for a slow response, but not one without a request',
+    async (alpn, ask, answer) => {
+      const [near, far] = await connection();
+      const [target, other] = await connection();
+      const { set, left, right } = await join({}, undefined, { conversation: conversationIn(alpn) });
+      set.add(far, target);
+      left.write(ask);
+      await once(right, 'data');
+      near.write('another protocol');
+      await once(other, 'data');
+      const [idle, slow] = [ending(near), ending(left)];
+      const drained = set.drain({ ms: 20_000, quietMs: 100 });
+      // The other one has had no bytes for less time.
+      expect((await idle).how).toBe('ECONNRESET');
+      other.destroy();
+      right.write(answer);
+      expect(await slow).toMatchObject({
+        how: 'end',
+        bytes: expect.objectContaining({ length: answer.length }),
+      });
+      left.destroy();
+      await drained;
+    },
+  );
+
+  it('ends HTTP/1.1 after the next exchange of a visitor that never pauses, and announces that', async () => {
+    const { set, left, right } = await join({}, undefined, { conversation: conversationIn('http/1.1') });
+    const [ask, answer] = ['GET / HTTP/1.1\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'];
+    let asked = 0;
+    right.on('data', () => {
+      asked++;
+      right.write(answer);
+    });
+    let texts = '';
+    left.write(ask);
+    left.on('data', (chunk: Buffer) => {
+      texts += String(chunk);
+      if (!texts.includes('close')) left.write(ask);
+    });
+    await expect.poll(() => asked).toBeGreaterThan(2);
+    const end = ending(left);
+    const drained = set.drain({
+      ms: 20_000,
+      quietMs: 5_000,
+      onCut: () => expect.unreachable('nothing was reset'),
+    });
+    expect((await end).how).toBe('end');
+    left.destroy();
+    await drained;
+    expect(texts.split('ok')).toHaveLength(asked + 1);
+    expect(texts.match(/Connection: close/g)).toHaveLength(1);
+  });
+
+  it('ends HTTP/2 at a short pause of a visitor that makes no longer ones', async () => {
+    const { set, left, right } = await join({}, undefined, { conversation: conversationIn('h2') });
+    let stream = 1;
+    right.on('data', () => right.write(h2Frame(HEADERS, 5, stream)));
+    const ask = (): void => void left.write(h2Frame(HEADERS, 5, (stream += 2)));
+    left.on('data', () => setTimeout(ask, 60));
+    left.write(Buffer.concat([PREFACE, h2Frame(HEADERS, 5, 1)]));
+    const end = ending(left);
+    const drained = set.drain({
+      ms: 20_000,
+      quietMs: 200,
+      onCut: () => expect.unreachable('nothing was reset'),
+    });
+    expect((await end).how).toBe('end');
     left.destroy();
     await drained;
   });

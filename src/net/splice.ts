@@ -23,7 +23,10 @@ export interface SpliceLimits {
 /** How long connections may continue once no more are accepted. */
 export interface Drain {
   readonly ms: number;
-  /** A connection without bytes for this long counts as finished. Default: only its end does. */
+  /**
+   * A connection without bytes for this long counts as finished, unless its visitor waits for a response. Default: only its end
+   * does.
+   */
   readonly quietMs?: number;
   /** The target has changed: each connection ends at its first quiet moment (net/retirement.ts), after `ms` at most. */
   readonly retires?: true;
@@ -111,8 +114,7 @@ export class SpliceSet {
       this.retire(ms);
       if (this.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
     } else if (this.size > 0 && ms > 0) {
-      const checking =
-        quietMs === undefined ? undefined : setInterval(() => this.#closeQuiet(quietMs), quietMs / 4);
+      const checking = quietMs === undefined ? undefined : this.#closeFinished(quietMs);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
         this.#whenEmpty.push(() => {
@@ -126,14 +128,25 @@ export class SpliceSet {
     this.closeAll();
   }
 
-  #closeQuiet(quietMs: number): void {
+  /** Ends each splice after its next exchange, or without bytes for `quietMs`, until the timer is cleared. */
+  #closeFinished(quietMs: number): NodeJS.Timeout {
+    for (const splice of this.#splices) splice.endAfterExchange();
+    const since = activeNow();
+    return setInterval(() => this.#closeQuiet(quietMs, activeNow() - since), quietMs / 10);
+  }
+
+  #closeQuiet(quietMs: number, age: number): void {
     const now = activeNow();
     for (const splice of this.#splices) {
       splice.check(now);
+      if (splice.isUnanswered) continue;
       const quiet = now - splice.movedAt;
+      // A visitor of HTTP/2 may never pause for that long, and cannot be told that the connection ends.
+      const isBusy =
+        age > 2 * quietMs && !splice.canAnnounceEnd && splice.conversation?.progress === 'between';
       // An idle keep-alive connection accepts a clean close. In the middle of a transfer that would look complete.
       if (quiet > 2 * quietMs) splice.close('closed');
-      else if (quiet > quietMs && splice.isBetweenMessages) splice.end();
+      else if (quiet > (isBusy ? quietMs / 10 : quietMs) && splice.isBetweenMessages) splice.end();
     }
   }
 

@@ -100,6 +100,54 @@ function visitors(at: At, ca: LocalCa, atOnce = 4) {
   };
 }
 
+/** One request of a visitor that keeps its connection. Returns the response; rejects if the connection ends before. */
+async function request(socket: Socket): Promise<string> {
+  let text = '';
+  socket.write('GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n');
+  return new Promise((resolve, reject) => {
+    const ended = (): void => reject(new Error(`the connection ended after ${JSON.stringify(text)}`));
+    socket.once('close', ended).once('end', ended);
+    const take = (chunk: Buffer): void => {
+      text += String(chunk);
+      if (!text.endsWith('hello')) return;
+      socket.off('close', ended).off('end', ended).off('data', take);
+      resolve(text);
+    };
+    socket.on('data', take);
+  });
+}
+
+/**
+ * Visitors that send request after request on one connection, and open another one only after a response that announces the end.
+ */
+function keepAliveVisitors(at: At, ca: LocalCa, count: number) {
+  const failures: string[] = [];
+  let served = 0;
+  const stopping = new AbortController();
+  const one = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      try {
+        const socket = await visit(at, 'web.localhost', ca);
+        socket.on('error', () => undefined);
+        for (let isLast = false; !isLast; served++)
+          isLast = /\r\nconnection: close\r\n/i.test(await request(socket)) || stopping.signal.aborted;
+        socket.destroy();
+      } catch (error) {
+        failures.push(String(error));
+      }
+    }
+  };
+  const all = Promise.all(Array.from({ length: count }, one));
+  onTestFinished(() => stopping.abort());
+  return {
+    stop: async (): Promise<{ served: number; failures: readonly string[] }> => {
+      stopping.abort();
+      await all;
+      return { served, failures };
+    },
+  };
+}
+
 describe.each([
   ['a relay', 'stream', []],
   ['a relay', 'http', []],
@@ -110,6 +158,7 @@ describe.each([
     const target = await httpService((_request, response) => response.end('hello'));
     const agents = await Agents.start(at, 3, target.port, mode);
     const coming = visitors(at, agents.ca);
+    const staying = keepAliveVisitors(at, agents.ca, 6);
     await coming.more(20);
     for (const index of [0, 1, 2]) {
       await agents.stop(index, 'SIGTERM');
@@ -120,6 +169,9 @@ describe.each([
     const { failures, served } = await coming.stop();
     expect(failures).toEqual([]);
     expect(served).toBeGreaterThanOrEqual(140);
+    const kept = await staying.stop();
+    expect(kept.failures).toEqual([]);
+    expect(kept.served).toBeGreaterThan(6);
   });
 });
 

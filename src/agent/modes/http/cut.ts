@@ -7,8 +7,17 @@ import { resetSocket } from '../../../net/reset.js';
  * like the end of the response.
  */
 export function cut(socket: Socket): void {
-  // The response in progress; Node exposes it only here.
-  const { _httpMessage: current } = socket as { _httpMessage?: ServerResponse | null };
-  if (current?.req.httpVersionMinor === 0) resetSocket(socket);
+  if (responseOn(socket)?.req.httpVersionMinor === 0) resetSocket(socket);
   else socket.destroy();
+}
+
+/** Whether a request of HTTP/1 has arrived of which the response has not ended. */
+export function isResponding(socket: Socket): boolean {
+  return responseOn(socket) !== undefined;
+}
+
+/** The response in progress; Node exposes it only here. */
+function responseOn(socket: Socket): ServerResponse | undefined {
+  const { _httpMessage: current } = socket as { _httpMessage?: ServerResponse | null };
+  return current ?? undefined;
 }

@@ -18,7 +18,7 @@ import type { NameRejection } from '../../rejected-name.js';
 import { retirementOf, type ServiceSpec } from '../../spec.js';
 import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_LIMITS, type HttpLimits } from './limits.js';
-import { cut } from './cut.js';
+import { cut, isResponding } from './cut.js';
 import { respond, type Client, type Exchange } from './exchange.js';
 import { foreignPage, isForUs } from './for-us.js';
 import { Forwarding } from './forward.js';
@@ -36,6 +36,8 @@ import { Upstream, type Protocols } from './upstream.js';
 
 /** Longest interval between two checks of a draining handler's connections. */
 const MAX_CHECK_MS = 250;
+/** Without bytes for this long, no request is on its way on a connection between requests. */
+const IDLE_MS = 500;
 
 /**
  * Targets respond to these methods with the received request, and visitors must not see header fields that a route
@@ -179,7 +181,6 @@ export class HttpHandler implements ModeHandler {
   async drain(drain: Drain): Promise<void> {
     this.#draining = true;
     this.#recorder?.close();
-    this.#h1.closeIdleConnections();
     for (const { session } of this.#connections.values()) session?.close();
     if (drain.retires) for (const upstream of this.#upstreams.values()) upstream.lasting.retire(drain.ms);
     await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain), this.#endDeliveries(drain)]);
@@ -319,7 +320,7 @@ export class HttpHandler implements ModeHandler {
     if (this.#connections.size === 0 || (ms <= 0 && !retires)) return;
     const checking = retires
       ? this.#closeIdle(STALLED_MS, { onCut })
-      : this.#closeIdle(quietMs, { onCut, keepsUnanswered: true });
+      : this.#closeIdle(quietMs ?? Infinity, { onCut, keepsUnanswered: true });
     await new Promise<void>((resolve) => {
       // Retiring connections that still move have no limit.
       const timer = retires ? undefined : setTimeout(resolve, ms);
@@ -335,25 +336,25 @@ export class HttpHandler implements ModeHandler {
   }
 
   /**
-   * Closes connections without a request, and those without bytes for `quietMs`, until the timer is cleared. `keepsUnanswered`: but not
-   * those that wait for a response, since the target may be slow.
+   * Ends connections that are idle between requests, and closes those without bytes for `quietMs`, until the timer is cleared.
+   * `keepsUnanswered`: but not those that wait for a response, since the target may be slow.
    */
   #closeIdle(
-    quietMs: number | undefined,
+    quietMs: number,
     { onCut, keepsUnanswered = false }: { onCut: Drain['onCut']; keepsUnanswered?: boolean },
-  ): NodeJS.Timeout | undefined {
-    if (quietMs === undefined) return undefined;
+  ): NodeJS.Timeout {
     const moved = new Map<Socket, { bytes: number; at: number }>();
     const check = (): void => {
-      // Requests from before the drain leave their connections open.
-      this.#h1.closeIdleConnections();
-      for (const [socket, { client }] of this.#connections) {
-        // The SpliceSet drains these.
-        if (client.isSwitched || (keepsUnanswered && (client.unanswered ?? 0) > 0)) continue;
+      for (const [socket, { client, session }] of this.#connections) {
+        const isUnanswered = (client.unanswered ?? 0) > 0;
+        // The SpliceSet drains switched connections.
+        if (client.isSwitched || (keepsUnanswered && isUnanswered)) continue;
         const bytes = socket.bytesRead + socket.bytesWritten;
         const last = moved.get(socket);
+        const quiet = activeNow() - (last?.at ?? Infinity);
         if (last?.bytes !== bytes) moved.set(socket, { bytes, at: activeNow() });
-        else if (activeNow() - last.at > quietMs) {
+        else if (!session && !isUnanswered && !isResponding(socket)) endIdle(socket, quiet);
+        else if (quiet > quietMs) {
           moved.delete(socket);
           onCut?.(1);
           cut(socket);
@@ -362,6 +363,12 @@ export class HttpHandler implements ModeHandler {
     };
     return setInterval(check, Math.min(quietMs / 4, MAX_CHECK_MS));
   }
+}
+
+/** Ends an idle connection: not at once, because the visitor's next request may be on its way. */
+function endIdle(socket: Socket, quietMs: number): void {
+  if (quietMs > 2 * IDLE_MS) socket.destroy();
+  else if (quietMs > IDLE_MS) socket.end();
 }
 
 function clientOf(
