@@ -102,6 +102,25 @@ export interface LeaseStatus extends PublicAddress {
   healthError?: string;
 }
 
+/** The held requests of one route. */
+export interface HeldStatus {
+  readonly service: string;
+  readonly route: string;
+  readonly waiting: number;
+  readonly bytes: number;
+  /** ISO time of the oldest one. */
+  readonly since: string;
+  /** Why the last delivery failed. Absent until one did. */
+  readonly error?: string;
+}
+
+/** How many requests were held, delivered and expired, since this agent started. */
+export interface HeldCounts {
+  held: number;
+  delivered: number;
+  expired: number;
+}
+
 /** An intermediate relay of a chain. */
 export type HopStatus = Pick<RelayStatus, 'relay' | 'state' | 'since' | 'rttMs' | 'error'>;
 

@@ -82,7 +82,7 @@ show that a service responds.
 | \`registry\` | \`portal list\`, if there is one | source, relays, inChains?, fetchedAt?, error? |
 | \`log\` | \`portal logs\`, besides the events above | level, message, fields |
 | \`access\` | \`portal logs --access\`, one for each request | service, remote, method, target, version, authority, status, responseBytes, totalMs, cut? (the response is incomplete), referer?, userAgent? |
-| \`request\` | \`portal requests\`, one for each request | id, startedAt, service, source (its portal.yaml), method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`; status?, firstByteMs?, totalMs?, requestBytes, responseBytes, type?, replayOf? |
+| \`request\` | \`portal requests\`, one for each request | id, startedAt, service, source (its portal.yaml), method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`; status?, firstByteMs?, totalMs?, requestBytes, responseBytes, type?, replayOf?, deliveryOf? (the id of the held request that this one delivers) |
 | \`request\` | \`portal requests show\` | the same, with version, reason?, request, response (each: headers, trailers, body) and messages? |
 | \`curl\` | \`portal requests show --curl\` | id, command |
 | \`replayed\` | \`portal replay\` | as \`request\` |
@@ -92,7 +92,8 @@ show that a service responds.
 | \`trust\` | \`portal trust\` | ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes |
 | \`service\` | \`portal service\` | unit, path, file?, action?: \`installed\`, \`updated\`, \`unchanged\` or \`removed\`; env?, installed?, active?, enabled?, missing?, boot?, text? |
 | \`identity\` | \`portal identity\` | the address and its file |
-| \`wiped\` | \`portal requests wipe\` | identity, agents |
+| \`held_request\` | \`portal requests held\`, one for each request | id, source (its portal.yaml), service, route, heldAt, until, method, target, authority, remote, bodyBytes |
+| \`wiped\` | \`portal requests wipe\` | identity, agents, held (how many requests were not delivered) |
 | \`created\` | \`portal init\` | file, schema? (the copy for editors), port?, from?, services?, notes? |
 | \`hash\` | \`portal hash\` | algorithm, hash |
 | \`schema\`, \`completion\` | \`portal schema\`, \`portal completion\` | the text |

@@ -87,6 +87,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal requests --service api --search "post /orders" --json', does: 'search, for programs' },
   ],
   'requests show': [{ run: 'portal requests show 12-345 --curl', does: 'print one request as a command' }],
+  'requests held': [{ run: 'portal requests held --service hooks', does: 'show what waits for a service' }],
   'requests wipe': [{ run: 'portal requests wipe --yes', does: 'delete them without a prompt, for scripts' }],
   replay: [{ run: 'portal replay 12-345', does: 'send the request again' }],
   init: [

@@ -2,6 +2,7 @@ import { historyFolder } from '../agent/inspect/history/history.js';
 import type { HistoryFolder } from '../agent/inspect/history/files.js';
 import { idText } from '../agent/inspect/history/ids.js';
 import type { Outcome, RequestRow } from '../agent/inspect/wire.js';
+import { findConfig } from '../config/find.js';
 import type { Identity } from '../identity/identity.js';
 import { PortalError } from '../lib/errors.js';
 import type { Context } from './context.js';
@@ -21,6 +22,26 @@ export async function ownHistory(
 ): Promise<OwnHistory | undefined> {
   const own = await ownIdentity(context, file);
   return own && { identity: own.identity, folder: historyFolder(context.paths.historyDir, own.identity) };
+}
+
+export interface ShownConfig {
+  /** Null for agents without a file, for example with standard input. */
+  readonly path: string | null;
+  readonly shown: string;
+}
+
+/** The configuration whose requests are shown; undefined for all. */
+export async function configOf(
+  { cwd, env }: Context,
+  file: string | undefined,
+): Promise<ShownConfig | undefined> {
+  try {
+    const found = await findConfig({ file, cwd, env });
+    return found.kind === 'file' ? found : { path: null, shown: 'standard input' };
+  } catch (error) {
+    if (error instanceof PortalError && error.code === 'config_not_found') return undefined;
+    throw error;
+  }
 }
 
 /** A slow agent must not delay a list of what it stored before. */
@@ -45,12 +66,13 @@ export function unknownRequest(id: number): PortalError {
 
 /** A row for JSON, with readable ids and ISO 8601 times. */
 export function plainRow(row: RequestRow): object {
-  const { id, startedAt, replayOf, earlier: _, ...rest } = row;
+  const { id, startedAt, replayOf, deliveryOf, earlier: _, ...rest } = row;
   return {
     id: idText(id),
     startedAt: new Date(startedAt).toISOString(),
     ...rest,
     ...(replayOf !== undefined && { replayOf: idText(replayOf) }),
+    ...(deliveryOf !== undefined && { deliveryOf: idText(deliveryOf) }),
   };
 }
 
@@ -61,8 +83,9 @@ const WORDS: Readonly<Record<Outcome, string>> = {
   done: '',
 };
 
-export function statusText({ status, outcome }: RequestRow): string {
-  return [status === undefined ? '' : String(status), WORDS[outcome]].filter(Boolean).join(' ');
+export function statusText({ status, outcome, portal }: RequestRow): string {
+  const held = portal?.code === 'held' ? 'held' : '';
+  return [status === undefined ? '' : String(status), WORDS[outcome], held].filter(Boolean).join(' ');
 }
 
 export const msText = (ms: number | undefined): string =>

@@ -132,7 +132,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     wipe: async (address) => {
       if (address !== identity.address) return { isWiped: false };
       const kept = await runner.recorders?.wipe();
-      return { isWiped: true, ...(kept !== undefined && { kept }) };
+      return { isWiped: true, held: await runner.wipeHeld(), ...(kept !== undefined && { kept }) };
     },
     share: (request) => runner.sharing!.share(request),
     reloadShares: async (address) => {

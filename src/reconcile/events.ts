@@ -1,5 +1,6 @@
 import type {
   ErrorSummary,
+  HeldStatus,
   LeaseStatus,
   Phase,
   PortRange,
@@ -193,6 +194,8 @@ export interface AgentStatus {
   leases: LeaseStatus[];
   /** Services without a lease; absent if empty. */
   unplaced?: readonly UnplacedStatus[];
+  /** Routes with held requests; absent if empty. */
+  held?: readonly HeldStatus[];
   /** Programs that the agent runs; absent if empty. */
   commands?: readonly CommandStatus[];
 }

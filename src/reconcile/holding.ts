@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { HeldRequests, type HeldEvent } from '../agent/hold/held-requests.js';
 import type { ServiceSpec } from '../agent/spec.js';
+import type { AgentStatus } from './events.js';
+import type { Action } from './plan.js';
 import type { Desired } from '../config/desired.js';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError } from '../lib/errors.js';
@@ -59,6 +61,24 @@ export class Holding {
     await within(this.#opening, OPEN_MS, 'reading held requests').catch(() => undefined);
   }
 
+  /** The routes with held requests; absent if empty. */
+  get status(): Pick<AgentStatus, 'held'> {
+    const held = this.held.status();
+    return held.length > 0 ? { held } : {};
+  }
+
+  /** `actions`, with the held requests that have no route in `services`. */
+  marked(actions: readonly Action[], services: readonly ServiceSpec[]): Action[] {
+    const without = this.held.without((service) =>
+      routesOf(services.find((spec) => spec.service === service)),
+    );
+    return actions.map((action) => {
+      const waiting = without.get(action.service);
+      without.delete(action.service);
+      return waiting === undefined ? action : { ...action, heldWithoutRoute: waiting };
+    });
+  }
+
   /** A target of `service` may be back. */
   targetUp(service: string): void {
     this.held.retry(service);
@@ -91,6 +111,11 @@ export class Holding {
       spec && (spec.routes.find(({ prefix }) => nameOf(prefix) === route)?.target ?? spec.target);
     return target === undefined || !(formatTarget(target) in this.#options.errorsOf(service));
   }
+}
+
+function routesOf(spec: ServiceSpec | undefined): ReadonlySet<string> {
+  if (!spec) return new Set();
+  return new Set(spec.routes.length > 0 ? spec.routes.map(({ prefix }) => nameOf(prefix)) : ['/']);
 }
 
 const nameOf = (prefix: string): string => prefix.replace(/\/+$/, '') || '/';

@@ -1,4 +1,4 @@
-import type { LeaseStatus, RelayStatus } from '../agent/status.js';
+import type { HeldCounts, HeldStatus, LeaseStatus, RelayStatus } from '../agent/status.js';
 import { by, optional, type Metric, type Sample } from '../metrics/metric.js';
 
 /**
@@ -11,6 +11,9 @@ export interface AgentStats {
   readonly ready: boolean;
   readonly leases: readonly LeaseStatus[];
   readonly relays: readonly RelayStatus[];
+  readonly held?: readonly HeldStatus[];
+  /** By service. */
+  readonly heldCounts?: ReadonlyMap<string, HeldCounts>;
 }
 
 const OF_A_LEASE = {
@@ -44,6 +47,13 @@ function targets(leases: readonly LeaseStatus[]): Sample[] {
     }
   }
   return [...found.values()];
+}
+
+/** One sample for each service, 0 for one whose requests no longer wait. */
+function heldNow({ held = [], heldCounts }: AgentStats): Sample[] {
+  const found = new Map([...(heldCounts?.keys() ?? [])].map((service) => [service, 0]));
+  for (const { service, waiting } of held) found.set(service, (found.get(service) ?? 0) + waiting);
+  return [...found].map(([service, value]) => ({ labels: { service }, value }));
 }
 
 export const AGENT_METRICS: readonly Metric<AgentStats>[] = [
@@ -130,6 +140,23 @@ export const AGENT_METRICS: readonly Metric<AgentStats>[] = [
     help: 'Requests of visitors. Only in mode http. Starts at 0 when the lease opens.',
     labels: OF_A_LEASE,
     read: ({ leases }) => perLease(leases, ({ requests }) => requests),
+  },
+  {
+    name: 'portal_agent_held_requests',
+    type: 'gauge',
+    help: 'Requests that wait until the target of their route is back. Absent for services that never held one.',
+    labels: { service: OF_A_LEASE.service },
+    read: heldNow,
+  },
+  {
+    name: 'portal_agent_hold_events_total',
+    type: 'counter',
+    help: 'What happened to requests that `hold` concerns. Starts at 0 with the agent.',
+    labels: { service: OF_A_LEASE.service, event: '`held`, `delivered` or `expired`, as in the events' },
+    read: ({ heldCounts = new Map<string, HeldCounts>() }) =>
+      [...heldCounts].flatMap(([service, counts]) =>
+        by('event', { ...counts }).map(({ labels, value }) => ({ labels: { service, ...labels }, value })),
+      ),
   },
   {
     name: 'portal_agent_visitors_rejected_total',

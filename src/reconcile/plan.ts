@@ -37,6 +37,8 @@ export interface Action {
   readonly changes: readonly string[];
   /** Whether it exposes a service to more people than before (a gate removed or widened, a service opened). */
   readonly exposes: boolean;
+  /** Held requests that wait until their route is back. Only a running agent knows them. */
+  readonly heldWithoutRoute?: number;
   /** Key of the lease to update, replace, close or keep. */
   readonly from?: string;
   /** Key of the lease afterwards. */

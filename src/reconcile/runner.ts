@@ -11,6 +11,7 @@ import type { ShareStore } from '../agent/access/share/store.js';
 import { AgentLease } from '../agent/lease.js';
 import { ProbePace } from '../agent/probe-pace.js';
 import type { AgentInfo } from '../agent/report.js';
+import type { HeldCounts } from '../agent/status.js';
 import { relayKey } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 import type { Problem } from '../config/problem.js';
@@ -144,7 +145,10 @@ export class Runner {
     this.#announce = new Announcer(options.emit);
     const { emit, log } = options;
     const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
-    const snapshot = (): Pick<AgentStatus, 'relays' | 'leases'> => this.#report.snapshot();
+    const snapshot = (): Pick<AgentStatus, 'relays' | 'leases' | 'held'> => ({
+      ...this.#report.snapshot(),
+      ...this.#holding.status,
+    });
     const { identity, file, inspector } = options;
     this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
     this.#holding = new Holding({
@@ -152,7 +156,10 @@ export class Runner {
       identity,
       file,
       errorsOf: (service) => this.#targetWatch.errorsOf(service),
-      emit,
+      emit: (event) => {
+        emit(event);
+        this.#inspection?.changed();
+      },
       warn: (message) => options.warn?.(message),
       log,
     });
@@ -290,7 +297,8 @@ export class Runner {
   plan(desired: Desired): Action[] {
     const { placed } = this.#active;
     const wanted = this.#placed(this.#clock.unexpired(desired));
-    return plan(this.#candidates.extend(wanted, placed), placed);
+    const actions = plan(this.#candidates.extend(wanted, placed), placed);
+    return this.#holding.marked(actions, wanted.services);
   }
 
   /** Checks every relay and local service, with a timeout, then returns the state. */
@@ -306,15 +314,22 @@ export class Runner {
       rejected: this.#rejected,
       ...(inspector === undefined ? {} : { inspector }),
       ...found,
+      ...this.#holding.status,
       ...(this.#commands.status.length > 0 && { commands: this.#commands.status }),
     };
   }
 
   /** The known state, without asking anyone. */
-  snapshot(): Pick<AgentStatus, 'relays' | 'leases' | 'inspector'> & { unplaced: readonly UnplacedStatus[] } {
+  snapshot(): Pick<AgentStatus, 'relays' | 'leases' | 'inspector' | 'held'> & {
+    unplaced: readonly UnplacedStatus[];
+    /** By service, since this agent started. */
+    heldCounts: ReadonlyMap<string, HeldCounts>;
+  } {
     const inspector = this.#inspection?.url;
     return {
       ...this.#report.snapshot(),
+      ...this.#holding.status,
+      heldCounts: this.#holding.held.counts,
       unplaced: this.#unplaced.status,
       ...(inspector !== undefined && { inspector }),
     };
@@ -338,6 +353,11 @@ export class Runner {
   /** The recorded requests. Undefined without an inspector. */
   get recorders(): Recorders | undefined {
     return this.#inspection?.recorders;
+  }
+
+  /** Deletes the held requests. Resolves with their number. */
+  wipeHeld(): Promise<number> {
+    return this.#holding.held.wipe();
   }
 
   /** The number of connected visitors of all services. */

@@ -31,6 +31,8 @@ interface Started {
   readonly ca: string;
   /** The first public address of a service. */
   readonly address: (service: string) => string;
+  /** Ends the example's own program. */
+  readonly stop: () => Promise<void>;
 }
 
 /** A copy of the example, with its services and the embedded relay on free ports. */
@@ -49,17 +51,18 @@ async function start(
     env: { ...process.env, ...free, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  onTestFinished(async () => {
+  const stop = async (): Promise<void> => {
     child.kill('SIGKILL');
-    if (child.exitCode === null) await once(child, 'exit');
-  });
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  };
+  onTestFinished(stop);
   const ports = await listening(child.stdout);
   const up = person.start(['up', '--json'], {
     env: { ...Object.fromEntries(variables.map((name, index) => [name, ports[index]])), ...env },
   });
   const { ca } = await up.event('started');
   const ready = await up.event('ready');
-  return { ca: String(ca), address: (service) => firstAddress(ready, service) };
+  return { ca: String(ca), address: (service) => firstAddress(ready, service), stop };
 }
 
 /** The ports that a program says it listens on. */
@@ -83,7 +86,9 @@ function firstAddress(ready: Line, service: string): string {
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));
 
 test('webhook: accepts a signed one, rejects others', async () => {
-  const { ca, address } = await start('webhook', 'receiver.mjs', ['PORT'], { WEBHOOK_SECRET: 's3cret' });
+  const { ca, address, stop } = await start('webhook', 'receiver.mjs', ['PORT'], {
+    WEBHOOK_SECRET: 's3cret',
+  });
   const { hostname, port } = new URL(address('hooks'));
   const trusted = await readFile(ca);
   const post = async (signature: string): Promise<number> => {
@@ -104,6 +109,8 @@ test('webhook: accepts a signed one, rejects others', async () => {
   const signature = createHmac('sha256', 's3cret').update('{"ref":"main"}').digest('hex');
   expect(await post(`sha256=${signature}`)).toBe(204);
   expect(await post('sha256=nonsense')).toBe(401);
+  await stop();
+  expect(await post(`sha256=${signature}`)).toBe(202);
 });
 
 test('client-demo: serves a page at a URL', async () => {

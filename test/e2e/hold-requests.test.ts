@@ -145,7 +145,13 @@ it('delivers what it holds when `hold` is removed, and keeps it while the route 
   const both = { ...spec, ...routesTo({ '/github': target.port, '/': target.port }, ['/github']) };
   const one = await here.start(target.port, both);
   expect((await sendHook(here, one, 'held')).status).toBe(202);
-  await here.apply(one, target.port, { ...spec, ...routesTo({ '/': target.port }, []) });
+  const without = { ...spec, ...routesTo({ '/': target.port }, []) };
+  expect(one.runner.plan(here.wanted(target.port, both))[0]).not.toHaveProperty('heldWithoutRoute');
+  expect(one.runner.plan(here.wanted(target.port, without))).toMatchObject([{ heldWithoutRoute: 1 }]);
+  expect(one.runner.plan({ ...here.wanted(target.port, both), services: [] })).toMatchObject([
+    { kind: 'close', heldWithoutRoute: 1 },
+  ]);
+  await here.apply(one, target.port, without);
   await target.up();
   // It is not delivered to another route.
   await expect.poll(async () => (await sendHook(here, one, 'direct')).status).toBe(200);

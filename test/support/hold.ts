@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
+import type { Desired } from '../../src/config/desired.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import {
   agent,
@@ -80,10 +81,10 @@ export async function holdingPlace({ at, via }: { at?: TestRelay; via?: RelaySpe
   const entry = at ?? (await relay());
   const heldDir = await temporaryFolder();
   const identity = generateIdentity();
-  const apply = (one: TestAgent, target: number, over: Partial<ServiceSpec> = {}): Promise<void> => {
-    const spec = service('hooks', target, { mode: 'http', hold: HOLD, ...over });
-    return one.runner.apply(desired([via ?? entry.spec], spec));
-  };
+  const wanted = (target: number, over: Partial<ServiceSpec> = {}): Desired =>
+    desired([via ?? entry.spec], service('hooks', target, { mode: 'http', hold: HOLD, ...over }));
+  const apply = (one: TestAgent, ...of: Parameters<typeof wanted>): Promise<void> =>
+    one.runner.apply(wanted(...of));
   const start = async (
     target: number,
     over: Partial<ServiceSpec> = {},
@@ -94,7 +95,7 @@ export async function holdingPlace({ at, via }: { at?: TestRelay; via?: RelaySpe
     await one.event('lease', ({ phase }) => phase === 'ready');
     return one;
   };
-  return { at: entry, heldDir, identity, start, apply, files: () => filesIn(heldDir) };
+  return { at: entry, heldDir, identity, start, apply, wanted, files: () => filesIn(heldDir) };
 }
 
 async function filesIn(folder: string): Promise<string[]> {

@@ -101,6 +101,7 @@ export function RequestList({ rows, selected, onSelect, onOpen }: Props) {
 
 function tagOf(row: ListRow): string {
   if (row.portal?.gate !== undefined) return `gate: ${row.portal.gate}`;
+  if (row.portal?.code === 'held') return 'held';
   return isRejected(row) ? 'rejected' : 'Portal';
 }
 
@@ -138,6 +139,9 @@ function Row({ row, index, isSelected, onOpen }: RowProps) {
       </span>
       <span role="gridcell" class="path" title={row.target}>
         {row.replayOf !== undefined && <span title={`replay of request ${idText(row.replayOf)}`}>↻ </span>}
+        {row.deliveryOf !== undefined && (
+          <span title={`delivers the held request ${idText(row.deliveryOf)}`}>⇥ </span>
+        )}
         {row.portal && (
           <span class="tag" title={`Portal responded: ${row.portal.title}`}>
             {tagOf(row)}

@@ -15,7 +15,7 @@ interface Props {
 }
 
 export function Overview({ details, onShow }: Props) {
-  const { replayOf, request, response } = details;
+  const { replayOf, deliveryOf, request, response } = details;
   const rows: [string, string | undefined][] = [
     ['Request', details.earlier ? `${idText(details.id)}, from an earlier run` : idText(details.id)],
     ['URL', `https://${details.authority}${details.target}`],
@@ -43,6 +43,16 @@ export function Overview({ details, onShow }: Props) {
             <dd>
               <button type="button" class="plain" onClick={() => onShow(replayOf)}>
                 request {idText(replayOf)}
+              </button>
+            </dd>
+          </div>
+        )}
+        {deliveryOf !== undefined && (
+          <div>
+            <dt>Delivers</dt>
+            <dd>
+              <button type="button" class="plain" onClick={() => onShow(deliveryOf)}>
+                held request {idText(deliveryOf)}
               </button>
             </dd>
           </div>

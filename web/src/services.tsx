@@ -3,6 +3,8 @@ import { bytesText } from './format.js';
 
 type State = Extract<LiveMessage, { type: 'state' }>;
 
+const heldOf = ({ held = [] }: State, service: string) => held.filter((each) => each.service === service);
+
 /** All services and the state of their leases. */
 export function Services({ state }: { state: State | undefined }) {
   if (!state) return null;
@@ -24,6 +26,13 @@ export function Services({ state }: { state: State | undefined }) {
               {lease.visitors} connected, {bytesText(lease.bytesIn)} in, {bytesText(lease.bytesOut)} out
               {!state.inspected.includes(lease.service) && ' · requests are not recorded'}
             </span>
+            {heldOf(state, lease.service).map(({ route, waiting, error }) => (
+              <span key={route} class="held">
+                {waiting === 1 ? '1 request is held' : `${waiting} requests are held`}
+                {route !== '/' && ` on ${route}`}
+                {error !== undefined && `: ${error}`}
+              </span>
+            ))}
             {lease.error && <span class="error">{lease.error.message}</span>}
             {lease.healthError !== undefined && <span class="error">{lease.healthError}</span>}
             {lease.targetError !== undefined && <span class="error">{lease.targetError}</span>}

@@ -1,6 +1,7 @@
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { within } from '../../lib/wait.js';
+import type { HeldCounts, HeldStatus } from '../status.js';
 import { HOLD_LIMITS, type HoldLimits } from './limits.js';
 import { sizeOf, type HeldRequest, type HeldStore } from './store.js';
 
@@ -32,25 +33,6 @@ export type HeldEvent = {
   /** `reason`: why it was not delivered. */
   | { readonly event: 'expired'; readonly reason: string; readonly attempts: number }
 );
-
-/** The held requests of one route. */
-export interface HeldStatus {
-  readonly service: string;
-  readonly route: string;
-  readonly waiting: number;
-  readonly bytes: number;
-  /** ISO time of the oldest one. */
-  readonly since: string;
-  /** Why the last delivery failed. Absent until one did. */
-  readonly error?: string;
-}
-
-/** How many requests were held, delivered and expired, since this agent started. */
-export interface HeldCounts {
-  held: number;
-  delivered: number;
-  expired: number;
-}
 
 /** A handler that delivers the requests of its service. */
 export interface Delivering {
@@ -258,6 +240,14 @@ export class HeldRequests {
             },
           ],
     );
+  }
+
+  /** How many requests of each route wait although no handler serves the route. `routesOf`: those that a service has. */
+  without(routesOf: (service: string) => ReadonlySet<string>): Map<string, number> {
+    const found = new Map<string, number>();
+    for (const { service, route, waiting } of this.status())
+      if (!routesOf(service).has(route)) found.set(service, (found.get(service) ?? 0) + waiting);
+    return found;
   }
 
   /** Removes all held requests. Resolves with their number. A delivery in progress continues. */

@@ -118,7 +118,8 @@ it('keeps those of each portal.yaml apart, and lists and removes those of all', 
   expect((await open().list()).held).toEqual([mine]);
   const { held } = await allHeld(root, identity);
   expect(held.map(({ source }) => source)).toEqual([SOURCE, '/other/portal.yaml']);
-  expect(await removeHeld(root, identity)).toBe(2);
+  expect(await removeHeld(root, identity, Number.parseInt(mine.id, 10) - 1)).toBe(0);
+  expect(await removeHeld(root, identity, Date.now() + 60_000)).toBe(2);
   expect(await allHeld(root, identity)).toEqual({ held: [], damaged: 0 });
 });
 

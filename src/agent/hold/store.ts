@@ -142,14 +142,18 @@ export async function allHeld(
   return { held: held.toSorted((a, b) => (a.id < b.id ? -1 : 1)), damaged };
 }
 
-/** Removes the held requests of every portal.yaml of an identity. Returns how many there were. */
-export async function removeHeld(root: string, identity: Identity): Promise<number> {
+/**
+ * Removes the requests of every portal.yaml of an identity that are held since `until` or longer, in milliseconds since the epoch.
+ * Returns how many there were.
+ */
+export async function removeHeld(root: string, identity: Identity, until: number): Promise<number> {
   const folder = folderOf(root, identity);
   let count = 0;
   for (const of of await namesIn(folder))
     for (const name of await namesIn(join(folder, of))) {
+      if (!isOurs(name) || Number.parseInt(name, 10) > until) continue;
       if (NAME.test(name)) count++;
-      if (isOurs(name)) await removeFile(join(folder, of), name);
+      await removeFile(join(folder, of), name);
     }
   return count;
 }

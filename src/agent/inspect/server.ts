@@ -6,7 +6,7 @@ import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { pageHeaders, readAssets, type Asset } from '../../lib/page-files.js';
 import { listening } from '../../net/listening.js';
-import type { LeaseStatus, RelayStatus } from '../status.js';
+import type { HeldStatus, LeaseStatus, RelayStatus } from '../status.js';
 import { ApiError, InspectorApi, json } from './api.js';
 import { Guard, LIVE_PROTOCOL } from './guard.js';
 import { LivePage } from './live.js';
@@ -30,6 +30,7 @@ export interface InspectorOptions {
   readonly snapshot: () => {
     readonly leases: readonly LeaseStatus[];
     readonly relays: readonly RelayStatus[];
+    readonly held?: readonly HeldStatus[];
   };
   readonly log: Logger;
 }
@@ -167,11 +168,18 @@ class Inspector implements InspectorServer {
   }
 
   #state(): LiveMessage {
-    const { leases, relays } = this.#options.snapshot();
+    const { leases, relays, held } = this.#options.snapshot();
     const { recorders } = this.#options;
     const { history } = recorders;
     const inspected = recorders.services();
-    return { type: 'state', leases, relays, inspected, ...(history && { history: { lost: history.lost } }) };
+    return {
+      type: 'state',
+      leases,
+      relays,
+      inspected,
+      ...(held && { held }),
+      ...(history && { history: { lost: history.lost } }),
+    };
   }
 }
 

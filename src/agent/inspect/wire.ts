@@ -1,5 +1,5 @@
 import type { RejectionReason } from '../access/rejections.js';
-import type { LeaseStatus, RelayStatus } from '../status.js';
+import type { HeldStatus, LeaseStatus, RelayStatus } from '../status.js';
 
 /** Messages between the inspector's server and its page. The page imports only these types from here. */
 
@@ -145,6 +145,8 @@ export type LiveMessage =
       readonly relays: readonly RelayStatus[];
       /** Services whose requests are recorded. */
       readonly inspected: readonly string[];
+      /** Routes with held requests; absent if empty. */
+      readonly held?: readonly HeldStatus[];
       /** Set if requests are kept beyond this run: how many could not be stored. */
       readonly history?: { readonly lost: number };
     }

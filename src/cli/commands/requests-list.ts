@@ -1,11 +1,9 @@
 import { search, type FoundRow, type Wanted } from '../../agent/inspect/history/search.js';
 import { idText } from '../../agent/inspect/history/ids.js';
-import { findConfig } from '../../config/find.js';
-import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';
-import { flushRunning, msText, ownHistory, plainRow, statusText } from '../request-history.js';
+import { configOf, flushRunning, msText, ownHistory, plainRow, statusText } from '../request-history.js';
 import { createStyle, printable, type Style } from '../style.js';
 import { timeText, formatBytes } from '../amounts.js';
 
@@ -52,23 +50,6 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   };
   for (const note of notes(view)) context.stderr.note(note);
   return 0;
-}
-
-interface Config {
-  /** Null for agents without a file, for example with standard input. */
-  readonly path: string | null;
-  readonly shown: string;
-}
-
-/** The configuration whose requests are shown; undefined for all. */
-async function configOf({ cwd, env }: Context, file: string | undefined): Promise<Config | undefined> {
-  try {
-    const found = await findConfig({ file, cwd, env });
-    return found.kind === 'file' ? found : { path: null, shown: 'standard input' };
-  } catch (error) {
-    if (error instanceof PortalError && error.code === 'config_not_found') return undefined;
-    throw error;
-  }
 }
 
 function wantedBy({ service, status, since, method, search: text }: Options): Wanted {

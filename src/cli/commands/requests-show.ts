@@ -96,6 +96,7 @@ function describe(
     style.bold(printable(`${method} https://${authority}${target}`)),
     `request ${idText(details.id)} of ${printable(details.service)}, ${dateText(details.startedAt)}, from ${printable(details.remote)}`,
     ...(details.replayOf === undefined ? [] : [`repeats ${idText(details.replayOf)}`]),
+    ...(details.deliveryOf === undefined ? [] : [`delivers the held request ${idText(details.deliveryOf)}`]),
     '',
     style.bold(`${printable(method)} ${printable(target)} HTTP/${version}`),
     ...message(request, requested, style),

@@ -1,3 +1,4 @@
+import { allHeld, removeHeld } from '../../agent/hold/store.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { confirm, type Answer } from '../confirm.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
@@ -13,9 +14,10 @@ interface Options {
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const history = await ownHistory(context, options.file);
-  if (!history) return report(context, 'no identity', 0, []);
+  if (!history) return report(context, { identity: 'no identity', agents: 0, held: 0 }, []);
   const { address } = history.identity;
-  const answer = options.yes ? 'yes' : await ask(context, address);
+  const waiting = (await allHeld(context.paths.heldDir, history.identity)).held.length;
+  const answer = options.yes ? 'yes' : await ask(context, address, waiting);
   if (answer !== 'yes') {
     context.stderr.note('Nothing changed.');
     return answer === 'no' ? 1 : 130;
@@ -24,10 +26,14 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const kept = new Set<string>();
   const failures: string[] = [];
   let agents = 0;
+  // What agents hold from now on stays.
+  const until = Date.now();
+  let held = 0;
   for (const socket of await controlPlace(context.paths.runDir).list()) {
     try {
-      const { isWiped, kept: name } = await new ControlClient(socket).wipe(address);
+      const { isWiped, kept: name, held: count = 0 } = await new ControlClient(socket).wipe(address);
       if (isWiped) agents++;
+      held += count;
       if (name !== undefined) kept.add(name);
     } catch (thrown) {
       const error = asPortalError(thrown);
@@ -35,23 +41,36 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     }
   }
   await history.folder.removeAll(kept);
-  return report(context, address, agents, failures);
+  held += await removeHeld(context.paths.heldDir, history.identity, until);
+  return report(context, { identity: address, agents, held }, failures);
 }
 
-function report(context: Context, identity: string, agents: number, failures: readonly string[]): ExitCode {
-  if (context.json) printEvent(context, 'wiped', { identity, agents });
-  else context.stderr.note(`deleted every recorded request of ${identity}`);
+interface Wiped {
+  readonly identity: string;
+  readonly agents: number;
+  readonly held: number;
+}
+
+function report(context: Context, wiped: Wiped, failures: readonly string[]): ExitCode {
+  if (context.json) printEvent(context, 'wiped', wiped);
+  else context.stderr.note(`deleted every recorded request of ${wiped.identity}${heldText(wiped.held)}`);
   for (const message of failures)
     context.stderr.line(`an agent may still have requests of this identity in memory: ${message}`);
   return failures.length > 0 ? 1 : 0;
 }
 
-async function ask(context: Context, address: string): Promise<Answer> {
+const heldText = (count: number): string =>
+  count === 0
+    ? ''
+    : `, and ${count === 1 ? '1 held request that was' : `${count} held requests that were`} not delivered`;
+
+async function ask(context: Context, address: string, held: number): Promise<Answer> {
+  const what = `every recorded request of ${address} on this machine${heldText(held)}`;
   const { stdin, stderr } = context;
   const isAsked = (stdin as { isTTY?: boolean }).isTTY === true && stderr.isTTY && !context.json;
   if (!isAsked)
-    throw new PortalError('usage', `this deletes every recorded request of ${address} on this machine`, {
+    throw new PortalError('usage', `this deletes ${what}`, {
       hint: 'Add --yes to confirm.',
     });
-  return confirm(context, `Delete every recorded request of ${address} on this machine? [y/N] `);
+  return confirm(context, `Delete ${what}? [y/N] `);
 }

@@ -118,6 +118,23 @@ it('shows the gates of a service, and how many visitors each has rejected', () =
   expect(shown([lease('web', 'https://a.example')])).not.toContain('access:');
 });
 
+it('shows the requests that wait for each route, since when, and why', () => {
+  const held = [
+    { service: 'hooks', route: '/', waiting: 1, bytes: 2_000, since: '2025-12-31T23:58:00Z' },
+    {
+      service: 'hooks',
+      route: '/stripe',
+      waiting: 3,
+      bytes: 0,
+      since: '2025-12-31T23:59:30Z',
+      error: 'the target responded with 500',
+    },
+  ];
+  const text = shown([lease('hooks', 'https://a.example')], { held });
+  expect(text).toMatch(/^hooks: 1 request held, 2(\.0)? kB, for 2m$/m);
+  expect(text).toMatch(/^hooks \/stripe: 3 requests held, 0 B, for 30s: the target responded with 500$/m);
+});
+
 it('shows when a service expires', () => {
   const web = { ...lease('web', 'https://a.example'), expiresAt: '2026-01-01T08:00:00Z' };
   expect(shown([web])).toContain(`\n  expires in 8 h, at ${timeText(Date.parse(web.expiresAt), NOW)}\n`);

@@ -84,15 +84,17 @@ function only(status: AgentStatus, names: readonly string[]): AgentStatus {
   if (names.length === 0) return status;
   const isNamed = ({ service }: { readonly service: string }): boolean => names.includes(service);
   const leases = status.leases.filter(isNamed);
-  const { registry: _, unplaced = [], commands = [], ...rest } = status;
+  const { registry: _, unplaced = [], commands = [], held = [], ...rest } = status;
   const without = unplaced.filter(isNamed);
   const programs = commands.filter(isNamed);
+  const waiting = held.filter(isNamed);
   return {
     ...rest,
     leases,
     relays: status.relays.filter(({ relay }) => leases.some((lease) => lease.relay === relay)),
     ...(without.length > 0 && { unplaced: without }),
     ...(programs.length > 0 && { commands: programs }),
+    ...(waiting.length > 0 && { held: waiting }),
   };
 }
 
@@ -121,11 +123,22 @@ export function describeStatus(status: AgentStatus, style: Style, now: number, w
     ...describeRejected(status, style),
     '',
     ...describeLeases(status, style, now, width),
+    ...describeHeldNow(status, style, now),
     ...describeCommands(status.commands, style, width),
     '',
     ...describeRelays(status.relays, style, width),
     ...describeRegistry(status),
   ];
+}
+
+/** Requests that wait until their target is back. */
+function describeHeldNow({ held = [] }: AgentStatus, style: Style, now: number): string[] {
+  return held.map(({ service, route, waiting, bytes, since, error }) => {
+    const where = route === '/' ? service : `${service} ${route}`;
+    const what = `${waiting === 1 ? '1 request' : `${waiting} requests`} held, ${formatBytes(bytes)}`;
+    const why = error === undefined ? '' : `: ${printable(error)}`;
+    return style.yellow(`${printable(where)}: ${what}, for ${formatAge(now - Date.parse(since))}${why}`);
+  });
 }
 
 function describeRejected({ rejected }: AgentStatus, style: Style): string[] {

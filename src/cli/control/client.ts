@@ -79,7 +79,7 @@ export class ControlClient {
     return this.#call<FlushResult>('POST', '/flush', { identity });
   }
 
-  /** Deletes the recorded requests of the agent, if it has this identity. */
+  /** Deletes the recorded and held requests of the agent, if it has this identity. */
   wipe(identity: string): Promise<WipeResult> {
     return this.#call<WipeResult>('POST', '/wipe', { identity });
   }

@@ -36,7 +36,7 @@ export interface ControlHandlers {
   replay(id: number): Promise<RequestRow>;
   /** Stores finished requests now, if the agent has this identity. */
   flush(identity: string): Promise<FlushResult>;
-  /** Deletes recorded requests, if the agent has this identity. */
+  /** Deletes recorded and held requests, if the agent has this identity. */
   wipe(identity: string): Promise<WipeResult>;
   /** Creates a share link. */
   share(request: ShareRequest): Promise<Shared>;
@@ -58,6 +58,8 @@ export interface WipeResult {
   readonly isWiped: boolean;
   /** The history file that the agent continues to write. */
   readonly kept?: string;
+  /** How many held requests it has deleted. */
+  readonly held?: number;
 }
 
 export interface ReloadResult {

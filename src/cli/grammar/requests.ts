@@ -15,9 +15,9 @@ import {
 /** Each request is one line of output. */
 const MAX_REQUESTS = 100_000;
 
-/** Commands for requests that the inspector recorded. Except for `replay`, they need no running agent. */
+/** Commands for requests that the inspector recorded, or that are held. Except for `replay`, they need no running agent. */
 export function addRequests(program: Command, execute: Execute): void {
-  const requests = program.command('requests').description('show and delete recorded requests');
+  const requests = program.command('requests').description('show and delete recorded and held requests');
   requests
     .command('list', { isDefault: true })
     .description('show the latest recorded requests, newest last')
@@ -58,8 +58,17 @@ export function addRequests(program: Command, execute: Execute): void {
     .addOption(identityOf())
     .action(execute(() => import('../commands/requests-show.js')));
   requests
+    .command('held')
+    .description('show the requests that wait until their service is back, in the order of delivery')
+    .addOption(
+      list('--service <name>', 'show only requests of this service (repeatable, or separated by commas)'),
+    )
+    .option('--all', 'show requests of other configurations too')
+    .addOption(recordedFor())
+    .action(execute(() => import('../commands/requests-held.js')));
+  requests
     .command('wipe')
-    .description('delete all requests recorded for this identity, on disk and in running agents')
+    .description('delete all requests recorded or held for this identity, on disk and in running agents')
     .option('--yes', 'do not ask for confirmation')
     .addOption(identityOf())
     .action(execute(() => import('../commands/requests-wipe.js')));

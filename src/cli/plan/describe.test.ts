@@ -22,6 +22,14 @@ const ACTIONS = [
   action('keep', 'same'),
 ];
 
+it('marks held requests that lose their route', () => {
+  const closing = action('close', 'hooks', { heldWithoutRoute: 3 });
+  expect(planLines([closing], createStyle(false)).join('\n')).toContain('! 3 held requests lose their route');
+  expect(planMarkdown([{ ...closing, heldWithoutRoute: 1 }]).join('\n')).toContain(
+    '! 1 held request loses its route',
+  );
+});
+
 describe('a plan', () => {
   it('has a line for each change, and marks only changes that open a service to more people', () => {
     expect(planLines(ACTIONS, createStyle(false))).toEqual([

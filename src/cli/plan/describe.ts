@@ -92,7 +92,12 @@ function targetOf({ targets: [first = '', ...more] }: Action): string {
 const changesOf = (actions: readonly Action[]): Action[] => actions.filter(({ kind }) => kind !== 'keep');
 
 const detailOf = (action: Action): string[] =>
-  [action.changes.join(', '), opensToMore(action) ? WIDENS : ''].filter(Boolean);
+  [action.changes.join(', '), opensToMore(action) ? WIDENS : '', heldText(action)].filter(Boolean);
+
+function heldText({ heldWithoutRoute: count }: Action): string {
+  if (count === undefined) return '';
+  return count === 1 ? '! 1 held request loses its route' : `! ${count} held requests lose their route`;
+}
 
 const markdownCell = (text: string): string =>
   printable(text).replaceAll(/[\\`*_|<>[\]]/g, (each) => `\\${each}`);

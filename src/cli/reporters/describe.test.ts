@@ -44,6 +44,19 @@ it('marks a save that opens services to more people', () => {
   expect(shown({ ...applied, exposed: ['web', 'api'] })).toMatch(/; ! web, api open to more people$/);
 });
 
+it('describes held requests without their path', () => {
+  const of = { service: 'hooks', route: '/', id: '1', waiting: 2 };
+  expect(shown({ ...of, event: 'held', until: '2027-01-31T18:00:00Z' })).toBe(
+    'hooks: held a request until the target is back (2 held)',
+  );
+  expect(shown({ ...of, waiting: 0, event: 'delivered', status: 200, heldMs: 61_000, attempts: 1 })).toBe(
+    'hooks: delivered a held request after 1m: 200 (no other is held)',
+  );
+  expect(shown({ ...of, event: 'expired', reason: 'its route is not running', attempts: 0 })).toBe(
+    'hooks: a held request expired: its route is not running (2 more held)',
+  );
+});
+
 it('says which visitor a gate rejected', () => {
   expect(shown({ event: 'refused', service: 'web', remote: '192.0.2.1', reason: 'pin' })).toBe(
     'web: rejected a visitor from 192.0.2.1 (pin)',

@@ -20,7 +20,23 @@ const stopped = (reason: string): PortalEvent => ({ event: 'stopped', reason });
 const told = (filter: EventFilter, events: readonly PortalEvent[]): boolean[] =>
   events.map((event) => filter.isShown(event));
 
+const held = (event: 'held' | 'delivered' | 'expired', waiting: number): PortalEvent =>
+  ({ event, service: 'web', route: '/', id: '1', waiting }) as never;
+
 describe('the filter', () => {
+  it('report the first request that is held and the last that is delivered, and each that expires', () => {
+    const events = [held('held', 1), held('held', 2), held('delivered', 1), held('delivered', 0)];
+    expect(told(new EventFilter(), events)).toEqual([true, false, false, true]);
+    expect(told(new EventFilter('verbose'), events)).toEqual([true, true, true, true]);
+    expect(told(new EventFilter('quiet'), [...events, held('expired', 0)])).toEqual([
+      false,
+      false,
+      false,
+      false,
+      true,
+    ]);
+  });
+
   it('report that a target responds only if it did not respond before', () => {
     expect(told(new EventFilter(), [target(true), target(false), target(true)])).toEqual([false, true, true]);
   });
