@@ -32,6 +32,9 @@ export function renderEditorSchema(schema, modeRules, url) {
     ...withVariables(root),
     patternProperties: EXTENSIONS,
     properties: { version, ...withVariables(properties, true) },
+    // All services may be in included files.
+    required: ['version'],
+    anyOf: [{ required: ['services'] }, { required: ['include'] }],
   };
   return `${JSON.stringify({ $schema, $id: url, ...written, $defs: definitions }, null, 2)}\n`;
 }

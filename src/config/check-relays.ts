@@ -1,7 +1,9 @@
+import { normalize } from 'node:path';
 import type { Report } from './check.js';
 import { shown, subject } from './explain.js';
 import { relayLists, type RelayRef } from './relay-refs.js';
-import { child, textOf, treeAt, type Tree } from './tree.js';
+import { lineOf } from './source.js';
+import { child, placeOf, textOf, treeAt, type Tree } from './tree.js';
 
 /** Relays reject a longer chain (docs/reference/protocol.md). */
 const MAX_CHAIN = 3;
@@ -89,10 +91,11 @@ function checkRepeated(relay: RelayRef, first: RelayRef | undefined, report: Rep
 /** An agent has one connection per relay, so each relay can have only one CA, however often the file names it. */
 function checkSameCa(root: Tree, relay: RelayRef, first: RelayRef | undefined, report: Report): void {
   if (!first || first.ca === relay.ca) return;
-  const place = treeAt(root, first.caPath)?.place;
-  const line = place?.source.position(place.start).line;
+  // An included file may write the same path in another way.
+  if (first.ca !== undefined && relay.ca !== undefined && normalize(first.ca) === normalize(relay.ca)) return;
+  const place = placeOf(root, first.caPath);
   report(relay.caPath, {
-    message: `this relay has a different \`ca\` on line ${line}`,
+    message: `this relay has a different \`ca\` on ${lineOf(place, placeOf(root, relay.caPath).source)}`,
     hint: 'Use the same `ca` in both places, or set it only once.',
   });
 }

@@ -1,6 +1,7 @@
 import { kindOf, type Mode } from '../agent/spec.js';
 import type { Report } from './check.js';
 import { relayRefs } from './relay-refs.js';
+import { lineOf, type Place } from './source.js';
 import { child, entriesOf, keyPlaceOf, placeOf, textOf, type Path, type Tree } from './tree.js';
 
 /** Rejects two services with the same name, public port or hostname on one relay. */
@@ -38,7 +39,7 @@ function relaysOf(root: Tree, key: string, service: Tree, pool: readonly string[
 
 interface Holder {
   readonly service: string;
-  readonly line: number;
+  readonly place: Place | undefined;
 }
 
 class Claims {
@@ -68,12 +69,14 @@ class Claims {
       const quoted = JSON.stringify(holder.service);
       this.#report(path, {
         // Does not repeat the value, because it may come from a variable.
-        message: `the same ${what} as service ${quoted} (line ${holder.line}), on the same relay`,
+        message: `the same ${what} as service ${quoted} (${where(holder.place, place)}), on the same relay`,
         hint: tree.kind === 'map' ? `Give one of them another \`${what}\`.` : 'Rename one of them.',
         place,
       });
     }
-    const line = place?.source.position(place.start).line ?? 1;
-    for (const key of keys) if (!this.#holders.has(key)) this.#holders.set(key, { service, line });
+    for (const key of keys) if (!this.#holders.has(key)) this.#holders.set(key, { service, place });
   }
 }
+
+const where = (place: Place | undefined, beside: Place | undefined): string =>
+  place && beside ? lineOf(place, beside.source) : 'line 1';

@@ -93,3 +93,12 @@ describe('the schema for editors', () => {
     expect(fits.errors).toBeNull();
   });
 });
+
+it.each([
+  ['version: 1\ninclude: [./a.yaml, "./${HOST}.yaml"]\n', true],
+  ['version: 1\nservices: { a: 1 }\nx-shared: {}\n', true],
+  ['version: 1\n', false],
+  ['version: 1\ninclude: []\n', false],
+])('checks a file that includes others, and included files: %j', (text, isValid) => {
+  expect(fits(parse(text))).toBe(isValid);
+});

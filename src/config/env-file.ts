@@ -10,13 +10,11 @@ import type { Lookup } from './interpolate.js';
 import { withCommandVariables } from './normalise-command.js';
 import type { Files } from './read-text.js';
 import { Source, sourceText, type Place } from './source.js';
-import { substitute } from './substitute.js';
-import { child, textOf, treeAt, type Entry, type MapTree, type Path, type Tree } from './tree.js';
-import { withDotenv } from './variables.js';
+import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
 
 /** `envFile`: more files like the `.env`, whose variables commands get too. */
 
-const KEY = 'envFile';
+export const KEY = 'envFile';
 /** As in the schema, which checks the list only later. */
 const MAX_FILES = 32;
 
@@ -25,10 +23,6 @@ export interface EnvFiles {
   readonly dotenv: Dotenv;
   /** The names that the files set, without those of the `.env`. */
   readonly names: ReadonlySet<string>;
-  /** The configuration without `envFile`, whose variables are already replaced. */
-  readonly rest: Tree;
-  /** `envFile` with its variables replaced; undefined without one. */
-  readonly entry: Entry | undefined;
   readonly findings: readonly Finding[];
   readonly warnings: readonly Finding[];
   readonly secrets: readonly Place[];
@@ -48,37 +42,14 @@ export interface EnvFileOptions {
   readonly directory: string;
   /** The configuration, for display. */
   readonly shown: string;
-  readonly secrets: readonly Place[];
   readonly files: Files;
 }
 
 /**
- * Reads the files of `envFile`. Their paths may use the environment and the `.env`, but no variables of these files. Returns
- * mistakes as findings. Throws PortalError `config_untrusted`.
+ * Reads the files of `envFile`, whose variables are replaced in `root`. Returns mistakes as findings. Throws PortalError
+ * `config_untrusted`.
  */
 export async function readEnvFiles(root: Tree, options: EnvFileOptions): Promise<EnvFiles> {
-  const { dotenv, environment } = options;
-  const nothing = { dotenv, names: new Set<string>(), rest: root, entry: undefined, warnings: [] };
-  const none = { ...nothing, findings: [], secrets: [], inputs: [], read: [], texts: [] };
-  const entry = root.kind === 'map' ? root.entries.get(KEY) : undefined;
-  if (root.kind !== 'map' || !entry) return none;
-  const rest = without(root);
-  const only = { ...root, entries: new Map([[KEY, entry]]) };
-  const lookup = withDotenv(environment, dotenv.values);
-  const named = substitute(only, lookup, options.secrets, dotenv.references);
-  const value = child(named.tree, KEY)!;
-  const result = { ...none, rest, entry: { ...entry, value }, warnings: named.warnings };
-  // The schema reports other values.
-  if (named.findings.length > 0) return { ...result, findings: named.findings };
-  return { ...result, ...(await readAll(named.tree, options)) };
-}
-
-type ReadFiles = Pick<
-  EnvFiles,
-  'dotenv' | 'names' | 'findings' | 'warnings' | 'secrets' | 'inputs' | 'read' | 'texts'
->;
-
-async function readAll(root: Tree, options: EnvFileOptions): Promise<ReadFiles> {
   let { dotenv } = options;
   const names = new Set<string>();
   const [findings, warnings]: [Finding[], Finding[]] = [[], []];
@@ -109,7 +80,8 @@ interface Named {
 
 /** What has the shape of a path. The schema reports the rest. */
 function pathsOf(root: Tree): Named[] {
-  const value = child(root, KEY)!;
+  const value = child(root, KEY);
+  if (!value) return [];
   const items: [Tree, Path][] =
     value.kind === 'list'
       ? value.items.slice(0, MAX_FILES).map((item, index) => [item, [KEY, index]])
@@ -168,18 +140,6 @@ function shownPath(root: Tree, path: Path, config: string): string {
   const isTyped = tree.kind === 'scalar' && !tree.interpolated;
   const text = isTyped ? textOf(tree)! : sourceText(tree.place).replace(/^(["'])(.*)\1$/s, '$2');
   return isAbsolute(text) ? text : join(dirname(config), text);
-}
-
-function without(root: MapTree): MapTree {
-  const entries = new Map(root.entries);
-  entries.delete(KEY);
-  return { ...root, entries };
-}
-
-/** `tree`, which has no `envFile`, with this one. */
-export function withEnvFile(tree: Tree, entry: Entry | undefined): Tree {
-  if (tree.kind !== 'map' || !entry) return tree;
-  return { ...tree, entries: new Map(tree.entries).set(KEY, entry) };
 }
 
 /** The configuration whose commands have the variables of the files, and the variables that they cannot have. */

@@ -190,4 +190,25 @@ describe('followConfig', () => {
     await followed.until('5');
     expect(followed.errors).toEqual([]);
   });
+
+  it('follows included files: edited, new, renamed and removed ones', async () => {
+    const part = (name: string, text: string): Promise<void> => writeFile(join(dir, 'parts', name), text);
+    await writeFile(file, 'version: 1\ninclude: ./parts/*.yaml\nservices: { web: 1 }\n');
+    const followed = await follow();
+    expect(followed.told).toEqual(['1']);
+    await mkdir(join(dir, 'parts'));
+    await part('b.yaml', 'services: { b: 2 }');
+    await followed.until('1 2');
+    await part('b.yaml', 'services: { b: 3 }');
+    await followed.until('1 3');
+    await part('a.yaml', 'services: { a: 4 }');
+    await followed.until('1 4 3');
+    await rename(join(dir, 'parts/a.yaml'), join(dir, 'parts/c.yaml'));
+    await followed.until('1 3 4');
+    await part('c.yaml', 'services: { web: 5 }');
+    await followed.until('config_invalid');
+    await rm(join(dir, 'parts'), { recursive: true });
+    await followed.until('1');
+    expect(followed.errors).toEqual([]);
+  });
 });

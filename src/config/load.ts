@@ -7,7 +7,7 @@ import { tooManyLeases } from './check-leases.js';
 import { check } from './check.js';
 import { uncertified } from './check-certificates.js';
 import type { Desired } from './desired.js';
-import { forCommands, withEnvFile } from './env-file.js';
+import { forCommands } from './env-file.js';
 import { explain } from './explain.js';
 import { findConfig, type Found } from './find.js';
 import { inputsOf, readBeside, readInputs, shownName } from './input-files.js';
@@ -15,11 +15,12 @@ import { firstPerPath, toProblems, type Finding } from './finding.js';
 import { normalise } from './normalise.js';
 import { notAllowed, permissionsOf, tooMany, type Permission } from './permissions.js';
 import type { Problem } from './problem.js';
+import { rebase } from './rebase.js';
 import type { Files } from './read-text.js';
 import { maskSecrets } from './secrets.js';
 import type { Place } from './source.js';
 import { substitute } from './substitute.js';
-import type { Tree } from './tree.js';
+import { withEntriesOf, type Tree } from './tree.js';
 import type { Person } from './trusted.js';
 import { validateTree } from './validate.js';
 import { withDotenv } from './variables.js';
@@ -47,7 +48,7 @@ export interface LoadOptions {
   literal?: boolean;
   /** Names of services to omit, as if the file did not have them. */
   without?: readonly string[];
-  /** Reads the files of `envFile`. Default: from the disk. */
+  /** Reads the files of `envFile` and `include`. Default: from the disk. */
   files?: Files;
 }
 
@@ -59,7 +60,10 @@ export type LoadResult =
       effective: unknown;
       /** Absolute path, or `<stdin>`. */
       file: string;
-      /** Absolute paths of the files to watch: configuration, overlay, .env, `envFile`, existing or not. */
+      /**
+       * Absolute paths of the files to watch: configuration, overlay, .env, `envFile`, `include`, existing or not. A folder
+       * whose names matter ends with a separator.
+       */
       inputs: string[];
       /** `${id}` or `${user}` stands for an identity that does not exist yet: load again once it does. */
       needsIdentity: boolean;
@@ -92,11 +96,11 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   try {
     const texts = await readInputs(found, inputs, options);
     const assembled = await assemble(texts, inputs, found, options);
-    where.inputs = [...where.inputs, ...(assembled.env?.inputs ?? [])];
+    where.inputs = [...where.inputs, ...assembled.inputs];
     const evaluated = evaluate(assembled, inputs.directory, found, options);
     if (!evaluated.ok) return { ...where, ...evaluated };
     const { tree, secrets, ...rest } = evaluated;
-    const read = [...(assembled.env?.read ?? []), ...readBeside(inputs, texts)];
+    const read = [...assembled.read, ...readBeside(inputs, texts)];
     const loaded = {
       ...rest,
       needsIdentity: assembled.needsIdentity,
@@ -138,10 +142,12 @@ function evaluate(
     ok: false,
     problems: toProblems(findings, secrets),
   });
-  if (assembled.isBroken || !env) return fail(assembled.findings);
+  if (assembled.isBroken) return fail(assembled.findings);
   const lookup = literal ? undefined : withDotenv(environment, env.dotenv.values);
-  const { findings, warnings, ...rest } = substitute(env.rest, lookup, secrets, env.dotenv.references);
-  const tree = withEnvFile(rest.tree, env.entry);
+  const replaced = substitute(assembled.tree, lookup, secrets, env.dotenv.references);
+  const { findings, warnings } = replaced;
+  const services = assembled.isSplit ? rebase(replaced.tree, directory) : replaced.tree;
+  const tree = withEntriesOf(services, assembled.named);
   const beyond = tooManyLeases(tree);
   if (beyond.length > 0) return fail(beyond);
   const verdict = validateTree(tree);

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { open, stat } from 'node:fs/promises';
+import { open, opendir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { cannotRead, PortalError, systemCode, unreadableHint } from '../lib/errors.js';
 import { readBounded } from '../lib/read-bounded.js';
 import { ownersOf, type Trusted } from './trusted.js';
@@ -9,16 +10,43 @@ import { MAX_FILE_BYTES } from './yaml.js';
 export interface Files {
   /** The text of a file by its absolute path; undefined if it does not exist. `shown` is for errors. */
   readonly read: (path: string, shown: string) => Promise<string | undefined>;
+  /** The names in a folder, sorted. Undefined if it is not a folder. */
+  readonly list: (folder: string) => Promise<readonly string[] | undefined>;
 }
 
 /** The files on the disk. `trusted` throws for an owner that is not trusted. */
 export function filesOnDisk(trusted: Trusted | undefined): Files {
   return {
     async read(path, shown) {
-      for (const owner of trusted ? await ownersOf(path) : []) trusted?.(path, owner);
+      for (const each of trusted ? [path, dirname(path)] : [])
+        for (const owner of await ownersOf(each)) trusted?.(each, owner);
       return readText(path, shown, trusted);
     },
+    list: listFolder,
   };
+}
+
+/** Far more than a folder of configurations has. */
+const MAX_NAMES = 10_000;
+
+async function listFolder(folder: string): Promise<readonly string[] | undefined> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of await opendir(folder)) {
+      names.push(name);
+      if (names.length > MAX_NAMES)
+        throw new PortalError(
+          'config_unreadable',
+          `${folder} has more than ${MAX_NAMES.toLocaleString('en')} files`,
+        );
+    }
+  } catch (error) {
+    if (error instanceof PortalError) throw error;
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new PortalError('config_unreadable', cannotRead(folder, error), { cause: error });
+  }
+  return names.toSorted();
 }
 
 /** The text of a file; undefined if it does not exist. */

@@ -13,6 +13,14 @@ export type EnvFilePath = string;
  */
 export type EnvFileEntry = EnvFilePath | EnvFileOptions;
 /**
+ * A file with more services, or a list of files, relative to this file. `*` and `?` in a path match any characters. Each file has `services`, and may have `version: 1` and keys that begin with `x-`. Its relative paths start from its own folder.
+ */
+export type Include = IncludePath | IncludePath[];
+/**
+ * Path of a file with services.
+ */
+export type IncludePath = string;
+/**
  * Name of this machine in `portal agents`. Default: its hostname. With `false`, Portal sends no name to relays. Over a chain, Portal never sends one.
  */
 export type Machine = MachineName | false;
@@ -156,6 +164,7 @@ export interface PortalConfig {
    */
   identity?: string;
   envFile?: EnvFile;
+  include?: Include;
   machine?: Machine;
   /**
    * Addresses of other identities that may see this agent in `portal agents`: its machine, services, states and traffic. They cannot change anything. `access: { identities: [team] }` of a service admits them as visitors. Portal sends the list to relays, except over a chain. `portal identity` prints your address.

@@ -3,10 +3,13 @@ export class Source {
   /** For display: the path as given or found, `<stdin>`, `.env`. */
   readonly file: string;
   readonly text: string;
+  /** Absolute folder from which relative paths start. Undefined: the folder of the configuration. */
+  readonly folder: string | undefined;
   #lineStarts: number[] | undefined;
 
-  constructor(file: string, text: string) {
+  constructor(file: string, text: string, folder?: string) {
     this.file = file;
+    this.folder = folder;
     // A lone CR is a line break in YAML, but not in the YAML library. The replacement changes no offsets.
     this.text = text.replace(/\r(?!\n)/g, '\n');
   }
@@ -48,4 +51,10 @@ export interface Place {
 /** The text at a place, as typed. */
 export function sourceText(place: Place): string {
   return place.source.text.slice(place.start, place.end);
+}
+
+/** Where a place is, for a message about another place in `beside`. */
+export function lineOf({ source, start }: Place, beside: Source): string {
+  const { line } = source.position(start);
+  return source === beside ? `line ${line}` : `line ${line} of ${source.file}`;
 }

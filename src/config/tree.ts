@@ -113,3 +113,16 @@ export function textOf(tree: Tree | undefined): string | undefined {
   if (tree?.kind !== 'scalar') return undefined;
   return typeof tree.value === 'string' || typeof tree.value === 'number' ? String(tree.value) : undefined;
 }
+
+/** A mapping with only these keys, or without them. Other values unchanged. */
+export function onlyKeys(tree: Tree, keys: readonly string[], isKept = true): Tree {
+  if (tree.kind !== 'map') return tree;
+  const entries = [...tree.entries].filter(([key]) => keys.includes(key) === isKept);
+  return { ...tree, entries: new Map(entries) };
+}
+
+/** A mapping with the entries of another one. */
+export function withEntriesOf(tree: Tree, other: Tree): Tree {
+  if (tree.kind !== 'map' || other.kind !== 'map') return tree;
+  return { ...tree, entries: new Map([...tree.entries, ...other.entries]) };
+}

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { watch, type FSWatcher } from 'chokidar';
 import { Scope } from '../lib/scope.js';
 import { pathsThatMatter } from './links.js';
@@ -14,7 +14,7 @@ const MAX_QUIET_MS = 100;
 const SETTLE_MS = 150;
 
 export interface WatchOptions {
-  /** Absolute paths, existing or not. */
+  /** Absolute paths, existing or not. The names in a folder whose path ends with a separator are content too. */
   inputs: readonly string[];
   /**
    * Called when the content of an input changed. Several saves may cause one call, but the last content always causes
@@ -162,7 +162,8 @@ class InputWatcher {
     const paths = await Promise.all(this.#inputs.map(pathsThatMatter));
     this.#names = new Set(paths.flat());
     const wanted = new Map<string, string>();
-    for (const directory of new Set([...this.#names].map(dirname))) {
+    const listed = this.#inputs.flatMap((input, index) => (isFolder(input) ? paths[index]!.slice(-1) : []));
+    for (const directory of new Set([...[...this.#names].map(dirname), ...listed])) {
       const id = await identify(directory);
       if (id !== undefined) wanted.set(directory, id);
     }
@@ -247,9 +248,15 @@ function isHalfSaved(now: string | undefined, before: string | undefined): boole
   return (now === undefined || now === EMPTY) && before !== undefined && before !== EMPTY;
 }
 
+const isFolder = (path: string): boolean => path.endsWith(sep);
+
 async function contentHash(path: string): Promise<string | undefined> {
   const hash = createHash('sha256');
   try {
+    if (isFolder(path)) {
+      const names = await readdir(path);
+      return hash.update(JSON.stringify(names.toSorted())).digest('base64');
+    }
     // Portal rejects content beyond the limit, so a change there does not matter.
     for await (const bytes of createReadStream(path, { end: MAX_FILE_BYTES })) hash.update(bytes as Buffer);
     return hash.digest('base64');

@@ -12,6 +12,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   relayUrl: 'the URL of a relay, such as https://relay.example.com:8443',
   httpsUrl: 'an https:// URL',
   envFile: 'a path, a mapping with `path`, or a list of these',
+  include: 'a path, or a list of paths',
   envFileEntry: 'a path, or a mapping with `path`',
   machine: 'a name of at most 64 characters, or `false`',
   machineName: 'a name for a machine: it has control characters',

@@ -21,13 +21,13 @@ async function repository() {
         await writeFile(join(person.folder, name), text);
       }
     },
-    /** The first two columns of each change. */
+    /** Sign, service and kind of each change. A long line continues on the next one. */
     plan: async (): Promise<string[]> => {
       const { stdout, stderr, code } = await person.run(['plan', '--against', 'HEAD']);
       if (code !== 0 && code !== 3) throw new Error(stderr);
       return stdout
         .split('\n')
-        .filter(Boolean)
+        .filter((line) => /^\S/.test(line))
         .map((line) => line.split(/ {2,}/).slice(0, 3).join(' '));
     },
   };
@@ -48,4 +48,23 @@ it('reads the files of envFile from the commit, and untracked ones from the disk
   expect(await plan()).toEqual([]);
   await write({ 'conf/a.env': 'WEB=3001\n' });
   expect(await plan()).toEqual(['~ web update']);
+});
+
+it('reads included files from the commit, including those that a pattern matches', async () => {
+  const { git, write, plan } = await repository();
+  await write({
+    'portal.yaml': 'version: 1\ninclude: [./parts/*.yaml, "./on?.yaml"]\n',
+    'parts/a.yaml': 'services: { a: ./public }\n',
+    'parts/.hidden.yaml': 'nonsense\n',
+    'one.yaml': 'services: { one: 3000 }\n',
+  });
+  git('add', '.');
+  git('commit', '-m', 'first');
+  expect(await plan()).toEqual([]);
+  await write({
+    'parts/a.yaml': 'services: { a: ./dist }\n',
+    'parts/b.yaml': 'services: { b: 3001 }\n',
+    'one.yaml': 'services: {}\n',
+  });
+  expect(await plan()).toEqual(['~ a update', '+ b open', '- one close']);
 });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { isAbsolute, relative, sep } from 'node:path';
+import { isAbsolute, posix, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { filesOnDisk, tooLarge, type Files } from '../../config/read-text.js';
 import { MAX_FILE_BYTES } from '../../config/yaml.js';
@@ -31,6 +31,13 @@ export function filesAt(folder: string, ref: string): Files {
       const text = await textAt(git, ref, inGit);
       if (text !== undefined && text.length > MAX_FILE_BYTES) throw tooLarge(shown);
       return text ?? ((await isTracked(git, inGit)) ? undefined : disk.read(path, shown));
+    },
+    async list(path) {
+      const inGit = pathInGit(folder, path);
+      if (inGit === undefined) return disk.list(path);
+      const { stdout } = await git('ls-tree', '-z', '--name-only', ref, '--', `${inGit}/`);
+      const names = stdout.split('\0').filter(Boolean);
+      return names.length === 0 ? undefined : names.map((name) => posix.basename(name)).toSorted();
     },
   };
 }
