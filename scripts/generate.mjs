@@ -5,9 +5,11 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format } from 'oxfmt';
+import { publicDeclarations } from './build/library-types.mjs';
 import { renderConfigDoc } from './generate/config-doc.mjs';
 import { renderEditorSchema } from './generate/editor-schema.mjs';
 import { renderErrorsDoc } from './generate/errors-doc.mjs';
+import { renderLibraryDoc } from './generate/library-doc.mjs';
 import { renderMetricsDoc } from './generate/metrics-doc.mjs';
 import { renderSchemaTypes } from './generate/schema-types.mjs';
 
@@ -43,6 +45,10 @@ const documents = [
       const { AGENT_METRICS } = await built('reconcile/metrics.js');
       return renderMetricsDoc([...METRICS, ...WORKER_METRICS], AGENT_METRICS);
     },
+  },
+  {
+    path: 'docs/reference/library.md',
+    render: async () => renderLibraryDoc(publicDeclarations(fileURLToPath(root))),
   },
   { path: 'docs/reference/cli.md', render: async () => (await built('cli/docs.js')).renderCliDocs() },
   {

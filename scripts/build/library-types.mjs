@@ -13,6 +13,9 @@ const IMPORT = /^import (?:type )?\{([^}]*)\} from '([^']+)'/;
 /** Its type is made of a table of values. */
 const ERROR_CODES = 'src/lib/error-codes.ts';
 
+/** The declarations of the interface itself, with their comments, by name. */
+export const publicDeclarations = (root) => read(root, ENTRY).declarations;
+
 export function libraryTypes(root) {
   const modules = new Map();
   const module = (path) => modules.get(path) ?? modules.set(path, read(root, path)).get(path);

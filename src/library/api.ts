@@ -175,7 +175,7 @@ export type ServiceState = 'starting' | 'ready' | 'retrying' | 'failed' | 'close
 export interface RunningService extends Published {
   readonly name: string;
   readonly state: ServiceState;
-  /** Why it is not ready, if Portal knows. */
+  /** Why it is not ready, if Portal knows: a code, a message and a hint. */
   readonly error: ErrorSummary | undefined;
 }
 

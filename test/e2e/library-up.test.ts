@@ -292,6 +292,25 @@ it('names the services that are not ready in time, and why', async () => {
   });
 });
 
+it('rejects with the error of a service that no relay accepts, and runs nothing', async () => {
+  const { url, ca } = await relay();
+  const { port } = await httpService(echo);
+  const relays = { urls: [{ url, ca: ca.certificateFile }] };
+  await running({ relays, services: { web: port } });
+  const events: string[] = [];
+  const other = running(
+    { relays, services: { web: port, api: port } },
+    { onEvent: ({ event }) => events.push(event) },
+  );
+  const error = await rejected(other);
+  expect(error).toMatchObject({ code: 'name_taken', message: expect.stringMatching(/^web: /) as string });
+  expect(events.at(-1)).toBe('stopped');
+  const both = await running({ relays, services: { web: port, docs: port } }, { wait: false });
+  await expect.poll(() => both.services.web.state).toBe('failed');
+  expect(both.services.web.error?.code).toBe('name_taken');
+  await expect.poll(() => both.services.docs.state).toBe('ready');
+});
+
 it('rejects with the error that ended the start', async () => {
   const server = createServer().listen(0, 'localhost');
   onTestFinished(() => void server.close());
