@@ -125,10 +125,14 @@ services:
     await running.line(/press Ctrl\+C/);
     await expect
       .poll(() => running.stdout)
-      .toMatch(new RegExp(`^db: 127\\.0\\.0\\.1:${usual}\nweb: http://127\\.0\\.0\\.1:\\d+\n$`));
+      .toMatch(
+        new RegExp(
+          `^db: 127\\.0\\.0\\.1:${usual}\nweb: http://web\\.localhost:(\\d+) in a browser, 127\\.0\\.0\\.1:\\1 for programs\n$`,
+        ),
+      );
     expect(await roundTrip(usual, 'hello')).toBe('hello');
-    const url = /http:\S+/.exec(running.stdout)![0];
-    expect(await (await fetch(url)).text()).toBe('a private site');
+    const [, port] = /(\d+) for programs/.exec(running.stdout)!;
+    expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('a private site');
     const inUse = await person.run(['connect', 'db', '--port', String(usual)], { env });
     expect(inUse.stderr).toContain(`port ${usual} is in use [address_in_use]`);
     const absent = await person.run(['connect', 'dbb'], { env });

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { createServer as createHttp } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { AccessSpec, Carrier, ServiceSpec } from '../../src/agent/spec.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { readLine } from '../../src/net/read-line.js';
@@ -139,13 +142,17 @@ describe.each(['auto', 'http'] as const)('a web app behind `portal connect` in m
       { Host: 'localhost' },
       { Host: '[::1]:5000' },
       { Origin: 'http://127.0.0.1:5000', 'Sec-Fetch-Site': 'same-origin' },
-      { Origin: 'http://localhost:5173', 'Sec-Fetch-Site': 'same-site' },
+      // A development server forwards requests of its page.
+      { Origin: 'http://localhost:5173', 'Sec-Fetch-Site': 'same-origin' },
+      // An old browser.
+      { Origin: 'http://127.0.0.1:5000' },
+      { Host: 'app.localhost:5000', Origin: 'http://app.localhost:5000' },
       { Origin: 'null', 'Sec-Fetch-Site': 'same-origin' },
       { 'Sec-Fetch-Site': 'none' },
     ];
     for (const fields of allowed)
       expect([fields, (await ask('POST /', fields)).slice(9, 12)]).toEqual([fields, '200']);
-    expect(seen).toHaveLength(7);
+    expect(seen).toHaveLength(9);
   });
 
   it('gets no request of a page of another site', async () => {
@@ -161,6 +168,14 @@ describe.each(['auto', 'http'] as const)('a web app behind `portal connect` in m
       ['POST /', { Origin: 'null', 'Sec-Fetch-Site': 'cross-site' }],
       ['POST /', { Origin: 'null' }],
       ['GET /', { ...webSocket, Origin: 'https://evil.example', 'Sec-WebSocket-Key': 'x'.repeat(22) + '==' }],
+      // Pages of another port, which may be another owner's service.
+      ['POST /', { Origin: 'http://localhost:5001', 'Sec-Fetch-Site': 'same-site' }],
+      ['POST /', { Origin: 'http://127.0.0.1:5001' }],
+      ['GET /image', { 'Sec-Fetch-Site': 'same-site', 'Sec-Fetch-Mode': 'no-cors' }],
+      [
+        'GET /',
+        { ...webSocket, Origin: 'http://localhost:5001', 'Sec-WebSocket-Key': 'x'.repeat(22) + '==' },
+      ],
       // Names that only begin like one of this machine, and the name that the relay owns.
       ['POST /', { Origin: 'http://localhost.evil.example' }],
       ['POST /', { Origin: 'http://127.0.0.1.evil.example:5000' }],
@@ -175,9 +190,10 @@ describe.each(['auto', 'http'] as const)('a web app behind `portal connect` in m
   });
 
   it('is not reached under another name that leads to this machine', async () => {
-    const { one, ask, seen } = await app();
-    // The relay owns the public name, and may let it lead to this machine.
-    for (const name of ['rebound.example', 'localhost.evil.example', HOST, `${HOST}:${one.at.port}`])
+    const { ask, seen } = await app();
+    // A relay owns the public name, and may let it lead to this machine.
+    const PUBLIC = 'db.relay.example';
+    for (const name of ['rebound.example', 'localhost.evil.example', 'localhost.', PUBLIC, `${PUBLIC}:5000`])
       expect([name, (await ask('GET /', { Host: name })).slice(9, 12)]).toEqual([name, '421']);
     expect(seen).toEqual([]);
   });
@@ -188,6 +204,27 @@ describe.each(['auto', 'http'] as const)('a web app behind `portal connect` in m
     expect(text).toContain('<a href="/">Open the service</a>');
     expect(text).toContain("frame-ancestors 'none'");
   });
+});
+
+it('a web app in mode auto gets no request of a page if another program was there before', async () => {
+  const greeter = createServer((socket) => void socket.on('error', () => undefined).end('SSH-2.0-x\r\n'));
+  await new Promise<void>((resolve) => greeter.listen(0, '127.0.0.1', resolve));
+  const { port } = greeter.address() as AddressInfo;
+  const one = await published({ mode: 'auto' }, { target: port });
+  expect((await readAll(await one.as())).toString()).toBe('SSH-2.0-x\r\n');
+  await new Promise((resolve) => greeter.close(resolve));
+  const seen: (string | undefined)[] = [];
+  const web = createHttp(({ url }, response) => {
+    seen.push(url);
+    response.end();
+  });
+  await new Promise<void>((resolve) => web.listen(port, '127.0.0.1', resolve));
+  onTestFinished(() => void web.close());
+  const page = await one.as();
+  page.write('POST /delete HTTP/1.1\r\nHost: localhost:5000\r\nOrigin: https://evil.example\r\n\r\n');
+  const [answer] = (await once(page, 'data')) as [Buffer];
+  expect(answer.toString()).toMatch(/^HTTP\/1\.1 403 /);
+  expect(seen.filter((url) => url !== '*')).toEqual([]);
 });
 
 describe('a private service', () => {

@@ -17,16 +17,18 @@ import {
   type Traffic,
   type VisitorInfo,
 } from './mode.js';
+import type { PipedHooks } from './piped.js';
 
 /** If the target takes longer to show its protocol, the visitor's protocol decides. */
 const FIRST_LINE_TIMEOUTS: FirstLineTimeouts = { silenceMs: 250, lineMs: 5_000 };
-/** For a visitor whose request must be read, if it sends one. */
+/** For a visitor whose request must be read, if it sends one. Then it is disconnected. */
 const PATIENT_TIMEOUTS: FirstLineTimeouts = { ...FIRST_LINE_TIMEOUTS, silenceMs: LIMITS.visitorIdleMs };
 /** Timeout until a visitor gets a handler while its protocol is detected. */
 const DETECT_MS = 2_000;
 
 export interface AutoHandlers {
-  readonly stream: ModeHandler;
+  /** `admits`: whether the target may get a visitor's bytes. */
+  readonly makeStream: (admits: PipedHooks['admits']) => ModeHandler;
   /** Created on demand, because its HTTP client is large. */
   readonly makeHttp: (spec: ServiceSpec) => Promise<ModeHandler>;
 }
@@ -44,6 +46,7 @@ export class AutoHandler implements ModeHandler {
   #spec: ServiceSpec;
   readonly #decision: Decision;
   readonly #handlers: AutoHandlers;
+  readonly #stream: ModeHandler;
   readonly #log: Logger;
   #http: Http | undefined;
   /** Visitors without a known protocol, or without a handler yet. */
@@ -58,6 +61,7 @@ export class AutoHandler implements ModeHandler {
     this.#spec = spec;
     this.#decision = decision;
     this.#handlers = handlers;
+    this.#stream = handlers.makeStream((...args) => this.#admits(...args));
     this.#log = log;
     this.#unfollow = decision.onChange(() => this.#decided());
     this.#decided();
@@ -66,13 +70,13 @@ export class AutoHandler implements ModeHandler {
   visit(socket: Socket, visitor: VisitorInfo): void {
     const { now, isKnownStream } = this.#decision;
     if (now === 'http' && this.#http?.made) return this.#http.made.visit(socket, visitor);
-    if (isKnownStream && alpnOf(socket) === undefined) return this.#handlers.stream.visit(socket, visitor);
+    if (isKnownStream && alpnOf(socket) === undefined) return this.#stream.visit(socket, visitor);
     void this.#detect(socket, visitor);
   }
 
   update(spec: ServiceSpec): void {
     this.#spec = spec;
-    this.#handlers.stream.update(spec);
+    this.#stream.update(spec);
     this.#http?.made?.update(spec);
     this.#decided();
   }
@@ -97,7 +101,7 @@ export class AutoHandler implements ModeHandler {
 
   get #all(): ModeHandler[] {
     const { made } = this.#http ?? {};
-    return [this.#handlers.stream, ...this.#former, ...(made ? [made] : [])];
+    return [this.#stream, ...this.#former, ...(made ? [made] : [])];
   }
 
   /** Detects the visitor's protocol and passes it to the handler. Has a timeout. */
@@ -106,9 +110,9 @@ export class AutoHandler implements ModeHandler {
     socket.once('close', () => this.#waiting.delete(socket));
     try {
       const isHttp = await this.#isForHttp(socket);
-      const handler = isHttp ? await this.#httpHandler() : this.#handlers.stream;
+      if (isHttp) return await this.#serveHttp(socket, visitor);
       this.#waiting.delete(socket);
-      if (!socket.destroyed) handler.visit(socket, visitor);
+      if (!socket.destroyed) this.#stream.visit(socket, visitor);
     } catch (error) {
       this.#log.error({ err: asPortalError(error) }, 'failed to serve a visitor');
       resetSocket(socket);
@@ -123,23 +127,43 @@ export class AutoHandler implements ModeHandler {
     if (decision.isKnownStream) await decision.recheck();
     if (decision.isKnownStream) return false;
     if (alpnOf(socket) !== undefined || isHttp()) return true;
-    const line = await firstLine(socket, FIRST_LINE_TIMEOUTS);
-    if (line === 'http') return true;
+    if ((await firstLine(socket, FIRST_LINE_TIMEOUTS)) === 'http') return true;
     // An app that trusts X-Forwarded-For may parse a request line that Portal does not recognize.
     await decision.settle();
-    if (line === 'silent' && isConnect(socket)) return isHttp() || this.#sendsRequest(socket);
     return isHttp();
   }
 
   /**
-   * Browsers open connections before they have a request, and a page of another site may send it through the local port of
-   * `portal connect`. So its first bytes are read however late they are, unless the target shows its protocol first.
+   * Whether a target that is served as stream may get the bytes of a visitor. A page of another site may send requests through the
+   * local port of `portal connect`, on connections that the browser opened before, and to a target that was another program before.
+   * So its first bytes are read, however late they are, unless the target speaks first, as no HTTP server does.
    */
-  async #sendsRequest(socket: Socket): Promise<boolean> {
-    const decided = new AbortController();
-    const unfollow = this.#decision.onChange(() => decided.abort());
-    const line = await firstLine(socket, PATIENT_TIMEOUTS, decided.signal).finally(unfollow);
-    return line === 'http' || this.#decision.now === 'http';
+  async #admits(visitor: Socket, upstream: Socket, info: VisitorInfo): Promise<boolean> {
+    if (!isConnect(visitor)) return true;
+    const spoken = new AbortController();
+    const onSpoken = (): void => spoken.abort();
+    upstream.on('error', () => undefined);
+    upstream.on('readable', onSpoken).on('close', onSpoken);
+    const line = await firstLine(visitor, PATIENT_TIMEOUTS, spoken.signal);
+    upstream.off('readable', onSpoken).off('close', onSpoken);
+    if (line === 'silent' && !spoken.signal.aborted) resetSocket(visitor);
+    if (line !== 'http') return true;
+    await this.#decision.recheck();
+    void this.#serveHttp(visitor, info);
+    return false;
+  }
+
+  async #serveHttp(socket: Socket, visitor: VisitorInfo): Promise<void> {
+    this.#waiting.add(socket);
+    try {
+      const handler = await this.#httpHandler();
+      this.#waiting.delete(socket);
+      if (!socket.destroyed) handler.visit(socket, visitor);
+    } catch (error) {
+      this.#waiting.delete(socket);
+      this.#log.error({ err: asPortalError(error) }, 'failed to serve a visitor');
+      resetSocket(socket);
+    }
   }
 
   #httpHandler(): Promise<ModeHandler> {

@@ -20,6 +20,11 @@ export interface PipedHooks {
   /** The service accepted the visitor's connection. */
   readonly onReached: (target: Target) => void;
   readonly onDown: (target: Target, error: PortalError) => void;
+  /**
+   * Whether the visitor's bytes may go to the service, which has accepted its connection `upstream`. Reads nothing from either. With
+   * false, something else serves the visitor.
+   */
+  readonly admits?: (visitor: Socket, upstream: Socket, info: VisitorInfo) => Promise<boolean>;
   /** Follows a visitor's exchanges, if its protocol is known. */
   readonly follow?: (visitor: Socket) => Conversation | undefined;
 }
@@ -89,6 +94,10 @@ export class PipedHandler implements ModeHandler {
         ...(proxyProtocol && { preamble: headerFor(visitor, info) }),
       });
       this.#hooks.onReached(target);
+      if (this.#hooks.admits && !(await this.#hooks.admits(visitor, upstream, info))) {
+        this.#waiting.delete(visitor);
+        return void upstream.destroy();
+      }
       // The visitor has exchanged nothing with the former target yet.
       if (!isSameUpstream(spec, this.#spec)) {
         upstream.destroy();

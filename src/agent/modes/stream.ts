@@ -8,7 +8,7 @@ import { PipedHandler, type PipedHooks } from './piped.js';
 
 /** Mode `stream`: forwards the bytes inside the visitor's TLS to the target, in any protocol. */
 export class StreamHandler extends PipedHandler {
-  constructor(spec: ServiceSpec, log: Logger, hooks: Pick<PipedHooks, 'onReached' | 'onDown'>) {
+  constructor(spec: ServiceSpec, log: Logger, hooks: Pick<PipedHooks, 'onReached' | 'onDown' | 'admits'>) {
     super(spec, log, {
       ...hooks,
       follow: (visitor) => conversationIn(alpnOf(visitor)),

@@ -20,6 +20,7 @@ import {
   type Traffic,
   type VisitorInfo,
 } from '../modes/mode.js';
+import type { PipedHooks } from '../modes/piped.js';
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
 import { probe } from '../probe.js';
@@ -52,8 +53,9 @@ async function handlerFor(
   { protocols, decision }: AlpnOffer,
   { gates, recorders, accessLog, held, onNameRejected }: HandlerOptions,
 ): Promise<ModeHandler> {
-  const stream = (): ModeHandler =>
+  const stream = (admits?: PipedHooks['admits']): ModeHandler =>
     new StreamHandler(spec, log, {
+      ...(admits && { admits }),
       onReached: (target) => protocols.reached(target),
       onDown: (target, error) => protocols.failed(target, error),
     });
@@ -72,7 +74,7 @@ async function handlerFor(
     );
   };
   if (mode === 'http') return http(spec);
-  if (mode === 'auto') return new AutoHandler(spec, decision, { stream: stream(), makeHttp: http }, log);
+  if (mode === 'auto') return new AutoHandler(spec, decision, { makeStream: stream, makeHttp: http }, log);
   return stream();
 }
 

@@ -202,7 +202,9 @@ const CLIENTS: Readonly<Record<number, (port: number) => string>> = {
   27017: (port) => `mongosh --port ${port}`,
 };
 
-function clientFor({ isHttp, targetPort = 0 }: Place, port: number): string {
-  if (isHttp) return `http://127.0.0.1:${port}`;
+function clientFor({ hostname, isHttp, targetPort = 0 }: Place, port: number): string {
+  // A name of its own, because all ports of one name share their cookies. Only browsers and curl look up such names everywhere.
+  if (isHttp)
+    return `http://${hostname.split('.', 1)[0]}.localhost:${port} in a browser, 127.0.0.1:${port} for programs`;
   return CLIENTS[targetPort]?.(port) ?? `127.0.0.1:${port}`;
 }

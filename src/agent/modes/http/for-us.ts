@@ -1,12 +1,16 @@
 import { fromAnotherSite, PAGES, type Page } from '../../pages.js';
 import { isHost, valuesOf, type Exchange } from './exchange.js';
 
-const LOCAL = String.raw`(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?`;
+/** Browsers look up no name below `localhost`: the pages of each such name are a site of their own, with its own cookies. */
+const LOCAL = String.raw`(?:(?:[\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?`;
 const LOCAL_HOST = new RegExp(`^${LOCAL}$`, 'i');
 const LOCAL_ORIGIN = new RegExp(`^https?://${LOCAL}$`);
 
-/** Values of Sec-Fetch-Site (Fetch Metadata, section 2.3) that no page of another site can cause. Old browsers send none. */
-const OWN_SITES: ReadonlySet<string> = new Set(['', 'none', 'same-origin', 'same-site']);
+/**
+ * Values of Sec-Fetch-Site (Fetch Metadata, section 2.3) that no page of another origin can cause. Old browsers send none. A page of
+ * another port of this machine is `same-site`: it may belong to another service of `portal connect`, whose owner is someone else.
+ */
+const OWN_ORIGINS: ReadonlySet<string> = new Set(['', 'none', 'same-origin']);
 
 /** Whether the Host header names the service. The owner may repeat any request. */
 export function isForUs({ authority, client: { hostname, isConnect, socket } }: Exchange): boolean {
@@ -23,7 +27,12 @@ export function foreignPage(exchange: Exchange): Page | undefined {
   if (!LOCAL_HOST.test(exchange.authority)) return PAGES.misdirected;
   const origin = valuesOf(exchange, 'origin');
   const site = valuesOf(exchange, 'sec-fetch-site');
-  // A page that sends no Referer posts to its own server with the origin `null`.
-  const isOwn = origin === '' || LOCAL_ORIGIN.test(origin) || (origin === 'null' && site === 'same-origin');
-  return isOwn && OWN_SITES.has(site) ? undefined : fromAnotherSite;
+  return isOwn(origin, site, exchange.authority) && OWN_ORIGINS.has(site) ? undefined : fromAnotherSite;
+}
+
+function isOwn(origin: string, site: string, authority: string): boolean {
+  if (origin === '') return true;
+  // A page that sends no Referer posts to its own server with the origin `null`. A development server forwards requests of its page.
+  if (site === 'same-origin') return origin === 'null' || LOCAL_ORIGIN.test(origin);
+  return origin.toLowerCase() === `http://${authority.toLowerCase()}`;
 }
