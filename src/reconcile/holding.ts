@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { HeldRequests, type HeldEvent } from '../agent/hold/held-requests.js';
+import type { HoldLimits } from '../agent/hold/limits.js';
 import type { ServiceSpec } from '../agent/spec.js';
 import type { AgentStatus } from './events.js';
 import type { Action } from './plan.js';
@@ -13,6 +14,8 @@ import { formatTarget } from '../net/target.js';
 export interface HoldingOptions {
   /** Folder of the held requests of all identities (lib/paths). Default: no request is held. */
   readonly folder: string | undefined;
+  /** Limits that differ from the defaults. */
+  readonly limits: Partial<HoldLimits> | undefined;
   readonly identity: Identity;
   /** Path of portal.yaml; null without one. */
   readonly file: string | null;
@@ -37,11 +40,12 @@ export class Holding {
 
   constructor(options: HoldingOptions) {
     this.#options = options;
-    const { emit, log } = options;
+    const { emit, log, limits = {} } = options;
     this.held = new HeldRequests({
       onEvent: emit,
       mayBeUp: (service, route) => this.#mayBeUp(service, route),
       log,
+      limits,
     });
   }
 

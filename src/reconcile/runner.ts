@@ -11,6 +11,7 @@ import type { ShareStore } from '../agent/access/share/store.js';
 import { AgentLease } from '../agent/lease.js';
 import { ProbePace } from '../agent/probe-pace.js';
 import type { AgentInfo } from '../agent/report.js';
+import type { HoldLimits } from '../agent/hold/limits.js';
 import type { HeldCounts } from '../agent/status.js';
 import { relayKey } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
@@ -76,6 +77,8 @@ export interface RunnerOptions {
   readonly inspector?: InspectorSettings;
   /** Folder of held requests (lib/paths). Default: none is held. */
   readonly heldDir?: string;
+  /** Limits of held requests that differ from the defaults. */
+  readonly holdLimits?: Partial<HoldLimits>;
   /** Gets the requests of visitors in HTTP. Default: none is listed. */
   readonly accessLog?: AccessLog;
   /** The environment that the commands of services inherit. Default: an empty one. */
@@ -153,6 +156,7 @@ export class Runner {
     this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
     this.#holding = new Holding({
       folder: options.heldDir,
+      limits: options.holdLimits,
       identity,
       file,
       errorsOf: (service) => this.#targetWatch.errorsOf(service),

@@ -98,6 +98,19 @@ it('does not hold a body over the limit, nor a request that it cannot store', as
   expect(target.bodies()).toEqual(['direct']);
 });
 
+it('rejects a request beyond the limit of a service, and delivers those that it holds', async () => {
+  const here = await holdingPlace();
+  const target = await receiver();
+  const one = await here.start(target.port, {}, { holdLimits: { maxOfService: 2 } });
+  for (const body of ['one', 'two']) expect((await sendHook(here, one, body)).status).toBe(202);
+  const full = await sendHook(here, one, 'too many');
+  expect(full.status).toBe(503);
+  expect(full.text).toMatch(/^retry-after: 30\r$/im);
+  await target.up();
+  await one.event('delivered', ({ waiting }) => waiting === 0);
+  expect(target.bodies()).toEqual(['one', 'two']);
+});
+
 it('serves a service without a mode as http, so that requests are held from its start', async () => {
   const here = await holdingPlace();
   const target = await receiver();

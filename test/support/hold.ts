@@ -31,7 +31,8 @@ interface Received {
   readonly headers: IncomingMessage['headers'];
 }
 
-type Respond = (received: Received) => number | 'reset';
+/** The status of the response, a reset, or no response. */
+type Respond = (received: Received) => number | 'reset' | 'silent';
 const accept: Respond = () => 200;
 
 /** A receiver on a port of its own, down at first. */
@@ -66,7 +67,7 @@ export async function receiver() {
           const answer = status(one);
           received.push(one);
           if (answer === 'reset') request.socket.resetAndDestroy();
-          else response.writeHead(answer).end('received');
+          else if (answer !== 'silent') response.writeHead(answer).end('received');
         });
       }).listen(port, '127.0.0.1');
       await once(server, 'listening');

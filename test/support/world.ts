@@ -86,6 +86,7 @@ export async function agent(
     /** Path of portal.yaml. */
     file?: string;
     heldDir?: string;
+    holdLimits?: RunnerOptions['holdLimits'];
     historyDir?: string;
   } = {},
 ): Promise<TestAgent> {
@@ -109,6 +110,7 @@ export async function agent(
     ...(options.machine !== undefined && { machine: options.machine }),
     ...(options.shareStore && { shareStore: options.shareStore }),
     ...(options.heldDir !== undefined && { heldDir: options.heldDir }),
+    ...(options.holdLimits && { holdLimits: options.holdLimits }),
     ...(options.inspector && {
       inspector: {
         webDir: WEB_DIR,

@@ -223,6 +223,19 @@ it('continues with what an earlier run left: order, routes and expiry', async ()
   expect(second.named('expired')).toMatchObject([{ route: '/stripe' }]);
 });
 
+it('reports what expired while no agent was running', async () => {
+  const first = await place();
+  await first.put('a');
+  await first.put('b', {}, 2 * HOLD_MS);
+  await first.held.close(10);
+  await vi.advanceTimersByTimeAsync(HOLD_MS + 1);
+  const second = await place({}, first.disk);
+  expect(second.named('expired')).toMatchObject([{ id: '1', reason: 'the agent was not running' }]);
+  second.held.deliverWith('hooks', ROUTES, second.deliver);
+  await settled();
+  expect(second.sent).toEqual(['b']);
+});
+
 it('waits for a route to come back, and delivers with the handler that serves it now', async () => {
   const { held, sent, deliver, put } = await place();
   const former = held.deliverWith('hooks', new Set(['/other']), () => Promise.reject(new Error('wrong')));

@@ -135,8 +135,13 @@ export class HeldRequests {
       );
     for (const request of held) this.#add(request, undefined);
     this.#store = store;
+    const now = this.#now();
+    for (const queue of this.#queues.values()) {
+      for (const entry of queue.entries.filter(({ request }) => request.until <= now))
+        await this.#drop(queue, entry, 'the agent was not running');
+      this.#work(queue);
+    }
     this.#expire();
-    for (const queue of this.#queues.values()) this.#work(queue);
   }
 
   /** Delivers requests of `service` with `deliver` from now on. */
