@@ -1,5 +1,13 @@
 import { expect, it } from 'vitest';
-import { formatAge, formatAgo, formatEnd, formatWait } from './amounts.js';
+import {
+  formatAge,
+  formatAgo,
+  formatEnd,
+  formatSpan,
+  formatWait,
+  parseDurationMs,
+  utcText,
+} from './amounts.js';
 
 it.each([
   [0, '0s', 'just now'],
@@ -18,6 +26,8 @@ it('shows the day on which something ends, and how long that is from now', () =>
   expect(formatEnd(end, Date.parse('2026-11-30T21:00:00Z'))).toBe('2 March 2027 (in 92 days)');
   expect(formatEnd(end, Date.parse('2027-03-02T22:30:00Z'))).toBe('2 March 2027 (in 1 hour)');
   expect(formatEnd(end, Date.parse('2027-03-03T00:00:00Z'))).toBe('2 March 2027');
+  expect(formatEnd(end, Date.parse('2022-03-02T21:00:00Z'))).toBe('2 March 2027 (in 5 years)');
+  expect(formatEnd(end, Date.parse('2025-08-02T21:00:00Z'))).toBe('2 March 2027 (in 19 months)');
 });
 
 it.each([
@@ -29,4 +39,21 @@ it.each([
   [7 * 86_400_000, '7 days'],
 ])('a wait of %i ms is %s', (ms, text) => {
   expect(formatWait(ms)).toBe(text);
+});
+
+it.each([
+  [0, '0'],
+  [500, '500ms'],
+  [30_000, '30s'],
+  [90_000, '90s'],
+  [600_000, '10m'],
+  [7_200_000, '2h'],
+  [2_592_000_000, '30d'],
+])('a limit of %i ms is written as %s, which a flag accepts', (ms, text) => {
+  expect(formatSpan(ms)).toBe(text);
+  expect(parseDurationMs(text, 'ms')).toBe(ms);
+});
+
+it('shows a moment with its time zone', () => {
+  expect(utcText(Date.parse('2026-12-02T20:57:14.000Z'))).toBe('2026-12-02 20:57 UTC');
 });

@@ -45,10 +45,25 @@ export function formatEnd(end: Date, now: number = Date.now()): string {
     timeZone: 'UTC',
   });
   const left = end.getTime() - now;
-  return left < 0 ? day : `${day} (in ${counted(...inLargestUnit(left))})`;
+  return left < 0 ? day : `${day} (in ${counted(...inCalendarUnit(left))})`;
 }
 
-type Unit = 'second' | 'minute' | 'hour' | 'day';
+/** `30s`, `90s`, `10m`, `30d`: exact, as `parseDurationMs` reads it. */
+export function formatSpan(ms: number): string {
+  const [unit, size] = Object.entries(MS_OF).findLast(([, each]) => ms >= each && ms % each === 0) ?? ['', 1];
+  return `${ms / size}${unit}`;
+}
+
+type Unit = 'second' | 'minute' | 'hour' | 'day' | 'month' | 'year';
+
+const DAYS_OF_MONTH = 365.25 / 12;
+
+/** From four months on in months, and from two years on in years, rounded. */
+function inCalendarUnit(ms: number): [amount: number, unit: Unit] {
+  const [amount, unit] = inLargestUnit(ms);
+  if (unit !== 'day' || amount < 120) return [amount, unit];
+  return amount < 730 ? [Math.round(amount / DAYS_OF_MONTH), 'month'] : [Math.round(amount / 365.25), 'year'];
+}
 
 function inLargestUnit(ms: number): [amount: number, unit: Unit] {
   const seconds = Math.max(0, Math.floor(ms / 1000));
@@ -84,6 +99,10 @@ export function dateText(at: number): string {
   const date = new Date(at);
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clockText(date)}`;
 }
+
+/** Date and time in UTC, for times that people on other machines read: `2026-12-02 20:57 UTC`. */
+export const utcText = (at: number): string =>
+  `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 const clockText = (date: Date): string =>
   [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');

@@ -91,6 +91,19 @@ describe('the services that the flags of expose define', () => {
   ])('rejects: %s', (message, target, flags) => {
     expect(() => services(target, flags)).toThrow(message);
   });
+
+  it.each([
+    [':3000', 'Write 3000.'],
+    ['localhost', 'Add the port, as in localhost:3000. For a folder, write ./localhost.'],
+    ['tcp://localhost:22', 'Write localhost:22, and add --tcp.'],
+    [
+      'localhost:3000/api',
+      'Write localhost:3000. To publish one path, use --http-route /api=localhost:3000.',
+    ],
+    ['a b', 'Write for example 3000, localhost:3000, unix:/run/app.sock or ./public.'],
+  ])('says what to write instead of the target %s', (target, hint) => {
+    expect(() => services(target)).toThrow(expect.objectContaining({ code: 'usage', hint }));
+  });
 });
 
 it('uses a public CA for names on a public relay', () => {

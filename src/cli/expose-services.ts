@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { TARGET_EXAMPLES, targetAdvice } from '../config/advice.js';
 import { PortalError } from '../lib/errors.js';
 import { formatTarget, parseTarget, withAbsolutePath } from '../net/target.js';
 
@@ -95,9 +96,17 @@ function readTarget(text: string, cwd: string): string {
     const target = parseTarget(text);
     return formatTarget(withAbsolutePath(target, (path) => resolve(cwd, path)));
   } catch (error) {
-    if (error instanceof RangeError) throw new PortalError('usage', error.message, { cause: error });
+    if (error instanceof RangeError)
+      throw new PortalError('usage', error.message, { cause: error, hint: targetHint(text) });
     throw error;
   }
+}
+
+/** What to write instead of a target, in terms of flags. */
+function targetHint(text: string): string {
+  return (targetAdvice(text) ?? TARGET_EXAMPLES)
+    .replace(/`\{ target: (\S+), mode: (\w+) \}`/, '$1, and add --$2')
+    .replace(/`routes: \{ (\S+): (\S+) \}`/, '--http-route $1=$2');
 }
 
 export function usage(message: string, hint?: string): PortalError {

@@ -77,7 +77,7 @@ function failureEvent(error: PortalError): object {
 function reportText(context: Context, error: PortalError): void {
   const style = createStyle(context.stderr.color);
   const { message, hint } = summarizeError(error);
-  context.stderr.line(`${style.red('error:')} ${message} ${style.dim(`[${error.code}]`)}`);
+  context.stderr.line(`${style.red('error:')} ${message}${codeGap(message)}${style.dim(`[${error.code}]`)}`);
   if (hint) context.stderr.line(`  ${hint}`);
   if (context.verbosity === 'verbose')
     for (const cause of causesOf(error)) context.stderr.line(style.dim(cause));
@@ -98,3 +98,6 @@ function fromCommander(error: CommanderError): PortalError {
   const { message, hint } = rewriteParserError(error);
   return new PortalError('usage', message, hint ? { hint } : {});
 }
+
+/** Between a message and its code. After a list, the code has its own line: it is not part of the last item. */
+const codeGap = (message: string): string => (message.includes('\n') ? '\n' : ' ');

@@ -18,11 +18,15 @@ export interface AgentSelector {
  * Finds the agent with this process ID, or the agent of the configuration file. Without a file, finds the only running
  * agent, for example of `portal expose`. A missing agent may show only at the first call.
  * @param listsOthers if no agent is running for the file, query the other agents and list them in the error
+ * @param remedy what to do then if there are others
  */
 export async function findAgent(
   context: Context,
   { file, pid }: AgentSelector,
-  { listsOthers = false } = {},
+  {
+    listsOthers = false,
+    remedy = ERRORS.not_running.remedy,
+  }: { listsOthers?: boolean; remedy?: string } = {},
 ): Promise<ControlClient> {
   const place = controlPlace(context.paths.runDir);
   if (pid !== undefined) return agentOfProcess(place, pid);
@@ -42,7 +46,7 @@ export async function findAgent(
     const others = await runningAgents(place);
     if (others.length > 0)
       throw notRunning(found.path, {
-        hint: `${ERRORS.not_running.remedy} ${choiceOf(others, 'To use another agent, choose it with --pid PID:')}`,
+        hint: `${remedy} ${choiceOf(others, 'To use another agent, choose it with --pid PID:')}`,
       });
   }
   return new ControlClient(address, { file: found.path });

@@ -39,6 +39,10 @@ describe('words of other programs', () => {
     [['start', '--all'], 'Use: portal up'],
     [['wait'], 'Use: portal status --wait-ready, or portal up --wait to start the agent as well'],
     [['login'], 'Portal has no accounts. Your identity is a key on this machine: portal identity'],
+    [
+      ['demo'],
+      'Use: portal init, then portal up. In a checkout of the source of Portal, `npm run demo` starts a demo.',
+    ],
     [['toString'], undefined],
     [['lgos'], undefined],
   ])('names Portal’s command for %j', (argv, hint) => {
@@ -49,8 +53,23 @@ describe('words of other programs', () => {
     ['--subdomain', 'Use: --name NAME'],
     ['--subdomain=shop', 'Use: --name NAME'],
     ['--basic-auth', 'Use: --pin PIN'],
+    ['-p', 'Give the port as an argument: portal expose 3000'],
     ['--nmae', undefined],
   ])('names Portal’s option for %s', (name, hint) => {
     expect(option(name)).toBe(hint);
+  });
+
+  it.each([
+    [['expose', 'http', '3000'], `Use: portal expose 3000. ${PUBLIC}`],
+    [['expose', 'tcp', '22'], `Use: portal expose 22 --tcp. ${PUBLIC}`],
+    [['expose', 'udp', '53', '--relay', 'https://r.example.com'], `Use: portal expose 53 --udp. ${PUBLIC}`],
+    [['expose', '3000', '4000'], undefined],
+  ])('names the argument that %j means', (argv, hint) => {
+    const error = new CommanderError(
+      1,
+      'commander.excessArguments',
+      "error: too many arguments for 'expose'. Expected 1 argument but got 2: x, y.",
+    );
+    expect(otherToolHint(error, argv)).toBe(hint);
   });
 });

@@ -85,6 +85,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   update: 'Update Portal the way you installed it, for example: npm install --global portal-up@latest',
   upgrade: 'Update Portal the way you installed it, for example: npm install --global portal-up@latest',
   version: 'Use: portal --version',
+  demo: 'Use: portal init, then portal up. In a checkout of the source of Portal, `npm run demo` starts a demo.',
 };
 
 const OPTIONS: Readonly<Record<string, string>> = {
@@ -94,6 +95,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   '--domain': 'For a name on the relay, use --name NAME. For your own domain, set `hostname` in portal.yaml.',
   '--url': 'For a name on the relay, use --name NAME. Give the port as an argument: portal expose 3000',
   '--port': 'Give the port as an argument: portal expose 3000',
+  '-p': 'Give the port as an argument: portal expose 3000',
   '--authtoken': NO_ACCOUNT,
   '--token': NO_ACCOUNT,
   '--basic-auth': 'Use: --pin PIN',
@@ -118,10 +120,18 @@ export function otherToolHint(
   if (code === 'commander.unknownOption' && argv[0] === 'run')
     return 'Write -- before the program: portal run -- npm test';
   if (code === 'commander.unknownOption') return Object.hasOwn(OPTIONS, word) ? OPTIONS[word] : undefined;
+  if (code === 'commander.excessArguments')
+    return argv[0] === 'expose' ? protocolHint(argv.slice(1)) : undefined;
   if (code !== 'commander.unknownCommand') return undefined;
   if (isTarget(word)) return `Use: portal expose ${word}. ${PUBLIC_URL}`;
   const meant = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
   return typeof meant === 'function' ? meant(argv.slice(argv.indexOf(word) + 1)) : meant;
+}
+
+/** `http 3000`, as ngrok has it: the protocol is a flag here, or the default. */
+function protocolHint([protocol = '', ...rest]: readonly string[]): string | undefined {
+  if (!['http', 'https', 'tcp', 'udp', 'tls'].includes(protocol)) return undefined;
+  return (COMMANDS[protocol] as (args: readonly string[]) => string)(rest);
 }
 
 /** A port, or a host with a port. */

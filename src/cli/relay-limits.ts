@@ -2,7 +2,7 @@ import { nearest } from '../config/suggest.js';
 import { PortalError } from '../lib/errors.js';
 import { LIMITS } from '../protocol/limits.js';
 import { ADJUSTABLE, LIMIT_NAMES, rangeOf, type LimitName, type RelayLimits } from '../relay/limits.js';
-import { parseBytes, parseDurationMs } from './amounts.js';
+import { formatSpan, parseBytes, parseDurationMs } from './amounts.js';
 
 /** `portal relay --limit NAME=VALUE`. */
 
@@ -75,5 +75,6 @@ export function limitsTable(): string {
 
 function defaultOf(name: LimitName): string {
   const value = LIMITS[name];
-  return value === 0 ? 'none' : value.toLocaleString('en-US');
+  if (value === 0) return 'none';
+  return isDuration(name) ? formatSpan(value) : value.toLocaleString('en-US');
 }

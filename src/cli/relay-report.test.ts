@@ -8,10 +8,10 @@ import { modesLine, reportListening, type Listening } from './relay-report.js';
 it.each([
   [
     ['stream', 'http', 'hostname'],
-    'offers the modes http and stream; for tcp and udp, add --tcp-ports and --udp-ports',
+    'serves HTTPS and other TLS; for TCP and UDP ports, add --tcp-ports and --udp-ports',
   ],
-  [['stream', 'http', 'tcp'], 'offers the modes http, stream and tcp; for udp, add --udp-ports'],
-  [['stream', 'http', 'tcp', 'udp'], 'offers the modes http, stream, tcp and udp'],
+  [['stream', 'http', 'tcp'], 'serves HTTPS, other TLS and TCP ports; for UDP ports, add --udp-ports'],
+  [['stream', 'http', 'tcp', 'udp'], 'serves HTTPS, other TLS, TCP ports and UDP ports'],
 ])('names the modes of a relay with %j, and the flags for the others', (capabilities, line) => {
   expect(modesLine(capabilities)).toBe(line);
 });

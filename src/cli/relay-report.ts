@@ -31,7 +31,7 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
   // Without a terminal, stderr is for the log, in JSON lines.
   if (!stderr.isTTY) return;
   stderr.note(`agents get names below ${domain}; press Ctrl-C to stop`);
-  stderr.note(`listens on ${listOf(addresses, 'and')} with the identity ${relay.address}`);
+  stderr.note(`listens on ${listOf(addresses, 'and')} with the key ${relay.address}`);
   stderr.note(modesLine(relay.descriptor.capabilities));
   if (httpRedirect.length > 0)
     stderr.note(`http://${domain} and names below it redirect to https (${httpRedirect.join(', ')})`);
@@ -79,10 +79,21 @@ export function logListening(log: Logger, { relay, metrics }: Listening): void {
 
 /** The modes that the relay offers, and the flags that add the others. */
 export function modesLine(capabilities: readonly string[]): string {
-  const offered = MODES.filter((mode) => capabilities.includes(mode));
-  const others = MODES.filter((mode) => !offered.includes(mode));
+  const others = (['tcp', 'udp'] as const).filter((mode) => !capabilities.includes(mode));
   const flags = others.map((mode) => `--${mode}-ports`).join(' and ');
-  return `offers the modes ${listOf(offered, 'and')}${others.length > 0 ? `; for ${listOf(others, 'and')}, add ${flags}` : ''}`;
+  const names = others.map((mode) => mode.toUpperCase()).join(' and ');
+  const served = servedText(capabilities.filter((each) => each !== 'hostname'));
+  return `serves ${listOf(served, 'and')}${others.length > 0 ? `; for ${names} ports, add ${flags}` : ''}`;
 }
 
-const MODES = ['http', 'stream', 'tcp', 'udp'] as const;
+/** What a relay with these capabilities serves, in words. Capabilities that every relay has are not in the list. */
+export const servedText = (capabilities: readonly string[]): string[] =>
+  Object.entries(SERVED).flatMap(([capability, text]) => (capabilities.includes(capability) ? [text] : []));
+
+const SERVED: Readonly<Record<string, string>> = {
+  http: 'HTTPS',
+  stream: 'other TLS',
+  tcp: 'TCP ports',
+  udp: 'UDP ports',
+  hostname: 'own domains',
+};

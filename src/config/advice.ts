@@ -50,10 +50,15 @@ function forList(text: string, key: Path[number] | undefined): string | undefine
   return typeof key === 'string' && isPlain ? `Write \`${key}: [${text}]\`.` : undefined;
 }
 
+/** For a target that resembles nothing known. */
+export const TARGET_EXAMPLES = 'Write for example 3000, localhost:3000, unix:/run/app.sock or ./public.';
+
 /** The same for a target. */
 export function targetAdvice(text: string): string | undefined {
   const bare = /^\$([A-Za-z_]\w*)$/.exec(text);
   if (bare) return `Write \${${bare[1]}}, with braces.`;
+  const local = /^:(\d{1,5})$/.exec(text);
+  if (local) return `Write ${local[1]}.`;
   const mapped = /^(?:[\d.]+:)?(\d{1,5}):\d{1,5}(?:\/(?:tcp|udp))?$/.exec(text);
   if (mapped) return `Write ${mapped[1]}, only the port of this machine.`;
   if (/^https?:\/\/[^/]+\/./.test(text) && URL.canParse(text)) {

@@ -15,6 +15,7 @@ import { maskUrl } from './mask-urls.js';
 import { listOf, nearest } from './suggest.js';
 import { child, entriesOf, itemsOf, keyPlaceOf, textOf, type Path, type Tree } from './tree.js';
 import { dnsLabel } from './variables.js';
+import { meansTarget } from './words.js';
 
 const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -128,7 +129,7 @@ function checkHasTarget(path: Path, service: Tree, mode: Mode, report: Report): 
 
 /** If another finding already suggests `target` for an unknown key, do not report `target` as missing. */
 function hasMisspeltTarget(service: Tree): boolean {
-  return [...entriesOf(service)].some(([key]) => nearest(key, ['target', 'command']));
+  return [...entriesOf(service)].some(([key]) => meansTarget(key) || nearest(key, ['target', 'command']));
 }
 
 function checkVia(root: Tree, path: Path, service: Tree, report: Report): void {

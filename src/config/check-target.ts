@@ -1,6 +1,6 @@
-import { isLoopback, parseTarget, type Target } from '../net/target.js';
+import { isLoopback, parseTarget, TARGET_FORMS, type Target } from '../net/target.js';
 import { DEFAULT_EMBEDDED_PORT } from './normalise.js';
-import { targetAdvice } from './advice.js';
+import { TARGET_EXAMPLES, targetAdvice } from './advice.js';
 import type { Report } from './check.js';
 import { shown } from './explain.js';
 import { maskUrl } from './mask-urls.js';
@@ -21,10 +21,8 @@ export function checkTarget(root: Tree, path: Path, ownPort: number | undefined,
     const message =
       mayQuote || !/["\d]/.test(error.message)
         ? error.message
-        : `${shown(root, path)} is not a port, host:port, unix:/path or http(s)://host:port`;
-    const hint =
-      (mayQuote && targetAdvice(text)) ||
-      'Write for example 3000, localhost:3000, unix:/run/app.sock or ./public.';
+        : `${shown(root, path)} is not ${TARGET_FORMS}`;
+    const hint = (mayQuote && targetAdvice(text)) || TARGET_EXAMPLES;
     report(path, { message, hint });
     return;
   }

@@ -1,4 +1,5 @@
 import { advice, headersAdvice } from './advice.js';
+import { flowYaml } from './flow.js';
 import { finding, type Complaint, type Finding } from './finding.js';
 import { maskUrl } from './mask-urls.js';
 import { portalSchema, type Schema, type SchemaError } from './schema.js';
@@ -196,8 +197,7 @@ function missingKey(key: string, schema: Schema, path: Path): Complaint {
   if (path.length === 0 && key === 'version')
     return { message: '`version` is missing', hint: 'Add this line at the top of the file: `version: 1`' };
   const example = resolved(schema.properties?.[key])?.examples?.[0];
-  const hint =
-    example === undefined ? undefined : `Add it, for example \`${key}: ${JSON.stringify(example)}\`.`;
+  const hint = example === undefined ? undefined : `Add it, for example \`${key}: ${flowYaml(example)}\`.`;
   return { message: `\`${key}\` is missing${where}`, hint };
 }
 
@@ -246,7 +246,7 @@ function exampleOf(schema: Schema, path: Path): string | undefined {
   const key = path.at(-1);
   const example = schema.examples?.[0];
   if (example === undefined) return undefined;
-  const text = typeof example === 'string' ? example : JSON.stringify(example);
+  const text = typeof example === 'string' ? example : flowYaml(example);
   return typeof key === 'string' ? `For example \`${key}: ${text}\`.` : `For example \`${text}\`.`;
 }
 

@@ -24,7 +24,7 @@ it.each([
   ['  a: 70000', '70000 is out of range: service "a" takes 1 to 65535'],
   [
     '  a: localhost',
-    '"localhost" is not a port, host:port, unix:/path or http(s)://host:port | Add the port, as in localhost:3000. For a folder, write ./localhost.',
+    '"localhost" is not a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public | Add the port, as in localhost:3000. For a folder, write ./localhost.',
   ],
   [
     '  a: "http://x/y"',
@@ -32,7 +32,7 @@ it.each([
   ],
   [
     '  a: ${HOST}',
-    'the value of "${HOST}" is not a port, host:port, unix:/path or http(s)://host:port | Write for example 3000, localhost:3000, unix:/run/app.sock or ./public.',
+    'the value of "${HOST}" is not a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public | Write for example 3000, localhost:3000, unix:/run/app.sock or ./public.',
   ],
   [
     '  a: true',
@@ -271,7 +271,7 @@ it.each([
     '  a: { mode: http, routes: { /: { stripPrefix: true } } }',
     '`target` is missing in route "/" | Add it, for example `target: 3000`, or `command: npm run dev`.',
   ],
-  ['  a: { mode: http, routes: {} }', '`routes` is empty | For example `routes: {"/api":3001,"/":5173}`.'],
+  ['  a: { mode: http, routes: {} }', '`routes` is empty | For example `routes: { /api: 3001, /: 5173 }`.'],
   // --- access
   ['  a: { target: 1, access: { pin: 1234 } }', '`pin` must be text | Put the value in quotes.'],
   ['  a: { target: 1, access: { pin: "12" } }', '`pin` is shorter than 4 characters'],
@@ -351,7 +351,7 @@ it.each([
   ],
   [
     '  a: { target: 1, access: { basic: {} } }',
-    '`basic` is empty | For example `basic: {"alice":"${ALICE_HASH:?set ALICE_HASH}"}`.',
+    '`basic` is empty | For example `basic: { alice: "${ALICE_HASH:?set ALICE_HASH}" }`.',
   ],
   [
     '  a: { mode: tcp, target: 1, access: { basic: { alice: "$$2y$$05$$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" } } }',
@@ -384,7 +384,7 @@ it.each([
   ],
   [
     '  a: { mode: http, routes: { /: { target: 1, headers: [{}] } } }',
-    '`headers` must be a mapping | For example `headers: {"X-Env":"demo","Cookie":null}`.',
+    '`headers` must be a mapping | For example `headers: { X-Env: demo, Cookie: null }`.',
   ],
   [
     '  a: { mode: http, routes: { /: { target: 1, headers: [{ X-A: b }] } } }',
@@ -392,7 +392,7 @@ it.each([
   ],
   [
     '  a: { mode: http, routes: { /: { target: 1, headers: ["b"] } } }',
-    '`headers` must be a mapping | For example `headers: {"X-Env":"demo","Cookie":null}`.',
+    '`headers` must be a mapping | For example `headers: { X-Env: demo, Cookie: null }`.',
   ],
   // --- certificates, domains, protocols
   ['  a: { target: 1, tls: { cert: x } }', '`key` is missing: `cert` and `key` must be used together'],
@@ -424,7 +424,7 @@ it.each([
   ],
   [
     '  a: $PORT',
-    '"$PORT" is not a port, host:port, unix:/path or http(s)://host:port | Write ${PORT}, with braces.',
+    '"$PORT" is not a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public | Write ${PORT}, with braces.',
   ],
   [
     '  - a: 3000\n  - b: 3001',
@@ -461,11 +461,11 @@ it.each([
   ],
   [
     '  a: tcp://localhost:5432',
-    '"tcp://localhost:5432" is not a port, host:port, unix:/path or http(s)://host:port | Write `{ target: localhost:5432, mode: tcp }`.',
+    '"tcp://localhost:5432" is not a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public | Write `{ target: localhost:5432, mode: tcp }`.',
   ],
   [
     '  a: localhost:3000/api',
-    '"localhost:3000/api" is not a port, host:port, unix:/path or http(s)://host:port | Write localhost:3000. To publish one path, use `routes: { /api: localhost:3000 }`.',
+    '"localhost:3000/api" is not a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public | Write localhost:3000. To publish one path, use `routes: { /api: localhost:3000 }`.',
   ],
   [
     '  - hostname: a.example.com\n    service: x',
@@ -485,6 +485,18 @@ it.each([
   ],
   ['  a: { ports: ["80:80"] }', 'unknown key "ports" in service "a" | Portal calls it `target`.'],
   ['  a: { addr: 3000 }', 'unknown key "addr" in service "a" | Portal calls it `target`.'],
+  [
+    '  a: { service: "http://localhost:3000" }',
+    'unknown key "service" in service "a" | Portal calls it `target`.',
+  ],
+  [
+    '  a: { target: 1, schemes: [https] }',
+    'unknown key "schemes" in service "a" | Remove it: every service has an https:// URL.',
+  ],
+  [
+    '  a: ":3000"',
+    '":3000" is not a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public | Write 3000.',
+  ],
 ])('%s', async (services, ...messages) => {
   const told = await said(services);
   expect(told).toContain(messages[0]);
@@ -514,7 +526,7 @@ it.each([
   ],
   [
     'relays: { urls: [{ ca: x }] }',
-    '`url` is missing in entry 1 of `urls` | Add it, for example `url: "https://relay.example.com"`.',
+    '`url` is missing in entry 1 of `urls` | Add it, for example `url: https://relay.example.com`.',
   ],
   [
     'relays: { urls: [true] }',
@@ -522,11 +534,11 @@ it.each([
   ],
   [
     'relays: { embedded: }',
-    '`embedded` has no value; it takes a mapping | For example `embedded: {"port":8443}`.',
+    '`embedded` has no value; it takes a mapping | For example `embedded: { port: 8443 }`.',
   ],
   [
     'chains: { c: [https://a.example.com] }',
-    'chain "c" needs at least 2 entries | For example `c: ["https://entry.example.com","https://exit.example.com"]`.',
+    'chain "c" needs at least 2 entries | For example `c: [https://entry.example.com, https://exit.example.com]`.',
   ],
   [
     'chains: { c: [https://a.example.com, https://a.example.com] }',
@@ -652,6 +664,7 @@ it.each([
   ['web: 3000', 'Write `version: 1`, then `services:`, and indent this below it.'],
   ['version: 1\nservices:\nweb: 3000', 'Indent it below `services:`.'],
   ['', 'Begin the file with `version: 1`, or run `portal init` to create one.'],
+  ['version: 1', 'Add it, for example `services: { web: 3000 }`.'],
 ])('the hint for %j says what to write', async (text, hint) => {
   expect((await problemsOf(text)).map((problem) => problem.hint)).toEqual([hint]);
 });
@@ -660,3 +673,12 @@ async function problemsOf(text: string): Promise<readonly Problem[]> {
   const result = await loadConfig({ file: '-', cwd: '/nowhere', env: {}, stdin: async () => text });
   return result.ok ? [] : result.problems;
 }
+
+it.each(['addr', 'address', 'url', 'upstream', 'backend', 'service'])(
+  'reports one mistake for `%s`, which is the target under another name',
+  async (key) => {
+    expect(await said(`  a: { ${key}: 3000 }`)).toEqual([
+      `unknown key ${JSON.stringify(key)} in service "a" | Portal calls it \`target\`.`,
+    ]);
+  },
+);

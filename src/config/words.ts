@@ -63,6 +63,7 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   ports: 'target',
   url: 'target',
   backend: 'target',
+  service: 'target',
   local_port: 'target',
   localPort: 'target',
   subdomain: 'name',
@@ -100,6 +101,11 @@ const COMPOSE_KEYS: ReadonlySet<string> = new Set([
   'image', 'build', 'container_name', 'networks', 'restart', 'volumes',
 ]); // prettier-ignore
 
+/** Keys of other programs that Portal needs no equivalent for. */
+const NEEDLESS: Readonly<Record<string, string>> = {
+  schemes: 'Remove it: every service has an https:// URL.',
+};
+
 /** The place of a key that exists only in another mapping. */
 const PLACES: readonly (readonly [definition: string, home: string])[] = [
   ['access', '`access` of a service'],
@@ -120,6 +126,7 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
     Object.hasOwn(schema.$defs?.[definition]?.properties ?? {}, name);
   if (path[0] === 'services' && path.length === 2 && COMPOSE_KEYS.has(key))
     return 'Docker Compose has this key, and Portal does not. Remove it.';
+  if (path[0] === 'services' && path.length === 2 && Object.hasOwn(NEEDLESS, key)) return NEEDLESS[key];
   if (key === 'relay' && path.length === 0) {
     const advised = relaysAdvice(value);
     if (advised !== undefined) return advised;
@@ -140,6 +147,10 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
   const home = PLACES.find(([name]) => has(name, key));
   return home && `\`${key}\` belongs in ${home[1]}.`;
 }
+
+/** Whether another program calls the target `key`. */
+export const meansTarget = (key: string): boolean =>
+  Object.hasOwn(SYNONYMS, key) && SYNONYMS[key] === 'target';
 
 function isKnownAt(dotted: string, path: Path, schema: Schema): boolean {
   const [first = ''] = dotted.split('.');

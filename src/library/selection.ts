@@ -44,7 +44,8 @@ export function checkProfiles(profiles: readonly string[], { services }: Desired
   const unknown = profiles.find((each) => !known.includes(each));
   if (unknown === undefined) return;
   const meant = nearest(unknown, known);
-  const all = known.length === 0 ? 'No service has `profiles`.' : `Profiles: ${known.join(', ')}.`;
+  const all =
+    known.length === 0 ? 'Omit --profile, or add `profiles` to a service.' : `Profiles: ${known.join(', ')}.`;
   throw new PortalError('usage', `no service has the profile ${JSON.stringify(unknown)}`, {
     hint: meant === undefined ? all : `Did you mean \`${meant}\`?`,
   });

@@ -11,6 +11,9 @@ export type Target =
     }
   | { readonly kind: 'unix'; readonly path: string };
 
+/** What a target may be, for messages. */
+export const TARGET_FORMS = 'a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public';
+
 const PORT = /^\d{1,5}$/;
 
 /** The target of a command that listens on a free port, until the agent has chosen it. */
@@ -38,7 +41,7 @@ export function parseTarget(text: string | number): Target {
   const plain = /^([^\s:/@[\]]+):(\d+)$/.exec(input);
   if (plain && /^\d+$/.test(plain[1]!)) throw new RangeError(`"${input}" names a port where a host belongs`);
   if (plain) return tcp(plain[1]!, plain[2]!, false);
-  throw new RangeError(`"${input}" is not a port, host:port, unix:/path or http(s)://host:port`);
+  throw new RangeError(`"${input}" is not ${TARGET_FORMS}`);
 }
 
 function fromUrl(input: string): Target {

@@ -1,4 +1,4 @@
-import { ASKING_KINDS } from '../agent/access/kinds.js';
+import { ASKING_KINDS, GATE_KINDS } from '../agent/access/kinds.js';
 import { linkPath } from '../agent/access/share/path.js';
 import { SHARE_PARAMETER } from '../agent/access/share/parameter.js';
 import { Shares } from '../agent/access/share/shares.js';
@@ -59,10 +59,7 @@ export class Sharing {
     const leases = [...this.#leases()].filter(({ spec }) => spec.service === service);
     const [first] = leases;
     if (!first) throw new PortalError('usage', `the agent has no service ${JSON.stringify(service)}`);
-    if (this.shares.settingsOf(first.spec.access) === undefined)
-      throw new PortalError('usage', `a link would open nothing of ${service} that its address does not`, {
-        hint: hintFor(first.spec.access),
-      });
+    if (this.shares.settingsOf(first.spec.access) === undefined) throw noUse(service, first.spec.access);
     // Revocations must be known before a link is issued.
     await this.load();
     const link = this.shares.issue(path, until, now);
@@ -104,9 +101,16 @@ export class Sharing {
   }
 }
 
-function hintFor(access: AccessSpec): string {
+/** Why a link to this service would open nothing that its address does not. */
+function noUse(service: string, access: AccessSpec): PortalError {
+  if (GATE_KINDS.every((kind) => kind.describe(access) === undefined))
+    return new PortalError('usage', `${service} needs no link: everyone can already open its address`, {
+      hint: 'Send its address, which `portal status` shows. To restrict it, set a gate such as `access.pin`.',
+    });
   const set = ASKING_KINDS.filter(({ key }) => access[key] !== undefined).map(({ key }) => `\`${key}\``);
-  if (set.length === 0)
-    return 'Links pass the gates `pin`, `basic` and `oidc`, and this service has none of them. All other gates apply to links as well.';
-  return `Set \`access.sharing: true\`, and links pass ${set.join(' and ')}.`;
+  const hint =
+    set.length === 0
+      ? 'Links pass the gates `pin`, `basic` and `oidc`, and this service has none of them. All other gates apply to links as well.'
+      : `Set \`access.sharing: true\`, and links pass ${set.join(' and ')}.`;
+  return new PortalError('usage', `links do not pass the gates of ${service}`, { hint });
 }

@@ -56,7 +56,7 @@ it(
     );
     expect(shown.stdout).toMatch(new RegExp(`^ +ci +ready +https://ci.localhost:${first.port} +0`, 'm'));
     expect(shown.stdout).toMatch(new RegExp(`^ +web +ready +https://web.localhost:${second.port} `, 'm'));
-    expect(shown.stdout).toMatch(new RegExp(`^web +${second.url} +yes +not yet`, 'm'));
+    expect(shown.stdout).toMatch(new RegExp(`^web +${second.url} +yes +not reserved yet`, 'm'));
     // The same id on both.
     expect(shown.stdout.match(/^laptop · connected/gm)).toHaveLength(1);
 

@@ -87,7 +87,7 @@ it('shows every relay, its source and state, and whether its key is in the lock'
   const running = await list();
   expect(running[2]).toMatchObject({ url: wrong.url, health: 'unhealthy', locked: false, inUse: false });
   const table = await person.run(['list']);
-  expect(table.stdout).toMatch(/^RELAY +SOURCE +HEALTH +ROUND TRIP +IN USE +LOCKED +KEY +OFFERS\n/);
+  expect(table.stdout).toMatch(/^RELAY +SOURCE +HEALTH +ROUND TRIP +IN USE +LOCKED +KEY +SERVES\n/);
   expect((await person.run(['status'])).stdout).toContain('relays.json: 4 relays');
 });
 

@@ -117,4 +117,16 @@ it('revokes links while the agent is stopped', async () => {
   const unknown = await person.run(['share', 'revoke', 'aaaaaaaa']);
   expect(unknown).toMatchObject({ code: 1 });
   expect(unknown.stderr).toContain('this machine has no link "aaaaaaaa"');
+  expect(unknown.stderr).not.toContain('revoked');
+});
+
+it('says who can open a link, and shows its end with the time zone, in both commands', async () => {
+  const { person } = await published();
+  const { stderr } = await person.run(['share', 'app']);
+  const [, until] =
+    /^Anyone on this machine with this link can visit app until (\d{4}-\d\d-\d\d \d\d:\d\d UTC)\. /.exec(
+      stderr,
+    ) ?? [];
+  expect(until).toBeDefined();
+  expect((await person.run(['share', 'list'])).stdout).toContain(`until ${until}`);
 });

@@ -62,7 +62,7 @@ it('shows until when names are reserved', () => {
   const last = (...names: ReturnType<typeof name>[]) =>
     describeAgents({ agents: [], names }, createStyle(false), 0).at(-1);
   expect(last(name('served', '1970-01-31T00:00:00.000Z'))).toMatch(/ yes +1970-01-31$/);
-  expect(last(name('served', '1970-01-01T00:00:30.000Z'))).toMatch(/ yes +not yet$/);
+  expect(last(name('served', '1970-01-01T00:00:30.000Z'))).toMatch(/ yes +not reserved yet$/);
   expect(last(name('free', '1970-01-01T00:09:30.000Z'))).toMatch(/ no +1970-01-01 00:09 UTC$/);
 });
 

@@ -1,6 +1,6 @@
 import stringWidth from 'string-width';
 import type { ServiceView } from '../../protocol/agents.js';
-import { formatAge, formatAgo, formatBytes } from '../amounts.js';
+import { formatAge, formatAgo, formatBytes, utcText } from '../amounts.js';
 import { fitColumns } from '../columns.js';
 import { relayName } from '../reporters/describe.js';
 import { printable, type Style } from '../style.js';
@@ -138,7 +138,7 @@ const USE = { free: 'no', served: 'yes', reconnecting: 'agent is reconnecting' }
  */
 function describeReserved({ reservedUntil, use }: Merged['names'][number], now: number): string {
   if (Date.parse(reservedUntil) - now > DAY_MS) return reservedUntil.slice(0, 10);
-  return use === 'free' ? `${reservedUntil.slice(0, 16).replace('T', ' ')} UTC` : 'not yet';
+  return use === 'free' ? utcText(Date.parse(reservedUntil)) : 'not reserved yet';
 }
 
 /** The same for names. */

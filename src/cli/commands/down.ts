@@ -12,15 +12,19 @@ interface Options {
 
 /** The drain (10 s) and the shutdown after it. */
 const STOP_TIMEOUT_MS = 15_000;
+/** Who stops an agent need not start one first. */
+const NOTHING = 'There is nothing to stop.';
 /** How long an agent may take to exit after it closed its socket. */
 const EXIT_WAIT_MS = 300;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const agent = await findAgent(context, options, { listsOthers: true });
+  const agent = await findAgent(context, options, { listsOthers: true, remedy: NOTHING });
   const timeout = AbortSignal.timeout(STOP_TIMEOUT_MS);
   // Follow the logs before the stop: their end is the end of the agent.
   const ended = followToEnd(agent, timeout);
-  const { pid } = await agent.stop();
+  const { pid } = await agent.stop().catch((error: unknown) => {
+    throw withNothing(error);
+  });
   await ended;
   if (timeout.aborted) {
     throw new PortalError(
@@ -35,6 +39,12 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   if (context.json) printEvent(context, 'stopped', { reason: 'down', pid });
   else context.stderr.note(`stopped (pid ${pid})`);
   return 0;
+}
+
+function withNothing(error: unknown): unknown {
+  if (!(error instanceof PortalError) || error.code !== 'not_running' || error.hint !== undefined)
+    return error;
+  return new PortalError('not_running', error.message, { cause: error, hint: NOTHING });
 }
 
 async function followToEnd(agent: ControlClient, signal: AbortSignal): Promise<void> {

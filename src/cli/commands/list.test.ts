@@ -17,9 +17,9 @@ const relay: SurveyedRelay & { locked: boolean } = {
 const lines = (width: number): string[] => describeRelays([relay], createStyle(false), false, width);
 
 it('shows everything of a relay on one line where the terminal is wide', () => {
-  expect(lines(160)).toHaveLength(2);
-  expect(lines(160)[1]).toMatch(
-    /^https:\/\/relay\S+ +urls +healthy +12 ms +yes +yes +0xa+ +stream http .* ws$/,
+  expect(lines(180)).toHaveLength(2);
+  expect(lines(180)[1]).toMatch(
+    /^https:\/\/relay\S+ +urls +healthy +12 ms +yes +yes +0xa+ +HTTPS, other TLS, TCP ports, UDP ports, own domains$/,
   );
 });
 
@@ -27,6 +27,8 @@ it.each([120, 80, 50])('has lines for the key and the offers within %i columns',
   expect(lines(width).filter((line) => line.length > width)).toEqual([]);
   expect(lines(width).slice(2)).toEqual([
     `  key 0x${'a'.repeat(40)}`,
-    '  offers stream http hostname tcp udp raw tls ws',
+    ...(width < 60
+      ? ['  serves HTTPS, other TLS, TCP ports, UDP ports,', '  own domains']
+      : ['  serves HTTPS, other TLS, TCP ports, UDP ports, own domains']),
   ]);
 });

@@ -9,8 +9,10 @@ import { loadLockState, type LockState } from '../lock.js';
 import { columns, fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
+import { servedText } from '../relay-report.js';
 import { errorLines } from '../reporters/describe.js';
 import { createStyle, printable, type Style } from '../style.js';
+import { wrapWords } from '../wrap.js';
 
 interface Options {
   readonly file?: string;
@@ -65,7 +67,7 @@ const yesNo = (is: boolean | undefined): string => (is === undefined ? '' : is ?
 /** Columns that a narrow terminal does not show, in the order of removal. */
 const OPTIONAL = ['SOURCE', 'LOCKED', 'IN USE', 'ROUND TRIP'];
 
-/** Formats the relays as a table. Where `width` is small, keys and offers are below their relay. */
+/** Formats the relays as a table. Where `width` is small, keys and what relays serve are below. */
 export function describeRelays(
   rows: readonly Row[],
   style: Style,
@@ -81,7 +83,7 @@ export function describeRelays(
       const row = rows[index]!;
       return [
         paint(style, row.health, line),
-        ...(isWide ? [] : detailsOf(row)),
+        ...(isWide ? [] : detailsOf(row).flatMap((text) => wrapWords(text, width).split('\n'))),
         ...(row.source === 'chain' && hasPool ? ['  part of a chain; the pool does not use it'] : []),
         ...(row.error ? errorLines(row.error).map((text) => `  ${text}`) : []),
       ];
@@ -89,7 +91,7 @@ export function describeRelays(
   ];
 }
 
-/** The key and what a relay offers are too wide for most terminals, and have lines of their own there. */
+/** The key and what a relay serves are too wide for most terminals, and have lines of their own there. */
 function tableOf(rows: readonly Row[], width: number): [table: string[], isWide: boolean] {
   const header = ['RELAY', 'SOURCE', 'HEALTH', 'ROUND TRIP', 'IN USE', 'LOCKED'];
   const cells = rows.map(({ url, source, health, rttMs, inUse, locked }) => [
@@ -101,7 +103,7 @@ function tableOf(rows: readonly Row[], width: number): [table: string[], isWide:
     yesNo(locked),
   ]);
   const wide = columns([
-    [...header, 'KEY', 'OFFERS'],
+    [...header, 'KEY', 'SERVES'],
     ...cells.map((each, index) => [...each, printable(rows[index]!.address ?? ''), offersOf(rows[index]!)]),
   ]);
   if (wide.every((line) => line.length <= width)) return [wide, true];
@@ -110,11 +112,11 @@ function tableOf(rows: readonly Row[], width: number): [table: string[], isWide:
 
 const detailsOf = (row: Row): string[] => [
   ...(row.address === undefined ? [] : [`  key ${printable(row.address)}`]),
-  ...(offersOf(row) === '' ? [] : [`  offers ${offersOf(row)}`]),
+  ...(offersOf(row) === '' ? [] : [`  serves ${offersOf(row)}`]),
 ];
 
-const offersOf = ({ capabilities = [], carriers = [] }: Row): string =>
-  printable([...capabilities, ...carriers].join(' '));
+/** In words of the docs. `--json` has the protocol's, with the carriers. */
+const offersOf = ({ capabilities = [] }: Row): string => servedText(capabilities).join(', ');
 
 function paint(style: Style, health: Row['health'], line: string): string {
   if (health === 'healthy') return style.green(line);

@@ -53,7 +53,7 @@ interface Wiped {
 
 function report(context: Context, wiped: Wiped, failures: readonly string[]): ExitCode {
   if (context.json) printEvent(context, 'wiped', wiped);
-  else context.stderr.note(`deleted every recorded request of ${wiped.identity}${heldText(wiped.held)}`);
+  else context.stderr.note(`deleted all requests recorded for ${wiped.identity}${heldText(wiped.held)}`);
   for (const message of failures)
     context.stderr.line(`an agent may still have requests of this identity in memory: ${message}`);
   return failures.length > 0 ? 1 : 0;
@@ -65,7 +65,7 @@ const heldText = (count: number): string =>
     : `, and ${count === 1 ? '1 held request that was' : `${count} held requests that were`} not delivered`;
 
 async function ask(context: Context, address: string, held: number): Promise<Answer> {
-  const what = `every recorded request of ${address} on this machine${heldText(held)}`;
+  const what = `all requests recorded for ${address} on this machine${heldText(held)}`;
   const { stdin, stderr } = context;
   const isAsked = (stdin as { isTTY?: boolean }).isTTY === true && stderr.isTTY && !context.json;
   if (!isAsked)

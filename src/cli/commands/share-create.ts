@@ -1,6 +1,8 @@
 import { linkPath } from '../../agent/access/share/path.js';
 import { PortalError } from '../../lib/errors.js';
+import { utcText } from '../amounts.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
+import { isShareable } from '../live/actions.js';
 import { findAgent } from '../find-agent.js';
 import { printEvent } from '../print.js';
 import { printable } from '../style.js';
@@ -31,7 +33,11 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   else for (const link of shared.links) context.stdout.line(printable(link));
   const where = path === '/' ? '' : ` at ${path} and below`;
   context.stderr.note(
-    `Anyone with this link can visit ${printable(service)}${where} until ${shared.until}. To end it: portal share revoke ${shared.id}`,
+    `${whoOpens(shared.links)} can visit ${printable(service)}${where} until ${utcText(Date.parse(shared.until))}. To end it: portal share revoke ${shared.id}`,
   );
   return 0;
 }
+
+/** Names below localhost lead every machine to itself. */
+const whoOpens = (links: readonly string[]): string =>
+  links.some(isShareable) ? 'Anyone with this link' : 'Anyone on this machine with this link';

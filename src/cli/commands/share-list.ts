@@ -1,5 +1,5 @@
 import type { ShareRecord } from '../../agent/access/share/store.js';
-import { formatAgo, timeText } from '../amounts.js';
+import { formatAgo, utcText } from '../amounts.js';
 import { fitColumns } from '../columns.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { ownShares } from '../own-shares.js';
@@ -29,7 +29,7 @@ function describe(links: readonly ShareRecord[], { stdout }: Context, now: numbe
   const rows = links.map(({ id, service, urls, issuedAt, until, revokedAt }) => [
     id,
     printable(service),
-    revokedAt === undefined ? `until ${timeText(Date.parse(until), now)}` : 'revoked',
+    revokedAt === undefined ? `until ${utcText(Date.parse(until))}` : 'revoked',
     formatAgo(now - Date.parse(issuedAt)),
     urls.map((url) => printable(url)).join(' '),
   ]);

@@ -28,7 +28,8 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     }
   const failures = own ? await tellAgents(context, own.address) : [];
   if (context.json) printEvent(context, 'revoked', { links: count, ...(unknown.length > 0 && { unknown }) });
-  else context.stderr.note(count === 1 ? 'revoked 1 link' : `revoked ${count} links`);
+  else if (count > 0 || unknown.length === 0)
+    context.stderr.note(count === 1 ? 'revoked 1 link' : `revoked ${count} links`);
   for (const id of unknown)
     context.stderr.line(
       `this machine has no link ${JSON.stringify(id)}: revoke it where it was created, or use --all`,

@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises';
 import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import { loadLock, lockFileOf } from '../../config/lock.js';
@@ -107,11 +108,20 @@ async function checkLock(desired: Desired, subject: Subject): Promise<LockEntrie
   const file = lockFileOf(desired.file);
   try {
     const entries = await loadLock(file);
-    const relays = entries.size === 0 ? 'it has no relay yet' : count(entries.size, 'relay');
-    subject.ok('configuration.lock', `${file}: ${relays}`);
+    subject.ok('configuration.lock', await describeLock(file, entries));
     return entries;
   } catch (error) {
     subject.failed('configuration.lock', error);
     return undefined;
   }
+}
+
+async function describeLock(file: string, { size }: LockEntries): Promise<string> {
+  if (size > 0) return `${file}: ${count(size, 'relay')}`;
+  const isThere = await access(file).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return `${file}: it has no relay yet`;
+  return `${file} does not exist yet: Portal creates it when it first connects to a relay with a URL`;
 }

@@ -67,7 +67,9 @@ export function addRunning(program: Command, execute: Execute): void {
     .action(execute(() => import('../commands/status.js')));
   program
     .command('list')
-    .description('show the relays of the configuration: health, round trip, capabilities, keys')
+    .description(
+      'show the relays of the configuration: health, round trip, keys, what they serve (`portal status` shows services)',
+    )
     .addOption(file())
     .action(execute(() => import('../commands/list.js')));
   program

@@ -45,7 +45,7 @@ export function addRequests(program: Command, execute: Execute): void {
       '--search <words>',
       'show only requests with all of these words in host, path, method, status or address',
     )
-    .addOption(count('--limit <number>', 'show at most this many', MAX_REQUESTS).default(50))
+    .addOption(count('-n, --limit <number>', 'show at most this many', MAX_REQUESTS).default(50))
     .option('--all', 'show requests of other configurations too, and of `expose`')
     .addOption(recordedFor())
     .action(execute(() => import('../commands/requests-list.js')));

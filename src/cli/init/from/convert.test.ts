@@ -48,7 +48,7 @@ tunnels:
       'api: `auth` was dropped: everyone can visit until you set `access`.',
       'ssh: the relay chooses the public port, in place of 1.tcp.ngrok.io:20001.',
       'app: calm-cat.ngrok-free.app became the name calm-cat on your relay.',
-      'odd: the target "file:///srv" was not converted: "file:///srv" is not a port, host:port, unix:/path or http(s)://host:port.',
+      'odd: the target "file:///srv" was not converted: "file:///srv" is not a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public.',
       'The authtoken is not needed: Portal has no accounts.',
     ],
   });
