@@ -64,6 +64,6 @@ function fileFor(all) {
   const ports = new Map(moved.map(({ wanted, port }) => [String(wanted), String(port)]));
   const text = readFileSync(file, 'utf8').replace(/\b\d+\b/g, (number) => ports.get(number) ?? number);
   writeFileSync(copy, text);
-  process.stderr.write(`the demo uses a copy of examples/portal.yaml with these ports: ${copy}\n`);
+  process.stderr.write(`the demo uses a copy of examples/portal.yaml with these ports:\n  ${copy}\n`);
   return copy;
 }

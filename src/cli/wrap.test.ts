@@ -79,3 +79,12 @@ it('cuts lines of a file with their style', () => {
 it('changes nothing without a terminal', () => {
   expect(wrapWords('one two three', Infinity)).toBe('one two three');
 });
+
+it.each([
+  ['trust it: portal trust --install', 'trust it:\nportal trust --install'],
+  ['to stop: run `portal down -f a.yaml`', 'to stop: run\n`portal down -f a.yaml`'],
+  ['keep a copy: portal identity export', 'keep a copy:\nportal identity export'],
+  ['it runs with `one very long command in quotes`', 'it runs with `one very\nlong command in quotes`'],
+])('keeps a command in a sentence whole: %s', (text, wrapped) => {
+  expect(wrapWords(text, 24)).toBe(wrapped);
+});

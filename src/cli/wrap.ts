@@ -14,7 +14,8 @@ const ARGUMENT = /(?:'[^']*'|\\.|[^\s'\\])+/g;
 
 /**
  * Breaks each line of `text` between words, so that it fits into `columns`. Continuation lines have the indentation of
- * their line. A word that is wider than `columns`, such as a URL, stays whole. A command breaks between arguments, with a
+ * their line. A word that is wider than `columns`, such as a URL, stays whole, as does a short command in a sentence. A command
+ * on its own breaks between arguments, with a
  * backslash, and works when it is copied with all its lines. Lines of a file are cut around the marks below one of them.
  */
 export function wrapWords(text: string, columns: number): string {
@@ -88,8 +89,21 @@ function wrapLine(line: string, columns: number): string {
   const [start, codes, indent, mark = ''] = START.exec(line) as unknown as [string, string, string, string?];
   const hanging = indent + ' '.repeat(stringWidth(mark));
   const width = Math.max(1, columns - hanging.length);
-  return wrapAnsi(codes + line.slice(start.length), width, { hard: false })
+  return wrapAnsi(glued(codes + line.slice(start.length), width), width, { hard: false })
+    .replaceAll(GLUE, ' ')
     .split('\n')
     .map((part, index) => (index === 0 ? indent + mark : hanging) + part)
     .join('\n');
 }
+
+/** Stands for a space inside a command, where a line does not break. Private, so that no text has it. */
+const GLUE = '\uE000';
+/** `portal up` in backticks, or without: its words, then options and their values. */
+const IN_SENTENCE =
+  /`[^`\n]+`|\bportal [a-z]+(?: (?:create|export|install|list|new|release|revoke|show|uninstall|wipe))?(?: (?:--?[a-z][\w-]*|[A-Z]{2,}\b))*/g;
+
+/** Keeps each command of a sentence on one line, if it fits. */
+const glued = (line: string, width: number): string =>
+  line.replace(IN_SENTENCE, (command) =>
+    stringWidth(command) > width ? command : command.replaceAll(' ', GLUE),
+  );

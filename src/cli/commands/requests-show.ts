@@ -50,10 +50,20 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   ]);
   if (context.json)
     printEvent(context, 'request', plain(recording, details, requestContent, responseContent));
-  else
-    for (const line of describe(details, requestContent, responseContent, createStyle(context.stdout.color)))
-      context.stdout.data(line);
+  else show(context, details, [requestContent, responseContent]);
   return 0;
+}
+
+/** Wraps what Portal says. Headers and bodies stay as they are, for copying. */
+function show(context: Context, details: RequestDetails, [request, response]: readonly Content[]): void {
+  const { stdout } = context;
+  const style = createStyle(stdout.color);
+  const { method, authority, target, startedAt, remote } = details;
+  stdout.data(style.bold(printable(`${method} https://${authority}${target}`)));
+  stdout.line(
+    `request ${idText(details.id)} of ${printable(details.service)}, ${dateText(startedAt)}, from ${printable(remote)}`,
+  );
+  for (const each of describe(details, request!, response!, style)) stdout.data(each);
 }
 
 interface Content {
@@ -91,10 +101,8 @@ function describe(
   responseContent: Content,
   style: Style,
 ): string[] {
-  const { method, authority, target, version, request, response, reason } = details;
+  const { method, target, version, request, response, reason } = details;
   return [
-    style.bold(printable(`${method} https://${authority}${target}`)),
-    `request ${idText(details.id)} of ${printable(details.service)}, ${dateText(details.startedAt)}, from ${printable(details.remote)}`,
     ...(details.replayOf === undefined ? [] : [`repeats ${idText(details.replayOf)}`]),
     ...(details.deliveryOf === undefined ? [] : [`delivers the held request ${idText(details.deliveryOf)}`]),
     '',

@@ -8,7 +8,7 @@ import { LiveModel, type Snapshot, type View } from './model.js';
 import { Region } from './region.js';
 import { help, qrOverlay } from './overlays.js';
 import { reflowOf, type Reflow } from './reflow.js';
-import { render, type Overlay } from './render.js';
+import { maxScroll, render, type Overlay, type Screen } from './render.js';
 
 export interface LiveOptions {
   readonly snapshot: () => Snapshot;
@@ -41,6 +41,7 @@ export class Live {
   #selected = 0;
   #overlay: Overlay | undefined;
   #overlayKey: string | undefined;
+  #scroll = 0;
   #message: string | undefined;
   /** Clears the message, so that the keys show again. */
   #messageTimer: NodeJS.Timeout | undefined;
@@ -101,18 +102,23 @@ export class Live {
   }
 
   #lines(view = this.#view()): string[] {
-    const { columns, rows } = this.#region;
     this.#selected = Math.max(0, Math.min(this.#selected, view.services.length - 1));
-    return render(view, {
+    return render(view, this.#screen());
+  }
+
+  #screen(): Screen {
+    const { columns, rows } = this.#region;
+    return {
       columns,
       rows,
       wraps: this.#reflow.wraps,
       style: this.#options.style,
       selected: this.#selected,
       overlay: this.#overlay,
+      scroll: this.#scroll,
       message: this.#message,
       hasKeys: this.#keys !== undefined,
-    });
+    };
   }
 
   #draw(): void {
@@ -152,10 +158,12 @@ export class Live {
 
   async #press(key: Key): Promise<void> {
     if (key.isCtrl) return this.#control(key.name);
+    if (this.#scrolls(key.name)) return this.#draw();
     // The key that opened the help or the QR code also closes it. Other keys keep their function.
     const isClosing = this.#overlayKey === key.name;
     this.#overlay = undefined;
     this.#overlayKey = undefined;
+    this.#scroll = 0;
     this.#message = undefined;
     try {
       if (!isClosing) await this.#act(key.name);
@@ -166,6 +174,14 @@ export class Live {
     clearTimeout(this.#messageTimer);
     if (this.#message === undefined) this.#draw();
     else this.#say(this.#message);
+  }
+
+  /** Scrolls the help where it is longer than the screen. */
+  #scrolls(name: string): boolean {
+    const most = this.#overlay === undefined ? 0 : maxScroll(this.#view(), this.#screen());
+    if (most === 0 || !(isUp(name) || isDown(name))) return false;
+    this.#scroll = Math.max(0, Math.min(most, this.#scroll + (isUp(name) ? -1 : 1)));
+    return true;
   }
 
   /** Handles these keys like a terminal outside of raw mode. */
@@ -187,8 +203,8 @@ export class Live {
   async #act(name: string): Promise<void> {
     const view = this.#view();
     const address = view.services[this.#selected]?.addresses[0];
-    if (name === 'up' || name === 'k') this.#selected--;
-    else if (name === 'down' || name === 'j') this.#selected++;
+    if (isUp(name)) this.#selected--;
+    else if (isDown(name)) this.#selected++;
     else if (name === '?') this.#overlay = help;
     else if (name === 'i') await this.#open(view.inspector, 'no service has `inspect: true`');
     else if (name === 'o')
@@ -228,6 +244,9 @@ export class Live {
     this.#message = 'printed it above, and asked the terminal to copy it (OSC 52): not every terminal can';
   }
 }
+
+const isUp = (name: string): boolean => name === 'up' || name === 'k';
+const isDown = (name: string): boolean => name === 'down' || name === 'j';
 
 /**
  * Makes Node read the size of its terminals now. On a busy machine the signal comes late, and what is drawn for the former size

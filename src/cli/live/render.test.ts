@@ -3,7 +3,7 @@ import stringWidth from 'string-width';
 import { describe, expect, it } from 'vitest';
 import { createStyle } from '../style.js';
 import type { ServiceView, View } from './model.js';
-import { render, rowsOf, type Screen } from './render.js';
+import { maxScroll, render, rowsOf, type Screen } from './render.js';
 
 const service = (name: string, over: Partial<ServiceView> = {}): ServiceView => ({
   service: name,
@@ -33,6 +33,7 @@ const screen = (columns: number, rows: number, over: Partial<Screen> = {}): Scre
   style: createStyle(false),
   selected: 0,
   overlay: undefined,
+  scroll: 0,
   message: undefined,
   hasKeys: true,
   ...over,
@@ -45,6 +46,8 @@ const DEAD = service('api', {
 });
 const many = (count: number): ServiceView[] =>
   Array.from({ length: count }, (_, index) => service(`svc${index}`));
+
+const overlay = (): string[] => Array.from({ length: 20 }, (_, index) => `line ${index + 1}`);
 
 describe('the live view', () => {
   it('clears the error of the last response once the target has recovered', () => {
@@ -257,6 +260,44 @@ describe('the live view', () => {
     expect(render(view(services), screen(120, 12)).join('\n')).toMatch(
       /and \d+ more \(↑↓\): target down: api; failed: db; unhealthy: slow$/m,
     );
+  });
+
+  it('counts no hidden services while all are shown', () => {
+    for (const rows of [10, 8, 6]) {
+      const lines = render(view([DEAD]), screen(50, rows)).join('\n');
+      expect(lines).not.toContain('more');
+      expect(lines).toContain('target down');
+    }
+  });
+
+  it('shows the part of the help that is scrolled to, from its top on', () => {
+    const shown = (scroll: number) => render(view([]), screen(50, 10, { overlay, scroll }));
+    expect(shown(0)).toEqual([
+      ...[1, 2, 3, 4, 5, 6, 7].map((number) => `line ${number}`),
+      '  ↑↓  lines 1–7 of 20',
+      expect.stringContaining('Ctrl-C stop'),
+    ]);
+    const most = maxScroll(view([]), screen(50, 10, { overlay }));
+    expect(shown(most).slice(6, 8)).toEqual(['line 20', '  ↑↓  lines 14–20 of 20']);
+    expect(shown(most + 5)).toEqual(shown(most));
+    expect(maxScroll(view([]), screen(50, 30, { overlay }))).toBe(0);
+    expect(render(view([]), screen(50, 30, { overlay }))).toHaveLength(22);
+  });
+
+  it('cuts no heading at 40 columns', () => {
+    const lost = service('a-long-service-name', { state: 'target down' });
+    for (const columns of [50, 40])
+      expect(
+        render(view([lost]), screen(columns, 24))
+          .slice(0, 3)
+          .join('\n'),
+      ).not.toContain('…');
+  });
+
+  it('says that the next Ctrl-C stops at once while the agent stops', () => {
+    const stopping = service('web', { state: 'stopping' });
+    expect(render(view([stopping]), screen(80, 24)).at(-1)).toMatch(/Ctrl-C stop at once$/);
+    expect(render(view([stopping, service('api')]), screen(80, 24)).at(-1)).toMatch(/Ctrl-C stop$/);
   });
 
   it('breaks the result of a key between words', () => {

@@ -23,6 +23,8 @@ export interface Screen {
   readonly selected: number;
   /** Shown instead of the services, while its key is active. */
   readonly overlay: Overlay | undefined;
+  /** Lines of the overlay that are scrolled out above. */
+  readonly scroll: number;
   /** Shown at the bottom until the next key: the result of a key. */
   readonly message: string | undefined;
   readonly hasKeys: boolean;
@@ -41,15 +43,32 @@ const MIN_COLUMNS = 40;
 /** The lines of the live view, as many as fit. It never breaks a URL: a long URL gets its own lines. */
 export function render(view: View, screen: Screen): string[] {
   const footer = footerOf(view, screen);
-  const overlay = screen.overlay?.(screen);
-  if (overlay) return [...overlay, '', ...footer].slice(-(screen.rows - 1));
   const room = screen.rows - 1;
+  const overlay = screen.overlay?.(screen);
+  if (overlay) return overlayLines(overlay, footer, screen).slice(-room);
   const relays = shortened(relayLines(view.relays, screen), Math.floor(room * RELAYS_PART), screen);
   const narrow = narrowestOf(screen);
   const left = room - rowsOf([...relays, ...footer], narrow);
   const requests = requestLines(view.requests, screen, Math.min(MAX_REQUESTS, Math.floor(left / 4)));
   const services = serviceLines(view.services, screen, Math.max(3, left - rowsOf(requests, narrow)));
   return [...services, ...relays, ...requests, ...footer].slice(-room);
+}
+
+/** The overlay above the keys, or the part of it that `scroll` shows. */
+function overlayLines(lines: readonly string[], footer: readonly string[], screen: Screen): string[] {
+  if (lines.length + footer.length < screen.rows - 1) return [...lines, '', ...footer];
+  const shown = Math.max(1, screen.rows - footer.length - 2);
+  const from = Math.min(screen.scroll, lines.length - shown);
+  const where = cut(`  ↑↓  lines ${from + 1}–${from + shown} of ${lines.length}`, screen);
+  return [...lines.slice(from, from + shown), screen.style.dim(where), ...footer];
+}
+
+/** The greatest `scroll` for this overlay: 0 if all of it fits. */
+export function maxScroll(view: View, screen: Screen): number {
+  const lines = screen.overlay?.(screen) ?? [];
+  const footer = footerOf(view, screen);
+  if (lines.length + footer.length < screen.rows - 1) return 0;
+  return Math.max(0, lines.length - Math.max(1, screen.rows - footer.length - 2));
 }
 
 /**
@@ -134,6 +153,8 @@ const LAYOUTS: readonly (readonly Column[])[] = [
   [NAME, STATE, TARGET, ...TRAFFIC],
   [NAME, STATE, ...TRAFFIC],
   [NAME, STATE, OPEN, REQUESTS, LAST],
+  [NAME, STATE, OPEN],
+  [NAME, STATE],
 ];
 /** Its title, where it has its own line. */
 const BELOW = `    ${ADDRESS.title}`;
@@ -213,6 +234,7 @@ function scrolled(
   while (to < blocks.length && fits(to)) used += heights[to++]!;
   while (from > 0 && fits(from - 1)) used += heights[--from]!;
   const folded = services.filter((_, index) => index < from || index >= to);
+  if (folded.length === 0) return [...shortened(linesOf(blocks), height, screen)];
   const trouble = troubleOf(folded);
   const how = screen.hasKeys ? ' (↑↓)' : '';
   const more = cut(
@@ -283,13 +305,16 @@ function footerOf(view: View, screen: Screen): string[] {
   if (!screen.hasKeys) return [];
   const inspector = view.inspector === undefined ? [] : ['i inspector'];
   const named = ['o open', 'c copy'];
-  const last = ['? help', 'Ctrl-C stop'];
+  // While the agent stops, all services drain, and the next Ctrl-C does not wait for their visitors.
+  const isStopping = view.services.length > 0 && view.services.every(({ state }) => state === 'stopping');
+  const stop = isStopping ? 'Ctrl-C stop at once' : 'Ctrl-C stop';
+  const last = ['? help', stop];
   const keys = [
     [...named, 'q QR code', ...inspector, ...last],
     [...named, 'q QR', ...inspector, ...last],
     ['o open', ...inspector, ...last],
     [...inspector, ...last],
-    [...inspector.map(() => 'i'), 'Ctrl-C stop'],
+    [...inspector.map(() => 'i'), stop],
   ].map((each) => `  ${each.join(' · ')}`);
   return [dim(keys.find((line) => stringWidth(line) < screen.columns) ?? cut(keys.at(-1)!, screen))];
 }

@@ -202,6 +202,31 @@ describe('how to reach a service', () => {
     expect(hints({ locked: 'http' })).toEqual([ISSUED, LOCKED]);
   });
 
+  it('suggests no command for a folder that does not exist, until it does', () => {
+    const web = { urls: ['https://web.localhost:8443'], tcp: [], udp: [], servedAs: 'undecided' } as const;
+    const ready: PortalEvent = {
+      event: 'ready',
+      services: { web: { ...web, urls: [...web.urls], tcp: [], udp: [] } },
+      unreachable: ['web'],
+    };
+    const found = { event: 'target', service: 'web', target: '/nope', reachable: true } as const;
+    const shown = (...events: PortalEvent[]): string => {
+      const stderr = capturedOutput();
+      const reporter = plainReporter({
+        stdout: capturedOutput().output,
+        stderr: stderr.output,
+        verbosity: 'normal',
+        formatProblem,
+      });
+      reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
+      for (const event of [STARTED, ...[ready, served('web', 'http'), ...events].map(at)])
+        reporter.event(event);
+      return stderr.text();
+    };
+    expect(shown()).not.toContain('try:');
+    expect(shown(found)).toContain(CURL);
+  });
+
   it('is printed only for services with a certificate from the local CA', () => {
     expect(hints({ public: 'http' })).toEqual([]);
     expect(hints({ public: 'http', web: 'stream' })).toEqual([ISSUED, OPENSSL]);

@@ -37,8 +37,8 @@ export class AccessHints {
   /** The first URL of each service, from `ready` on until the hint is printed. */
   readonly #urls = new Map<string, string>();
   readonly #servedAs = new Map<string, ServedAs>();
-  /** Services whose targets were down at `ready`. */
-  #unreachable: ReadonlySet<string> = new Set();
+  /** Services whose targets are down since before `ready`. */
+  #unreachable = new Set<string>();
   /** The first URL of every service. */
   readonly #allUrls = new Map<string, string>();
   /** Services whose targets do not speak HTTP, until the hint about them is printed. */
@@ -63,7 +63,8 @@ export class AccessHints {
     if (event.event === 'served') this.#noteServed(event);
     if (event.event === 'ready') this.#ready(event);
     if (event.event === 'stopped') this.#urls.clear();
-    if (event.event !== 'ready' && event.event !== 'served') return;
+    if (event.event === 'target' && event.reachable) this.#unreachable.delete(event.service);
+    if (event.event !== 'ready' && event.event !== 'served' && event.event !== 'target') return;
     this.#tellTls();
     this.#tell();
   }
@@ -122,7 +123,9 @@ export class AccessHints {
 
   #tell(): void {
     if (this.#caFile === undefined || this.#urls.size === 0) return;
-    const services = [...this.#urls.keys()];
+    // A command that gets an error page would be no example.
+    const services = [...this.#urls.keys()].filter((service) => !this.#unreachable.has(service));
+    if (services.length === 0) return;
     const inHttp = services.filter((service) => this.#servedAs.get(service) === 'http');
     // The command cannot show a secret, so another service is a better example.
     const open = inHttp.find((service) => !this.#gates.get(service));

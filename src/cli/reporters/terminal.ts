@@ -113,7 +113,7 @@ class TerminalReporter implements Reporter {
   /** The view ends with the agent. Its addresses stay on the screen. */
   #leaveAddresses(): void {
     const served = this.#live?.served ?? [];
-    if (served.length === 0) return;
+    if (served.length === 0) return this.#print('no service was published');
     const { bold, cyan } = this.#style;
     const rows = columns(served.map(({ service, address }) => [service, address]));
     const lines = rows.map((row, index) => {
