@@ -175,6 +175,29 @@ describe('a service for accounts of a provider', () => {
     expect(provider.requests).not.toContain('/me');
   });
 
+  it.each<[string, Record<string, unknown>, Record<string, unknown>]>([
+    [
+      'an address of the ID token that UserInfo verifies for another',
+      { email: 'alice@example.com' },
+      { email: 'mallory@evil.example', email_verified: true },
+    ],
+    [
+      'an address of UserInfo that the ID token verifies for none',
+      { email_verified: true },
+      { email: 'alice@example.com', email_verified: false },
+    ],
+  ])('does not admit %s', async (_what, idToken, userInfo) => {
+    const provider = await oidcProvider({ inIdToken: true });
+    const { site, redirectUri } = await gated(undefined, provider);
+    provider.register(redirectUri);
+    provider.claims.set('alice', idToken);
+    provider.inUserInfo.set('alice', userInfo);
+    const visitor = new Visitor(site);
+    expect((await visitor.signIn()).status).toBe(403);
+    expect((await visitor.get('/', {})).status).toBe(401);
+    expect(provider.requests).toContain('/me');
+  });
+
   it.each(['//evil.example', '/\\evil.example'])('continues on no other site: %j', async (path) => {
     const { site, provider, redirectUri } = await gated();
     provider.register(redirectUri);

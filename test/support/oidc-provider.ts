@@ -20,6 +20,8 @@ export interface TestProvider {
   account: string | undefined;
   /** By account: what the provider says about it. */
   readonly claims: Map<string, Claims>;
+  /** By account: what only UserInfo says, instead of `claims`. */
+  readonly inUserInfo: Map<string, Claims>;
   /** Paths of requests so far. */
   readonly requests: string[];
 }
@@ -50,6 +52,7 @@ export async function oidcProvider(options: ProviderOptions = {}): Promise<TestP
     issuer,
     account: 'alice',
     claims: new Map(),
+    inUserInfo: new Map(),
     requests,
     register(...redirectUris) {
       const settings = {
@@ -66,7 +69,10 @@ export async function oidcProvider(options: ProviderOptions = {}): Promise<TestP
         pkce: { required: () => true },
         findAccount: (_context: unknown, id: string) => ({
           accountId: id,
-          claims: () => ({ sub: id, ...test.claims.get(id) }),
+          claims: (use: string) => ({
+            sub: id,
+            ...((use === 'userinfo' && test.inUserInfo.get(id)) || test.claims.get(id)),
+          }),
         }),
         ttl: { Interaction: TTL_S, Session: TTL_S, Grant: TTL_S, AccessToken: TTL_S, IdToken: TTL_S },
         ...(prompts && { discovery: { prompt_values_supported: prompts } }),

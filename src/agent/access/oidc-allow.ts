@@ -12,21 +12,41 @@ export interface Account {
 /** Claims of an ID token or of UserInfo (OpenID Connect Core, section 5.1). `groups` is a custom of many providers. */
 export type Claims = Readonly<Record<string, unknown>>;
 
+/** Whether the claims have an address and say whether it is verified. */
 export const hasEmail = ({ email, email_verified: verified }: Claims): boolean =>
-  email !== undefined && verified !== undefined;
+  typeof email === 'string' && verified !== undefined;
 export const hasGroups = ({ groups }: Claims): boolean => groups !== undefined;
 
-export function accountOf(claims: Claims): Account {
-  const { sub, email, email_verified: verified, groups } = claims;
+/**
+ * The account of an ID token and of UserInfo. Throws if the subject is invalid, or differs between the two.
+ *
+ * An address and its verification come from the same source: a provider may let people enter any address in their profile.
+ */
+export function accountOf(idToken: Claims, userInfo: Claims = {}): Account {
+  const { sub } = idToken;
+  if (typeof sub !== 'string' || sub === '' || !isUnicode(sub))
+    throw new Error('the claim `sub` of the ID token is invalid');
+  if (userInfo['sub'] !== undefined && userInfo['sub'] !== sub)
+    throw new Error('the claim `sub` of UserInfo is not that of the ID token');
+  const both = [idToken, userInfo];
+  const { email, email_verified: verified } = both.find(hasEmail) ?? {};
+  const { groups } = both.find(hasGroups) ?? {};
   // Some providers write `"true"`.
   const isVerified = verified === true || verified === 'true';
   const list = Array.isArray(groups) ? (groups as unknown[]) : [groups];
   return {
-    subject: String(sub),
+    subject: sub,
     ...(isVerified && typeof email === 'string' && isEmail(email) && { email }),
     groups: list.filter((each) => typeof each === 'string'),
   };
 }
+
+/** Text without half of a surrogate pair, which has no bytes. */
+const isUnicode = (text: string): boolean => !/\p{Cs}/u.test(text);
+
+/** The subject as a header field. Different subjects have different fields, so `%` is encoded as well. */
+export const userField = (subject: string): string =>
+  /^[!-$&-~]+$/.test(subject) ? subject : encodeURIComponent(subject);
 
 /** Addresses that a header field can carry. */
 const isEmail = (text: string): boolean => /^[!-?A-~]+@[!-?A-~]+$/.test(text) && text.length <= 320;

@@ -12,7 +12,7 @@ import { AdmittedExchange, EMAIL_FIELD, USER_FIELD } from './admitted.js';
 import { cookiesNamed, cookiesOf, setCookie, SIGN_IN_COOKIE, USER_COOKIE } from './cookies.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import { OIDC_PATHS } from './kinds.js';
-import { isAllowed, type Account } from './oidc-allow.js';
+import { isAllowed, userField, type Account } from './oidc-allow.js';
 import { accountDenied, providerDown, SIGN_IN_PAGES, signInRequired, signOutPage } from './oidc-pages.js';
 import { OidcProvider, ProviderDown, SignInRejected } from './oidc-provider.js';
 import { isBrowser, newBrowser, SIGN_IN_MS, SignIns, type SignInScope } from './oidc-state.js';
@@ -182,7 +182,7 @@ const scopeOf = ({ client: { hostname } }: Exchange, { settings }: Open, browser
 function admitted(exchange: Exchange, { subject, email }: Visitor): Exchange {
   const fields: Headers = [
     USER_FIELD,
-    /^[!-~]+$/.test(subject) ? subject : encodeURIComponent(subject),
+    userField(subject),
     ...(email === undefined ? [] : [EMAIL_FIELD, email]),
   ];
   return new AdmittedExchange(exchange, fields);

@@ -74,15 +74,12 @@ export class OidcProvider {
     try {
       const checks = { expectedState: state, expectedNonce: nonce, pkceCodeVerifier: verifier };
       const tokens = await client.authorizationCodeGrant(config, callback, checks);
-      let claims: Claims = { ...tokens.claims() };
+      const idToken: Claims = { ...tokens.claims() };
       const wantsGroups = this.#spec.allow.groups !== undefined;
-      const isWhole = hasEmail(claims) && (!wantsGroups || hasGroups(claims));
-      if (!isWhole && config.serverMetadata().userinfo_endpoint !== undefined)
-        claims = {
-          ...(await client.fetchUserInfo(config, tokens.access_token, String(claims['sub']))),
-          ...claims,
-        };
-      return accountOf(claims);
+      const isWhole = hasEmail(idToken) && (!wantsGroups || hasGroups(idToken));
+      if (isWhole || config.serverMetadata().userinfo_endpoint === undefined) return accountOf(idToken);
+      const subject = String(idToken['sub']);
+      return accountOf(idToken, { ...(await client.fetchUserInfo(config, tokens.access_token, subject)) });
     } catch (error) {
       throw isDown(error) ? new ProviderDown(messageOf(error)) : new SignInRejected(messageOf(error));
     }
