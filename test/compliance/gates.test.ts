@@ -320,6 +320,50 @@ describe.each(ALL)('$key $by', (gate) => {
   );
 });
 
+type Fields = Readonly<Record<string, string>>;
+
+/** What pages of other sites send with the visitor's cookie or password, as browsers name their origin. */
+const FOREIGN: readonly Fields[] = [
+  { 'Sec-Fetch-Site': 'same-site', Origin: 'https://other.localhost' },
+  { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://other.example' },
+  { Origin: 'https://other.localhost' },
+  { Origin: 'null' },
+];
+const OWN: readonly Fields[] = [
+  { 'Sec-Fetch-Site': 'same-origin', Origin: `https://${HOST}` },
+  { Origin: `https://${HOST}` },
+  {},
+];
+
+const ASKING = ALL.filter(({ key }) => ASKING_KINDS.some((kind) => kind.key === key));
+
+describe.each(ASKING)('$key $by', (gate) => {
+  it.each(WAYS)(
+    'passes nothing that a page of another site sends in $name',
+    { timeout: 30_000 },
+    async (way) => {
+      const site = await siteOf(typeof gate.access === 'function' ? await gate.access() : gate.access, way);
+      const visitor = await gate.passing(site);
+      const outcomes = async (fields: Fields): Promise<readonly Outcome[]> => {
+        const as = { from: visitor.from, headers: { ...visitor.headers, ...fields } };
+        const post = await site.send(as, { method: 'POST', path: '/visit-post' }, 'a=b');
+        return [post.statusCode!, await site.visit('WebSocket', as)];
+      };
+      // No page of another site can set this field.
+      const isExplicit = gate.by === 'a header';
+      for (const fields of FOREIGN) {
+        expect(await outcomes(fields)).toEqual(isExplicit ? [200, 'served'] : [403, 403]);
+        const paths = site.received().match(/\/visit-(?:post|ws)/g) ?? [];
+        expect(paths.length > 0).toBe(isExplicit);
+      }
+      for (const fields of OWN) expect(await outcomes(fields)).toEqual([200, 'served']);
+      // A link on another site.
+      const linked = { ...visitor.headers, 'Sec-Fetch-Site': 'cross-site' };
+      expect(await site.visit('HTTP/1.1', { from: visitor.from, headers: linked })).toBe('served');
+    },
+  );
+});
+
 it('says in the guide what rejected visitors get, and what relays see of each gate', async () => {
   const guide = await readFile(new URL('../../docs/guides/access.md', import.meta.url), 'utf8');
   const rows = [...guide.matchAll(/^\| `(\w+)` +\| (\d{3})[^|]*\| ([^|]+?) +\|$/gm)];

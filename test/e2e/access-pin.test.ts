@@ -170,6 +170,17 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     expect((await submit(one, PIN, '/', { 'Sec-Fetch-Site': 'same-origin' })).status).toBe(303);
   });
 
+  it.each(['https://evil.example', 'https://evil.localhost', 'null'])(
+    'reads no PIN that an old browser sends from another site (%s)',
+    async (Origin) => {
+      const { port } = await site();
+      const one = await published(mode, port);
+      for (let i = 0; i < 6; i++) expect((await submit(one, `guess ${i}`, '/', { Origin })).status).toBe(401);
+      expect((await submit(one, PIN, '/', { Origin })).header('set-cookie')).toBeUndefined();
+      expect((await submit(one, PIN, '/', { Origin: `https://${HOST}` })).status).toBe(303);
+    },
+  );
+
   it('counts a wrong PIN that a program repeats once', async () => {
     const { port } = await site();
     const one = await published(mode, port);

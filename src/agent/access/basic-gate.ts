@@ -8,6 +8,7 @@ import { AdmittedExchange, USER_FIELD } from './admitted.js';
 import { basicField, readBasic } from './basic-credentials.js';
 import { CredentialChecks, type Verdict } from './credential-checks.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
+import { isFromOtherSite } from './own-page.js';
 import type { Rejections } from './rejections.js';
 
 const FIELD = 'authorization';
@@ -43,7 +44,8 @@ export class BasicGate implements Gate {
     if (!checks) return exchange;
     const given = readBasic(valuesOf(exchange, FIELD));
     if (!given) return this.#refuse(exchange, signIn(this.#service));
-    const verdict = checks.check(given, exchange.client.network);
+    const { network } = exchange.client;
+    const verdict = checks.check(given, { network, isFromOtherSite: isFromOtherSite(exchange) });
     if (!(verdict instanceof Promise)) return this.#apply(exchange, verdict);
     // After a save, the credentials must be those of the new settings.
     return verdict.then((later) =>

@@ -20,8 +20,12 @@ function checked() {
     verifications++;
     return worker.verify(password, hash);
   });
-  const as = async (user: string, password: string, network: string): Promise<Verdict['kind']> =>
-    (await checks.check({ user, password }, network)).kind;
+  const as = async (
+    user: string,
+    password: string,
+    network: string,
+    isFromOtherSite = false,
+  ): Promise<Verdict['kind']> => (await checks.check({ user, password }, { network, isFromOtherSite })).kind;
   /** Uses up the attempts that all networks share. */
   const exhaust = async (): Promise<void> => {
     for (let i = 0; i < ATTEMPTS.allFree; i++) await as('alice', `guess ${i}`, `10.0.0.${i}`);
@@ -84,4 +88,32 @@ it('the requests of a user who is signed in do not free guesses of its password 
     await as('alice', 'horse', '192.0.2.1');
   }
   expect(kinds.filter((kind) => kind === 'wrong').length).toBeLessThan(2 * ATTEMPTS.free);
+});
+
+describe('a page of another site that tries wrong passwords with the browser of a visitor', () => {
+  it('does not make the visitor wait', async () => {
+    const { as } = checked();
+    for (let i = 0; i < ATTEMPTS.free; i++) await as('alice', `guess ${i}`, '192.0.2.1', true);
+    expect(await as('alice', 'horse', '192.0.2.1', true)).toBe('wait');
+    expect(await as('alice', 'horse', '192.0.2.1')).toBe('right');
+  });
+
+  it('learns no more than others: its attempts are limited, even of a password that was right before', async () => {
+    const { as, verifications } = checked();
+    expect(await as('alice', 'horse', '192.0.2.1')).toBe('right');
+    for (let i = 0; i < ATTEMPTS.free; i++) await as('alice', `guess ${i}`, '198.51.100.1', true);
+    const before = verifications();
+    expect(await as('alice', 'horse', '198.51.100.1', true)).toBe('wait');
+    expect(await as('alice', 'another guess', '198.51.100.1', true)).toBe('wait');
+    expect(verifications()).toBe(before);
+  });
+
+  it('does not block a visitor who enters the password after a link', async () => {
+    const { as, exhaust } = checked();
+    expect(await as('alice', 'horse', '192.0.2.1', true)).toBe('right');
+    expect(await as('bob', 'battery', '198.51.100.1')).toBe('right');
+    await exhaust();
+    expect(await as('alice', 'horse', '192.0.2.1')).toBe('right');
+    expect(await as('bob', 'battery', '198.51.100.1', true)).toBe('right');
+  });
 });

@@ -5,8 +5,20 @@ import type { Credentials } from './basic-credentials.js';
 
 /** Limit of remembered credentials. Beyond it, those that were unused longest are verified again. */
 const MAX_VERIFIED = 1_000;
+/** What is added to a network for requests that pages of other sites cause. */
+const OF_OTHER_SITES = '#other-sites';
 /** Limit of requests of one network that wait for a verification. */
 const MAX_WAITING = 16;
+
+/** Who tries credentials. */
+export interface Source {
+  readonly network: string;
+  /**
+   * A page of another site caused the request. Its attempts count separately: otherwise a page could try wrong passwords with the
+   * browser of a visitor, who would have to wait then. They do count: anyone can claim to be such a page.
+   */
+  readonly isFromOtherSite?: boolean;
+}
 
 export type Verdict =
   | { readonly kind: 'right'; readonly user: string }
@@ -41,43 +53,46 @@ export class CredentialChecks {
     this.#verify = verify;
   }
 
-  check(credentials: Credentials, network: string): Verdict | Promise<Verdict> {
+  check(credentials: Credentials, source: Source): Verdict | Promise<Verdict> {
+    const { network } = source;
     const id = this.#idOf(credentials);
-    const known = this.#known(credentials, network, id);
+    const known = this.#known(credentials, source, id);
     if (known) return known;
     const waiting = this.#waiting.get(network) ?? 0;
     if (waiting >= MAX_WAITING) return { kind: 'busy' };
     this.#waiting.set(network, waiting + 1);
     return this.#queue
-      .run(network, () => this.#check(credentials, network, id))
+      .run(network, () => this.#check(credentials, source, id))
       .finally(() => this.#left(network));
   }
 
   /** The verdict without a verification. Counts no attempt. */
-  #known({ user }: Credentials, network: string, id: string): Verdict | undefined {
+  #known({ user }: Credentials, source: Source, id: string): Verdict | undefined {
+    const place = placeOf(source);
     // First: a network that has to wait must not learn whether its guess is right.
     const now = performance.now();
-    const waitMs = this.#attempts.waitMs(network, now, user);
+    const waitMs = this.#attempts.waitMs(place, now, user);
     if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs), isNew: false };
-    if (this.#attempts.isRepeated(network, id)) return { kind: 'wrong', isNew: true };
+    if (this.#attempts.isRepeated(place, id)) return { kind: 'wrong', isNew: true };
     if (!this.#verified.delete(id)) return undefined;
     this.#verified.add(id);
     // Each network of the user: wrong attempts of strangers must not block it later.
-    this.#attempts.succeeded(network, now, user);
+    this.#succeeded(source, user);
     return { kind: 'right', user };
   }
 
-  async #check(credentials: Credentials, network: string, id: string): Promise<Verdict> {
+  async #check(credentials: Credentials, source: Source, id: string): Promise<Verdict> {
     // Another request of the network may have tried meanwhile.
-    const known = this.#known(credentials, network, id);
+    const known = this.#known(credentials, source, id);
     if (known) return known;
     const { user } = credentials;
-    if (!this.#attempts.reserve(network, performance.now(), user)) return { kind: 'busy' };
+    const place = placeOf(source);
+    if (!this.#attempts.reserve(place, performance.now(), user)) return { kind: 'busy' };
     try {
       const isRight = await this.#isRight(credentials);
       if (isRight === 'busy') return { kind: 'busy' };
-      if (!isRight) return this.#failed(user, network, id);
-      this.#attempts.succeeded(network, performance.now(), user);
+      if (!isRight) return this.#failed(user, place, id);
+      this.#succeeded(source, user);
       this.#remember(id);
       return { kind: 'right', user };
     } finally {
@@ -90,10 +105,17 @@ export class CredentialChecks {
     return isRight === 'busy' ? 'busy' : isRight && this.#users.has(user);
   }
 
-  #failed(user: string, network: string, id: string): Verdict {
+  /** However the request came: the user is the same person, who may follow a link next. */
+  #succeeded({ network }: Source, user: string): void {
     const now = performance.now();
-    this.#attempts.failed(network, now, { user, id });
-    const waitMs = this.#attempts.waitMs(network, now, user);
+    for (const isFromOtherSite of [false, true])
+      this.#attempts.succeeded(placeOf({ network, isFromOtherSite }), now, user);
+  }
+
+  #failed(user: string, place: string, id: string): Verdict {
+    const now = performance.now();
+    this.#attempts.failed(place, now, { user, id });
+    const waitMs = this.#attempts.waitMs(place, now, user);
     if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs), isNew: true };
     return { kind: 'wrong', isNew: true };
   }
@@ -124,3 +146,7 @@ export class CredentialChecks {
     return createHmac('sha256', this.#key).update(JSON.stringify(parts)).digest();
   }
 }
+
+/** Where attempts count. */
+const placeOf = ({ network, isFromOtherSite }: Source): string =>
+  isFromOtherSite ? network + OF_OTHER_SITES : network;

@@ -117,6 +117,28 @@ it('close connections of visitors whose requests nobody has read', () => {
   }
 });
 
+it.each<[string, AccessSpec]>([
+  ['webhook', { webhook: { provider: 'github', secret: 'a secret' } }],
+  ['pin', { pin: '1234' }],
+  ['basic', { basic: { alice: 'a' } }],
+  ['oidc', { oidc: oidc({ emails: ['a@b'] }) }],
+])('close connections when %s is set beside another gate that reads requests', (_key, added) => {
+  const access = { rateLimit: rate(1, 's') };
+  const { gates, update } = opened(access);
+  const before = connection();
+  gates.enter({ address: '192.0.2.7' }, before);
+  update({ ...access, ...added });
+  expect(before.destroyed).toBe(true);
+});
+
+it('close no connection when the secret of a webhook changes', () => {
+  const { gates, update } = opened({ webhook: { provider: 'github', secret: 'a secret' } });
+  const kept = connection();
+  gates.enter({ address: '192.0.2.7' }, kept);
+  update({ webhook: { provider: 'github', secret: 'another secret' } });
+  expect(kept.destroyed).toBe(false);
+});
+
 describe('kinds of gates', () => {
   it('have a key, a reason and a description of their own', () => {
     const all = GATE_KINDS.map((kind) => [kind.key, kind.reason]);

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { resetSocket } from '../../net/reset.js';
 import { replyLine } from '../../protocol/connect.js';
-import type { Exchange, Headers } from '../modes/http/exchange.js';
+import { valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
+import { respondWith } from '../modes/http/own-response.js';
 import { pathOf } from '../modes/http/paths.js';
 import type { Page } from '../pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
@@ -13,6 +14,7 @@ import { Greeter, type Arrival } from './greeter.js';
 import { IdentityGate } from './identity-gate.js';
 import { GATE_KINDS, passesByLink, readsHttp, type GateKey, type GateKind } from './kinds.js';
 import { OidcGate } from './oidc-gate.js';
+import { foreignRequest, isForeign } from './own-page.js';
 import { PinGate } from './pin-gate.js';
 import { RateLimitGate } from './rate-limit-gate.js';
 import type { RejectionReason, Rejections } from './rejections.js';
@@ -110,6 +112,7 @@ export class Gates {
     for (let i = from; i < this.#asking.length; i++) {
       const { kind, gate } = this.#asking[i]!;
       passed.onAsked?.(kind.reason);
+      if (this.#rejectsForeign(kind, passed)) return undefined;
       if (this.#links && passesByLink(kind, this.#access)) {
         link ??= this.#links.find(passed, kind.reason);
         if (link === 'responded') return undefined;
@@ -124,6 +127,18 @@ export class Gates {
       passed = answer;
     }
     return passed;
+  }
+
+  /** Responds to what a page of another site sends with the visitor's cookie or password. */
+  #rejectsForeign(kind: GateKind, exchange: Exchange): boolean {
+    const { key, links, reason, strips = [] } = kind;
+    // Gates that ask a person. A browser remembers the answer, and adds it to requests of any page.
+    if (links === undefined || this.#access[key] === undefined || !isForeign(exchange)) return false;
+    // On its own paths, a gate judges who sent a form. A page of another site cannot set the gate's own fields.
+    if (isOwnPath(kind, exchange) || strips.some((field) => valuesOf(exchange, field) !== '')) return false;
+    this.#rejections.note(reason, exchange.client.address);
+    respondWith(exchange, foreignRequest);
+    return true;
   }
 
   /** Prepares a request that has passed before, and that the owner repeats, for the target. */

@@ -14,7 +14,8 @@ export interface PinPage {
   readonly waitS?: number;
 }
 
-const HTML_HEADERS = ['Content-Security-Policy', FORM_POLICY, 'Referrer-Policy', 'no-referrer'] as const;
+// With `no-referrer`, a browser would send its form with `Origin: null`.
+const HTML_HEADERS = ['Content-Security-Policy', FORM_POLICY, 'Referrer-Policy', 'same-origin'] as const;
 
 const CODES = { asked: 'pin_required', wrong: 'pin_wrong', wait: 'pin_wait' } as const;
 

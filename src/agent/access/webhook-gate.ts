@@ -32,10 +32,11 @@ export class WebhookGate implements Gate {
     return this.#spec ? this.#verify(exchange, this.#spec) : exchange;
   }
 
-  /** Each request is verified, so connections may stay. */
+  /** Each request is verified, so connections may stay, except WebSockets that no signature has opened. */
   update({ access: { webhook } }: ServiceSpec): boolean {
+    const isNew = webhook !== undefined && this.#spec === undefined;
     this.#spec = webhook;
-    return false;
+    return isNew;
   }
 
   async #verify(exchange: Exchange, spec: WebhookSpec): Promise<Passed> {
