@@ -1,6 +1,9 @@
+import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, it } from 'vitest';
+import type { Identity } from '../../src/identity/identity.js';
 import { dnsServer, everythingHere } from '../support/dns-server.js';
 import { pebble } from '../support/pebble.js';
 import { balancer } from '../support/balancer.js';
@@ -54,6 +57,37 @@ describe('portal relay --cluster', () => {
     a.running.kill('SIGKILL');
     await one.event('lease', ({ phase }) => phase === 'ready', mark);
     expect((await get({ port: b.port }, 'web.localhost', one.ca)).text).toContain('hello');
+  });
+
+  it('disconnects a denied identity at all nodes that read the same list', async () => {
+    const { port: publicPort, route } = await pathToOneNode();
+    const { start, specOf, folder } = await operatorOf(server, publicPort);
+    const denied = join(folder, 'denied');
+    await writeFile(denied, '# nobody\n');
+    const nodes = [];
+    for (const name of ['a', 'b']) nodes.push(await start(name, {}, '--deny', 'denied'));
+    const [a, b] = nodes as [(typeof nodes)[number], (typeof nodes)[number]];
+    const { port } = await httpService((_request, response) => response.end('hello'));
+    const publish = async (identity?: Identity) => {
+      const one = await agent({ ...(identity && { identity }) });
+      await one.runner.apply(desired([specOf(a.ca)], service('web', port)));
+      return one;
+    };
+    route(a);
+    const one = await publish();
+    await one.event('lease', ({ phase }) => phase === 'ready');
+    for (const node of nodes) expect((await get(node, 'web.localhost', one.ca)).text).toContain('hello');
+    const mark = one.events.length;
+    await writeFile(denied, `${one.identity.address} # abuse\n`);
+    await one.event('lease', ({ error }) => error?.code === 'unauthorized', mark);
+    // Another agent of the identity tries the other node.
+    route(b);
+    const again = await publish(one.identity);
+    await again.event('lease', ({ error }) => error?.code === 'unauthorized');
+    for (const node of nodes)
+      await expect
+        .poll(() => get(node, 'web.localhost', one.ca).then(String, () => 'rejected'))
+        .toBe('rejected');
   });
 
   it('gives TCP ports at the host of the node that the agent is connected to', async () => {

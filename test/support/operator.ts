@@ -39,7 +39,7 @@ export async function operatorOf(server: PostgresServer, publicPort: number) {
   };
   const specOf = (caFile: string) =>
     ({ kind: 'url', url: `https://localhost:${publicPort}`, caFile }) as const;
-  return { start, specOf, database };
+  return { start, specOf, database, folder: operator.folder };
 }
 
 /** The path of agents, which leads to one node. */
