@@ -96,7 +96,7 @@ async function handshake(
     address: identity.address,
     nonce,
     ...(work && { work: await solveWork(work, signal) }),
-    understands: ['lease.unserved', 'drain'],
+    understands: ['lease.unserved', 'lease.replicas', 'drain'],
   });
   const challenge = await inbox.next('challenge');
   const { signature, relayKey } = await signChallenge(challenge, {

@@ -21,6 +21,7 @@ interface ControlEvents {
   visit: [FromRelay<'visit'>];
   revoked: [FromRelay<'lease.revoked'>];
   unserved: [FromRelay<'lease.unserved'>];
+  replicas: [FromRelay<'lease.replicas'>];
   drain: [FromRelay<'drain'>];
   /** The channel has ended. `reconnectAfterMs` is set when the relay requested a pause. */
   closed: [error: PortalError, reconnectAfterMs: number | undefined];
@@ -174,6 +175,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
         return void this.emit('revoked', message);
       case 'lease.unserved':
         return void this.emit('unserved', message);
+      case 'lease.replicas':
+        return void this.emit('replicas', message);
       case 'drain':
         return void this.emit('drain', message);
       case 'goaway':

@@ -32,7 +32,7 @@ import { FINAL_RETRY_MS, isFinal, RETRY, spread } from './retry.js';
 import type { ProxyFor } from '../net/proxy/server.js';
 import { openServing, type Serving } from './serving/serving.js';
 import { kindOf, servedMode, type ServedAs, type ServiceSpec } from './spec.js';
-import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, Unproven } from './status.js';
+import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, ReplicasStatus, Unproven } from './status.js';
 
 export interface LeaseOptions {
   readonly spec: ServiceSpec;
@@ -96,6 +96,8 @@ export class AgentLease {
   readonly #prover: Prover;
   /** Visitors that the relay gave up on, by reason. */
   readonly #unserved = new Tally<string>();
+  /** As the relay said last. Counts while the lease is ready. */
+  #replicas: ReplicasStatus | undefined;
   #session: OpenSession | undefined;
   #opening: Limit | undefined;
   readonly #held: HeldLease;
@@ -197,6 +199,7 @@ export class AgentLease {
     // Opening this lease would take the place back from the other lease.
     if (this.#takenOverBy?.id !== undefined) return this.#rest();
     this.#isReplaced = false;
+    if (!moves) this.#replicas = undefined;
     const { signal } = this.#attachment;
     if (!moves || this.#phase.now !== 'ready') this.#phase.set('opening');
     pRetry(() => this.#open(session, opening, signal), {
@@ -243,6 +246,11 @@ export class AgentLease {
     this.#unserved.add(reason, count);
     this.#log.warn({ reason, count }, 'the relay could not serve visitors');
     this.#options.onUnserved(this, reason, count);
+  }
+
+  /** The relay told which agents serve the name. */
+  sharesWith(replicas: ReplicasStatus): void {
+    this.#replicas = replicas;
   }
 
   /** Whether the local services respond. */
@@ -333,6 +341,9 @@ export class AgentLease {
       ...(gates && { gates }),
       ...(refused && { refused }),
       ...unservedOf(this.#unserved.counts()),
+      ...(this.#replicas &&
+        this.#spec.replicas &&
+        this.#phase.now === 'ready' && { replicas: this.#replicas }),
       ...this.#certificateStatus(),
       mode: this.#spec.mode,
       servedAs: this.servedAs,

@@ -284,6 +284,7 @@ export class RelaySession {
       if (this.#open === open) this.#leaseById(lease)?.revoked(reason);
     });
     channel.on('unserved', ({ lease, reason, count }) => this.#leaseById(lease)?.unserved(reason, count));
+    channel.on('replicas', ({ lease, use, others }) => this.#leaseById(lease)?.sharesWith({ use, others }));
     if (former) void this.#retire(former);
     this.#reportOn(channel);
     for (const lease of this.#leases) lease.attach(open, this.#opening, { moves: former !== undefined });

@@ -1,3 +1,4 @@
+import type { ReplicaUse } from '../protocol/messages.js';
 import type { RejectionReason } from './access/rejections.js';
 import type { Mode, ServedAs } from './served-as.js';
 
@@ -37,6 +38,12 @@ export interface PublicAddress {
 export interface PortRange {
   from: number;
   to: number;
+}
+
+/** Which agents serve a name: `use` of this one, and the other ones by id, as in `portal agents`. */
+export interface ReplicasStatus {
+  readonly use: ReplicaUse;
+  readonly others: readonly { readonly agent: string; readonly use: ReplicaUse }[];
 }
 
 /** One lease, as `portal status` shows it. */
@@ -79,6 +86,8 @@ export interface LeaseStatus extends PublicAddress {
   refused?: Readonly<Partial<Record<RejectionReason, number>>>;
   /** Visitors that the relay gave up on, by reason, since this agent started. Only from relays that report it. */
   visitorsUnserved?: Readonly<Record<string, number>>;
+  /** With `replicas`: which agents of this identity serve the name. Only from relays that report it. */
+  replicas?: ReplicasStatus;
   /** A certificate from a CA: its expiry, the next renewal, and the error of the last attempt. */
   certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
   /**

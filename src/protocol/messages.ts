@@ -19,6 +19,8 @@ const metadata = {
   propertyNames: { maxLength: LIMITS.maxMetadataKeyChars },
   additionalProperties: { type: 'string', maxLength: LIMITS.maxMetadataValueChars },
 } as const;
+/** Whether a replica gets new visitors now, and why not. */
+const replicaUse = { type: 'string', enum: ['active', 'standby', 'unhealthy'] } as const;
 const carrier = { enum: ['raw', 'tls', 'ws'] } as const;
 /** How visitors are divided between the replicas of a name. */
 const replicaPolicy = { enum: ['spread', 'failover'] } as const;
@@ -285,6 +287,28 @@ export const RELAY_MESSAGES = {
     ['lease', 'reason', 'count'] as const,
   ),
   /**
+   * Which agents serve the name of a lease with `replicas` now: `use` of this one, and the other ones. Only for agents that
+   * understand it.
+   */
+  'lease.replicas': message(
+    'lease.replicas',
+    {
+      lease: short,
+      use: replicaUse,
+      others: {
+        type: 'array',
+        maxItems: LIMITS.maxAgentsShown,
+        items: {
+          type: 'object',
+          properties: { agent: short, use: replicaUse },
+          required: ['agent', 'use'],
+          additionalProperties: false,
+        },
+      },
+    },
+    ['lease', 'use', 'others'] as const,
+  ),
+  /**
    * Open another session after the pause, and move the leases there: this machine of the relay stops. Only for agents that
    * understand it.
    */
@@ -316,6 +340,7 @@ export type FromRelay<T extends RelayMessageType = RelayMessageType> = {
 }[T];
 
 export type WireCarrier = FromAgent<'lease.open'>['carrier'];
+export type ReplicaUse = FromRelay<'lease.replicas'>['use'];
 export type ReplicaPolicy = NonNullable<FromAgent<'lease.open'>['replicas']>['policy'];
 
 /** The capability of relays that let several agents of an identity serve one name. */

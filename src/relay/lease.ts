@@ -47,6 +47,8 @@ export interface LeaseHolder {
   serve(lease: LocalLease): void;
   /** Call when the relay gave up on visitors of this lease. */
   gaveUp(lease: LocalLease): void;
+  /** Call when a replica of the lease's name may have changed, at any node. */
+  replicasChanged?(lease: LocalLease): void;
   /** Where datagrams of its leases go; undefined at another node. */
   readonly datagrams: FlowLink | undefined;
 }

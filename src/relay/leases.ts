@@ -111,6 +111,11 @@ export class LeaseRegistry {
     return this.#elsewhere.traffic(places);
   }
 
+  /** The records of a public place, of any node. */
+  recordsAt(publicPlace: string): readonly LeaseRecord[] {
+    return this.#options.directory.at(publicPlace);
+  }
+
   /** The lease at a place, if this node serves it. */
   own(place: string): LocalLease | undefined {
     return this.#table.at(place);
@@ -405,7 +410,9 @@ export class LeaseRegistry {
   }
 
   #settle(place: string): void {
-    this.#replicas.settle(publicPlaceOf(place));
+    const publicPlace = publicPlaceOf(place);
+    this.#replicas.settle(publicPlace);
+    for (const lease of this.#table.allAt(publicPlace)) lease.holder?.replicasChanged?.(lease);
   }
 
   /** Stores the last use of a name. Logs a failure, since the lease does not depend on it, and resolves with false. */

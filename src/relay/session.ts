@@ -22,6 +22,7 @@ import { Handshake, type HandshakeContext } from './handshake.js';
 import { HeldVisits } from './held-visits.js';
 import type { Hops } from './hops.js';
 import type { LocalLease, OwnHolder } from './lease.js';
+import { ReplicaNotices } from './replica-notices.js';
 import { UnservedNotices } from './unserved.js';
 import type { LeaseRegistry } from './leases.js';
 import type { Forwarding } from './nodes/forwarding.js';
@@ -100,6 +101,8 @@ export class Session implements OwnHolder {
   #isDraining = false;
   /** Defined if the agent understands `lease.unserved`. */
   #notices: UnservedNotices | undefined;
+  /** Defined if the agent understands `lease.replicas`. */
+  #replicaNotices: ReplicaNotices | undefined;
   readonly #visits = new HeldVisits((message) => this.#send(message));
   #requests = 0;
 
@@ -163,8 +166,13 @@ export class Session implements OwnHolder {
     this.#notices?.add(lease);
   }
 
+  replicasChanged(lease: LocalLease): void {
+    this.#replicaNotices?.add(lease);
+  }
+
   revoked(lease: LocalLease, reason: string): void {
     this.pool.forget(lease);
+    this.#replicaNotices?.forget(lease);
     this.#notices?.forget(lease);
     this.#visits.forget(lease.record.id);
     const { record } = lease;
@@ -260,6 +268,11 @@ export class Session implements OwnHolder {
     this.#understandsDrain = hello.understands?.includes('drain') ?? false;
     if (hello.understands?.includes('lease.unserved'))
       this.#notices = new UnservedNotices((notice) => this.#send(notice));
+    if (hello.understands?.includes('lease.replicas'))
+      this.#replicaNotices = new ReplicaNotices(
+        (place) => this.#context.leases.recordsAt(place),
+        (notice) => this.#send(notice),
+      );
     this.#log.info({ version: this.version }, 'session open');
     this.#context.tallies.sessionsOpened++;
     this.#context.agents.joined(this);
@@ -363,6 +376,7 @@ export class Session implements OwnHolder {
     const wasOpen = this.open;
     this.#state = 'closed';
     this.#notices?.close();
+    this.#replicaNotices?.close();
     this.#handshake.close();
     this.#liveness.close();
     this.pool.close();

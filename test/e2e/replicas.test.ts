@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { replica, replicas, servedBy, siblings } from '../support/replicas.js';
+import { replica, replicas, servedBy, siblings, type Replica } from '../support/replicas.js';
 import { seen, signIn } from '../support/sign-in.js';
 import { Peer } from './relay-peer.js';
 import { agent, desired, get, httpService, relay, service, visit } from '../support/world.js';
@@ -49,6 +49,29 @@ describe('a replica gets no new visitors', () => {
     expect(countsOf(await servedBy(at, a!, 4))).toEqual({ a: 4 });
     await stopping;
   });
+});
+
+/** Waits until the status of an agent shows its own use, and that of the others. */
+const shows = (one: Replica | undefined, use: string, ...others: readonly string[]): Promise<void> =>
+  eventually(async () => {
+    const [{ replicas: shown } = {}] = (await one!.runner.status()).leases;
+    expect([shown?.use, ...(shown?.others ?? []).map((other) => other.use)]).toEqual([use, ...others]);
+  });
+
+it('the status of an agent shows which others serve its name, and which get visitors', async () => {
+  const at = await relay();
+  const [a, b, c] = await replicas(at.spec, ['a', 'b', 'c'], { mode: 'http', replicas: 'failover' });
+  await shows(a, 'active', 'standby', 'standby');
+  await shows(c, 'standby', 'active', 'standby');
+  const known = (await a!.runner.status()).leases[0]!.replicas!.others.map((other) => other.agent);
+  const { agents } = await seen(at, await signIn(at, a!.identity));
+  expect(agents.map(({ id }) => id)).toEqual(expect.arrayContaining(known));
+  await a!.closeTarget();
+  await shows(a, 'unhealthy', 'active', 'standby');
+  await a!.runner.stop({ reason: 'test', drainMs: 0 });
+  await shows(b, 'active', 'standby');
+  await c!.runner.stop({ reason: 'test', drainMs: 0 });
+  await shows(b, 'active');
 });
 
 it('a visitor moves to another replica if its data connection does not arrive', async () => {

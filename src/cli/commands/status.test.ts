@@ -219,3 +219,20 @@ it('breaks neither the age of the agent nor the row of a relay on a narrow termi
     '  connected  1 ms',
   ]);
 });
+
+const shared = (replicas: LeaseStatus['replicas']): string =>
+  shown([{ ...lease('web', 'https://a.example'), ...(replicas && { replicas }) }]);
+
+it('shows which other agents serve the name of a replica', () => {
+  expect(shared(undefined)).not.toContain('replica');
+  expect(shared({ use: 'active', others: [] })).toContain(
+    '  replica: active; no other agent serves this name',
+  );
+  const others = ['one', 'two', 'three', 'four', 'five'].map((agent) => ({ agent, use: 'active' as const }));
+  expect(shared({ use: 'standby', others: others.slice(0, 1) })).toContain(
+    '  replica: standby; 1 other agent serves this name: one (active)',
+  );
+  expect(shared({ use: 'unhealthy', others })).toContain(
+    '5 other agents serve this name: one (active), two (active), three (active), four (active), and 1 more',
+  );
+});

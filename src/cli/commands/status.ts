@@ -9,6 +9,7 @@ import { filled, fitColumns } from '../columns.js';
 import { printEvent } from '../print.js';
 import {
   describeGates,
+  describeReplicas,
   describeRetiring,
   describeUnproven,
   describeUnserved,
@@ -216,6 +217,7 @@ function describeLeases(
         phase,
         unproven,
         visitorsUnserved,
+        replicas,
         dropped,
         retiring,
         mode,
@@ -233,6 +235,7 @@ function describeLeases(
         unproven && describeUnproven(unproven, leases[index]!),
         describeGates(leases[index]!),
         expiresAt !== undefined && describeExpiry(Date.parse(expiresAt), now),
+        replicas && describeReplicas(replicas),
         visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
         retiring !== undefined && describeRetiring(retiring),

@@ -1,4 +1,10 @@
-import type { ErrorSummary, LeaseStatus, PublicAddress, Unproven } from '../../agent/status.js';
+import type {
+  ErrorSummary,
+  LeaseStatus,
+  PublicAddress,
+  ReplicasStatus,
+  Unproven,
+} from '../../agent/status.js';
 import { isLoopback } from '../../net/target.js';
 import type { CommandExit, PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import type { Notice } from '../../reconcile/notices.js';
@@ -147,6 +153,19 @@ const UNSERVED: Readonly<Record<string, string>> = {
 };
 
 /** How many visitors a relay gave up on, and why. */
+/** Ids of other agents that a line shows. */
+const MAX_REPLICAS_SHOWN = 4;
+
+export function describeReplicas({ use, others }: ReplicasStatus): string {
+  if (others.length === 0) return `replica: ${use}; no other agent serves this name`;
+  const shown = others
+    .slice(0, MAX_REPLICAS_SHOWN)
+    .map((one) => `${printable(one.agent)} (${printable(one.use)})`);
+  const more = others.length > shown.length ? `, and ${others.length - shown.length} more` : '';
+  const [agents, serve] = others.length === 1 ? ['agent', 'serves'] : ['agents', 'serve'];
+  return `replica: ${use}; ${others.length} other ${agents} ${serve} this name: ${shown.join(', ')}${more}`;
+}
+
 export function describeUnserved(counts: Readonly<Record<string, number>>): string {
   const reasons = Object.entries(counts).map(
     ([reason, count]) => `${count} (${UNSERVED[reason] ?? printable(reason)})`,

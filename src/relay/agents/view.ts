@@ -1,7 +1,7 @@
 import { plainAddress } from '../../net/client-address.js';
 import type { AgentsResponse, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { publicPlaceOf } from '../directory/record.js';
+import { publicPlaceOf, replicaUses, type LeaseRecord } from '../directory/record.js';
 import { publicAddressOf, type PublicPlace } from '../addresses.js';
 import type { NamedUntil, Reservations } from '../reservations.js';
 import type { SeenAgent, Store } from '../store/store.js';
@@ -33,7 +33,7 @@ export async function viewOf(identity: string, parts: ViewParts, place: ViewPlac
   ]);
   const processes = inOrder(identity, observed.processes);
   const room = new Room(identity, processes);
-  const useOf = replicaUses(processes.flatMap(({ leases }) => leases));
+  const useOf = usesOf(processes.flatMap(({ leases }) => leases));
   let isWhole = observed.isWhole && processes.length <= LIMITS.maxAgentsShown;
   let metadataChars = 0;
   const present = processes.slice(0, LIMITS.maxAgentsShown).map((one) => {
@@ -176,25 +176,15 @@ function leaseView(
   };
 }
 
-/** Which replicas get new visitors, as the nodes choose them. */
-function replicaUses(leases: readonly ObservedLease[]): ReplicaUse {
-  const served = new Map<string, ObservedLease[]>();
-  for (const lease of leases) {
-    if (!lease.record.replica || !lease.isServed) continue;
-    const at = publicPlaceOf(lease.record.place);
-    served.set(at, [...(served.get(at) ?? []), lease]);
+function usesOf(leases: readonly ObservedLease[]): ReplicaUse {
+  const byPlace = new Map<string, LeaseRecord[]>();
+  for (const { record, isServed } of leases) {
+    if (!record.replica || !isServed) continue;
+    const at = publicPlaceOf(record.place);
+    byPlace.set(at, [...(byPlace.get(at) ?? []), record]);
   }
-  return (lease) => {
-    const { record, isServed } = lease;
-    if (!record.replica || !isServed) return undefined;
-    const all = (served.get(publicPlaceOf(record.place)) ?? [])
-      .map((one) => one.record)
-      .toSorted((a, b) => a.epoch - b.epoch);
-    const healthy = all.filter(({ replica }) => replica?.healthy);
-    if (healthy.length > 0 && !record.replica.healthy) return 'unhealthy';
-    const [first] = healthy.length > 0 ? healthy : all;
-    return all.at(-1)?.replica?.policy === 'failover' && first !== record ? 'standby' : 'active';
-  };
+  const uses = new Map([...byPlace.values()].flatMap((records) => [...replicaUses(records)]));
+  return ({ record }) => uses.get(record);
 }
 
 const charsOf = (metadata: ServiceView['metadata'] = {}): number =>

@@ -1,6 +1,6 @@
 import type { LeaseKind } from '../../protocol/kind.js';
 import { agentId } from '../agent-id.js';
-import type { ReplicaPolicy, WireCarrier } from '../../protocol/messages.js';
+import type { ReplicaPolicy, ReplicaUse, WireCarrier } from '../../protocol/messages.js';
 
 /** What every node of a relay may know of a lease: plain data. A change replaces the record. */
 export interface LeaseRecord {
@@ -46,6 +46,21 @@ export interface ReplicaState {
   readonly validating: boolean;
   /** Whether its node listens on the public port for all replicas. */
   readonly listens: boolean;
+}
+
+/** Which replicas of one public place get new visitors, as the nodes choose them. Those without a session have no use. */
+export function replicaUses(records: readonly LeaseRecord[]): Map<LeaseRecord, ReplicaUse> {
+  const all = records
+    .filter(({ replica, session }) => replica && session !== undefined)
+    .toSorted((a, b) => a.epoch - b.epoch);
+  const healthy = all.filter(({ replica }) => replica?.healthy);
+  const [first] = healthy.length > 0 ? healthy : all;
+  const isFailover = all.at(-1)?.replica?.policy === 'failover';
+  const useOf = (record: LeaseRecord): ReplicaUse => {
+    if (healthy.length > 0 && !record.replica?.healthy) return 'unhealthy';
+    return isFailover && record !== first ? 'standby' : 'active';
+  };
+  return new Map(all.map((record) => [record, useOf(record)]));
 }
 
 /** Where visitors arrive. Hostnames contain no space, so kinds never collide. */
