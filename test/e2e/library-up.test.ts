@@ -88,8 +88,10 @@ it('keeps the requests of its services apart', async () => {
   await services.two.fetch('/other');
   await services.two.fetch('/hook?id=2');
   expect((await waiting).path).toBe('/hook?id=2');
-  expect(services.one.requests().map(({ path }) => path)).toEqual(['/hook']);
-  expect(services.two.requests().map(({ path }) => path)).toEqual(['/other', '/hook?id=2']);
+  // A request may end after its response has arrived.
+  const paths = (name: 'one' | 'two'): string[] => services[name].requests().map(({ path }) => path);
+  await expect.poll(() => paths('one')).toEqual(['/hook']);
+  await expect.poll(() => paths('two')).toEqual(['/other', '/hook?id=2']);
   const late = await rejected(services.two.waitForRequest('/never', { timeoutMs: 1 }));
   expect(late).toMatchObject({ code: 'timeout', hint: 'Received: GET /other.' });
   expect(() => services.off.requests()).toThrow('the requests of "off" are not recorded');
