@@ -95,8 +95,8 @@ On a terminal, \`portal up\` and \`portal expose\` show a live view with keys (\
 | \`PORTAL_HOME\` | keeps all [files](#files) in one folder; a relative path starts from the current directory, and \`~/\` is your home |
 | \`PORTAL_FILE\` | names the configuration, as \`-f\` does |
 | \`PORTAL_ALLOW=1\` | allows what a portal.yaml asks for: [Permissions](#permissions) |
-| \`PORTAL_CLUSTER\` | is the database of a relay with [several nodes](../guides/operate-a-relay.md#several-machines), as \`--cluster\` of \`portal relay\` |
-| \`PORTAL_PROFILES\` | has the profiles of services to publish, separated by commas: [Services that run only sometimes](../guides/dev-servers.md#services-that-run-only-sometimes) |
+| \`PORTAL_CLUSTER\` | names the database of a relay with [several nodes](../guides/operate-a-relay.md#several-machines), as \`--cluster\` of \`portal relay\` |
+| \`PORTAL_PROFILES\` | lists the profiles of services to publish, separated by commas: [Services that run only sometimes](../guides/dev-servers.md#services-that-run-only-sometimes) |
 | \`PORTAL_USER\` | is the value of \`\${user}\` in a portal.yaml |`;
 
 const BEHAVIOUR = `## Exit codes

@@ -12,7 +12,7 @@ export function addAgents(program: Command, execute: Execute): void {
     .action(execute(() => import('../commands/agents-list.js')));
   relaysOf(agents.command('disconnect'))
     .description('disconnect one of your agents until it restarts')
-    .addArgument(new Argument('<id>', 'the beginning of its id, or its machine').argParser(nonEmpty))
+    .addArgument(new Argument('<id>', 'the beginning of an id, or the name of a machine').argParser(nonEmpty))
     .action(execute(() => import('../commands/agents-disconnect.js')));
   relaysOf(agents.command('release'))
     .description('give up a reserved name and its ports, so that others can take them')
@@ -29,7 +29,7 @@ const relaysOf = (command: Command): Command =>
     .addOption(
       list(
         '--relay <url>',
-        'query only this relay (repeatable, or separated by commas; default: those of the file)',
+        'query only this relay (repeatable, or separated by commas; default: the relays of the file)',
       ),
     )
     .option('--ca <file>', 'trust this CA for those relays, PEM (default: the CAs of the system)');

@@ -158,7 +158,7 @@ export function addEnvironment(program: Command, execute: Execute): void {
 export function addConnect(program: Command, execute: Execute): void {
   program
     .command('connect')
-    .description('reach a private service of others on a local port')
+    .description('reach a private service of another person on a local port')
     .argument('<services...>', 'names in portal.yaml, or public hostnames')
     .addOption(
       port(

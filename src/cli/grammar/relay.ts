@@ -39,10 +39,10 @@ function addListening(relay: Command): void {
     )
     .option('--no-http-redirect', 'do not listen for plain HTTP')
     .addOption(
-      portRange('--tcp-ports <a-b>', 'give services of mode tcp a port of this range (default: none)'),
+      portRange('--tcp-ports <a-b>', 'give services of mode tcp a port from this range (default: none)'),
     )
     .addOption(
-      portRange('--udp-ports <a-b>', 'give services of mode udp a port of this range (default: none)'),
+      portRange('--udp-ports <a-b>', 'give services of mode udp a port from this range (default: none)'),
     );
 }
 

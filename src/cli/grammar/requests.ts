@@ -51,7 +51,7 @@ export function addRequests(program: Command, execute: Execute): void {
     .action(execute(() => import('../commands/requests-list.js')));
   requests
     .command('show')
-    .description('show everything recorded of a request, with secret headers masked')
+    .description('show everything recorded about a request, with secret headers masked')
     .addArgument(new Argument('<id>', 'which request').argParser(requestId))
     .option('--reveal', 'show the values of secret headers as well')
     .option('--curl', 'print it as a curl command instead')

@@ -16,7 +16,7 @@ export function addShare(program: Command, execute: Execute): void {
     .addOption(
       until('--until <time>', 'end the link after this time: 2h, 7d, or a date and time (default: 24h)'),
     )
-    .option('--path <path>', 'open only this path and those below it', '/')
+    .option('--path <path>', 'open only this path and the paths below it', '/')
     .addOption(agentOf())
     .addOption(pidOf())
     .action(execute(() => import('../commands/share-create.js')));
