@@ -3,12 +3,14 @@ import { asPortalError } from '../../lib/errors.js';
 import type { TimedEvent } from '../reporters/reporter.js';
 import type { Style } from '../style.js';
 import { copy, openUrl, qrCode } from './actions.js';
+import { maxScroll } from './footer.js';
 import { ASK_CURSOR, Keys, type Key } from './keys.js';
 import { LiveModel, type Snapshot, type View } from './model.js';
 import { Region } from './region.js';
 import { help, qrOverlay } from './overlays.js';
 import { reflowOf, type Reflow } from './reflow.js';
-import { maxScroll, render, type Overlay, type Screen } from './render.js';
+import { render } from './render.js';
+import type { Overlay, Screen } from './screen.js';
 
 export interface LiveOptions {
   readonly snapshot: () => Snapshot;

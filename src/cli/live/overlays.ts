@@ -1,7 +1,8 @@
 import { wrapWords } from '../wrap.js';
 import { isShareable } from './actions.js';
 import { SIGNS } from '../signs.js';
-import { rowsOf, type Overlay } from './render.js';
+import { rowsOf } from './render.js';
+import type { Overlay } from './screen.js';
 
 const HELP = [
   '  ↑ ↓   choose a service',

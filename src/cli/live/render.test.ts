@@ -3,7 +3,9 @@ import stringWidth from 'string-width';
 import { describe, expect, it } from 'vitest';
 import { createStyle } from '../style.js';
 import type { ServiceView, View } from './model.js';
-import { maxScroll, render, rowsOf, type Screen } from './render.js';
+import { maxScroll } from './footer.js';
+import { render, rowsOf } from './render.js';
+import type { Screen } from './screen.js';
 
 const service = (name: string, over: Partial<ServiceView> = {}): ServiceView => ({
   service: name,

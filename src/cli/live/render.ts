@@ -1,34 +1,11 @@
-import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
 import { formatBytes } from '../amounts.js';
 import { filled } from '../columns.js';
-import { wrapWords } from '../wrap.js';
 import { SIGNS } from '../signs.js';
-import type { Paint, Style } from '../style.js';
+import type { Paint } from '../style.js';
+import { footerOf, overlayLines } from './footer.js';
 import type { RelayView, RequestView, ServiceView, State, View } from './model.js';
-
-type Size = Pick<Screen, 'columns' | 'rows'>;
-
-/** The lines of the help or of a QR code, for the current size of the terminal. */
-export type Overlay = (size: Size) => readonly string[];
-
-/** The input of the view. Rendering depends only on this. */
-export interface Screen {
-  readonly columns: number;
-  readonly rows: number;
-  /** Whether the terminal wraps its lines again when it becomes narrower. */
-  readonly wraps: boolean;
-  readonly style: Style;
-  /** The index of the selected service, on which keys act. */
-  readonly selected: number;
-  /** Shown instead of the services, while its key is active. */
-  readonly overlay: Overlay | undefined;
-  /** Lines of the overlay that are scrolled out above. */
-  readonly scroll: number;
-  /** Shown at the bottom until the next key: the result of a key. */
-  readonly message: string | undefined;
-  readonly hasKeys: boolean;
-}
+import { cut, wrapped, type Screen } from './screen.js';
 
 const MAX_REQUESTS = 5;
 /** If there are more relays, they share one line. */
@@ -52,23 +29,6 @@ export function render(view: View, screen: Screen): string[] {
   const requests = requestLines(view.requests, screen, Math.min(MAX_REQUESTS, Math.floor(left / 4)));
   const services = serviceLines(view.services, screen, Math.max(3, left - rowsOf(requests, narrow)));
   return [...services, ...relays, ...requests, ...footer].slice(-room);
-}
-
-/** The overlay above the keys, or the part of it that `scroll` shows. */
-function overlayLines(lines: readonly string[], footer: readonly string[], screen: Screen): string[] {
-  if (lines.length + footer.length < screen.rows - 1) return [...lines, '', ...footer];
-  const shown = Math.max(1, screen.rows - footer.length - 2);
-  const from = Math.min(screen.scroll, lines.length - shown);
-  const where = cut(`  ↑↓  lines ${from + 1}–${from + shown} of ${lines.length}`, screen);
-  return [...lines.slice(from, from + shown), screen.style.dim(where), ...footer];
-}
-
-/** The greatest `scroll` for this overlay: 0 if all of it fits. */
-export function maxScroll(view: View, screen: Screen): number {
-  const lines = screen.overlay?.(screen) ?? [];
-  const footer = footerOf(view, screen);
-  if (lines.length + footer.length < screen.rows - 1) return 0;
-  return Math.max(0, lines.length - Math.max(1, screen.rows - footer.length - 2));
 }
 
 /**
@@ -199,9 +159,6 @@ interface Block {
   readonly problems: readonly string[];
 }
 
-/** On as many lines as it needs. */
-const wrapped = (text: string, { columns }: Screen): string[] => wrapWords(text, columns - 1).split('\n');
-
 /** An error, below what it is about. */
 const below = (text: string, screen: Screen): string[] => wrapped(`    ${text}`, screen);
 
@@ -298,28 +255,6 @@ function requestLines(requests: readonly RequestView[], screen: Screen, count: n
     );
   });
 }
-
-function footerOf(view: View, screen: Screen): string[] {
-  const { dim } = screen.style;
-  if (screen.message !== undefined) return wrapped(`  ${screen.message}`, screen);
-  if (!screen.hasKeys) return [];
-  const inspector = view.inspector === undefined ? [] : ['i inspector'];
-  const named = ['o open', 'c copy'];
-  // While the agent stops, all services drain, and the next Ctrl-C does not wait for their visitors.
-  const isStopping = view.services.length > 0 && view.services.every(({ state }) => state === 'stopping');
-  const stop = isStopping ? 'Ctrl-C stop at once' : 'Ctrl-C stop';
-  const last = ['? help', stop];
-  const keys = [
-    [...named, 'q QR code', ...inspector, ...last],
-    [...named, 'q QR', ...inspector, ...last],
-    ['o open', ...inspector, ...last],
-    [...inspector, ...last],
-    [...inspector.map(() => 'i'), stop],
-  ].map((each) => `  ${each.join(' · ')}`);
-  return [dim(keys.find((line) => stringWidth(line) < screen.columns) ?? cut(keys.at(-1)!, screen))];
-}
-
-const cut = (text: string, { columns }: Screen): string => cliTruncate(text, columns - 1);
 
 /** Cells padded to the width of their column. Colours have no width. */
 function aligned(rows: readonly (readonly string[])[]): string[] {
