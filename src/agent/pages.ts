@@ -81,7 +81,7 @@ export function formatted(of: Page, accept: string): { headers: readonly string[
     const { status, code, text } = of;
     return {
       headers: ['Content-Type', 'application/json', ...of.headers],
-      body: `${JSON.stringify({ status, error: code, message: text.replaceAll('\n', ' ') })}\n`,
+      body: `${JSON.stringify({ status, [status < 400 ? 'code' : 'error']: code, message: text.replaceAll('\n', ' ') })}\n`,
     };
   }
   return { headers: ['Content-Type', 'text/plain; charset=utf-8', ...of.headers], body: `${of.text}\n` };

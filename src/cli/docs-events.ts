@@ -29,7 +29,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`notice\` | something needs your attention once | kind, message, and the fields [below](#notices) |
 | \`refused\` | a gate of \`access\` rejects a visitor | service, reason (\`ip\`, \`identity\`, \`rate\`, \`pin\`, \`basic\`, \`oidc\`, \`webhook\`), remote |
 | \`unserved\` | the relay could not serve visitors | service, relay, reason, count |
-| \`held\` | a POST waits until the target of its route is back ([webhooks](../guides/webhooks.md#keep-webhooks-while-your-receiver-is-down)) | service, route, id, waiting (requests of the service that wait now), until |
+| \`held\` | a POST waits until the target of its route is back ([webhooks](../guides/webhooks.md#keep-webhooks-while-your-receiver-is-down)) | service, route, id, waiting (requests of the route that wait now), until |
 | \`delivered\` | the target responded to a held request with 2xx, 3xx or 4xx | service, route, id, waiting, status, heldMs, attempts |
 | \`expired\` | a held request was not delivered in time, or is damaged | service, route, id, waiting, reason, attempts |
 | \`stopped\` | the agent ends | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, …; disconnected?: visitors that did not finish within the drain |

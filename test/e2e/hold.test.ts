@@ -12,7 +12,9 @@ it('holds POST requests while the target is down, and delivers them in order whe
   expect(first).toMatchObject({ status: 202 });
   expect(first.held).toMatch(/^\d{13}-[0-9a-f]{8}$/);
   expect(first.text).toContain('within 10 minutes');
-  for (const body of ['second', 'third']) expect((await sendHook(here, one, body)).status).toBe(202);
+  const json = await sendHook(here, one, 'second', { fields: 'Accept: application/json\r\n' });
+  expect(json.text).toContain('{"status":202,"code":"held","message":"Request held. ');
+  expect((await sendHook(here, one, 'third')).status).toBe(202);
   expect((await sendHook(here, one, 'now', { method: 'PUT' })).status).toBe(503);
   expect((await sendHook(here, one, '', { method: 'GET' })).status).toBe(503);
   expect(one.events.filter(({ event }) => event === 'held')).toHaveLength(3);

@@ -16,7 +16,7 @@ export type Outcome =
 /** Sends a held request to the target of its route. `attempt` counts from 1. Has a timeout. */
 export type Deliver = (request: HeldRequest, body: Buffer, attempt: number) => Promise<Outcome>;
 
-/** What happened to one request. `waiting`: the requests of its service that wait now. */
+/** What happened to one request. `waiting`: the requests of its route that wait now. */
 export type HeldEvent = {
   readonly service: string;
   readonly route: string;
@@ -461,7 +461,8 @@ export class HeldRequests {
       | { event: 'delivered'; status: number; heldMs: number; attempts: number }
       | { event: 'expired'; reason: string; attempts: number },
   ): void {
-    this.#options.onEvent({ service, route, id, waiting: this.#usage(service, false).count, ...event });
+    const waiting = this.#queues.get(keyOf(service, route))?.entries.length ?? 0;
+    this.#options.onEvent({ service, route, id, waiting, ...event });
   }
 
   #count(service: string): HeldCounts {
@@ -470,15 +471,15 @@ export class HeldRequests {
     return counts;
   }
 
-  /** Of one service, or of all. With bodies that arrive, unless `withArriving` is false. */
-  #usage(service?: string, withArriving = true): { count: number; bytes: number } {
+  /** Of one service, or of all, with bodies that arrive. */
+  #usage(service?: string): { count: number; bytes: number } {
     let [count, bytes] = [0, 0];
     for (const queue of this.#queues.values()) {
       if (service !== undefined && queue.service !== service) continue;
       count += queue.entries.length;
       bytes += queue.bytes;
     }
-    for (const [room, of] of withArriving ? this.#arriving : []) {
+    for (const [room, of] of this.#arriving) {
       if (service !== undefined && of !== service) continue;
       count++;
       bytes += room.bytes;

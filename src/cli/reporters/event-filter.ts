@@ -48,7 +48,7 @@ export class EventFilter {
         return this.#isNewHealth(event);
       case 'served':
         return this.#isNewProtocol(event);
-      // The first of those that wait, and the last: the others follow in the same way.
+      // The first of a route that waits, and the last: the others follow in the same way.
       case 'held':
         return event.waiting === 1;
       case 'delivered':
