@@ -18,7 +18,7 @@ import type { Desired } from '../config/desired.js';
 import type { Problem } from '../config/problem.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
-import { deferred, within } from '../lib/wait.js';
+import { within } from '../lib/wait.js';
 import { formatTarget } from '../net/target.js';
 import type { AgentStatus, PortalEvent, ProblemSummary, Readiness, UnplacedStatus } from './events.js';
 import { ActiveLeases, isSettled } from './active.js';
@@ -41,6 +41,7 @@ import { EmbeddedRelays, type EmbeddedRelay, type EmbeddedSpec } from './embedde
 import { RelayPool, type RelayTrust } from './relays.js';
 import { Passes } from './passes.js';
 import { Report } from './report.js';
+import { RunState } from './run-state.js';
 import { Sharing } from './sharing.js';
 import { TargetWatch } from './targets.js';
 import { Unplaced } from './unplaced.js';
@@ -113,12 +114,9 @@ export class Runner {
   /** The effective configuration: without expired services, and with the chosen relays. */
   #current: Desired | undefined;
   readonly #candidates: CandidatePool;
-  /** A pass will soon use the new choice, so no other pass is needed. */
-  #isChoosing = false;
+  readonly #state = new RunState();
   /** Services keep their relays until the first choice. */
   #keepsRelays = false;
-  /** Ends the wait of the current pass, because the next pass cannot wait. */
-  #endWait = deferred<void>();
   readonly #clock: ExpiryClock;
   readonly #announce: Announcer;
   readonly #unplaced: Unplaced;
@@ -133,11 +131,10 @@ export class Runner {
   readonly #folders = new Folders();
   readonly #publicNames: PublicNames;
   readonly #passes = new Passes((desired) => this.#pass(desired));
-  #revision = 0;
   /** Notices that users saw. */
   readonly #noticed = new Set<string>();
   #rejected: ProblemSummary[] = [];
-  #stopping: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -250,7 +247,7 @@ export class Runner {
       },
       finished: async (lease, relay) => {
         this.#pool.ensure(relay).remove(lease);
-        if (!this.#stopping && this.#current) await this.#pool.release(this.#current.relays);
+        if (!this.#state.isStopping && this.#current) await this.#pool.release(this.#current.relays);
       },
       log,
     });
@@ -287,7 +284,7 @@ export class Runner {
    */
   apply(desired: Desired): Promise<void> {
     // A slow start must not delay the next edit.
-    if (this.#commands.isAnyStarting) this.#endWait.resolve();
+    if (this.#commands.isAnyStarting) this.#state.hurry();
     return this.#passes.ask(desired);
   }
 
@@ -314,7 +311,7 @@ export class Runner {
       file: this.#options.file,
       identity: this.#options.identity.address,
       startedAt: this.#startedAt.toISOString(),
-      revision: this.#revision,
+      revision: this.#state.revision,
       rejected: this.#rejected,
       ...(inspector === undefined ? {} : { inspector }),
       ...found,
@@ -341,7 +338,7 @@ export class Runner {
 
   /** Whether visitors reach every service. Sends nothing to relays or services, so it may be called often. */
   readiness(): Readiness {
-    return this.#report.readiness(this.#revision > 0 && !this.#stopping ? this.#current : undefined);
+    return this.#report.readiness(this.#state.isServing ? this.#current : undefined);
   }
 
   /** Every relay that the configuration resolves to, with its known state. Has a timeout. */
@@ -371,8 +368,8 @@ export class Runner {
 
   /** Stops accepting, drains for at most `drainMs`, unregisters, closes everything. Idempotent. */
   stop({ reason, drainMs }: { reason: string; drainMs: number }): Promise<void> {
-    this.#stopping ??= this.#stop(reason, drainMs);
-    return this.#stopping;
+    this.#stopped ??= this.#stop(reason, drainMs);
+    return this.#stopped;
   }
 
   /** Ends the programs of all services now, because the process exits. */
@@ -385,25 +382,17 @@ export class Runner {
     return this.#commands.placed(this.#folders.placed(this.#embedded.placed(desired)));
   }
 
-  async #chooseFrom(desired: Desired): Promise<void> {
-    this.#isChoosing = true;
-    this.#candidates.follow(desired);
-    // Without any relay, services cannot start before the choice.
-    if (desired.relays.length === 0) await this.#candidates.settled(FIRST_CHOICE_MS);
-    this.#endWait = deferred<void>();
-    this.#isChoosing = false;
-  }
-
   /** Applies the latest Desired again, because its effect may have changed. */
   #applyAgain(): void {
-    if (this.#isChoosing) return;
+    if (this.#state.now === 'choosing') return;
     const desired = this.#passes.next ?? this.#desired;
-    this.#endWait.resolve();
+    this.#state.hurry();
     if (desired) void this.apply(desired);
   }
 
   async #pass(desired: Desired): Promise<void> {
     const startedAt = performance.now();
+    if (!this.#state.enter('preparing')) return;
     const unexpired = this.#clock.unexpired(desired);
     this.#desired = desired;
     this.#pool.changed();
@@ -411,8 +400,11 @@ export class Runner {
     await this.#commands.prepare(unexpired);
     await this.#folders.prepare(unexpired);
     const wanted = this.#placed(unexpired);
-    await this.#chooseFrom(wanted);
-    if (this.#stopping) return;
+    if (!this.#state.enter('choosing')) return;
+    this.#candidates.follow(wanted);
+    // Without any relay, services cannot start before the choice.
+    if (wanted.relays.length === 0) await this.#candidates.settled(FIRST_CHOICE_MS);
+    if (!this.#state.enter('opening')) return;
     this.#keepsRelays = !this.#candidates.isSettled && this.#active.placed.length > 0;
     const current = this.#candidates.extend(wanted, this.#active.placed);
     this.#current = current;
@@ -422,7 +414,7 @@ export class Runner {
     this.#rejected = [];
     await this.#inspection?.follow(current);
     await this.#holding.follow(current);
-    if (this.#stopping) return;
+    if (this.#state.isStopping) return;
     this.#commands.follow(current);
     // Report a target that does not respond only once, and not as unhealthy as well.
     this.#targetWatch.follow(current.services);
@@ -430,12 +422,13 @@ export class Runner {
     for (const spec of current.relays) this.#pool.ensure(spec);
     const opened = this.#active.carryOut(actions, placements(current));
     const settled = Promise.all([opened, this.#targetWatch.known()]);
-    await within(Promise.race([settled, this.#endWait.promise]), SETTLE_MS, 'a pass').catch(() => undefined);
-    if (this.#stopping) return;
+    await within(Promise.race([settled, this.#state.hurried]), SETTLE_MS, 'a pass').catch(() => undefined);
+    if (this.#state.isStopping) return;
     await this.#pool.release(current.relays);
     await this.#folders.release(current);
     const { lasting, retiring } = this.#active;
-    this.#announce.applied(++this.#revision, actions, lasting, retiring, performance.now() - startedAt);
+    if (!this.#state.enter('running')) return;
+    this.#announce.applied(this.#state.revision, actions, lasting, retiring, performance.now() - startedAt);
     this.#reportReady();
   }
 
@@ -516,7 +509,7 @@ export class Runner {
     this.#pool.changed(lease.relay);
     this.#inspection?.changed();
     this.#active.phaseChanged(lease);
-    if (this.#revision > 0 && isSettled(lease)) this.#reportReady();
+    if (this.#state.revision > 0 && isSettled(lease)) this.#reportReady();
   }
 
   /** If nothing was chosen, services no longer keep their relays. */
@@ -526,7 +519,7 @@ export class Runner {
   }
 
   #reportUnplaced(): void {
-    if (this.#stopping || !this.#current) return;
+    if (this.#state.isStopping || !this.#current) return;
     const services = this.#current.services.filter(({ relays }) => relays.length === 0);
     this.#unplaced.follow(
       services.map(({ service }) => service),
@@ -535,7 +528,7 @@ export class Runner {
   }
 
   #reportReady(): void {
-    if (this.#stopping || !this.#current || !this.#candidates.isSettled) return;
+    if (this.#state.isStopping || !this.#current || !this.#candidates.isSettled) return;
     this.#announce.ready(
       this.#active.lasting,
       this.#current.services.map(({ service }) => service),
@@ -546,6 +539,7 @@ export class Runner {
   }
 
   async #stop(reason: string, drainMs: number): Promise<void> {
+    this.#state.enter('stopping');
     this.#passes.close();
     this.#clock.stop();
     this.#health.close();
