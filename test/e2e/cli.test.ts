@@ -49,7 +49,7 @@ test.each([
   ['an unknown command of help', ['help', 'staus'], 'Did you mean `status`?'],
   ['an unknown command of a group of help', ['help', 'requests', 'sho'], 'Did you mean `show`?'],
   ['an unknown command that resembles no other', ['help', 'nosuch'], 'See portal --help.'],
-  ['an unknown command of requests', ['requests', 'foo'], 'Commands: list, show, wipe.'],
+  ['an unknown command of requests', ['requests', 'foo'], 'Commands: list, show, held, wipe.'],
   ['an unknown command of agents', ['agents', 'lst'], 'Did you mean `list`?'],
   ['an unknown command of identity', ['identity', 'foo'], 'Commands: show, new, export.'],
   ['an unknown command of service', ['service', 'foo'], 'Commands: install, uninstall, status.'],
