@@ -3,6 +3,13 @@ import ipaddr from 'ipaddr.js';
 
 /** Sets of IP addresses: single addresses and CIDR ranges (RFC 4632, RFC 4291 §2.3). */
 
+/**
+ * The library reads the deprecated `::10.0.0.1` as the IPv4 address that it contains. It is another address (RFC 4291, section
+ * 2.5.5.1).
+ */
+const parse = (address: string): ipaddr.IPv4 | ipaddr.IPv6 => ipaddr.parse(unambiguous(address));
+const unambiguous = (text: string): string => text.replace(/^::(?=\d+\.)/, '::0:');
+
 type Range = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, prefixBits: number];
 
 /** Explains why `text` is not a valid address or range, as the end of a sentence. Undefined if it is valid. */
@@ -16,20 +23,20 @@ export function rangeProblem(text: string): string | undefined {
   const longest = family === 4 ? 32 : 128;
   if (Number(prefix) > longest) return `is not an IP address or range: /${prefix} is beyond /${longest}`;
   const network = beginningOf(text, family);
-  return network === ipaddr.parse(address).toString()
+  return network === parse(address).toString()
     ? undefined
     : `does not start at the first address of its range; write ${network}/${prefix}`;
 }
 
 function beginningOf(text: string, family: number): string {
-  return (family === 4 ? ipaddr.IPv4 : ipaddr.IPv6).networkAddressFromCIDR(text).toString();
+  return (family === 4 ? ipaddr.IPv4 : ipaddr.IPv6).networkAddressFromCIDR(unambiguous(text)).toString();
 }
 
 /** An IPv4-mapped IPv6 address counts as its IPv4 address, in ranges as in addresses (RFC 4291 §2.5.5.2). */
 function readRange(text: string): Range {
   const [address, prefixBits] = text.includes('/')
-    ? ipaddr.parseCIDR(text)
-    : ([ipaddr.parse(text), undefined] as const);
+    ? ipaddr.parseCIDR(unambiguous(text))
+    : ([parse(text), undefined] as const);
   const whole = address.kind() === 'ipv4' ? 32 : 128;
   const bits = prefixBits ?? whole;
   if (address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && bits >= 96)
@@ -45,7 +52,7 @@ function readRange(text: string): Range {
 export function networkOf(address: string): string {
   // Node accepts only one notation of an IPv4 address.
   if (isIP(address) !== 6) return address;
-  const plain = ipaddr.process(address.split('%', 1)[0]!);
+  const plain = ipaddr.process(unambiguous(address.split('%', 1)[0]!));
   if (plain.kind() === 'ipv4') return plain.toString();
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${plain.toString()}/64`).toString()}/64`;
 }
@@ -85,14 +92,14 @@ export class AddressSet {
   /** Whether `address` is in the set. False for text that is not an address. */
   has(address: string): boolean {
     if (this.#ranges.length === 0 || isIP(address) === 0) return false;
-    const plain = ipaddr.process(address.split('%', 1)[0]!);
+    const plain = ipaddr.process(unambiguous(address.split('%', 1)[0]!));
     return this.#lists[plain.kind()].check(plain.toString(), plain.kind());
   }
 
   /** The range that contains `address`, as text. Undefined if the set does not contain it. */
   rangeOf(address: string): string | undefined {
     if (!this.has(address)) return undefined;
-    const plain = ipaddr.process(address.split('%', 1)[0]!);
+    const plain = ipaddr.process(unambiguous(address.split('%', 1)[0]!));
     const range = this.#ranges.find(
       ([within, bits]) => within.kind() === plain.kind() && plain.match(within, bits),
     );

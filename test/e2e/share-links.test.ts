@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { AccessSpec } from '../../src/agent/spec.js';
 import { inspectorOf } from '../support/inspector.js';
 import { HOST, PIN, shared } from '../support/shared-site.js';
-import { visit } from '../support/world.js';
+import { readAll, visit } from '../support/world.js';
 
 /** Share links, as visitors use them. */
 
@@ -104,6 +104,27 @@ describe('an invalid link', () => {
     }
   });
 
+  it('costs the visitor none of its attempts if it cannot be valid, or if another site loads it as a file', async () => {
+    const { ask, create } = await shared();
+    const { target } = await create('/demo');
+    const image = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Dest': 'image' };
+    const invalid: [string, Record<string, string>][] = [
+      ['/?portal-share=x', {}],
+      [target.replace('/demo', '/admin'), {}],
+      [target.replace(/(?<==\w{8})\.\d+\.\d+\./, '.1000000000.1000000001.'), {}],
+      [`${target.slice(0, -8)}AAAAAAAA`, image],
+      [target, image],
+    ];
+    for (const [path, fields] of invalid) {
+      const statuses = new Set<number>();
+      for (let i = 0; i < 25; i++) statuses.add((await ask(`GET ${path}`, fields)).status);
+      expect([path, ...statuses]).toEqual([path, 403]);
+    }
+    expect(
+      (await ask(`GET ${target}`, { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Dest': 'document' })).status,
+    ).toBe(303);
+  }, 60_000);
+
   it('is verified only so often for one visitor', async () => {
     const { ask, create } = await shared();
     const { target } = await create();
@@ -146,6 +167,21 @@ describe('a link with a path', () => {
     // Where nothing limits the path, the service may use them.
     expect((await ask('GET /', { 'Portal-Pin': PIN, 'X-HTTP-Method-Override': 'DELETE' })).status).toBe(200);
     expect(seen[1]!.headers['x-http-method-override']).toBe('DELETE');
+  });
+
+  it('forwards no trailers, which could name another path', async () => {
+    const { at, one, create, opened, seen } = await shared();
+    const { Cookie } = await opened((await create('/demo')).target);
+    const socket = await visit(at, HOST, one.ca);
+    const ended = readAll(socket);
+    socket.write(
+      `COPY /demo/a HTTP/1.1\r\nHost: ${HOST}\r\nCookie: ${Cookie}\r\nTransfer-Encoding: chunked\r\nTrailer: Destination\r\nConnection: close\r\n\r\n` +
+        '1\r\nx\r\n0\r\nDestination: /admin\r\nX-HTTP-Method-Override: DELETE\r\n\r\n',
+    );
+    expect((await ended).toString()).toMatch(/^HTTP\/1\.1 200 /);
+    const request = seen[0]!;
+    if (!request.readableEnded) await once(request.resume(), 'end');
+    expect([request.headers.trailer, request.rawTrailers]).toEqual([undefined, []]);
   });
 
   it.each([

@@ -25,20 +25,23 @@ export const cookiesOf = (exchange: Pick<Exchange, 'headers'>): string => values
 /** A browser sends one for each path, those of longer paths first. Each costs a signature. */
 const MAX_OF_NAME = 8;
 
+/** The pairs of a Cookie header, as servers read them: some accept other whitespace than a space after `;`. */
+const pairsOf = (cookies: string): string[] => cookies.split(';').map((pair) => pair.trim());
+
 /** The values of the first cookies of this name in a Cookie header. A browser may send several. */
 export function cookiesNamed(name: string, cookies: string): string[] {
   const values: string[] = [];
   if (!cookies.includes(name)) return values;
-  for (const pair of cookies.split(';')) {
-    const text = pair.trim();
-    if (text.startsWith(`${name}=`) && values.push(text.slice(name.length + 1)) === MAX_OF_NAME) break;
-  }
+  for (const pair of pairsOf(cookies))
+    if (pair.startsWith(`${name}=`) && values.push(pair.slice(name.length + 1)) === MAX_OF_NAME) break;
   return values;
 }
 
 /** A Cookie header without Portal's own cookies, which the service must not see. Undefined if nothing remains. */
 export function withoutSession(cookies: string): string | undefined {
   if (!OURS.some((name) => cookies.includes(name))) return cookies;
-  const kept = cookies.split(/; */).filter((pair) => !OURS.some((name) => pair.startsWith(`${name}=`)));
+  const kept = pairsOf(cookies).filter(
+    (pair) => pair !== '' && !OURS.some((name) => pair.startsWith(`${name}=`)),
+  );
   return kept.length > 0 ? kept.join('; ') : undefined;
 }

@@ -67,6 +67,9 @@ describe('a session', () => {
     expect(withoutSession(`__Host-portal-user=1; a=b; __Host-portal-sign-in=1`)).toBe('a=b');
     expect(withoutSession('__Host-portal-app=1')).toBe('__Host-portal-app=1');
     expect(withoutSession('a=b;c=d')).toBe('a=b;c=d');
+    for (const space of ['\t', ' \t', '\u00a0', '\v', '\f', ''])
+      expect(withoutSession(`a=b;${space}${cookie}${space};${space}c=d`)).toBe('a=b; c=d');
+    expect(withoutSession(`${cookie}; `)).toBeUndefined();
   });
 });
 

@@ -31,6 +31,8 @@ const DROPPED: ReadonlySet<string> = new Set([
   'x-copy-from',
   'x-goog-copy-source',
   'x-ms-copy-source',
+  // Announces trailers, which are dropped.
+  'trailer',
 ]);
 
 const ABSOLUTE = /^https:\/\/([^/?#]*)(\/.*)$/i;
@@ -49,12 +51,16 @@ export function staysWithin({ target, headers, authority, client }: Exchange, pa
   return true;
 }
 
-/** The exchange without fields that replace the path of the request at some targets. */
+/** The exchange without fields that replace the path of the request at some targets, in its head or in its trailers. */
 export function limited(exchange: Exchange): Exchange {
   const { headers, body, expectsContinue } = exchange;
   const kept = headers.filter((_, i) => !DROPPED.has(headers[i - (i % 2)]!.toLowerCase()));
-  if (kept.length === headers.length) return exchange;
   return new LimitedExchange(exchange, { body, expectsContinue, headers: kept });
 }
 
-class LimitedExchange extends ExchangeAround {}
+/** Without trailers: they arrive after the head was judged, and some targets read them as fields of the head. */
+class LimitedExchange extends ExchangeAround {
+  override trailers(): [] {
+    return [];
+  }
+}

@@ -1,19 +1,20 @@
 import type { Socket } from 'node:net';
 import { resetSocket } from '../../../net/reset.js';
 import { TokenBuckets } from '../../../lib/token-bucket.js';
-import type { Client, Exchange } from '../../modes/http/exchange.js';
+import { valuesOf, type Client, type Exchange } from '../../modes/http/exchange.js';
 import { redirectWith, respondWith } from '../../modes/http/own-response.js';
 import { isWellFormed } from '../../modes/http/paths.js';
 import { linkInvalid, tooMany } from '../../pages.js';
 import type { ServiceSpec } from '../../spec.js';
 import { cookiesOf } from '../cookies.js';
 import { ASKING_KINDS } from '../kinds.js';
+import { isFromOtherSite } from '../own-page.js';
 import type { RejectionReason, Rejections } from '../rejections.js';
 import { tokenIn } from './parameter.js';
 import { limited, staysWithin } from './limited.js';
 import { isWithin } from './path.js';
 import type { Shares } from './shares.js';
-import { linksIn, shareCookie, type ShareLink, type ShareScope } from './token.js';
+import { linksIn, readToken, shareCookie, type ShareLink, type ShareScope } from './token.js';
 
 /** Verifying a signature costs more than a request. */
 const VERIFICATIONS = { perSecond: 2, burst: 20, maxKeys: 10_000 } as const;
@@ -101,14 +102,17 @@ export class ShareLinks {
     gate: RejectionReason,
   ): void {
     const { network, address } = exchange.client;
-    const waitMs = this.#verifications.take(network);
-    if (waitMs > 0) return respondWith(exchange, tooMany('links', waitMs));
     const now = Date.now();
     const isVisit =
       (exchange.method === 'GET' || exchange.method === 'HEAD') && exchange.upgrade === undefined;
     const isSafe = isWellFormed(clean) && !OTHER_HOST.test(clean);
-    const link = isVisit && isSafe ? this.#shares.verify(token, scope) : undefined;
-    if (!link || !this.#shares.isOpen(link, now) || !isWithin(clean, link.path)) {
+    const said = isVisit && isSafe && !isForeignFile(exchange) ? readToken(token)?.link : undefined;
+    const mayOpen = said !== undefined && this.#shares.isOpen(said, now) && isWithin(clean, said.path);
+    // Only a signature costs an attempt. Otherwise any page could use up those of its visitors with invalid links.
+    const waitMs = mayOpen ? this.#verifications.take(network) : 0;
+    if (waitMs > 0) return respondWith(exchange, tooMany('links', waitMs));
+    const link = mayOpen ? this.#shares.verify(token, scope) : undefined;
+    if (!link) {
       this.#rejections.note(gate, address);
       return respondWith(exchange, linkInvalid);
     }
@@ -150,6 +154,10 @@ export class ShareLinks {
     return settings === undefined ? undefined : { hostname, service: this.#service, settings };
   }
 }
+
+/** Whether a page of another site loads the link as an image, a frame or the like. Links are for people, who open a page. */
+const isForeignFile = (exchange: Exchange): boolean =>
+  isFromOtherSite(exchange) && !['', 'document'].includes(valuesOf(exchange, 'sec-fetch-dest'));
 
 function disconnect({ sockets }: Opened): void {
   for (const socket of sockets) resetSocket(socket);

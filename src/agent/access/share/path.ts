@@ -14,8 +14,10 @@ const MALFORMED_ESCAPE = /%(?![0-9a-f]{2})/i;
 const ESCAPES = /(?:%[0-9a-f]{2})+/gi;
 /** Targets drop these, end the path at them, or read them as a slash or as the start of parameters. */
 const RISKY = /[\p{Cc}\\;]|%u[0-9a-f]{4}/iu;
-/** Dropped by some targets: spaces, and characters without a width. */
-const INVISIBLE = /[\p{Cf}\p{Z}]/gu;
+/** Dropped by some targets: spaces, accents, and characters without a width. */
+const INVISIBLE = /[\p{Cf}\p{Z}\p{M}\p{DI}]/gu;
+/** Dropped by targets that convert text to ASCII. */
+const BEYOND_ASCII = /[^\0-\u007f]/g;
 /**
  * Two dots without a letter or digit before them, and a dot alone. Targets may read other characters beside them as a slash,
  * for example `¥` in a Japanese code page.
@@ -54,7 +56,9 @@ export function isWithin(target: string, path: string): boolean {
 
 /** Compatible forms of dots and slashes count as well, because targets convert them. */
 const isAmbiguous = (read: string): boolean =>
-  RISKY.test(read) || DOTS.test(read.normalize('NFKC').replace(INVISIBLE, ''));
+  RISKY.test(read) ||
+  DOTS.test(read.normalize('NFKC').replace(INVISIBLE, '')) ||
+  DOTS.test(read.replace(BEYOND_ASCII, ''));
 
 /** The bytes of a request target, of which each is a character, as UTF-8. Undefined if they are not. */
 function asText(raw: string): string | undefined {

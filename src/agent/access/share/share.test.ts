@@ -181,6 +181,8 @@ describe('the path of a link', () => {
     '/demo/k%C5%AF%C5%88',
     '/demo/k\u00c5\u00af',
     '/demo/%F0%9F%98%80',
+    '/demo/%E6%97%A5%E6%9C%AC.pdf',
+    '/demo/e%CC%81t%C3%A9..v2',
   ])('includes %s', (target) => {
     expect(isWithin(target, '/demo')).toBe(true);
   });
@@ -239,6 +241,18 @@ describe('the path of a link', () => {
     '/demo/..%EF%BC%BCadmin',
     '/demo/.%E2%80%8B./admin',
     '/demo/.%C2%AD./admin',
+    '/demo/.%EF%B8%8F./admin',
+    '/demo/.%CD%8F./admin',
+    '/demo/.%E1%A0%8B./admin',
+    '/demo/.%F3%A0%84%80./admin',
+    '/demo/.%CC%81./admin',
+    '/demo/..%CC%81/admin',
+    '/demo/%E3%85%A4../admin',
+    '/demo/.%E3%85%A4./admin',
+    '/demo/.%C3%A9./admin',
+    '/demo/%C3%A9../admin',
+    '/demo/%F0%9F%98%80../admin',
+    '/demo/%E6%97%A5/%E6%9C%AC.',
     '/demo/..%3a/admin',
     '/demo/%',
     '/demo/%2',
