@@ -84,7 +84,7 @@ it.for(ACCESS)(
 );
 
 it('a page of another site cannot make a visitor wait by wrong passwords', async (context) => {
-  const page = await browserPage(context, { httpCredentials: { username: 'alice', password: 'horse' } });
+  const page = await browserPage(context);
   const { port } = await bank();
   const at = await relay();
   const { runner, event } = await agent();
@@ -102,6 +102,6 @@ it('a page of another site cannot make a visitor wait by wrong passwords', async
     await page.evaluate(`void (window.other.location = 'https://alice:wrong${i}@${host}/')`);
     await expect.poll(rejected, { timeout: 10_000 }).toBeGreaterThanOrEqual(i);
   }
-  const response = await page.goto(`https://${host}/`);
+  const response = await page.goto(`https://alice:horse@${host}/`);
   expect(response!.status()).toBe(200);
 });
