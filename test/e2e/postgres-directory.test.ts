@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { Client } from 'pg';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { claimOf, directoryContract } from '../../src/relay/directory/contract.js';
 import type { LeaseChange, LeaseDirectory } from '../../src/relay/directory/directory.js';
 import { delay } from '../../src/lib/wait.js';
@@ -143,6 +144,27 @@ describe('the directory in PostgreSQL', () => {
     expect(changes.filter(({ place }) => place === record.place)).toEqual([]);
     const [row] = await server.sql(`SELECT record FROM portal.leases WHERE place = '${record.place}'`, url);
     expect(JSON.stringify(row)).not.toContain('"ws');
+  });
+
+  it('stores what a node released before it claims again: the next lease may get the port', async () => {
+    const url = await server.database();
+    const { directory } = await postgresNode(url, { settings: { ...LONG, statementMs: 20_000 } });
+    const first = await directory.claim(claimOf('first', ALICE));
+    const other = new Client(url);
+    await other.connect();
+    onTestFinished(() => other.end());
+    await other.query('BEGIN');
+    await other.query('SELECT FROM portal.leases FOR UPDATE');
+    const released = directory.release(first.place, first.epoch);
+    const second = directory.claim(claimOf('second', ALICE));
+    const waiting =
+      "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'WITH released%'";
+    await expect.poll(() => server.sql(waiting, url)).toHaveLength(1);
+    expect(await server.sql('SELECT place FROM portal.leases', url)).toEqual([{ place: first.place }]);
+    await other.query('COMMIT');
+    await released;
+    const { place } = await second;
+    expect(await server.sql('SELECT place FROM portal.leases', url)).toEqual([{ place }]);
   });
 
   it('keeps one owner for each place while connections fail at random', async () => {

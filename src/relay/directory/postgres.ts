@@ -52,6 +52,8 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
   readonly #closing = new AbortController();
   #link: { readonly live: boolean } = { live: false };
   #claims = 0;
+  /** Releases that the database has not confirmed yet. They never reject. */
+  readonly #releasing = new Set<Promise<void>>();
   #closed: Promise<void> | undefined;
 
   constructor(options: PostgresDirectoryOptions) {
@@ -70,7 +72,12 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
     const { lifetime } = this.#options;
     if (this.#isClosing || !lifetime.isCurrent() || !this.#link.live) throw busy();
     const wanted = new AbortController();
-    const turn = this.#turns.run(claim.place, () => this.#claim(claim, wanted.signal));
+    // What this node released before no longer has its port: the claim may get it.
+    const released = Promise.all(this.#releasing);
+    const turn = this.#turns.run(claim.place, async () => {
+      await released;
+      return this.#claim(claim, wanted.signal);
+    });
     try {
       return await within(turn, CLAIM_MS, 'the claim', this.#closing.signal);
     } catch (error) {
@@ -89,7 +96,10 @@ export class PostgresDirectory implements LeaseDirectory, Follower {
 
   async release(place: string, epoch: number): Promise<void> {
     if (this.#own.get(place) === epoch) this.#own.delete(place);
-    await this.#persist(place, () => statements.release(this.#options.database.query, place, epoch));
+    const done = this.#persist(place, () => statements.release(this.#options.database.query, place, epoch));
+    const tracked = done.catch(() => undefined).finally(() => this.#releasing.delete(tracked));
+    this.#releasing.add(tracked);
+    await done;
   }
 
   /** Leases of all nodes. */
