@@ -77,7 +77,7 @@ export async function assemble(
   const dotenv = parseDotenv(new Source(dotenvName(found), texts.dotenv ?? ''), environment);
   const secrets = [...parsed, dotenv].flatMap((one) => one.secrets);
   const syntax = parsed.flatMap(({ findings }) => findings);
-  const foreign = foreignFinding(main.tree, shownName(found));
+  const foreign = foreignFinding(main.tree, found);
   const problems = parsed.some((one) => one.broken)
     ? syntax
     : foreign

@@ -141,7 +141,7 @@ function complaint(error: SchemaError, root: Tree): Complaint {
       return missingKey(String(params['missingProperty']), schema, path);
     case 'type':
     case 'anyOf':
-      return wrongType(error);
+      return wrongType(error, root);
     case 'const':
       return { message: `${what} must be ${JSON.stringify(params['allowedValue'])}` };
     case 'enum': {
@@ -214,13 +214,14 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 };
 
-function wrongType({ data, keyword, schema, path }: SchemaError): Complaint {
+function wrongType({ data, keyword, schema, path }: SchemaError, root: Tree): Complaint {
   const what = subject(path);
   const wanted = keyword === 'anyOf' ? expected(schema) : TYPE_WORDS[schema.type ?? ''];
   if (path.length === 0) {
     return {
       message: data === null ? 'the file is empty' : 'the file is not a mapping',
-      hint: 'Begin the file with `version: 1`, or run `portal init` to create one.',
+      // `portal init` replaces no file with content, not even comments.
+      hint: `Begin the file with \`version: 1\`${root.place.source.text.trim() === '' ? ', or run `portal init` to create one' : ''}.`,
     };
   }
   if (data === null)

@@ -28,7 +28,7 @@ export interface FindOptions {
   readonly person?: Person;
 }
 
-const FILE_NAMES = ['portal.yaml', 'portal.yml'] as const;
+export const FILE_NAMES = ['portal.yaml', 'portal.yml'] as const;
 
 /**
  * `-f FILE`, else `PORTAL_FILE`, else portal.yaml or portal.yml in this or the nearest parent directory. Does not

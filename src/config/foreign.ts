@@ -1,4 +1,7 @@
+import { basename, dirname } from 'node:path';
+import { shellQuote } from '../lib/shell-quote.js';
 import type { Finding } from './finding.js';
+import { FILE_NAMES, type Found } from './find.js';
 import { finding } from './finding.js';
 import { child, entriesOf, keyPlaceOf, textOf, type Tree } from './tree.js';
 
@@ -10,6 +13,14 @@ export const FOREIGN_NAMES: Readonly<Record<ForeignProgram, string>> = {
   cloudflared: 'cloudflared',
   compose: 'Docker Compose',
   frp: 'frp',
+};
+
+/** Usual names of such files. A `compose.yaml` may exist already. */
+const FILES: Readonly<Record<ForeignProgram, string>> = {
+  ngrok: 'ngrok.yml',
+  cloudflared: 'cloudflared.yml',
+  compose: 'docker.yaml',
+  frp: 'frpc.yaml',
 };
 
 /** Keys that identify a service of Docker Compose. */
@@ -35,15 +46,31 @@ export function foreignProgram(root: Tree): { program: ForeignProgram; key: stri
 }
 
 /** One problem for the whole file, instead of one for each unknown key. */
-export function foreignFinding(root: Tree, file: string): Finding | undefined {
-  const found = foreignProgram(root);
-  if (!found) return undefined;
-  const name = FOREIGN_NAMES[found.program];
-  return finding(root, found.key === '' ? [] : [found.key], {
-    message: `this is a configuration of ${name}, not of Portal`,
-    hint: `Run \`portal init --from ${file}\` to convert it to a portal.yaml.`,
-    place: keyPlaceOf(root, found.key),
+export function foreignFinding(root: Tree, found: Found): Finding | undefined {
+  const foreign = foreignProgram(root);
+  if (!foreign) return undefined;
+  const { program, key } = foreign;
+  return finding(root, key === '' ? [] : [key], {
+    message: `this is a configuration of ${FOREIGN_NAMES[program]}, not of Portal`,
+    hint: conversionHint(found, program, root.kind === 'scalar'),
+    place: keyPlaceOf(root, key),
   });
+}
+
+/**
+ * How to convert the file. `portal init` writes portal.yaml, so a file of this name is renamed first.
+ * @param isToml `portal init` recognises TOML by the name of the file
+ */
+export function conversionHint(found: Found, program: ForeignProgram, isToml: boolean): string {
+  const name = isToml ? 'frpc.toml' : FILES[program];
+  const convert = 'convert it to a portal.yaml: ';
+  if (found.kind === 'stdin') return `Write it to ${name}, then ${convert}portal init --from ${name}`;
+  const file = basename(found.shown);
+  if (!FILE_NAMES.some((each) => each === file))
+    return `Convert it to a portal.yaml: portal init --from ${shellQuote(found.shown)}`;
+  const folder = dirname(found.shown);
+  const there = folder === '.' ? '' : `cd ${shellQuote(folder)} && `;
+  return `Rename it, then ${convert}${there}mv ${file} ${name} && portal init --from ${name}`;
 }
 
 function isNgrokTunnels(tunnels: Tree | undefined): boolean {

@@ -665,6 +665,9 @@ it.each([
   ['version: 1\nservices:\nweb: 3000', 'Indent it below `services:`.'],
   ['', 'Begin the file with `version: 1`, or run `portal init` to create one.'],
   ['version: 1', 'Add it, for example `services: { web: 3000 }`.'],
+  // `portal init` would lose what such a file contains.
+  ['# my services', 'Begin the file with `version: 1`.'],
+  ['- a', 'Begin the file with `version: 1`.'],
 ])('the hint for %j says what to write', async (text, hint) => {
   expect((await problemsOf(text)).map((problem) => problem.hint)).toEqual([hint]);
 });

@@ -1,5 +1,5 @@
-import { rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { lstat, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
 import { PortalError, asPortalError, systemCode } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { copySchema, editorSchema } from '../init/editor-schema.js';
@@ -43,7 +43,13 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 async function convertFile(context: Context, from: string, file: string): Promise<ExitCode> {
   const { readForeign } = await import('../init/from/read.js');
   const { convert, draftText, makeValid } = await import('../init/from/convert.js');
-  const { program, fields } = await readForeign(context.cwd, from);
+  const { program, fields, isToml } = await readForeign(context.cwd, from);
+  if (resolve(context.cwd, from) === file) {
+    const { conversionHint } = await import('../../config/foreign.js');
+    throw new PortalError('usage', `${from} is the file that this command writes`, {
+      hint: conversionHint({ kind: 'file', path: file, shown: from }, program, isToml),
+    });
+  }
   const draft = convert(program, fields);
   await makeValid(draft);
   if (draft.services.size === 0) {
@@ -89,7 +95,7 @@ function tellSchema(context: Context, copy: string | undefined): void {
 
 async function writeNew(file: string, content: string): Promise<void> {
   try {
-    await writeFile(file, content, { flag: 'wx' });
+    await writeFile(file, content, { flag: (await isEmptyFile(file)) ? 'w' : 'wx' });
   } catch (error) {
     if (systemCode(error) === 'EEXIST') {
       throw new PortalError('usage', `${file} already exists`, { hint: 'Edit it, or move it away first.' });
@@ -97,6 +103,18 @@ async function writeNew(file: string, content: string): Promise<void> {
     // A full disk leaves the beginning of the file.
     await rm(file, { force: true });
     throw unwritable(file, error);
+  }
+}
+
+const MAX_EMPTY_BYTES = 4_096;
+
+/** Whether it is a file of nothing but white space, for example from `touch`. */
+async function isEmptyFile(file: string): Promise<boolean> {
+  try {
+    const stats = await lstat(file);
+    return stats.isFile() && stats.size <= MAX_EMPTY_BYTES && (await readFile(file, 'utf8')).trim() === '';
+  } catch {
+    return false;
   }
 }
 

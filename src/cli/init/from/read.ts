@@ -9,12 +9,12 @@ import { fieldsOf, type Fields } from './draft.js';
 
 /**
  * Reads a configuration of another program, and detects the program. The file name decides between YAML, JSON and
- * TOML.
+ * TOML. `isToml`: it is TOML under a name of another format, so `fields` is empty.
  */
 export async function readForeign(
   cwd: string,
   file: string,
-): Promise<{ program: ForeignProgram; fields: Fields }> {
+): Promise<{ program: ForeignProgram; fields: Fields; isToml: boolean }> {
   const text = await readText(resolve(cwd, file), file);
   if (/^\s*\[common\]/m.test(text))
     throw new PortalError('usage', `${file} is in the INI format of old frp versions`, {
@@ -36,7 +36,7 @@ export async function readForeign(
         hint: 'Write portal.yaml with `portal init`, without --from.',
       },
     );
-  return { program: found.program, fields: fieldsOf(toValue(tree)) };
+  return { program: found.program, fields: fieldsOf(toValue(tree)), isToml: tree.kind === 'scalar' };
 }
 
 /** JSON is valid YAML, so a converted file has the same limits as other files. */
