@@ -108,6 +108,8 @@ it.each(['https://localhost:8443', 'https://127.0.0.1:8443', 'https://[::1]:8443
     const { code, hint } = connectError(cause, { url });
     expect(code).toBe('relay_untrusted');
     expect(hint).toMatch(/^If the relay has a private CA, write its file/);
+    // No relay has a certificate for an address.
+    expect(hint!.includes('portal relay')).toBe(!url.includes('localhost'));
   },
 );
 

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import { isLoopback } from '../net/target.js';
 import { alertIn, TLS_ALERT } from '../net/tls-alert.js';
 import { UNTRUSTED } from '../net/untrusted.js';
@@ -45,10 +46,12 @@ function untrusted(cause: unknown, { system, reason, url, ca }: Untrusted): Port
     return error(`the CA of \`ca:\` did not issue the certificate of ${url}`, otherCa(ca));
   const missing = `If the relay has a private CA, write its file in portal.yaml: \`${relayYaml(url, './ca.pem')}\``;
   // No proxy is between this machine and itself.
-  if (isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ''))) return error(message, missing);
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  const byAddress = isIP(host) === 0 ? '' : ` A relay has no certificate for an IP address. ${ITS_URL}`;
+  if (isLoopback(host)) return error(message, `${missing}${byAddress}`);
   return error(
     message,
-    `If a proxy on your network intercepts TLS, have the relay's host exempted. ${missing}`,
+    `If a proxy on your network intercepts TLS, have the relay's host exempted. ${missing}${byAddress}`,
   );
 }
 

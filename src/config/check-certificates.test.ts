@@ -19,13 +19,17 @@ it('warns about services on a public relay that would use the local CA', async (
   ]);
 });
 
+it('does not guess the names of a relay whose URL has an address', async () => {
+  const warnings = await warned('relays: { urls: ["https://192.0.2.1:8443"] }\nservices: { web: 1 }');
+  expect(warnings.join()).not.toContain('certificate: the local CA');
+});
+
 it.each([
   ['a public CA', `${PUBLIC}services: { web: { target: 1, tls: acme } }`],
   ['a certificate of your own', `${PUBLIC}services: { web: { target: 1, tls: { cert: c, key: k } } }`],
   ['mode tcp, without TLS of Portal', `${PUBLIC}services: { db: { target: 1, mode: tcp } }`],
   ['a relay on this machine', 'services: { web: 1 }'],
   ['a private domain', 'relays: { urls: [https://relay.test] }\nservices: { web: 1 }'],
-  ['an address', 'relays: { urls: ["https://192.0.2.1:8443"] }\nservices: { web: 1 }'],
 ])('does not warn about %s', async (_, text) => {
   expect(await warned(text)).toEqual([]);
 });

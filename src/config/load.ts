@@ -6,6 +6,7 @@ import { checkOwner, type Owner } from './check-owner.js';
 import { tooManyLeases } from './check-leases.js';
 import { check } from './check.js';
 import { uncertified } from './check-certificates.js';
+import { relaysByAddress } from './check-relay-addresses.js';
 import type { Desired } from './desired.js';
 import { forCommands } from './env-file.js';
 import { explain } from './explain.js';
@@ -161,7 +162,10 @@ function evaluate(
     ok: true,
     desired,
     effective: maskSecrets(verdict.config, tree),
-    warnings: toProblems([...warnings, ...assembled.warnings, ...uncertified(desired, tree)], secrets),
+    warnings: toProblems(
+      [...warnings, ...assembled.warnings, ...relaysByAddress(tree), ...uncertified(desired, tree)],
+      secrets,
+    ),
     tree,
     secrets,
   };
