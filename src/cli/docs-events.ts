@@ -57,7 +57,7 @@ show that a service responds.
 
 | kind | fields |
 |---|---|
-| \`port_in_use\` | askedPort, port |
+| \`port_in_use\` | askedPort, port, holder? (the program that uses askedPort) |
 | \`lock_written\`, \`lock_changed\` | file, relay |
 | \`identity_created\` | file, address |
 | \`ca_created\` | file |

@@ -46,6 +46,13 @@ it.each([
     'For example --chain https://a.example,https://b.example.',
   ],
   ['', 'too large', undefined, 'too large', undefined],
+  [
+    '',
+    'not trusted',
+    'If it has a private CA, write its file in portal.yaml: `relays: { urls: [{ url: "https://[::1]", ca: ./ca.pem }] }`. Use the URL that `portal relay` prints.',
+    'not trusted',
+    'If it has a private CA, name its file: --ca FILE. Use the URL that `portal relay` prints.',
+  ],
 ])('names the flag for a problem at %s', (path, message, hint, said, advice) => {
   const problem = { path, message, ...(hint !== undefined && { hint }) };
   expect(inFlags(problem)).toEqual({ message: said, ...(advice !== undefined && { hint: advice }) });
@@ -80,12 +87,13 @@ it('says how to choose the port of the relay without a file', () => {
   const reporter = reportingFlags({
     event: (event: TimedEvent) => events.push(event),
   } as unknown as Reporter);
-  const message = 'port 8443 is in use, using 9000; to choose a port, set relays: …';
+  const message =
+    'port 8443 is in use, so the embedded relay uses 9000 this time; to choose a port, set relays: …';
   reporter.event({ time: '', event: 'notice', kind: 'port_in_use', message, askedPort: 8443, port: 9000 });
   expect(events).toEqual([
     expect.objectContaining({
       message:
-        'port 8443 is in use, using 9000; to choose a port, run portal relay --listen localhost:8444, and add --relay https://localhost:8444',
+        'port 8443 is in use, so the embedded relay uses 9000 this time; to choose a port, run portal relay --listen localhost:8444, and add --relay https://localhost:8444',
     }),
   ]);
 });

@@ -53,7 +53,7 @@ function eventInFlags(event: TimedEvent): TimedEvent {
   if (event.event === 'notice' && event.kind === 'port_in_use')
     return {
       ...event,
-      message: `port ${event.askedPort} is in use, using ${event.port}; to choose a port, run portal relay --listen localhost:8444, and add --relay https://localhost:8444`,
+      message: `${event.message.split(';')[0]}; to choose a port, run portal relay --listen localhost:8444, and add --relay https://localhost:8444`,
     };
   if ((event.event !== 'lease' && event.event !== 'unplaced') || event.error === undefined) return event;
   return { ...event, error: { ...event.error, ...inFlags({ path: '', ...event.error }) } };
@@ -69,7 +69,7 @@ function flagOf(path: string): string | undefined {
 
 /** What relays and agents advise for a file, and flags for the same. */
 const ADVICE: readonly (readonly [pattern: RegExp, flags: string])[] = [
-  [/write its file in portal\.yaml: `relays: .*`/, 'name its file: --ca FILE'],
+  [/write its file in portal\.yaml: `relays: [^`]*`/, 'name its file: --ca FILE'],
   [/`name: ([^`]*)-\$\{user\}`/, '--name $1-$$USER'],
 ];
 

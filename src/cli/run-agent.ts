@@ -103,6 +103,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     warn,
     inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT, historyDir: paths.historyDir },
     environment: commandEnvironment(context.env),
+    portHolder: async (port) => (await import('./doctor/port-holder.js')).portHolder(port),
     emit,
     log,
   });

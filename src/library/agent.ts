@@ -21,7 +21,7 @@ import type { Surroundings } from './surroundings.js';
 
 export interface AgentOptions extends Pick<
   RunnerOptions,
-  'emit' | 'log' | 'inspector' | 'accessLog' | 'environment'
+  'emit' | 'log' | 'inspector' | 'accessLog' | 'environment' | 'portHolder'
 > {
   readonly surroundings: Pick<Surroundings, 'env' | 'paths'>;
   /** The configuration to start with. */

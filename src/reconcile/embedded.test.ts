@@ -16,6 +16,7 @@ const ELSEWHERE = { kind: 'url', url: 'https://relay.example.com' } as const;
 function relays(...ports: (number | Error)[]) {
   const told: string[] = [];
   const closed: number[] = [];
+  const holders: Record<number, string> = {};
   const embedded = new EmbeddedRelays({
     start: () => {
       const port = ports.shift()!;
@@ -28,8 +29,9 @@ function relays(...ports: (number | Error)[]) {
       });
     },
     notify: ({ message }) => told.push(message),
+    portHolder: async (port) => holders[port],
   });
-  return { embedded, told, closed };
+  return { embedded, told, closed, holders };
 }
 
 it('keeps its port over repeated starts', async () => {
@@ -41,9 +43,18 @@ it('keeps its port over repeated starts', async () => {
     expect(embedded.placed(desired).relays).toEqual([{ kind: 'embedded', port: 45_877 }, ELSEWHERE]);
   }
   expect(told).toEqual([
-    'port 8443 is in use, using 45877; to choose a port, set relays: { embedded: { port: 8444 } }',
+    'port 8443 is in use, so the embedded relay uses 45877 this time; to choose a port, set relays: { embedded: { port: 8444 } }',
   ]);
   expect((await embedded.take({ kind: 'embedded', port: 45_877 })).url).toBe('https://localhost:45877');
+});
+
+it('names the program that uses its port', async () => {
+  const { embedded, told, holders } = relays(45_877);
+  holders[8443] = 'another Portal agent (pid 12)';
+  await embedded.start(wanted(DEFAULT));
+  expect(told).toEqual([
+    'port 8443 is in use by another Portal agent (pid 12), so the embedded relay uses 45877 this time; to choose a port, set relays: { embedded: { port: 8444 } }',
+  ]);
 });
 
 it('reports no port that was requested or free to choose', async () => {

@@ -1,7 +1,7 @@
 import { relayKey, type RelaySpec } from '../agent/spec.js';
 import type { RelayStatus } from '../agent/status.js';
 import type { Desired } from '../config/desired.js';
-import type { Notice } from './notices.js';
+import { portInUse, type Notice, type PortHolder } from './notices.js';
 
 export type EmbeddedSpec = Extract<RelaySpec, { kind: 'embedded' }>;
 
@@ -24,6 +24,7 @@ interface Running {
 export interface EmbeddedRelaysOptions {
   readonly start: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
   readonly notify: (notice: Notice) => void;
+  readonly portHolder?: PortHolder | undefined;
 }
 
 /**
@@ -87,13 +88,16 @@ export class EmbeddedRelays {
   async #open(spec: EmbeddedSpec): Promise<EmbeddedRelay> {
     const relay = await this.#options.start(spec);
     const port = portOf(relay);
-    if (spec.port !== 0 && port !== spec.port)
-      this.#options.notify({
-        kind: 'port_in_use',
-        message: `port ${spec.port} is in use, using ${port}; to choose a port, set relays: { embedded: { port: 8444 } }`,
-        askedPort: spec.port,
-        port,
-      });
+    if (spec.port !== 0 && port !== spec.port) {
+      const holder = await this.#options.portHolder?.(spec.port).catch(() => undefined);
+      this.#options.notify(
+        portInUse(
+          { askedPort: spec.port, port, holder },
+          (inUse) =>
+            `${inUse}, so the embedded relay uses ${port} this time; to choose a port, set relays: { embedded: { port: 8444 } }`,
+        ),
+      );
+    }
     return relay;
   }
 }

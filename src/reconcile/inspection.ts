@@ -6,6 +6,7 @@ import type { Logger } from '../lib/logger.js';
 import { within } from '../lib/wait.js';
 import type { Desired } from '../config/desired.js';
 import type { PortalEvent } from './events.js';
+import { portInUse, type PortHolder } from './notices.js';
 
 export interface InspectorSettings {
   /** Folder of the built page. Default: there is no page. */
@@ -22,6 +23,7 @@ export interface InspectionOptions extends InspectorSettings {
   readonly file: string | null;
   readonly snapshot: InspectorOptions['snapshot'];
   readonly emit: (event: PortalEvent) => void;
+  readonly portHolder?: PortHolder | undefined;
   readonly log: Logger;
 }
 
@@ -92,7 +94,7 @@ export class Inspection {
   }
 
   async #serve(): Promise<void> {
-    const { emit, log, webDir, port, snapshot } = this.#options;
+    const { emit, log, webDir, port, snapshot, portHolder } = this.#options;
     if (this.#server || webDir === undefined) return;
     try {
       // Loaded on demand: only the inspector needs its WebSocket server.
@@ -106,8 +108,11 @@ export class Inspection {
     const { url, askedPort } = this.#server;
     if (askedPort !== undefined) {
       const given = Number(new URL(url).port);
-      const message = `port ${askedPort} is in use; the inspector uses ${given}`;
-      emit({ event: 'notice', kind: 'port_in_use', message, askedPort, port: given });
+      const holder = await portHolder?.(askedPort).catch(() => undefined);
+      emit({
+        event: 'notice',
+        ...portInUse({ askedPort, port: given, holder }, (inUse) => `${inUse}; the inspector uses ${given}`),
+      });
     }
     emit({ event: 'inspector', url, ...(askedPort !== undefined && { askedPort }) });
   }

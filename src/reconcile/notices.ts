@@ -3,7 +3,13 @@ import type { NameRejection } from '../agent/rejected-name.js';
 
 /** Something that was created, or that differs from what was requested. Users see `message` once. */
 export type Notice = { readonly message: string } & (
-  | { readonly kind: 'port_in_use'; readonly askedPort: number; readonly port: number }
+  | {
+      readonly kind: 'port_in_use';
+      readonly askedPort: number;
+      readonly port: number;
+      /** The program that uses `askedPort`, if the system tells. */
+      readonly holder?: string;
+    }
   | { readonly kind: 'lock_written' | 'lock_changed'; readonly file: string; readonly relay: string }
   | { readonly kind: 'identity_created'; readonly file: string; readonly address: string }
   | { readonly kind: 'ca_created'; readonly file: string }
@@ -33,6 +39,30 @@ export type Notice = { readonly message: string } & (
   | { readonly kind: 'replicas_missing'; readonly service: string; readonly relay: string }
   | { readonly kind: 'carrier_fallback'; readonly relay: string; readonly carrier: 'ws' }
 );
+
+/** Finds the program that listens on a port, for messages. Undefined if the system does not tell. */
+export type PortHolder = (port: number) => Promise<string | undefined>;
+
+interface PortInUse {
+  readonly askedPort: number;
+  readonly port: number;
+  readonly holder: string | undefined;
+}
+
+/** @param message the message, from `port 8443 is in use by another Portal agent (pid 12)` */
+export function portInUse(
+  { askedPort, port, holder }: PortInUse,
+  message: (inUse: string) => string,
+): Notice {
+  const by = holder === undefined ? '' : ` by ${holder}`;
+  return {
+    kind: 'port_in_use',
+    message: message(`port ${askedPort} is in use${by}`),
+    askedPort,
+    port,
+    ...(holder !== undefined && { holder }),
+  };
+}
 
 export function lockNotice(file: string, relay: string, isNew: boolean): Notice {
   const name = basename(file);

@@ -31,7 +31,7 @@ import type { ProxyFor } from './endpoint.js';
 import { ExpiryClock } from './expiry.js';
 import { HealthChecks } from './health.js';
 import type { NameRejection } from '../agent/rejected-name.js';
-import { caCreated, nameRejected, replicasMissing, type Notice } from './notices.js';
+import { caCreated, nameRejected, replicasMissing, type Notice, type PortHolder } from './notices.js';
 import { Holding } from './holding.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
 import { PublicNames } from './public-names.js';
@@ -85,6 +85,7 @@ export interface RunnerOptions {
   /** The environment that the commands of services inherit. Default: an empty one. */
   readonly environment?: NodeJS.ProcessEnv;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
+  readonly portHolder?: PortHolder;
   readonly emit: (event: PortalEvent) => void;
   readonly log: Logger;
 }
@@ -149,8 +150,9 @@ export class Runner {
       ...this.#report.snapshot(),
       ...this.#holding.status,
     });
-    const { identity, file, inspector } = options;
-    this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
+    const { identity, file, inspector, portHolder } = options;
+    this.#inspection =
+      inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, portHolder, log });
     this.#holding = new Holding({
       folder: options.heldDir,
       limits: options.holdLimits,
@@ -251,7 +253,11 @@ export class Runner {
       },
       log,
     });
-    this.#embedded = new EmbeddedRelays({ start: options.startEmbedded, notify });
+    this.#embedded = new EmbeddedRelays({
+      start: options.startEmbedded,
+      notify,
+      portHolder,
+    });
     this.#pool = new RelayPool({
       onState: (relay, state, error) => this.#candidates.session(relay, state, error),
       identity: options.identity,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { portHolder, socketsAt } from './port-holder.js';
+import { portHolder, programName, socketsAt } from './port-holder.js';
 
 it('names the program that listens on a port', async (context) => {
   if (!existsSync('/proc/net/tcp')) context.skip('only Linux has /proc/net/tcp');
@@ -21,4 +21,15 @@ it('finds only listening sockets in the table of the system', () => {
   ].join('\n');
   expect(socketsAt(table, 0x1c36)).toEqual(['socket:[260097]']);
   expect(socketsAt(table, 80)).toEqual([]);
+});
+
+it.each([
+  [['/usr/bin/node', '/usr/lib/node_modules/portal-up/bin/portal.js', 'up'], 'another Portal agent'],
+  [['node', '/usr/local/bin/portal', '--json', 'expose', '3000'], 'another Portal agent'],
+  [['/opt/portal', 'relay', '--listen', ':8443'], 'a Portal relay'],
+  [['node', 'server.js', 'portal'], 'node'],
+  [['/usr/sbin/nginx', '-c', 'secret'], 'nginx'],
+  [[''], 'a program'],
+])('describes %j without its arguments', (words, name) => {
+  expect(programName(words)).toBe(name);
 });

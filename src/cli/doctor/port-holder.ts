@@ -5,7 +5,7 @@ import { printable } from '../style.js';
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
 const LISTENING = '0A';
 
-/** The program that listens on `port`, such as `node (pid 12)`. Linux shows this for the user's own programs; otherwise undefined. */
+/** The program that listens on `port`, such as `node (pid 12)` or `another Portal agent (pid 12)`. Linux shows this for the user's own programs; otherwise undefined. */
 export async function portHolder(port: number): Promise<string | undefined> {
   const tables = await Promise.all(TABLES.map((file) => readFile(file, 'latin1').catch(() => '')));
   const sockets = new Set(tables.flatMap((table) => socketsAt(table, port)));
@@ -33,8 +33,22 @@ async function holds(pid: string, sockets: ReadonlySet<string>): Promise<boolean
   return links.some((link) => sockets.has(link));
 }
 
-/** Only the name, because arguments may contain secrets. */
 async function nameOf(pid: string): Promise<string> {
   const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-  return printable(basename(words.split('\0', 1)[0]!)) || 'a program';
+  return programName(words.split('\0'));
 }
+
+/** Only the name, because arguments may contain secrets. Portal's own programs are named by what they do. */
+export function programName([first = '', ...rest]: readonly string[]): string {
+  const program = basename(first);
+  const args = isPortal(program)
+    ? rest
+    : program === 'node' && isPortal(basename(rest[0] ?? ''))
+      ? rest.slice(1)
+      : undefined;
+  if (args)
+    return args.find((word) => !word.startsWith('-')) === 'relay' ? 'a Portal relay' : 'another Portal agent';
+  return printable(program) || 'a program';
+}
+
+const isPortal = (name: string): boolean => /^portal(?:\.js)?$/.test(name);
