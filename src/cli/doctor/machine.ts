@@ -131,7 +131,9 @@ function reportStore(subject: Subject, { store, state, message, hint }: StoreRep
     return subject.warning('localCa.trusted', `cannot check ${where}: ${message}`, hint);
   subject.warning(
     'localCa.trusted',
-    store.exists ? `${where} does not trust it` : `${where} does not exist yet`,
+    store.exists
+      ? `${where} does not trust it`
+      : `${store.name} has no certificate store yet (${store.path})`,
     store.obstacle ? 'Run `portal trust` and follow its instructions.' : 'Run `portal trust --install`.',
   );
 }

@@ -39,7 +39,7 @@ export function nssStore(machine: Machine, place: NssPlace, certificate: Trusted
     ['mkdir', '-p', '-m', '700', place.path],
     certutil('-N', '--empty-password'),
   ];
-  const obstacle = obstacleOf(machine, place.path);
+  const obstacle = obstacleOf(machine, place.path, exists);
   return {
     ...place,
     exists,
@@ -102,10 +102,11 @@ function describe({ why }: ProgramResult, path: string): string {
   return `${path} has a primary password, which certutil asks for`;
 }
 
-function obstacleOf(machine: Machine, path: string): Obstacle | undefined {
+function obstacleOf(machine: Machine, path: string, exists: boolean): Obstacle | undefined {
   if (!machine.which('certutil'))
     return {
-      isExpected: false,
+      // The user may never start this browser.
+      isExpected: !exists,
       message: 'certutil is not installed',
       hint: `Install it, then repeat this command: ${certutilPackage(machine)}`,
     };
@@ -142,7 +143,7 @@ export function certutilPackage(machine: Machine): string {
   if (machine.platform === 'darwin') return 'brew install nss';
   for (const id of distributions(machine)) {
     const found = PACKAGES.find(([distribution]) => distribution === id);
-    if (found) return found[1];
+    if (found) return machine.uid === 0 ? found[1].replace(/^sudo /, '') : found[1];
   }
   return 'the package is libnss3-tools, nss-tools, mozilla-nss-tools or nss';
 }

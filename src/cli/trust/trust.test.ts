@@ -219,13 +219,27 @@ describe('the databases of browsers', () => {
   ])('without certutil name its package on %s', async (_, release, install) => {
     await write('etc/os-release', `NAME=x\n${release}\n`);
     await write('home/.pki/nssdb/cert9.db');
-    const on = machine({ programs: [] });
+    const on = machine({ programs: [], uid: 1000 });
     expect(certutilPackage(on)).toBe(install);
     const store = only(on);
     const missing = { message: 'certutil is not installed', hint: expect.stringContaining(install) };
     expect(await inspectStore(store)).toMatchObject({ state: { trusted: undefined }, ...missing });
     expect(await changeStore(store, 'install')).toMatchObject({ outcome: 'failed', ...missing });
     expect(await changeStore(store, 'uninstall')).toMatchObject({ outcome: 'failed', ...missing });
+  });
+
+  test('that do not exist yet are skipped without certutil', async () => {
+    const [store] = stores(machine({ programs: ['chromium'] }));
+    expect(await changeStore(store!, 'install')).toMatchObject({
+      outcome: 'skipped',
+      message: 'certutil is not installed',
+    });
+    expect(await changeStore(store!, 'uninstall')).toMatchObject({ outcome: 'unchanged' });
+  });
+
+  test('need no sudo for root', async () => {
+    await write('etc/os-release', 'ID=debian\n');
+    expect(certutilPackage(machine({ uid: 0 }))).toBe('apt install libnss3-tools');
   });
 
   test('trust a certificate under the browser’s name for it, and only with the CA flag', async () => {
