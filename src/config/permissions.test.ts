@@ -210,13 +210,15 @@ services: { web: { target: 1, via: far } }`;
   it('includes certificates from a public CA, and the names that are looked up', async () => {
     const text = 'services: { web: { target: 1, hostname: shop.example.com, tls: acme } }';
     expect(await asked(text)).toEqual([
-      'get certificates from https://acme-v02.api.letsencrypt.org/directory',
+      "get certificates from https://acme-v02.api.letsencrypt.org/directory, agreeing to this CA's terms of service",
       'look up shop.example.com in DNS',
     ]);
     const own = `acme: { directory: "https://ca.example/dir" }\n${text}`;
-    expect((await asked(own))[0]).toBe('get certificates from https://ca.example/dir');
+    expect((await asked(own))[0]).toBe(
+      "get certificates from https://ca.example/dir, agreeing to this CA's terms of service",
+    );
     expect((await asked(RELAY + text)).slice(1)).toEqual([
-      'get certificates from https://acme-v02.api.letsencrypt.org/directory',
+      "get certificates from https://acme-v02.api.letsencrypt.org/directory, agreeing to this CA's terms of service",
     ]);
   });
 

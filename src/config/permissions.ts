@@ -84,12 +84,14 @@ export async function permissionsOf(
 export const variableText = (name: string): string =>
   name === 'user' ? '$user (your user name)' : `$${name}`;
 
+const CERTIFICATES = 'get certificates from';
+
 export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 'path'>): string {
   switch (kind) {
     case 'relay':
       return of === '' ? `publish at ${what}` : `publish at ${what}, trusting the CA ${of}`;
     case 'source':
-      return `${of} ${what}`;
+      return `${of} ${what}${of === CERTIFICATES ? ", agreeing to this CA's terms of service" : ''}`;
     case 'reach':
       return `reach ${what} (${of})`;
     case 'file':
@@ -192,7 +194,7 @@ function sources(desired: Desired): Permission[] {
         key: `acme ${tls.directory}`,
         kind: 'source',
         what: maskUrl(tls.directory),
-        of: 'get certificates from',
+        of: CERTIFICATES,
         path: tls.directory === LETS_ENCRYPT ? ['services', service, 'tls'] : ['acme', 'directory'],
       });
     // The relay in this process looks up the owner of the hostname in DNS.
