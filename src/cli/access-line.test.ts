@@ -16,10 +16,14 @@ const entry: AccessEntry = {
   totalMs: 1.5,
 };
 
-it('has the form of the Common Log Format', () => {
+it('has the form of the Common Log Format after the host and its port', () => {
   expect(commonLogLine(entry)).toBe(
-    '203.0.113.7 - - [01/Dec/2026:16:20:05 +0000] "GET /index.html?a=b HTTP/1.1" 200 2326',
+    'web.example.com:443 203.0.113.7 - - [01/Dec/2026:16:20:05 +0000] "GET /index.html?a=b HTTP/1.1" 200 2326',
   );
+  expect(commonLogLine({ ...entry, authority: 'web.localhost:8443' })).toMatch(/^web\.localhost:8443 203\./);
+  // A visitor chooses the authority, which must not look like another field.
+  expect(commonLogLine({ ...entry, authority: 'a b"' })).toMatch(/^a\\x20b\\x22:443 203\./);
+  expect(commonLogLine({ ...entry, authority: '' })).toMatch(/^-:443 203\./);
   expect(commonLogLine({ ...entry, responseBytes: 0, status: 304 })).toMatch(/" 304 -$/);
 });
 

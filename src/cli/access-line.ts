@@ -3,8 +3,8 @@ import type { AccessEntry } from '../agent/access-log.js';
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 /**
- * A request in the Common Log Format of the web server of CERN and NCSA, in UTC: `203.0.113.7 - - [01/Dec/2026:16:20:05 +0000] "GET /
- * HTTP/1.1" 200 12`.
+ * A request in the Common Log Format with virtual host, in UTC, as Apache's `%v:%p %h %l %u %t "%r" %>s %b`: `web.example.com:443
+ * 203.0.113.7 - - [01/Dec/2026:16:20:05 +0000] "GET / HTTP/1.1" 200 12`.
  */
 export function commonLogLine({
   remote,
@@ -12,11 +12,18 @@ export function commonLogLine({
   method,
   target,
   version,
+  authority,
   status,
   responseBytes,
 }: AccessEntry): string {
   const request = [method, target, `HTTP/${version}`].map(quotable).join(' ');
-  return `${remote} - - [${logTime(time)}] "${request}" ${status} ${responseBytes === 0 ? '-' : responseBytes}`;
+  return `${hostOf(authority)} ${remote} - - [${logTime(time)}] "${request}" ${status} ${responseBytes === 0 ? '-' : responseBytes}`;
+}
+
+/** The host that the visitor asked for, with its port. */
+function hostOf(authority: string): string {
+  const host = quotable(authority || '-').replaceAll(' ', '\\x20');
+  return /:\d+$/.test(host) ? host : `${host}:443`;
 }
 
 /** As nginx writes it: what a visitor sent ends neither the quotes nor the line. */

@@ -76,10 +76,26 @@ test('shows each request once, with the size and status of its response', async 
   expect(await entries(['-n', '1'])).toMatchObject([{ target: '/h2' }]);
   const { stdout } = await person.run(['logs', '--access']);
   expect(stdout).toMatch(
-    /^\S+ - - \[\d\d\/\w{3}\/\d{4}:[\d:]{8} \+0000\] "GET \/a\?b=c HTTP\/1\.1" 200 12345\n/,
+    /^web\.localhost:\d+ \S+ - - \[\d\d\/\w{3}\/\d{4}:[\d:]{8} \+0000\] "GET \/a\?b=c HTTP\/1\.1" 200 12345\n/,
   );
   // Events stay as they were.
   expect((await person.run(['logs', '--json'])).stdout).not.toContain('"access"');
+});
+
+test('says that there are no requests yet, or none that match', async () => {
+  const { port } = await httpService((_, response) => response.end('hello'));
+  const { ca, url } = await serve({
+    web: { target: port, mode: 'http' },
+    api: { target: port, mode: 'http' },
+  });
+  const none = await person.run(['logs', '--access']);
+  expect(none).toMatchObject({ code: 0, stdout: '', stderr: 'No requests since the agent started.\n' });
+  await httpsGet(`${url('web')}/a`, ca);
+  expect(await person.run(['logs', '--access', 'api'])).toMatchObject({
+    stdout: '',
+    stderr: 'No recent request matches.\n',
+  });
+  expect((await person.run(['logs', '--access', 'web'])).stderr).toBe('');
 });
 
 test('follows, and shows rejected requests, and none of the secrets in the paths of gates', async () => {

@@ -34,7 +34,10 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     context.json ? context.stdout.data(text) : context.stdout.line(text),
   );
   const { since = -Infinity } = options;
-  const onRecent = (entries: number): void => tail.expect(entries);
+  const onRecent = (entries: number): void => {
+    tail.expect(entries);
+    if (entries === 0 && options.access) context.stderr.note('No requests since the agent started.');
+  };
   const wanted = { follow: options.follow === true, signal, onRecent };
   try {
     for await (const { entry, text } of options.access
@@ -45,6 +48,7 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
       tail.next(isShown ? (context.json ? jsonLine(entry) : text) : undefined);
     }
     tail.end();
+    if (tail.isEmpty) context.stderr.note(`No recent ${options.access ? 'request' : 'event'} matches.`);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -74,6 +78,8 @@ class Tail {
   readonly #limit: number;
   readonly #print: (text: string) => void;
   #recent: string[] = [];
+  /** Undefined before the first entry. */
+  #isHidden: boolean | undefined;
   /** Recent entries that have not arrived yet. */
   #expected = 0;
 
@@ -87,9 +93,15 @@ class Tail {
     this.#expected = entries;
   }
 
+  /** Whether entries arrived, and none was shown. */
+  get isEmpty(): boolean {
+    return this.#isHidden === true;
+  }
+
   /** @param text undefined for an entry that is not shown */
   next(text: string | undefined): void {
     const isRecent = this.#expected > 0;
+    this.#isHidden = text === undefined && (this.#isHidden ?? true);
     if (text !== undefined) {
       if (isRecent) this.#recent.push(text);
       else this.#print(text);

@@ -23,7 +23,7 @@ export function addUp(program: Command, execute: Execute): void {
     .option('-d, --detach', 'run in the background; return after the first attempt for every service')
     .option(
       '--wait',
-      'like --detach, but return once all services are ready, verified or not; exit 1 if one fails',
+      'like --detach, but return once every service is published; exit 1 if one fails (for targets: `portal status --wait-ready --targets`)',
     )
     .addOption(duration('--timeout <time>', 'limit how long --wait waits', 1).default(60_000, '60s'))
     .addOption(metrics())
@@ -78,7 +78,7 @@ export function addRunning(program: Command, execute: Execute): void {
     .argument('[services...]', 'show only events of these services')
     .option(
       '--access',
-      'show the requests of visitors instead, in Common Log Format; with --json in more detail',
+      'show the requests of visitors instead, in Common Log Format with virtual host; with --json in more detail',
     )
     .option('-f, --follow', 'keep running and show new events')
     .addOption(count('-n, --tail <number>', 'show only this many of the recent events', MAX_LOG_ENTRIES, 0))
@@ -149,7 +149,7 @@ export function addEnvironment(program: Command, execute: Execute): void {
     .action(execute(() => import('../commands/run.js')));
   program
     .command('env')
-    .description('print these variables, for a shell or a .env file')
+    .description('print the variables that the commands of services get, for a shell or a .env file')
     .argument('[service]', 'also print PORT, PORTAL_URL and `env` of this service')
     .addOption(file())
     .action(execute(() => import('../commands/env.js')));
