@@ -25,10 +25,16 @@ export async function reportFailure(
     plain.code === 'usage' && plain.hint === undefined
       ? new PortalError('usage', plain.message, { cause: plain.cause, hint: `See ${command} --help.` })
       : plain;
-  if (error instanceof ConfigInvalid) await reportProblems(context, error.problems);
+  if (error instanceof ConfigInvalid) await reportProblems(context, await explained(context, error));
   else if (context.json) context.stdout.data(jsonLine(failureEvent(error)));
   else reportText(context, error);
   return error.exitCode;
+}
+
+async function explained(context: Context, error: ConfigInvalid): Promise<readonly Problem[]> {
+  if (!error.problems.some(({ variable }) => variable !== undefined)) return error.problems;
+  const { explainUnset } = await import('./unset-variables.js');
+  return explainUnset(context, error);
 }
 
 /** Prints the warnings of a valid configuration. */

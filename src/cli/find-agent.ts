@@ -4,8 +4,9 @@ import { PortalError } from '../lib/errors.js';
 import type { Context } from './context.js';
 import { controlPlace, type ControlPlace } from './control/address.js';
 import { isListening } from './control/claim.js';
-import { ControlClient, notRunning } from './control/client.js';
+import { ControlClient, NOT_VISIBLE, notRunning } from './control/client.js';
 import { agentKey } from './agent-key.js';
+import { hintFor } from './for-file.js';
 import { choiceOf, runningAgents, type RunningAgent } from './running-agents.js';
 
 /** The options that choose an agent: at most one is set. */
@@ -18,7 +19,7 @@ export interface AgentSelector {
  * Finds the agent with this process ID, or the agent of the configuration file. Without a file, finds the only running
  * agent, for example of `portal expose`. A missing agent may show only at the first call.
  * @param listsOthers if no agent is running for the file, query the other agents and list them in the error
- * @param remedy what to do then if there are others
+ * @param remedy what to do then; its commands get `-f FILE` where they need it
  */
 export async function findAgent(
   context: Context,
@@ -42,14 +43,15 @@ export async function findAgent(
       hint: "Name the agent's file: -f FILE.",
     });
   const address = place.address(await agentKey(found.path));
+  const start = await hintFor(context, remedy, found.path);
   if (listsOthers && !(await isListening(address))) {
     const others = await runningAgents(place);
     if (others.length > 0)
       throw notRunning(found.path, {
-        hint: `${remedy} ${choiceOf(others, 'To use another agent, choose it with --pid PID:')}`,
+        hint: `${start} ${choiceOf(others, 'To use another agent, choose it with --pid PID:')}`,
       });
   }
-  return new ControlClient(address, { file: found.path });
+  return new ControlClient(address, { file: found.path, hint: `${start} ${NOT_VISIBLE}` });
 }
 
 /** All running agents if there are several and no file chooses one; else empty. */
@@ -82,7 +84,7 @@ async function onlyAgent(place: ControlPlace): Promise<ControlClient> {
   const [only, another] = sockets.filter((_, index) => alive[index]);
   if (only === undefined)
     throw new PortalError('not_running', 'no agent is running, and there is no portal.yaml here or above', {
-      hint: 'Start it in the folder of its portal.yaml with `portal up`. To create a portal.yaml, run `portal init`. Agents of other users, or with another PORTAL_HOME, are not visible here.',
+      hint: `Start it in the folder of its portal.yaml with \`portal up\`. To create a portal.yaml, run \`portal init\`. ${NOT_VISIBLE}`,
     });
   if (another === undefined) return new ControlClient(only);
   throw new PortalError('usage', 'several agents are running, and there is no portal.yaml here or above', {

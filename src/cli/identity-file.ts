@@ -6,9 +6,8 @@ import { confinedPath } from '../lib/confined.js';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { needAllowed } from './allow/gate.js';
 import type { Context } from './context.js';
-import { ConfigInvalid } from '../library/config-invalid.js';
 import { loadOptions } from '../library/load.js';
-import { loadUsable } from './load-usable.js';
+import { needUsable } from './load-usable.js';
 
 /** The identity file of the configuration in this folder, whatever its services are, else the user's own. */
 export async function identityFile(context: Context, file: string | undefined): Promise<string> {
@@ -19,8 +18,7 @@ export async function identityFile(context: Context, file: string | undefined): 
     if (error instanceof PortalError && error.code === 'config_not_found') return context.paths.identityFile;
     throw error;
   }
-  const { loaded, problems } = await loadUsable(context, file);
-  if (!loaded) throw new ConfigInvalid(problems);
+  const { loaded } = await needUsable(context, file);
   const { desired } = loaded;
   // `identity export` prints the private key in this file.
   if (desired.identityFile !== undefined)

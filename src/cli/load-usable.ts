@@ -10,6 +10,18 @@ export interface Usable {
   readonly problems: readonly Problem[];
   /** Services that have mistakes, and are not in `loaded`. */
   readonly broken: readonly string[];
+  /** The error that `problems` are from. Set if there are any. */
+  readonly invalid?: ConfigInvalid;
+}
+
+/** As `loadUsable`, but throws `ConfigInvalid` if there are mistakes outside of services. */
+export async function needUsable(
+  context: Context,
+  file: string | undefined,
+): Promise<Usable & { readonly loaded: Loaded }> {
+  const { loaded, ...rest } = await loadUsable(context, file);
+  if (!loaded) throw rest.invalid ?? new ConfigInvalid(rest.problems);
+  return { ...rest, loaded };
 }
 
 /** Loads the configuration, without the services that have mistakes. Throws if there is no readable file. */
@@ -21,10 +33,10 @@ export async function loadUsable(context: Context, file: string | undefined): Pr
     if (!(error instanceof ConfigInvalid)) throw error;
     const { problems } = error;
     const broken = brokenServices(problems);
-    if (!broken) return { problems, broken: [] };
+    if (!broken) return { problems, broken: [], invalid: error };
     const { loadConfig } = await import('../config/load.js');
     const rest = await loadConfig({ ...options, without: broken });
-    return { problems, broken, ...(rest.ok && { loaded: rest }) };
+    return { problems, broken, invalid: error, ...(rest.ok && { loaded: rest }) };
   }
 }
 

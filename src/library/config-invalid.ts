@@ -4,15 +4,18 @@ import { PortalError, type ErrorCode, type PortalErrorOptions } from '../lib/err
 /** All errors of a configuration, with their places. */
 export class ConfigInvalid extends PortalError {
   readonly problems: readonly Problem[];
+  /** Absolute path of the main file, or `<stdin>`; undefined if not known here. */
+  readonly file: string | undefined;
 
   constructor(
     problems: readonly Problem[],
     message = countProblems(problems),
     code: ErrorCode = 'config_invalid',
-    options: PortalErrorOptions = {},
+    { file, ...options }: PortalErrorOptions & { readonly file?: string } = {},
   ) {
     super(code, message, options);
     this.problems = problems;
+    this.file = file;
   }
 }
 

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import type { LoadOptions, LoadResult } from '../config/load.js';
 import { isMissing, PortalError, type ErrorCode } from '../lib/errors.js';
-import { ConfigInvalid } from './config-invalid.js';
+import { ConfigInvalid, countProblems } from './config-invalid.js';
 import { gitUser } from './git-user.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -59,7 +59,8 @@ export async function load(options: LoadOptions): Promise<Loaded> {
     const { code, message, hint } = problem;
     throw new PortalError(code, message, hint === undefined ? {} : { hint });
   }
-  throw new ConfigInvalid(result.problems);
+  const { problems, file } = result;
+  throw new ConfigInvalid(problems, countProblems(problems), 'config_invalid', { file });
 }
 
 const ABSENT: ReadonlySet<ErrorCode> = new Set(['config_not_found', 'config_unreadable', 'config_untrusted']);

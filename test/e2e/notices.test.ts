@@ -84,7 +84,9 @@ it('shows it to people as a line', async () => {
   await write({ services: { web: port } });
   const up = person.start(['up']);
   await up.line(/all services are ready/);
-  expect(up.stderr).toMatch(/^port 8443 is in use.*, so the embedded relay uses \d+ this time; to choose a port, set relays:/m);
+  expect(up.stderr).toMatch(
+    /^port 8443 is in use.*, so the embedded relay uses \d+ this time; to choose a port, set relays:/m,
+  );
   expect(up.stderr.replace(/^port 8443 .*$/m, '')).not.toContain('8443');
 }, 60_000);
 

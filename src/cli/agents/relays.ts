@@ -12,9 +12,8 @@ import { needAllowed } from '../allow/gate.js';
 import { askAgent } from '../ask-agent.js';
 import type { Context } from '../context.js';
 import { usage } from '../expose-services.js';
-import { ConfigInvalid } from '../../library/config-invalid.js';
 import { identityFile } from '../identity-file.js';
-import { loadUsable } from '../load-usable.js';
+import { needUsable } from '../load-usable.js';
 import { loadLockState } from '../lock.js';
 import { caOf } from '../relay-ca.js';
 
@@ -44,8 +43,7 @@ export async function relaysToQuery(context: Context, options: RelayOptions): Pr
       'Name the relay that uses the CA, for example --relay https://relay.example.com.',
     );
   if (options.relay) return typed(context, options.relay, options);
-  const { loaded, problems, broken } = await loadUsable(context, options.file).catch(orNameRelay);
-  if (!loaded) throw new ConfigInvalid(problems);
+  const { loaded, problems, broken } = await needUsable(context, options.file).catch(orNameRelay);
   await needAllowed(
     context,
     loaded,
@@ -133,8 +131,7 @@ async function fileHere(
   file: string | undefined,
 ): Promise<{ lock?: RelayLock; caFiles: ReadonlyMap<string, string> }> {
   try {
-    const { loaded, problems } = await loadUsable(context, file);
-    if (!loaded) throw new ConfigInvalid(problems);
+    const { loaded } = await needUsable(context, file);
     await needAllowed(context, loaded, HINT_ALLOW);
     const { desired } = loaded;
     const lock = await loadLockState(desired);

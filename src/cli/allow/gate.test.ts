@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ import type { Context } from '../context.js';
 import { load, type Loaded } from '../../library/load.js';
 import { createStyle } from '../style.js';
 import { describeRequest } from './describe.js';
-import { createGate } from './gate.js';
+import { createGate, notAllowedYet } from './gate.js';
 
 let folder: string;
 const CONFIG = 'version: 1\nrelays: { urls: [https://relay.example.com] }\nservices: { web: 3000 }\n';
@@ -120,6 +120,25 @@ it('does not ask with --yes or PORTAL_ALLOW=1, and remembers neither', async () 
   await expect(createGate(closed, {}).ask(asked)).rejects.toMatchObject({ code: 'config_not_allowed' });
   await expect(createGate({ ...closed, env: { PORTAL_ALLOW: '0' } }, {}).ask(asked)).rejects.toMatchObject({
     code: 'config_not_allowed',
+  });
+});
+
+it('names the file in the command to run, from another folder', async () => {
+  const asked = await loaded();
+  const { context, stdin, text } = person();
+  const elsewhere = { ...context, cwd: dirname(folder) };
+  const file = `${basename(folder)}/portal.yaml`;
+  const answer = createGate(elsewhere, {}).ask(asked);
+  stdin.write('n\r');
+  expect(await answer).toBe(2);
+  expect(text()).toContain(`run: portal allow -f ${file}`);
+  const closed = { ...person({ isTTY: false }).context, cwd: dirname(folder) };
+  await expect(createGate(closed, {}).ask(asked)).rejects.toMatchObject({
+    hint: `Check what it asks for, then run \`portal allow -f ${file}\`. In CI and in containers set PORTAL_ALLOW=1, or run \`portal up --yes -f ${file}\`.`,
+  });
+  expect((await notAllowedYet(closed, asked)).lines[0]).toBe(`not allowed yet (portal allow -f ${file}):`);
+  expect(await createGate(closed, {}).admit(asked)).toMatchObject({
+    problems: [{ hint: `Check the file, then run \`portal allow -f ${file}\`.` }],
   });
 });
 

@@ -2,8 +2,10 @@ import { isAbsolute, relative } from 'node:path';
 import type { Permission } from '../../config/permissions.js';
 import type { LoadResult } from '../../config/load.js';
 import { PortalError } from '../../lib/errors.js';
+import { ERRORS } from '../../lib/error-codes.js';
 import { confirm } from '../confirm.js';
 import type { Context, ExitCode } from '../context.js';
+import { commandFor, hintFor } from '../for-file.js';
 import type { Loaded } from '../../library/load.js';
 import { createStyle, printable } from '../style.js';
 import {
@@ -36,14 +38,15 @@ export function createGate(context: Context, { yes }: { yes?: boolean | undefine
     async ask(loaded) {
       const missing = await permits.missing(loaded);
       if (missing.length > 0) {
-        if (!canAsk(context) || loaded.desired.file === undefined) throw notAllowed(context, loaded, missing);
+        if (!canAsk(context) || loaded.desired.file === undefined)
+          throw await notAllowed(context, loaded, missing);
         const refused = await askUser(context, permits.store, loaded, missing);
         if (refused !== undefined) return refused;
       }
       permits.hold(loaded);
       return undefined;
     },
-    admit: (result) => permits.admit(result),
+    admit: async (result) => withHints(context, await permits.admit(result)),
     inputs: (loaded) => permits.inputs(loaded),
   };
 }
@@ -55,13 +58,14 @@ export function missingOf({ paths }: Pick<Context, 'paths'>, loaded: Loaded): Pr
 
 /** The question of `portal up`, as lines and as a JSON field, for commands that publish nothing. */
 export async function notAllowedYet(
-  context: Pick<Context, 'paths' | 'env'>,
+  context: Pick<Context, 'paths' | 'env' | 'cwd'>,
   loaded: Loaded,
 ): Promise<{ lines: string[]; fields: { notAllowed?: string[] } }> {
   const missing = await missingNow(context, loaded);
   if (missing.length === 0) return { lines: [], fields: {} };
   const asked = describePermissions(missing);
-  const lines = ['not allowed yet (portal allow):', ...shortPermissions(missing).map((line) => `  ${line}`)];
+  const allow = await commandFor(context, 'portal allow', loaded.desired.file);
+  const lines = [`not allowed yet (${allow}):`, ...shortPermissions(missing).map((line) => `  ${line}`)];
   return { lines, fields: { notAllowed: asked } };
 }
 
@@ -69,7 +73,7 @@ export async function notAllowedYet(
 export async function needAllowed(context: Context, loaded: Loaded, hint: string): Promise<void> {
   const permits = new Permits(context);
   const missing = await permits.missing(loaded);
-  if (missing.length > 0) throw notAllowed(context, loaded, missing, hint);
+  if (missing.length > 0) throw await notAllowed(context, loaded, missing, hint);
   permits.hold(loaded);
 }
 
@@ -83,18 +87,29 @@ export function canAsk({ stdin, stderr, json }: Context): boolean {
   return (stdin as { isTTY?: boolean }).isTTY === true && stderr.isTTY && !json;
 }
 
-export function notAllowed(
-  context: Pick<Context, 'cwd'>,
+/** @param hint its commands get `-f FILE` where they need it */
+export async function notAllowed(
+  context: Pick<Context, 'cwd' | 'env'>,
   loaded: Pick<Loaded, 'file'>,
   missing: readonly Permission[],
-  hint?: string,
-): PortalError {
+  hint: string = ERRORS.config_not_allowed.remedy,
+): Promise<PortalError> {
   const lines = shortPermissions(missing);
   const more = lines.length > MAX_LISTED ? [`and ${lines.length - MAX_LISTED} more`] : [];
   const what = [...lines.slice(0, MAX_LISTED), ...more].map((line) => `\n  ${line}`).join('');
   return new PortalError('config_not_allowed', `${shownFile(context, loaded)} is not allowed yet to${what}`, {
-    ...(hint !== undefined && { hint }),
+    hint: await hintFor(context, hint, loaded.file),
   });
+}
+
+async function withHints(context: Context, result: LoadResult): Promise<LoadResult> {
+  if (result.ok) return result;
+  const problems = result.problems.map(async (problem) =>
+    problem.hint === undefined
+      ? problem
+      : { ...problem, hint: await hintFor(context, problem.hint, result.file) },
+  );
+  return { ...result, problems: await Promise.all(problems) };
 }
 
 /** The path, relative if it is in the current folder or below. */
@@ -130,6 +145,7 @@ async function askUser(
     await store.add(loaded.file, missing);
     return undefined;
   }
-  stderr.line('Portal started nothing. To allow it later, run: portal allow');
+  const allow = await commandFor(context, 'portal allow', loaded.file);
+  stderr.line(`Portal started nothing. To allow it later, run: ${allow}`);
   return answer === 'no' ? 2 : 130;
 }

@@ -4,6 +4,7 @@ import { describeRequest, describePermissions, shortPermissions } from '../allow
 import { permissionRequest, shownFile } from '../allow/gate.js';
 import { AllowStore, type Allowed } from '../../library/allow/store.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
+import { commandFor } from '../for-file.js';
 import { load, loadOptions } from '../../library/load.js';
 import { printEvent } from '../print.js';
 import { createStyle, printable } from '../style.js';
@@ -39,7 +40,7 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
     for (const line of describeRequest(asked, style)) stderr.note(`  ${line}`);
     const before = permissions.filter((each) => !asked.missing.includes(each) && each.kind !== 'relay');
     for (const line of shortPermissions(before)) stderr.note(`  ${line}`);
-    stderr.note('To withdraw this, run: portal allow --revoke');
+    stderr.note(`To withdraw this, run: ${await commandFor(context, 'portal allow --revoke', desired.file)}`);
   }
   return 0;
 }
@@ -74,7 +75,9 @@ async function revoke(context: Context, store: AllowStore, named: string | undef
   const isRevoked = await store.revoke(found.path);
   if (context.json) printEvent(context, 'revoked', { file: found.path, revoked: isRevoked });
   else if (isRevoked)
-    context.stderr.note(`withdrew the permissions of ${name}. To stop a running agent, run: portal down`);
+    context.stderr.note(
+      `withdrew the permissions of ${name}. To stop a running agent, run: ${await commandFor(context, 'portal down', found.path)}`,
+    );
   else context.stderr.note(`${name} had no permissions.`);
   return 0;
 }

@@ -12,6 +12,6 @@ it('does not advise to start an agent where it found no agent to stop', async ()
   const context = { cwd: folder, env: {}, paths: { runDir: join(folder, 'run') } } as unknown as Context;
   await expect(run(context, { args: [], options: {} })).rejects.toMatchObject({
     code: 'not_running',
-    hint: 'There is nothing to stop.',
+    hint: 'There is nothing to stop. Agents of other users, or with another PORTAL_HOME, are not visible here.',
   });
 });

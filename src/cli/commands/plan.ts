@@ -4,6 +4,7 @@ import { plan, type Action } from '../../reconcile/plan.js';
 import { notAllowedYet } from '../allow/gate.js';
 import { askAgent } from '../ask-agent.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
+import { commandFor } from '../for-file.js';
 import { load, ownedLoadOptions } from '../../library/load.js';
 import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { planLines, planMarkdown, summaryOf } from '../plan/describe.js';
@@ -44,7 +45,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     for (const line of notAllowed.lines) context.stderr.note(line);
     if (notChosen)
       context.stderr.note(
-        `and up to ${notChosen.maxActive} more relays, which the agent chooses when it starts. To see them, run: portal list`,
+        `and up to ${notChosen.maxActive} more relays, which the agent chooses when it starts. To see them, run: ${await commandFor(context, 'portal list', desired.file)}`,
       );
   }
   return notChosen || actions.some(({ kind }) => kind !== 'keep') ? 3 : 0;

@@ -76,7 +76,12 @@ async function checkConfiguration(context: Context, spec: ServiceSpec, print = f
     if (!print) await checkReadable(loaded.desired);
     const missing = print ? [] : await missingOf(context, loaded);
     if (missing.length > 0)
-      throw notAllowed(context, loaded, missing, 'Run `portal allow` first: the service cannot ask you.');
+      throw await notAllowed(
+        context,
+        loaded,
+        missing,
+        'Run `portal allow` first: the service cannot ask you.',
+      );
   } catch (error) {
     if (error instanceof ConfigInvalid && !context.json)
       context.stderr.note(

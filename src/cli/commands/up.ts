@@ -1,9 +1,11 @@
+import { findConfig } from '../../config/find.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { admission } from '../../library/admission.js';
 import { canAsk, createGate } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
+import { commandFor } from '../for-file.js';
 import { parseListenAddress } from '../listen-address.js';
 import { load, loadOptions, ownedLoadOptions } from '../../library/load.js';
 import { agentKey } from '../agent-key.js';
@@ -110,9 +112,19 @@ async function detach(context: Context, { options }: CommandInput<Options>): Pro
   if ('exit' in start) return start.exit;
   if (!context.json) {
     const { dim } = createStyle(context.stderr.color);
-    context.stderr.note(
-      dim(`running in the background (pid ${start.pid}): portal status, portal logs -f, portal down`),
-    );
+    const commands = await commandsOf(context, options.file);
+    context.stderr.note(dim(`running in the background (pid ${start.pid}): ${commands.join(', ')}`));
   }
   return 0;
+}
+
+/** Commands for the agent of the file. */
+async function commandsOf(context: Context, named: string | undefined): Promise<string[]> {
+  const found = await findConfig({ file: named, cwd: context.cwd, env: context.env });
+  const file = found.kind === 'file' ? found.path : undefined;
+  return Promise.all([
+    commandFor(context, 'portal status', file),
+    commandFor(context, 'portal logs -f', file, '-F'),
+    commandFor(context, 'portal down', file),
+  ]);
 }

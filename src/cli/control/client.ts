@@ -35,15 +35,24 @@ export class ControlClient {
   readonly #path: string;
   readonly #timeoutMs: number;
   readonly #file: string | undefined;
+  readonly #hint: string | undefined;
 
-  /** @param options.file the portal.yaml of the agent, for errors */
+  /**
+   * @param options.file the portal.yaml of the agent, for errors
+   * @param options.hint what to do if it is not running
+   */
   constructor(
     path: string,
-    { timeoutMs = RESPONSE_TIMEOUT_MS, file }: { timeoutMs?: number; file?: string } = {},
+    {
+      timeoutMs = RESPONSE_TIMEOUT_MS,
+      file,
+      hint,
+    }: { timeoutMs?: number; file?: string; hint?: string } = {},
   ) {
     this.#path = path;
     this.#timeoutMs = timeoutMs;
     this.#file = file;
+    this.#hint = hint;
   }
 
   status(): Promise<AgentStatus> {
@@ -186,7 +195,10 @@ export class ControlClient {
         cause: error,
       });
     }
-    return notRunning(this.#file, { cause: error });
+    return notRunning(this.#file, {
+      cause: error,
+      ...(this.#hint !== undefined && { hint: this.#hint }),
+    });
   }
 
   #timedOut(): PortalError {
@@ -206,6 +218,9 @@ export class ControlClient {
 /** The error if no agent listens. */
 export const notRunning = (file: string | undefined, options: PortalErrorOptions): PortalError =>
   new PortalError('not_running', `no agent is running${file === undefined ? '' : ` for ${file}`}`, options);
+
+/** What the search for agents does not find. */
+export const NOT_VISIBLE = 'Agents of other users, or with another PORTAL_HOME, are not visible here.';
 
 /** Reads the agent's process id from the file next to its socket; undefined without one. */
 export function readPid(socket: string): number | undefined {

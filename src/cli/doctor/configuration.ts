@@ -9,6 +9,8 @@ import { notAllowedYet } from '../allow/gate.js';
 import type { Context } from '../context.js';
 import type { Usable } from '../load-usable.js';
 import type { AgentFindings } from './agent.js';
+import { commandFor } from '../for-file.js';
+import { variablesOfAgent, writeToDotenv } from '../unset-variables.js';
 import { count, Subject } from './report.js';
 
 /** Checks portal.yaml, and decides how much of it the other checks can use. */
@@ -28,7 +30,6 @@ export interface ConfigurationFindings {
 }
 
 const FIX = 'fix the mistakes in the configuration';
-const ALLOW = 'run `portal allow`';
 
 /** @param agent the agent that runs for the file */
 export async function checkConfiguration(
@@ -37,7 +38,7 @@ export async function checkConfiguration(
   agent: AgentFindings | undefined,
 ): Promise<ConfigurationFindings> {
   const subject = new Subject('configuration');
-  const onlyHere = agentHasVariables(agent, found) ? variablesOf(found) : [];
+  const onlyHere = variablesOfAgent(agent?.status, found);
   const problems = onlyHere.length > 0 ? [] : found;
   for (const { message, hint, ...at } of problems)
     subject.problem('configuration.valid', `${at.file}:${at.line}:${at.column}: ${message}`, hint);
@@ -53,24 +54,17 @@ export async function checkConfiguration(
   for (const { message, hint } of warnings) subject.warning('configuration.valid', message, hint);
   const { fields } = await notAllowedYet(context, loaded);
   const notAllowed = fields.notAllowed ?? [];
+  const allow = `\`${await commandFor(context, 'portal allow', desired.file)}\``;
   for (const asked of notAllowed)
-    subject.warning('configuration.allowed', `not allowed yet: ${asked}`, 'Run `portal allow`.');
+    subject.warning('configuration.allowed', `not allowed yet: ${asked}`, `Run ${allow}.`);
   const isAllowed = notAllowed.length === 0;
   const unchecked = [
-    ...(isAllowed ? [] : notReached(desired)),
+    ...(isAllowed ? [] : notReached(desired, `run ${allow}`)),
     ...broken.map((name) => skipped(`service ${name}`, 'service.unchecked', first)),
   ];
   const locked = await checkLock(desired, subject);
   return { subject, problems, desired, isAllowed, locked, unchecked };
 }
-
-/** Whether the agent runs this file, in which only variables are not set here. */
-const agentHasVariables = (agent: AgentFindings | undefined, problems: readonly Problem[]): boolean =>
-  agent?.status?.rejected.length === 0 && problems.every(({ variable }) => variable !== undefined);
-
-const variablesOf = (problems: readonly Problem[]): string[] => [
-  ...new Set(problems.flatMap(({ variable }) => (variable === undefined ? [] : [variable]))),
-];
 
 function warnOfVariables(variables: readonly string[], subject: Subject): void {
   const names = listOf(variables, 'and');
@@ -79,7 +73,7 @@ function warnOfVariables(variables: readonly string[], subject: Subject): void {
   subject.warning(
     'configuration.valid',
     `${what} not set in this shell; the running agent has ${it}`,
-    `Write ${it} to a .env next to the file. Then every command has ${it}.`,
+    writeToDotenv(variables),
   );
 }
 
@@ -90,10 +84,10 @@ function skipped(about: string, check: string, first: string): Subject {
 }
 
 /** What `portal doctor` does not connect to before the user allows it. */
-const notReached = (desired: Desired): Subject[] => [
-  ...relaysOf(desired).map((spec) => skipped(`relay ${relayKey(spec)}`, 'relay.unchecked', ALLOW)),
-  ...(desired.candidates ? [skipped('more relays', 'candidates.unchecked', ALLOW)] : []),
-  ...desired.services.map(({ service }) => skipped(`service ${service}`, 'service.unchecked', ALLOW)),
+const notReached = (desired: Desired, first: string): Subject[] => [
+  ...relaysOf(desired).map((spec) => skipped(`relay ${relayKey(spec)}`, 'relay.unchecked', first)),
+  ...(desired.candidates ? [skipped('more relays', 'candidates.unchecked', first)] : []),
+  ...desired.services.map(({ service }) => skipped(`service ${service}`, 'service.unchecked', first)),
 ];
 
 /** Every relay of the configuration, without duplicates. */
