@@ -5,7 +5,7 @@ import type { AcmeCertificates, Hold } from './acme/certificates.js';
 import type { RenewalStatus } from './acme/held.js';
 import { readCertificateFiles, watchCertificateFiles } from './files.js';
 import type { LocalCertificates, ServingCertificate } from './source.js';
-import type { TlsSpec } from './spec.js';
+import { sourceFor, type TlsSpec } from './spec.js';
 
 /** Sources of certificates other than files. */
 export interface CertificateSources {
@@ -30,7 +30,7 @@ export class LiveCertificate {
   readonly hostname: string;
   readonly #options: LiveCertificateOptions;
   readonly #stop = new AbortController();
-  #tls: TlsSpec;
+  #tls: ReturnType<typeof sourceFor>;
   #serving: ServingCertificate | undefined;
   #unwatch: (() => void) | undefined;
   #hold: Hold | undefined;
@@ -39,7 +39,7 @@ export class LiveCertificate {
   constructor(options: LiveCertificateOptions) {
     this.hostname = options.hostname;
     this.#options = options;
-    this.#tls = options.tls;
+    this.#tls = sourceFor(options.tls, options.hostname);
     this.#watch();
     // The local CA's certificates are valid for over a year, but a process can run longer.
     this.#checking = setInterval(() => {
@@ -59,8 +59,9 @@ export class LiveCertificate {
 
   /** Switches to another source. */
   update(tls: TlsSpec): void {
-    if (isDeepStrictEqual(tls, this.#tls)) return;
-    this.#tls = tls;
+    const next = sourceFor(tls, this.hostname);
+    if (isDeepStrictEqual(next, this.#tls)) return;
+    this.#tls = next;
     this.#watch();
     void this.#renew();
   }

@@ -1,8 +1,12 @@
+import { covers } from './local-names.js';
+
 /** The source of a hostname's certificate. Paths are absolute. Plain data, comparable field by field. */
 export type TlsSpec =
   | { readonly source: 'local' }
   | { readonly source: 'files'; readonly certFile: string; readonly keyFile: string }
-  | ({ readonly source: 'acme' } & AcmeSpec);
+  | ({ readonly source: 'acme' } & AcmeSpec)
+  /** The local CA for the names that it covers, and the public CA for others. */
+  | ({ readonly source: 'auto' } & AcmeSpec);
 
 /** A public CA, over ACME (RFC 8555). */
 export interface AcmeSpec {
@@ -15,3 +19,16 @@ export interface AcmeSpec {
 }
 
 export const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
+
+/** Whether some certificates come from a public CA. */
+export const usesAcme = (tls: TlsSpec): tls is Extract<TlsSpec, AcmeSpec> =>
+  tls.source === 'acme' || tls.source === 'auto';
+
+/** Whether some certificates come from the local CA. */
+export const usesLocalCa = ({ source }: TlsSpec): boolean => source === 'local' || source === 'auto';
+
+/** The source for one hostname. */
+export function sourceFor(tls: TlsSpec, hostname: string): Exclude<TlsSpec, { source: 'auto' }> {
+  if (tls.source !== 'auto') return tls;
+  return covers(hostname) ? { source: 'local' } : { ...tls, source: 'acme' };
+}

@@ -1,40 +1,79 @@
-import { isIP } from 'node:net';
-import type { RelaySpec, ServiceSpec } from '../agent/spec.js';
 import { covers } from '../certificates/local-names.js';
+import { LETS_ENCRYPT, usesAcme } from '../certificates/spec.js';
+import { kindOf, type ServiceSpec } from '../agent/spec.js';
+import { kindAt, namesAt } from './automatic-tls.js';
 import type { Desired } from './desired.js';
 import { finding, type Finding } from './finding.js';
 import { listOf } from './suggest.js';
-import type { Tree } from './tree.js';
+import { child, textOf, treeAt, type Tree } from './tree.js';
 
 /**
- * Warns about services whose public name the local CA probably does not cover. This is not an error, because a relay may
+ * Warns about services whose public name no CA certifies, as far as their URLs show. This is not an error, because a relay may
  * assign names below a domain other than its URL's.
  */
 export function uncertified({ services }: Desired, root: Tree): Finding[] {
-  const found = services.flatMap((spec) => {
-    const names = uncovered(spec);
-    return names === undefined ? [] : [{ service: spec.service, names }];
+  return [true, false].flatMap((isAutomatic) => {
+    const found = services
+      .filter((spec) => isChosen(root, spec) === isAutomatic)
+      .flatMap((spec) => {
+        const names = uncovered(spec);
+        return names === undefined ? [] : [{ service: spec.service, names }];
+      });
+    const [first] = found;
+    if (!first) return [];
+    const what = found.map(({ service }) => JSON.stringify(service));
+    const why = isAutomatic ? ', and public CAs connect to port 443 of a relay elsewhere only' : '';
+    const message = `${what.length === 1 ? 'service' : 'services'} ${listOf(what, 'and')} will get no certificate: the local CA issues none for ${first.names}${why}`;
+    const hint = isAutomatic
+      ? 'Use a relay on port 443, or your own certificate: `tls: { cert, key }`.'
+      : 'Remove `tls: local`, or use your own certificate: `tls: { cert, key }`.';
+    return [finding(root, ['services', first.service], { message, hint })];
   });
-  const [first] = found;
-  if (!first) return [];
-  const what = found.map(({ service }) => JSON.stringify(service));
-  const message = `${what.length === 1 ? 'service' : 'services'} ${listOf(what, 'and')} will get no certificate: the local CA, which is the default, issues none for ${first.names}`;
-  const hint = 'Add `tls: acme`, or your own certificate: `tls: { cert, key }`.';
-  return [finding(root, ['services', first.service], { message, hint })];
+}
+
+/** Whether Portal chose the source of the certificates. */
+function isChosen(root: Tree, { service }: ServiceSpec): boolean {
+  const tls = treeAt(root, ['services', service, 'tls']);
+  const source = textOf(child(tls, 'source') ?? tls);
+  return tls === undefined || source === 'auto';
 }
 
 /** The names of a service for which the local CA issues no certificate. */
-function uncovered({ mode, tls, hostname, relays }: ServiceSpec): string | undefined {
-  if (mode === 'tcp' || mode === 'udp' || tls.source !== 'local') return undefined;
-  if (hostname !== undefined) return covers(hostname) ? undefined : hostname;
-  const host = relays.map(hostOf).find((each) => each !== undefined && !covers(each));
-  return host === undefined ? undefined : `names below ${host}`;
+function uncovered(spec: ServiceSpec): string | undefined {
+  const { mode, tls, hostname, relays } = spec;
+  if (kindOf(mode) !== 'tls' || tls.source !== 'local') return undefined;
+  const names = relays
+    .map((relay) => namesAt(spec, relay))
+    .find((each) => each !== undefined && !covers(each));
+  return names === undefined || hostname !== undefined ? names : `names below ${names}`;
 }
 
-/** The domain below which a relay probably assigns names. Undefined if its URL has an address. */
-function hostOf(relay: RelaySpec): string | undefined {
-  if (relay.kind === 'embedded') return undefined;
-  const { url } = relay.kind === 'chain' ? relay.hops[0]! : relay;
-  const { hostname } = new URL(url);
-  return isIP(hostname) || hostname.startsWith('[') ? undefined : hostname;
+/** Services for which Portal chose a public CA, with the reason. */
+export interface ChosenCertificates {
+  readonly services: readonly string[];
+  readonly source: 'acme' | 'auto';
+  /** As a sentence. */
+  readonly text: string;
+}
+
+/** Where Portal chose to get certificates from a public CA. */
+export function chosenCertificates({ services }: Desired, root: Tree): ChosenCertificates[] {
+  const byText = new Map<string, { services: string[]; source: 'acme' | 'auto' }>();
+  for (const spec of services) {
+    const { tls } = spec;
+    if (kindOf(spec.mode) !== 'tls' || !usesAcme(tls) || !isChosen(root, spec)) continue;
+    const relay = spec.relays.find((each) => kindAt(spec, each, tls) === 'public');
+    const name = relay && namesAt(spec, relay);
+    const from = tls.directory === LETS_ENCRYPT ? "Let's Encrypt" : new URL(tls.directory).host;
+    const reason =
+      name === undefined ? 'where the relay has a public name' : `because ${name} is a public name`;
+    const key = `come from ${from}, ${reason}`;
+    const group = byText.get(key) ?? { services: [], source: tls.source };
+    group.services.push(spec.service);
+    byText.set(key, group);
+  }
+  return [...byText].map(([text, group]) => ({
+    ...group,
+    text: `the certificates of ${listOf(group.services, 'and')} ${text}`,
+  }));
 }

@@ -5,7 +5,7 @@ import { assemble, type Assembled } from './assemble.js';
 import { checkOwner, type Owner } from './check-owner.js';
 import { tooManyLeases } from './check-leases.js';
 import { check } from './check.js';
-import { uncertified } from './check-certificates.js';
+import { chosenCertificates, uncertified, type ChosenCertificates } from './check-certificates.js';
 import { relaysByAddress } from './check-relay-addresses.js';
 import type { Desired } from './desired.js';
 import { forCommands } from './env-file.js';
@@ -70,6 +70,8 @@ export type LoadResult =
       needsIdentity: boolean;
       /** Problems that do not prevent a start. */
       warnings: Problem[];
+      /** Where Portal chose a public CA for certificates. */
+      certificates: ChosenCertificates[];
       /** Everything that needs the user's permission. */
       permissions: Permission[];
       /** Where each path in the configuration may lead while it runs. */
@@ -126,6 +128,7 @@ type Evaluated =
       desired: Desired;
       effective: unknown;
       warnings: Problem[];
+      certificates: ChosenCertificates[];
       tree: Tree;
       secrets: readonly Place[];
     }
@@ -161,6 +164,7 @@ function evaluate(
   return {
     ok: true,
     desired,
+    certificates: chosenCertificates(desired, tree),
     effective: maskSecrets(verdict.config, tree),
     warnings: toProblems(
       [...warnings, ...assembled.warnings, ...relaysByAddress(tree), ...uncertified(desired, tree)],

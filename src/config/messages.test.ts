@@ -137,7 +137,7 @@ it.each([
   ],
   [
     '  a: { target: 1, tls: true }',
-    '`tls` must be `local`, `acme`, or a mapping with `source`, or with `cert` and `key` | Write `tls: acme` for a relay with a public domain. For a relay on this machine, omit `tls`.',
+    '`tls` must be `auto`, `local`, `acme`, or a mapping with `source`, or with `cert` and `key` | Write `tls: acme` for a relay with a public domain. For a relay on this machine, omit `tls`.',
   ],
   [
     '  a: { mode: stream, target: 1, routes: { /: 1 } }',
@@ -400,7 +400,7 @@ it.each([
     '  a: { target: 1, tls: { source: acme, cert: x, key: y } }',
     '`source` cannot be used with `cert` and `key` | Use `source` for a certificate from Portal, or `cert` and `key` for your own.',
   ],
-  ['  a: { target: 1, tls: nope }', '`tls` must be local or acme'],
+  ['  a: { target: 1, tls: nope }', '`tls` must be auto, local or acme'],
   [
     '  a: { target: 1, hostname: shop }',
     '"shop" is not a full domain name | Write it in full, for example shop.example.com. For a name on the relay, use `name`.',

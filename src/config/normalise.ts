@@ -1,25 +1,27 @@
 import { resolve } from 'node:path';
-import type {
-  AccessSpec,
-  Carrier,
-  Expiry,
-  HealthSpec,
-  HoldSpec,
-  InspectSpec,
-  RateLimitSpec,
-  RelaySpec,
-  RouteSpec,
-  ServiceSpec,
-  TargetTls,
-  TlsSpec,
-  UrlRelay,
-  WebhookSpec,
+import {
+  kindOf,
+  type AccessSpec,
+  type Carrier,
+  type Expiry,
+  type HealthSpec,
+  type HoldSpec,
+  type InspectSpec,
+  type RateLimitSpec,
+  type RelaySpec,
+  type RouteSpec,
+  type ServiceSpec,
+  type TargetTls,
+  type TlsSpec,
+  type UrlRelay,
+  type WebhookSpec,
 } from '../agent/spec.js';
 import { checksummed } from '../lib/eip55.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { withAbsolutePath } from '../net/target.js';
 import type { CandidatesSpec, Desired } from './desired.js';
 import { commandOf, targetOf } from './normalise-command.js';
+import { automaticTls, type Names } from './automatic-tls.js';
 import { modeOf } from './mode.js';
 import { originOf } from './relay-refs.js';
 import type {
@@ -67,8 +69,9 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
     identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
     relays,
     services: Object.entries(config.services).map(([key, service]) => {
-      const spec = serviceSpec(key, service, { relays, relay, chain, team, directory }, (tls) =>
-        tlsSpec(tls, config.acme, directory),
+      const onPool = candidates !== undefined && usesPool(service);
+      const spec = serviceSpec(key, service, { relays, relay, chain, team, directory }, (tls, names) =>
+        tlsSpec(tls, { ...names, onPool }, config.acme, directory),
       );
       const { targetTls } = spec;
       const caFile = targetTls.caFile !== undefined && { caFile: resolve(directory, targetTls.caFile) };
@@ -143,15 +146,18 @@ function serviceSpec(
   key: string,
   service: Service,
   known: Known,
-  tls: (tls: ServiceOptions['tls']) => TlsSpec,
+  tls: (tls: ServiceOptions['tls'], names: Names) => TlsSpec,
 ): ServiceSpec {
   const options: ServiceOptions = typeof service === 'object' ? service : { target: service };
   const routes = Object.entries(options.routes ?? {}).map((each) => routeSpec(each, known.directory));
   const first = routes.find(({ prefix }) => prefix === '/') ?? routes[0];
+  const mode = modeOf(options);
+  const hostname = options.hostname?.toLowerCase().replace(/\.$/, '');
+  const relays = relaysOf(options, known);
   return {
     service: key,
     name: options.name ?? key,
-    mode: modeOf(options),
+    mode,
     target: first?.target ?? targetOf(options),
     routes,
     ...(first === undefined && commandOf(options, known.directory)),
@@ -161,9 +167,9 @@ function serviceSpec(
     ...holdOf(options),
     alpn: options.alpn ?? 'auto',
     carrier: carrierOf(options),
-    tls: tls(options.tls),
+    tls: kindOf(mode) === 'tls' ? tls(options.tls, { hostname, relays }) : { source: 'local' },
     ...(options.identity !== undefined && { identity: options.identity }),
-    hostname: options.hostname?.toLowerCase().replace(/\.$/, ''),
+    hostname,
     port: options.port,
     proxyProtocol: options.proxyProtocol === 'v2',
     targetTls: targetTlsSpec(options.targetTls),
@@ -176,7 +182,7 @@ function serviceSpec(
     ...(options.replicas !== undefined && { replicas: options.replicas }),
     ...(options.udp !== undefined && { udp: options.udp }),
     ...(options.retireMs !== undefined && { retireMs: options.retireMs }),
-    relays: relaysOf(options, known),
+    relays,
   };
 }
 
@@ -267,18 +273,22 @@ function routeSpec([prefix, route]: [prefix: string, route: Route], directory: s
 }
 
 /** `check.ts` has ensured either a source or both files. */
-function tlsSpec(tls: ServiceOptions['tls'], acme: PortalConfig['acme'], directory: string): TlsSpec {
+function tlsSpec(
+  tls: ServiceOptions['tls'],
+  names: Names,
+  { directory: url = LETS_ENCRYPT, email, ca }: NonNullable<PortalConfig['acme']> = {},
+  directory: string,
+): TlsSpec {
   if (typeof tls === 'object' && tls.cert !== undefined && tls.key !== undefined)
     return { source: 'files', certFile: resolve(directory, tls.cert), keyFile: resolve(directory, tls.key) };
   const source = typeof tls === 'object' ? tls.source : tls;
-  if (source !== 'acme') return { source: 'local' };
-  const { directory: url = LETS_ENCRYPT, email, ca } = acme ?? {};
-  return {
-    source: 'acme',
+  if (source === 'local') return { source };
+  const acme = {
     directory: url,
     ...(email !== undefined && { email }),
     ...(ca !== undefined && { caFile: resolve(directory, ca) }),
   };
+  return source === 'acme' ? { source, ...acme } : automaticTls(names, acme);
 }
 
 function targetTlsSpec(options: ServiceOptions['targetTls']): TargetTls {

@@ -29,6 +29,10 @@ async function asked(text: string, options?: Parameters<typeof load>[1]): Promis
   return result.permissions.map(describePermission);
 }
 
+/** What the default `tls: auto` asks for at a public relay. */
+const CERTIFICATES =
+  "get certificates from https://acme-v02.api.letsencrypt.org/directory, agreeing to this CA's terms of service";
+
 /** The permissions of a file with these relays. */
 async function keys(relays: string): Promise<string[]> {
   const result = await load(`${relays}services: { web: 3000 }`);
@@ -127,6 +131,7 @@ describe('what needs a permission', () => {
     expect(await asked(team)).toEqual([]);
     expect(await asked(RELAY + team)).toEqual([
       'publish at https://relay.example.com',
+      CERTIFICATES,
       `show this agent to ${address}`,
     ]);
   });
@@ -140,6 +145,7 @@ services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
       'publish at https://b.example:8443, trusting the CA ca.pem (no such file)',
       'publish at https://c.example',
       'publish at https://d.example',
+      CERTIFICATES,
     ]);
   });
 
@@ -155,11 +161,13 @@ services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
     const services = 'services: { web: 3000 }';
     expect(await asked(own + services)).toEqual([
       'publish at https://relay.example.com, trusting the CA own.pem (SHA-256 3fc4ccfe745870e2…)',
+      CERTIFICATES,
     ]);
     await writeFile(join(top, 'far.pem'), 'one');
     const far = own.replace('./own.pem', '../far.pem');
     expect(await asked(far + services)).toEqual([
       `publish at https://relay.example.com, trusting the CA ${top}/far.pem`,
+      CERTIFICATES,
     ]);
     const before = await keys(far);
     await writeFile(join(top, 'far.pem'), 'two');
@@ -204,6 +212,7 @@ services: { web: { target: 1, via: far } }`;
     expect(await asked(text)).toEqual([
       'publish at https://a.example',
       'publish at https://b.example, trusting the CA own.pem (SHA-256 7692c3ad3540bb80…)',
+      CERTIFICATES,
     ]);
   });
 
@@ -237,10 +246,12 @@ services: { web: { target: 1, via: far } }`;
     const services = 'services: { web: 3000 }';
     expect(await asked(`relays: { registry: "https://x.example/list?t=1" }\n${services}`)).toEqual([
       'publish at relays of https://x.example/list?****',
+      CERTIFICATES,
     ]);
     expect(await asked(`relays: { urls: [https://a.example], maxActive: 2 }\n${services}`)).toEqual([
       'publish at https://a.example',
       'publish at relays that its relays name',
+      CERTIFICATES,
     ]);
   });
 
@@ -298,6 +309,7 @@ services:
     const options = { dotenv: 'MADE="x-$HOME"\n', env: { HOME: '/h', LANG: 'c', OPEN_SESAME: '123456' } };
     expect(await asked(text, options)).toEqual([
       'publish at https://relay.example.com',
+      CERTIFICATES,
       'send $HOSTTYPE to https://relay.example.com',
       'send $user (your user name) to https://relay.example.com',
       'send $MADE to https://relay.example.com',
@@ -318,7 +330,7 @@ services:
     routes:
       /: { target: "http://\${HOST:-x}.example.org", headers: { A: "\${API_TOKEN:-}" } }
       /own: { target: 1, headers: { B: "\${LOCAL:-}" }, responseHeaders: { C: "\${SHOWN:-}" } }`;
-    expect((await asked(text)).slice(2)).toEqual([
+    expect((await asked(text)).slice(3)).toEqual([
       'send $SHOWN to visitors',
       'send $HOST to x.example.org:80',
       'send $API_TOKEN to x.example.org:80',

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { RelaySpec, ServiceSpec } from '../agent/spec.js';
-import { LETS_ENCRYPT } from '../certificates/spec.js';
+import { LETS_ENCRYPT, usesAcme } from '../certificates/spec.js';
 import { relayCaKey, type Confined } from '../lib/confined.js';
 import { formatTarget, isLoopback, isThisMachine } from '../net/target.js';
 import type { Desired } from './desired.js';
@@ -189,7 +189,7 @@ function sources(desired: Desired): Permission[] {
     );
   }
   for (const { service, tls, hostname, relays: own } of services) {
-    if (tls.source === 'acme')
+    if (usesAcme(tls))
       found.push({
         key: `acme ${tls.directory}`,
         kind: 'source',

@@ -1,3 +1,4 @@
+import { usesAcme } from '../certificates/spec.js';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
@@ -90,7 +91,7 @@ function filesOf(spec: ServiceSpec): Named[] {
       { file: tls.certFile, of: `tls of ${service}`, path: at('tls', 'cert') },
       { file: tls.keyFile, of: `tls of ${service}`, path: at('tls', 'key') },
     ];
-  if (tls.source === 'acme') return [...paths, own, { file: tls.caFile, of: 'acme', path: ['acme', 'ca'] }];
+  if (usesAcme(tls)) return [...paths, own, { file: tls.caFile, of: 'acme', path: ['acme', 'ca'] }];
   return [...paths, own];
 }
 

@@ -91,13 +91,13 @@ export type Hold = string;
  */
 export type DnsLabel = string;
 /**
- * Source of the service's certificate: `local` (a CA that Portal creates on this machine), `acme` (a public CA), or your own files. Default: `local`.
+ * Source of the service's certificate: `auto`, `local` (a CA that Portal creates on this machine), `acme` (a public CA), or your own files.
  */
 export type Tls = TlsSource | TlsOptions;
 /**
- * `local`: a CA that Portal creates on this machine. `acme`: the public CA in `acme:`. It issues certificates only for names that point to a relay on port 443.
+ * `auto`: `local` for names that the local CA covers, such as `*.localhost`, and `acme` for public names at a relay on port 443. `portal plan` says where it chose `acme`. `local`: a CA that Portal creates on this machine. `acme`: the public CA in `acme:`. It issues certificates only for names that point to a relay on port 443.
  */
-export type TlsSource = 'local' | 'acme';
+export type TlsSource = 'auto' | 'local' | 'acme';
 /**
  * Target of one path: the target, or a mapping with more settings.
  */
@@ -201,7 +201,7 @@ export interface EnvFileOptions {
   required?: boolean;
 }
 /**
- * The public CA that issues certificates for `tls: acme`, over ACME. With `tls: acme`, you agree to the terms of service of this CA: Let's Encrypt, unless `directory` is set.
+ * The public CA that issues certificates for public names, over ACME. With its certificates, you agree to the terms of service of this CA: Let's Encrypt, unless `directory` is set.
  */
 export interface Acme {
   directory?: HttpsUrl;

@@ -19,7 +19,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   email: 'an e-mail address',
   dnsLabel: 'one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end',
   duration: 'a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
-  tls: '`local`, `acme`, or a mapping with `source`, or with `cert` and `key`',
+  tls: '`auto`, `local`, `acme`, or a mapping with `source`, or with `cert` and `key`',
   health: 'a path, or a mapping',
   inspect: '`true`, `false`, or a mapping with `mask` or `history`',
   history: '`true`, `false`, or a mapping with `maxAge`',

@@ -1,3 +1,4 @@
+import { usesLocalCa } from '../certificates/spec.js';
 import { hostname } from 'node:os';
 import { ShareStore } from '../agent/access/share/store.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
@@ -117,7 +118,7 @@ function trustOf(
 
 /** Whether visitors get a certificate of the local CA. In modes tcp and udp Portal uses none. */
 export const hasLocalCa = (spec: ServiceSpec): boolean =>
-  kindOf(spec.mode) === 'tls' && spec.tls.source === 'local';
+  kindOf(spec.mode) === 'tls' && usesLocalCa(spec.tls);
 
 /** The environment of the services' commands. Permissions are for this agent, not for others that a command starts. */
 export function commandEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

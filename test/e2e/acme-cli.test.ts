@@ -10,7 +10,7 @@ import { pebble } from '../support/pebble.js';
 import { get, httpService } from '../support/world.js';
 import { Person } from './cli-support.js';
 
-it('publishes a custom domain with a public certificate, as a person sets it up', async (ctx) => {
+it('publishes a custom domain with a public certificate, without `tls`, as a person sets it up', async (ctx) => {
   const person = await Person.create();
   const { address } = await loadIdentity(join(person.home, 'identity.json'), { create: true });
   const dns = await dnsServer((name: string, type: RecordType): Said =>
@@ -30,7 +30,7 @@ it('publishes a custom domain with a public certificate, as a person sets it up'
       `acme: { directory: '${ca.spec.directory}', email: shop@example.com, ca: '${ca.spec.caFile}' }`,
       `relays: { urls: [{ url: '${String(listening['url'])}', ca: '${String(listening['ca'])}' }] }`,
       'services:',
-      `  shop: { target: ${target.port}, hostname: Shop.Acme.Test, tls: { source: acme } }`,
+      `  shop: { target: ${target.port}, hostname: Shop.Acme.Example }`,
     ].join('\n'),
   );
   person.downAfterTest();
@@ -38,17 +38,17 @@ it('publishes a custom domain with a public certificate, as a person sets it up'
   expect(up.code).toBe(0);
   const local = await openLocalCa(join(person.home, 'ca'));
   const trust = { ...local, certificatePem: await ca.root() };
-  expect((await get({ port }, 'shop.acme.test', trust)).text).toContain('the shop');
+  expect((await get({ port }, 'shop.acme.example', trust)).text).toContain('the shop');
 
   const status = JSON.parse((await person.run(['status', '--json'])).stdout) as {
     leases: { url: string; certificate: object }[];
   };
   expect(status.leases[0]).toMatchObject({
-    url: `https://shop.acme.test:${port}`,
+    url: `https://shop.acme.example:${port}`,
     certificate: { notAfter: expect.any(String) as string, nextAt: expect.any(String) as string },
   });
   const doctor = await person.run(['doctor', '--dns', dns.address]);
-  expect(doctor.stdout).toMatch(/✓ the stored certificate for shop\.acme\.test is valid until/);
-  expect(doctor.stdout).toMatch(/✓ _portal\.shop\.acme\.test names your identity/);
+  expect(doctor.stdout).toMatch(/✓ the stored certificate for shop\.acme\.example is valid until/);
+  expect(doctor.stdout).toMatch(/✓ _portal\.shop\.acme\.example names your identity/);
   expect(doctor.code).toBe(0);
 });

@@ -168,7 +168,7 @@ it('--list shows the current CA of a relay first, and one that was allowed earli
   const ca = join(person.folder, 'ca.pem');
   await writeFile(
     join(person.folder, 'portal.yaml'),
-    'version: 1\nrelays: { urls: [{ url: https://relay.example.com, ca: ./ca.pem }] }\nservices: { web: 3000 }\n',
+    'version: 1\nrelays: { urls: [{ url: https://relay.example.com, ca: ./ca.pem }] }\nservices: { web: { target: 3000, tls: local } }\n',
   );
   for (const { certificatePem } of [first, second]) {
     await writeFile(ca, certificatePem);

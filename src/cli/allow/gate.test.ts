@@ -75,7 +75,7 @@ services:
   expect(
     stripVTControlCharacters(shown)
       .split('\n')
-      .slice(0, 10)
+      .slice(0, 11)
       .map((line) => line.trimEnd()),
   ).toEqual([
     'portal.yaml asks to',
@@ -85,6 +85,7 @@ services:
     '  publish at https://two.example.com (new)',
     '    web: localhost:3000',
     '    db: db.internal:5432',
+    "  get certificates from https://acme-v02.api.letsencrypt.org/directory, agreeing to this CA's terms of service",
     '  reach db.internal:5432 (db)',
     '  send $user (your user name) to https://relay.example.com',
     '  send $user (your user name) to https://two.example.com',
@@ -138,7 +139,10 @@ it('names the file in the command to run, from another folder', async () => {
   });
   expect((await notAllowedYet(closed, asked)).lines[0]).toBe(`not allowed yet (portal allow -f ${file}):`);
   expect(await createGate(closed, {}).admit(asked)).toMatchObject({
-    problems: [{ hint: `Check the file, then run \`portal allow -f ${file}\`.` }],
+    problems: [
+      { message: expect.stringContaining('publish at') as string },
+      { hint: `Check the file, then run \`portal allow -f ${file}\`.` },
+    ],
   });
 });
 

@@ -1,3 +1,4 @@
+import { usesLocalCa } from '../../certificates/spec.js';
 import { isIP } from 'node:net';
 import pLimit from 'p-limit';
 import { relayKey } from '../../agent/spec.js';
@@ -53,8 +54,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const identity = await checkIdentity(identityFile, services);
   report.print(identity.subject);
   report.print(await checkFolders(context, identityFile, services));
-  if (services.some(({ tls }) => tls.source === 'local'))
-    report.print(await checkLocalCa(paths, context.env));
+  if (services.some(({ tls }) => usesLocalCa(tls))) report.print(await checkLocalCa(paths, context.env));
 
   // These checks connect to relays and targets, which reveals the variables in their names.
   const troubled =

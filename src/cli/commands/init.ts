@@ -71,9 +71,7 @@ async function convertFile(context: Context, from: string, file: string): Promis
   context.stderr.line(
     `${services.length === 1 ? '1 service' : `${services.length} services`}: ${services.join(', ')}`,
   );
-  context.stderr.line(
-    'To publish on your own relay, add `relays: { urls: [https://RELAY] }`, and `tls: acme` to each service that is not tcp or udp.',
-  );
+  context.stderr.line('To publish on your own relay, add `relays: { urls: [https://RELAY] }`.');
   context.stderr.line('Check it with `portal validate`, then start it with `portal up`.');
   tellSchema(context, copy);
   return 0;

@@ -36,12 +36,14 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       actions,
       ...(notChosen && { chosenLater: notChosen.maxActive }),
       ...(lock && { lock: lockFields(lock) }),
+      ...(loaded.certificates.length > 0 && { certificates: loaded.certificates }),
       ...notAllowed.fields,
     });
   else {
     printActions(context, actions, options);
     const unlocked = lock && describeUnlocked(lock);
     if (unlocked !== undefined) context.stderr.note(unlocked);
+    for (const { text } of loaded.certificates) context.stderr.note(text);
     for (const line of notAllowed.lines) context.stderr.note(line);
     if (notChosen)
       context.stderr.note(

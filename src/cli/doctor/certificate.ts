@@ -2,7 +2,7 @@ import { readCertificateFiles } from '../../certificates/files.js';
 import { covers } from '../../certificates/local-names.js';
 import { AcmeStore, type RejectedOrder } from '../../certificates/acme/store.js';
 import { exchange } from '../../certificates/acme/transport.js';
-import { LETS_ENCRYPT, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
+import { LETS_ENCRYPT, sourceFor, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
 import { readConfined } from '../../lib/confined.js';
 import { cannotRead, PortalError } from '../../lib/errors.js';
 import { formatEnd } from '../amounts.js';
@@ -16,11 +16,12 @@ import type { ServiceContext } from './service.js';
 const SOON_MS = 14 * 24 * 3_600_000;
 
 export async function checkCertificate(
-  tls: TlsSpec,
+  spec: TlsSpec,
   hostname: string,
   context: ServiceContext,
   subject: Subject,
 ): Promise<void> {
+  const tls = sourceFor(spec, hostname);
   if (tls.source === 'files') return checkFiles(tls, hostname, subject);
   if (tls.source === 'acme') return checkAcme(tls, hostname, context, subject);
   if (covers(hostname))

@@ -1,3 +1,4 @@
+import { usesAcme, usesLocalCa } from '../../certificates/spec.js';
 import { access, constants, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Desired } from '../../config/desired.js';
@@ -57,12 +58,12 @@ export async function checkFolders(
   services: Desired['services'],
 ): Promise<Subject> {
   const subject = new Subject('folders');
-  const sources = new Set(services.map(({ tls }) => tls.source));
+  const sources = services.map(({ tls }) => tls);
   const folders = new Set([
     dirname(identityFile),
     paths.runDir,
-    ...(sources.has('local') ? [paths.caDir] : []),
-    ...(sources.has('acme') ? [paths.acmeDir] : []),
+    ...(sources.some(usesLocalCa) ? [paths.caDir] : []),
+    ...(sources.some(usesAcme) ? [paths.acmeDir] : []),
   ]);
   for (const folder of folders) {
     const refused = await whyNotWritable(folder);

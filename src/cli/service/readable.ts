@@ -1,3 +1,4 @@
+import { usesAcme } from '../../certificates/spec.js';
 import { access, constants } from 'node:fs/promises';
 import type { RelaySpec, ServiceSpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
@@ -42,5 +43,5 @@ function ownFilesOf({ service, tls, targetTls }: ServiceSpec): (readonly [file: 
   const own = targetTls.caFile === undefined ? [] : [[targetTls.caFile, `targetTls of ${service}`] as const];
   if (tls.source === 'files')
     return [...own, [tls.certFile, `tls of ${service}`], [tls.keyFile, `tls of ${service}`]];
-  return tls.source === 'acme' && tls.caFile !== undefined ? [...own, [tls.caFile, 'CA of acme']] : own;
+  return usesAcme(tls) && tls.caFile !== undefined ? [...own, [tls.caFile, 'CA of acme']] : own;
 }
