@@ -41,7 +41,9 @@ test('the demo moves a sample service to a free port, and publishes it there', a
   const { child, shown } = await start(ctx, 'scripts/demo.mjs');
   await expect.poll(shown, HALF_A_MINUTE).toContain('all services are ready');
   expect(shown()).toMatch(/^sample service web: http:\/\/127\.0\.0\.1:3\d\d0 \(port 3000 is in use\)$/m);
-  expect(shown()).toMatch(/^the demo uses a copy of examples\/portal\.yaml with these ports:\n.*portal\.yaml$/m);
+  expect(shown()).toMatch(
+    /^the demo uses a copy of examples\/portal\.yaml with these ports:\n.*portal\.yaml$/m,
+  );
   expect(shown()).toMatch(/^app: PIN [\d-]+/m);
   expect(shown()).not.toContain('not port 19132');
   const ended = once(child, 'exit');
