@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { StallClock } from './stalls.js';
 
 function clockAt(): { clock: StallClock; after: (ms: number) => void } {
@@ -35,4 +35,15 @@ describe('StallClock', () => {
     clock.tick();
     expect(clock.stalledMs).toBe(1_000);
   });
+});
+
+it('runs on the real timers, even if a test replaces them when it begins', async () => {
+  vi.resetModules();
+  const { activeNow } = await import('./stalls.js');
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  activeNow();
+  vi.useRealTimers();
+  const from = activeNow();
+  await expect.poll(() => activeNow() - from).toBeGreaterThan(300);
 });

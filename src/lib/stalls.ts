@@ -42,7 +42,7 @@ let clock: StallClock | undefined;
 export function stalledMs(): number {
   if (!clock) {
     clock = new StallClock(realNow);
-    setInterval(clock.tick, TICK_MS).unref();
+    realInterval(clock.tick, TICK_MS).unref();
   }
   return clock.stalledMs;
 }
@@ -72,5 +72,6 @@ export class LastHeard {
   }
 }
 
-// A test may replace the clock.
+// A test may replace the clock and the timers.
 const realNow = performance.now.bind(performance);
+const realInterval = setInterval;
