@@ -1,4 +1,5 @@
 import type { Report } from './check.js';
+import { HOME_NOT_EXPANDED } from './finding.js';
 import { listOf, nearest } from './suggest.js';
 import { child, entriesOf, itemsOf, keyPlaceOf, textOf, type Path, type Tree } from './tree.js';
 
@@ -47,11 +48,7 @@ function checkProgram(path: Path, options: Tree, report: Report): void {
   }
   if (textOf(command)?.includes('\0'))
     report([...path, 'command'], { message: 'the command has a NUL byte' });
-  if (textOf(child(options, 'cwd'))?.startsWith('~'))
-    report([...path, 'cwd'], {
-      message: '`~` is not expanded to your home directory here',
-      hint: 'Write ${HOME} instead, or a path relative to this file.',
-    });
+  if (textOf(child(options, 'cwd'))?.startsWith('~')) report([...path, 'cwd'], HOME_NOT_EXPANDED);
   for (const [name, { value }] of entriesOf(env)) {
     const at = [...path, 'env', name];
     const place = keyPlaceOf(env, name);

@@ -1,6 +1,7 @@
 import { normalize } from 'node:path';
 import type { Report } from './check.js';
 import { shown, subject } from './explain.js';
+import { HOME_NOT_EXPANDED } from './finding.js';
 import { relayLists, type RelayRef } from './relay-refs.js';
 import { lineOf } from './source.js';
 import { child, placeOf, textOf, treeAt, type Tree } from './tree.js';
@@ -49,11 +50,7 @@ function checkCandidates(root: Tree, report: Report): void {
       });
     return;
   }
-  if (registry.startsWith('~'))
-    return report(path, {
-      message: '`~` is not expanded to your home directory here',
-      hint: 'Write ${HOME} instead, or a path relative to this file.',
-    });
+  if (registry.startsWith('~')) return report(path, HOME_NOT_EXPANDED);
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(registry)) return undefined;
   if (!/^https:/i.test(registry) || !URL.canParse(registry))
     return report(path, { message: `${shown(root, path)} is neither an https:// URL nor a file` });

@@ -3,7 +3,7 @@ import { checkSent } from './check-sent.js';
 import { checkServices } from './check-services.js';
 import { mistypedAddress } from './check-access.js';
 import { isAddress, isMistyped } from '../lib/eip55.js';
-import { finding, type Complaint, type Finding } from './finding.js';
+import { finding, HOME_NOT_EXPANDED, type Complaint, type Finding } from './finding.js';
 import { child, entriesOf, itemsOf, placeOf, textOf, type Path, type Tree } from './tree.js';
 
 /** Reports a complaint about the value at a path. */
@@ -56,9 +56,6 @@ function checkAcme(root: Tree, report: Report): void {
 
 function checkIdentity(root: Tree, report: Report): void {
   if (textOf(child(root, 'identity'))?.startsWith('~')) {
-    report(['identity'], {
-      message: '`~` is not expanded to your home directory here',
-      hint: 'Write ${HOME} instead, or a path relative to this file.',
-    });
+    report(['identity'], HOME_NOT_EXPANDED);
   }
 }

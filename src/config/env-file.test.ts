@@ -1,42 +1,13 @@
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { useProject } from '../../test/support/project.js';
 import { commandsOf } from '../agent/spec.js';
-import { loadConfig, type LoadOptions, type LoadResult } from './load.js';
+import type { LoadOptions } from './load.js';
 import { describePermission } from './permissions.js';
 
-let top: string;
-let dir: string;
-
-beforeEach(async () => {
-  top = await realpath(await mkdtemp(join(tmpdir(), 'portal-env-file-')));
-  onTestFinished(() => rm(top, { recursive: true, force: true }));
-  dir = join(top, 'project');
-  await mkdir(dir);
-});
-
-async function files(texts: Readonly<Record<string, string>>): Promise<void> {
-  for (const [name, text] of Object.entries(texts)) {
-    await mkdir(dirname(join(dir, name)), { recursive: true });
-    await writeFile(join(dir, name), text);
-  }
-}
-
-const load = (options: Partial<LoadOptions> = {}): Promise<LoadResult> =>
-  loadConfig({ cwd: dir, env: {}, userName: 'zoe', ...options });
-
-async function loaded(options: Partial<LoadOptions> = {}) {
-  const result = await load(options);
-  if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join('\n'));
-  return result;
-}
-
-async function problems(options: Partial<LoadOptions> = {}) {
-  const result = await load(options);
-  if (result.ok) throw new Error('expected problems');
-  return result.problems;
-}
+const project = useProject('env-file');
+const { files, load, loaded, problems } = project;
 
 /** A file that publishes the port `${P}`. */
 const config = (envFile: string, web = '${P}'): string =>
@@ -129,7 +100,7 @@ describe('envFile', () => {
     await files({ 'portal.yaml': config('[a.env, b.env]', '1'), 'a.env': '' });
     const result = await load();
     expect(result.inputs).toEqual(
-      ['portal.yaml', 'portal.local.yaml', '.env', 'a.env', 'b.env'].map((name) => join(dir, name)),
+      ['portal.yaml', 'portal.local.yaml', '.env', 'a.env', 'b.env'].map((name) => join(project.dir, name)),
     );
   });
 
@@ -143,9 +114,9 @@ describe('envFile', () => {
 
   it('needs a permission outside of the project', async () => {
     await files({ 'portal.yaml': config('../shared.env', '1') });
-    await writeFile(join(top, 'shared.env'), 'A=1');
+    await writeFile(join(project.top, 'shared.env'), 'A=1');
     const { permissions } = await loaded();
-    expect(permissions.map(describePermission)).toEqual([`use ${join(top, 'shared.env')} (envFile)`]);
+    expect(permissions.map(describePermission)).toEqual([`use ${join(project.top, 'shared.env')} (envFile)`]);
   });
 
   it('keeps a secret of another file out of what relays read', async () => {

@@ -4,13 +4,13 @@ import { PortalError } from '../lib/errors.js';
 import type { Desired } from './desired.js';
 import { parseDotenv, type Dotenv } from './dotenv.js';
 import { shown } from './explain.js';
-import { finding, type Complaint, type Finding } from './finding.js';
+import { finding, HOME_NOT_EXPANDED, type Complaint, type Finding } from './finding.js';
 import type { ReadFile } from './input-files.js';
 import type { Lookup } from './interpolate.js';
 import { withCommandVariables } from './normalise-command.js';
 import type { Files } from './read-text.js';
 import { Source, sourceText, type Place } from './source.js';
-import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
+import { child, oneOrMore, textOf, treeAt, type Path, type Tree } from './tree.js';
 
 /** `envFile`: more files like the `.env`, whose variables commands get too. */
 
@@ -80,13 +80,7 @@ interface Named {
 
 /** What has the shape of a path. The schema reports the rest. */
 function pathsOf(root: Tree): Named[] {
-  const value = child(root, KEY);
-  if (!value) return [];
-  const items: [Tree, Path][] =
-    value.kind === 'list'
-      ? value.items.slice(0, MAX_FILES).map((item, index) => [item, [KEY, index]])
-      : [[value, [KEY]]];
-  return items.flatMap(([item, at]) => {
+  return oneOrMore(root, KEY, MAX_FILES).flatMap(([item, at]) => {
     const path = item.kind === 'map' ? [...at, 'path'] : at;
     const text = item.kind === 'map' ? child(item, 'path') : item;
     if (text?.kind !== 'scalar' || typeof text.value !== 'string' || text.value === '') return [];
@@ -109,11 +103,7 @@ async function readOne(
   { files, ...options }: EnvFileOptions,
 ): Promise<{ source?: Source; mistake?: Finding }> {
   const complain = (complaint: Complaint) => ({ mistake: finding(root, path, complaint) });
-  if (textOf(treeAt(root, path))?.startsWith('~'))
-    return complain({
-      message: '`~` is not expanded to your home directory here',
-      hint: 'Write ${HOME} instead, or a path relative to this file.',
-    });
+  if (textOf(treeAt(root, path))?.startsWith('~')) return complain(HOME_NOT_EXPANDED);
   const name = shownPath(root, path, options.shown);
   try {
     const text = await files.read(file, name);

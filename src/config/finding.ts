@@ -30,6 +30,12 @@ export interface Complaint {
   readonly place?: Place | undefined;
 }
 
+/** For a path that begins with `~`. */
+export const HOME_NOT_EXPANDED: Complaint = {
+  message: '`~` is not expanded to your home directory here',
+  hint: 'Write ${HOME} instead, or a path relative to this file.',
+};
+
 /** A finding about the value at `path`. */
 export function finding(root: Tree, path: Path, complaint: Complaint): Finding {
   return {

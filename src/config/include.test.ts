@@ -1,42 +1,13 @@
-import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join, sep } from 'node:path';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { useProject } from '../../test/support/project.js';
 import { formatProblem } from './frame.js';
-import { loadConfig, type LoadOptions, type LoadResult } from './load.js';
+import type { LoadOptions } from './load.js';
 import { describePermission } from './permissions.js';
 
-let top: string;
-let dir: string;
-
-beforeEach(async () => {
-  top = await realpath(await mkdtemp(join(tmpdir(), 'portal-include-')));
-  onTestFinished(() => rm(top, { recursive: true, force: true }));
-  dir = join(top, 'project');
-  await mkdir(dir);
-});
-
-async function files(texts: Readonly<Record<string, string>>): Promise<void> {
-  for (const [name, text] of Object.entries(texts)) {
-    await mkdir(dirname(join(dir, name)), { recursive: true });
-    await writeFile(join(dir, name), text);
-  }
-}
-
-const load = (options: Partial<LoadOptions> = {}): Promise<LoadResult> =>
-  loadConfig({ cwd: dir, env: {}, userName: 'zoe', ...options });
-
-async function loaded(options: Partial<LoadOptions> = {}) {
-  const result = await load(options);
-  if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join('\n'));
-  return result;
-}
-
-async function problems(options: Partial<LoadOptions> = {}) {
-  const result = await load(options);
-  if (result.ok) throw new Error('expected problems');
-  return result.problems;
-}
+const project = useProject('include');
+const { files, loaded, problems } = project;
 
 const MAIN = 'version: 1\ninclude: ./services/*.portal.yaml\n';
 
@@ -75,7 +46,10 @@ describe('include', () => {
   it('is watched with its folders, so that new files count', async () => {
     await files({ 'portal.yaml': MAIN, 'services/a.portal.yaml': 'services: { a: 3 }' });
     const { inputs } = await loaded();
-    expect(inputs.slice(3)).toEqual([join(dir, 'services') + sep, join(dir, 'services/a.portal.yaml')]);
+    expect(inputs.slice(3)).toEqual([
+      join(project.dir, 'services') + sep,
+      join(project.dir, 'services/a.portal.yaml'),
+    ]);
   });
 
   it('starts paths from the folder of the included file, and shows them from the main file', async () => {
@@ -96,14 +70,14 @@ services:
     });
     const { desired, effective } = await loaded({ env: { HOME_OF_A: '.' } });
     const of = (name: string) => desired.services.find(({ service }) => service === name)!;
-    const at = (path: string): string => join(dir, 'services', path);
+    const at = (path: string): string => join(project.dir, 'services', path);
     expect(of('files').target).toMatchObject({ folder: at('public') });
     expect(of('home').target).toMatchObject({ folder: at('public') });
     expect(of('socket').target).toMatchObject({ path: at('a.sock') });
     expect(of('same').target).toMatchObject({ path: '/run/a.sock' });
     expect(of('run').command).toMatchObject({ cwd: at('.') });
     expect(of('below').command).toMatchObject({ cwd: at('web') });
-    expect(of('certs').tls).toMatchObject({ certFile: at('c.pem'), keyFile: join(dir, 'k.pem') });
+    expect(of('certs').tls).toMatchObject({ certFile: at('c.pem'), keyFile: join(project.dir, 'k.pem') });
     expect(of('certs').targetTls).toMatchObject({ caFile: at('ca.pem') });
     expect(of('routed').routes).toMatchObject([
       { target: { folder: at('docs') } },
@@ -272,18 +246,21 @@ services:
       'portal.yaml': 'version: 1\ninclude: [a.yaml, ../shared/*.yaml]\n',
       'a.yaml': 'services: { a: 1 }',
     });
-    await mkdir(join(top, 'shared'));
-    await writeFile(join(top, 'shared/b.yaml'), 'services: { b: { command: npm start } }');
+    await mkdir(join(project.top, 'shared'));
+    await writeFile(join(project.top, 'shared/b.yaml'), 'services: { b: { command: npm start } }');
     const shared = [
-      `run npm start (b, in ${join(top, 'shared')})`,
-      `use ${join(top, 'shared/b.yaml')} (include)`,
+      `run npm start (b, in ${join(project.top, 'shared')})`,
+      `use ${join(project.top, 'shared/b.yaml')} (include)`,
     ];
     expect(await asked()).toEqual(shared);
     await files({ 'a.yaml': 'services: { a: { command: make } }' });
     expect(await asked()).toEqual(['run make (a)', ...shared]);
-    await symlink(join(top, 'shared/b.yaml'), join(dir, 'link.yaml'));
+    await symlink(join(project.top, 'shared/b.yaml'), join(project.dir, 'link.yaml'));
     await files({ 'portal.yaml': 'version: 1\ninclude: ./link.yaml\n' });
-    expect(await asked()).toEqual(['run npm start (b)', `use ${join(top, 'shared/b.yaml')} (include)`]);
+    expect(await asked()).toEqual([
+      'run npm start (b)',
+      `use ${join(project.top, 'shared/b.yaml')} (include)`,
+    ]);
   });
 
   it('has variables, even where a program gives the main file as data', async () => {

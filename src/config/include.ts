@@ -1,13 +1,13 @@
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { shown } from './explain.js';
-import { finding, type Complaint, type Finding } from './finding.js';
+import { finding, HOME_NOT_EXPANDED, type Complaint, type Finding } from './finding.js';
 import { expand, isPattern } from './glob.js';
 import type { ReadFile } from './input-files.js';
 import { parse, type Parsed } from './parse.js';
 import type { Files } from './read-text.js';
 import { Source } from './source.js';
-import { child, itemsOf, treeAt, type Path, type Tree } from './tree.js';
+import { oneOrMore, treeAt, type Path, type Tree } from './tree.js';
 
 /** `include`: files with more services. include-merge.ts puts them into the configuration. */
 
@@ -50,16 +50,7 @@ export async function readIncluded(root: Tree, options: IncludeOptions): Promise
 
 /** What has the shape of a path. The schema reports the rest. */
 function pathsOf(root: Tree): (readonly [text: string, path: Path])[] {
-  const value = child(root, KEY);
-  const items: [Tree, Path][] =
-    value?.kind === 'list'
-      ? itemsOf(value)
-          .slice(0, MAX_ENTRIES)
-          .map((item, index) => [item, [KEY, index]])
-      : value
-        ? [[value, [KEY]]]
-        : [];
-  return items.flatMap(([item, path]) =>
+  return oneOrMore(root, KEY, MAX_ENTRIES).flatMap(([item, path]) =>
     item.kind === 'scalar' && typeof item.value === 'string' && item.value !== ''
       ? [[item.value, path] as const]
       : [],
@@ -163,11 +154,7 @@ class Reader {
 }
 
 function unusable(text: string): Complaint | undefined {
-  if (text.startsWith('~'))
-    return {
-      message: '`~` is not expanded to your home directory here',
-      hint: 'Write ${HOME} instead, or a path relative to this file.',
-    };
+  if (text.startsWith('~')) return HOME_NOT_EXPANDED;
   if (/(^|[/\\])\*\*([/\\]|$)/.test(text))
     return {
       message: '`**` is not supported in `include`',

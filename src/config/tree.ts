@@ -108,6 +108,13 @@ export function itemsOf(tree: Tree | undefined): readonly Tree[] {
   return tree?.kind === 'list' ? tree.items : [];
 }
 
+/** The values of a setting that is one value or a list, with their paths. Of a list, the first `max`. */
+export function oneOrMore(root: Tree, key: string, max: number): (readonly [value: Tree, path: Path])[] {
+  const value = child(root, key);
+  if (value?.kind !== 'list') return value ? [[value, [key]]] : [];
+  return value.items.slice(0, max).map((item, index) => [item, [key, index]] as const);
+}
+
 /** The text of a string or number. Undefined for other values. */
 export function textOf(tree: Tree | undefined): string | undefined {
   if (tree?.kind !== 'scalar') return undefined;
