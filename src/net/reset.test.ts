@@ -65,3 +65,21 @@ it.each(CASES)(
     expect(reset).toHaveBeenCalledOnce();
   },
 );
+
+// A target such as unix:/run/app.sock: Node refuses to reset such a socket, and throws.
+it('closes a Unix socket, which cannot be reset', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'portal-test-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const listener = createServer().listen(join(folder, 'app.sock'));
+  onTestFinished(() => void listener.close());
+  await once(listener, 'listening');
+  const near = connect(join(folder, 'app.sock'));
+  const [[far]] = (await Promise.all([once(listener, 'connection'), once(near, 'connect')])) as [
+    [Socket],
+    unknown,
+  ];
+  far.on('error', () => undefined).resume();
+  const closed = Promise.all([once(near, 'close'), once(far, 'close')]);
+  resetSocket(near);
+  await expect(closed).resolves.toHaveLength(2);
+});

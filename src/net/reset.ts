@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
-/** Ends a connection so that the peer sees a reset and not a clean close. */
+/** Ends a connection so that the peer sees a reset and not a clean close. Unix sockets and pipes have no reset. */
 export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return;
   // The end is already with the kernel, and Node cannot cancel it. A request for a reset now would keep the socket
@@ -12,8 +12,14 @@ export function resetSocket(socket: Socket): void {
   // one below. If the lowest closes first, the others may never close, and Node crashes in the turn of a handshake's end.
   const lowest = lowestOf(socket);
   if (lowest !== socket) resetWhenDestroyed(lowest);
-  if (socket instanceof TLSSocket) socket.destroy();
+  if (socket instanceof TLSSocket || isPipe(socket)) socket.destroy();
   else socket.resetAndDestroy();
+}
+
+/** Whether this is a Unix socket or a named pipe of Windows. Node throws if asked to reset one. */
+function isPipe(socket: Socket): boolean {
+  const { _handle: handle } = socket as { _handle?: object | null };
+  return handle?.constructor.name === 'Pipe';
 }
 
 /** The socket below all TLS sessions of `socket`: `socket` itself if it has none. */

@@ -1,5 +1,8 @@
-import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { temporaryFolder } from '../support/folder.js';
 import { freePort, freePorts } from '../support/ports.js';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import type { PortalEvent } from '../../src/reconcile/events.js';
@@ -36,7 +39,7 @@ function fetchHealth({ port, ca }: TestRelay): Promise<string> {
   return httpsGet(`https://localhost:${port}/healthz`, ca.certificateFile);
 }
 
-async function published(target: number, over: { port?: number; options?: object } = {}) {
+async function published(target: number | string, over: { port?: number; options?: object } = {}) {
   const at = await relay({ ...ANY, ...over.options });
   const { runner, event } = await agent();
   const spec = service('db', target, { mode: 'tcp', port: over.port });
@@ -65,6 +68,24 @@ describe('mode tcp', () => {
     const target = await tcpService((socket) => socket.end('220 ready\r\n'));
     const { port } = await published(target);
     expect(await outcome(await visitor(port))).toEqual({ text: '220 ready\r\n' });
+  });
+
+  it('closes a Unix socket when its visitor resets the connection, and serves the next one', async () => {
+    const path = join(await temporaryFolder(), 'app.sock');
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined).resume();
+      socket.write('220 ready');
+      sockets.push(socket);
+    }).listen(path);
+    onTestFinished(() => void server.close());
+    const { port } = await published(`unix:${path}`);
+    const first = await visitor(port);
+    await once(first, 'data');
+    first.resetAndDestroy();
+    // The agent's own connections, which check the target, come before.
+    await once(sockets.at(-1)!, 'close');
+    expect(String((await once(await visitor(port), 'data'))[0])).toBe('220 ready');
   });
 
   it('serves a visitor who has sent everything while the agent was away', async () => {
