@@ -50,10 +50,13 @@ const documents = [
     path: 'docs/reference/library.md',
     render: async () => renderLibraryDoc(publicDeclarations(fileURLToPath(root))),
   },
-  { path: 'docs/reference/cli.md', render: async () => (await built('cli/docs.js')).renderCliDocs() },
+  {
+    path: 'docs/reference/cli.md',
+    render: async () => (await built('cli/docs/commands.js')).renderCliDocs(),
+  },
   {
     path: 'docs/reference/events.md',
-    render: async () => (await built('cli/docs-events.js')).renderEventsDoc(),
+    render: async () => (await built('cli/docs/events.js')).renderEventsDoc(),
   },
 ];
 

@@ -50,7 +50,7 @@ const TIME_OF_DAY: readonly string[] = [
   'agent/inspect/history/history.ts',
   'agent/inspect/messages.ts',
   // A visitor's browser, across reloads.
-  'agent/page-style.ts',
+  'agent/pages/page-style.ts',
   'lib/shared-file.ts',
   'reconcile/expiry.ts',
   'reconcile/holding.ts',
@@ -74,7 +74,7 @@ const TIME_OF_DAY: readonly string[] = [
 const CONNECTS =
   /import \{[^}]*\b(?:connect|createConnection)\b[^}]*\} from 'node:(?:net|tls)'|\b(?:net|tls)\.(?:connect|createConnection)\(/;
 const MAY_CONNECT: readonly string[] = [
-  'agent/upstream.ts',
+  'agent/target/upstream.ts',
   'cli/control/claim.ts',
   'net/dial.ts',
   'net/target-dial.ts',

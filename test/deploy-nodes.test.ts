@@ -10,7 +10,7 @@ import type { StatefulSet } from 'kubernetes-types/apps/v1.js';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { silent } from '../src/lib/logger.js';
-import { clusterPlace } from '../src/cli/relay-cluster.js';
+import { clusterPlace } from '../src/cli/relay/cluster.js';
 import { knownVariables, parsed } from './support/cli-options.js';
 import { commandOf, readCompose } from './support/compose.js';
 import { programFor } from './support/debian.js';

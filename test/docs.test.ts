@@ -4,7 +4,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { visibleChildren } from '../src/cli/completion/grammar.js';
-import { grammarOnly } from '../src/cli/program.js';
+import { grammarOnly } from '../src/cli/grammar/program.js';
 import { loadConfig } from '../src/config/load.js';
 import { ERRORS } from '../src/lib/error-codes.js';
 import { CONTROL_SUBPROTOCOL, DATA_UPGRADE, LIMITS, PATHS } from '../src/protocol/limits.js';

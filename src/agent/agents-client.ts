@@ -9,10 +9,10 @@ import type { AgentsResponse, LinkResponse } from '../protocol/agents.js';
 import { readResponse } from '../protocol/agents-decode.js';
 import { STATEMENTS } from '../protocol/challenge.js';
 import { LIMITS, PATHS } from '../protocol/limits.js';
-import { signChallenge } from './sign-challenge.js';
-import { connectError } from './connect-error.js';
-import { relayError } from './control.js';
-import { openTcp, relayTls, destinationOf, type RelayEndpoint } from './relay-endpoint.js';
+import { signChallenge } from './session/sign-challenge.js';
+import { connectError } from './session/connect-error.js';
+import { relayError } from './session/control.js';
+import { openTcp, relayTls, destinationOf, type RelayEndpoint } from './session/relay-endpoint.js';
 
 export interface AgentsClientOptions {
   readonly endpoint: RelayEndpoint;

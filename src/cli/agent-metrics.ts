@@ -30,7 +30,7 @@ export async function serveAgentMetrics(
     '/ready': (): Check => readyCheck(runner.readiness()),
   };
   return serveMetrics({ host, port, metrics, checks, log }).catch(async (error: unknown) => {
-    const { explainListen } = await import('./relay-listen.js');
+    const { explainListen } = await import('./relay/listen.js');
     throw await explainListen(asPortalError(error), '--metrics HOST:PORT');
   });
 }

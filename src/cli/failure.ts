@@ -7,8 +7,8 @@ import { PortalError, asPortalError, systemCode, type ErrorCode } from '../lib/e
 import { ConfigInvalid, countProblems } from '../library/config-invalid.js';
 import type { Context, ExitCode } from './context.js';
 import { jsonLine } from './print.js';
-import { rewriteParserError } from './parser-words.js';
-import { createStyle, printable } from './style.js';
+import { rewriteParserError } from './grammar/parser-words.js';
+import { createStyle, printable } from './text/style.js';
 import { explainUnwritable } from './unwritable.js';
 
 /** Prints an error of `command` as text or JSON, and returns its exit code. */
@@ -33,7 +33,7 @@ export async function reportFailure(
 
 async function explained(context: Context, error: ConfigInvalid): Promise<readonly Problem[]> {
   if (!error.problems.some(({ variable }) => variable !== undefined)) return error.problems;
-  const { explainUnset } = await import('./unset-variables.js');
+  const { explainUnset } = await import('./running/unset-variables.js');
   return explainUnset(context, error);
 }
 

@@ -7,7 +7,7 @@ import { PortalError, systemCode } from '../lib/errors.js';
 import { needAllowed } from './allow/gate.js';
 import type { Context } from './context.js';
 import { loadOptions } from '../library/load.js';
-import { needUsable } from './load-usable.js';
+import { needUsable } from './running/load-usable.js';
 
 /** The identity file of the configuration in this folder, whatever its services are, else the user's own. */
 export async function identityFile(context: Context, file: string | undefined): Promise<string> {

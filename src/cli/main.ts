@@ -2,16 +2,16 @@ import { CommanderError } from 'commander';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { createContext, type Context, type ExitCode } from './context.js';
 import { reportFailure } from './failure.js';
-import { commandNamed } from './help.js';
+import { commandNamed } from './grammar/help.js';
 import { holdInterrupts } from './interrupts.js';
-import { rewriteParserError } from './parser-words.js';
-import { createProgram } from './program.js';
+import { rewriteParserError } from './grammar/parser-words.js';
+import { createProgram } from './grammar/program.js';
 import type { Verbosity } from './verbosity.js';
 
 /** Runs `portal` with these arguments, and exits. */
 export async function main(argv: readonly string[]): Promise<void> {
   const isTerminal = process.stdout.isTTY || process.stderr.isTTY;
-  const wrap = isTerminal ? await import('./wrap.js') : undefined;
+  const wrap = isTerminal ? await import('./text/wrap.js') : undefined;
   const context = createContext(argv.slice(2), wrap);
   const fail = async (error: unknown): Promise<void> => exit(context, await reportFailure(context, error));
   process.on('uncaughtException', (error) => void fail(error));
@@ -47,7 +47,7 @@ export async function run(context: ReturnType<typeof createContext>): Promise<Ex
 /** Adds Portal's name for an option or command that the user knows from another program. */
 async function hinted(error: unknown, argv: readonly string[]): Promise<unknown> {
   if (!(error instanceof CommanderError)) return error;
-  const { otherToolHint } = await import('./other-tools.js');
+  const { otherToolHint } = await import('./grammar/other-tools.js');
   const hint = otherToolHint(error, argv);
   if (hint === undefined) return error;
   return new PortalError('usage', rewriteParserError(error).message, { hint });

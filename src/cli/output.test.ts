@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { Output } from './output.js';
-import * as wrap from './wrap.js';
+import * as wrap from './text/wrap.js';
 
 const describeDropped = (lines: number): string => `dropped ${lines}`;
 

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { systemCode } from '../lib/errors.js';
-import type { wrapCommand, wrapWords } from './wrap.js';
+import type { wrapCommand, wrapWords } from './text/wrap.js';
 
 /** The parts of a process stream that the CLI uses. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };

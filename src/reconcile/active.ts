@@ -1,4 +1,4 @@
-import type { AgentLease } from '../agent/lease.js';
+import type { AgentLease } from '../agent/lease/lease.js';
 import { retirementOf, type RelaySpec } from '../agent/spec.js';
 import type { Phase } from '../agent/status.js';
 import type { Logger } from '../lib/logger.js';

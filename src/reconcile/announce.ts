@@ -1,4 +1,4 @@
-import type { AgentLease } from '../agent/lease.js';
+import type { AgentLease } from '../agent/lease/lease.js';
 import { formatTarget } from '../net/target.js';
 import type { PortalEvent, ServiceAddresses } from './events.js';
 import { opensToMore, type Action } from './plan.js';

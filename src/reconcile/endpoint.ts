@@ -1,5 +1,5 @@
-import { proxied } from '../agent/proxied.js';
-import type { RelayEndpoint } from '../agent/relay-endpoint.js';
+import { proxied } from '../agent/session/proxied.js';
+import type { RelayEndpoint } from '../agent/session/relay-endpoint.js';
 import type { UrlRelay } from '../agent/spec.js';
 import { readConfined, relayCaKey } from '../lib/confined.js';
 import { cannotRead, PortalError, unreadableHint } from '../lib/errors.js';

@@ -1,5 +1,5 @@
 import { kindOf, relayKey, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
-import { wantedPort } from '../agent/wanted-port.js';
+import { wantedPort } from '../agent/lease/wanted-port.js';
 
 interface Expected {
   readonly relay: RelaySpec;

@@ -1,4 +1,4 @@
-import { checkHealth } from '../agent/health-check.js';
+import { checkHealth } from '../agent/target/health-check.js';
 import type { ServiceSpec } from '../agent/spec.js';
 
 type Check = (spec: ServiceSpec, signal: AbortSignal) => Promise<string | undefined>;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Tunnel, RelayEndpoint } from '../agent/relay-endpoint.js';
-import { RelaySession, type SessionOptions } from '../agent/session.js';
+import type { Tunnel, RelayEndpoint } from '../agent/session/relay-endpoint.js';
+import { RelaySession, type SessionOptions } from '../agent/session/session.js';
 import { relayKey, type UrlRelay } from '../agent/spec.js';
 import type { HopStatus } from '../agent/status.js';
 import { derivedIdentity } from '../identity/derived.js';

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { NameRejection } from '../agent/rejected-name.js';
+import type { NameRejection } from '../agent/lease/rejected-name.js';
 
 /** Something that was created, or that differs from what was requested. Users see `message` once. */
 export type Notice = { readonly message: string } & (

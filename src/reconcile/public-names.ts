@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { AgentLease } from '../agent/lease.js';
+import type { AgentLease } from '../agent/lease/lease.js';
 import type { RelaySpec } from '../agent/spec.js';
 import { covers } from '../certificates/local-names.js';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';

@@ -1,6 +1,6 @@
-import type { RelayEndpoint } from '../agent/relay-endpoint.js';
-import type { AgentLease } from '../agent/lease.js';
-import { RelaySession, type SessionOptions } from '../agent/session.js';
+import type { RelayEndpoint } from '../agent/session/relay-endpoint.js';
+import type { AgentLease } from '../agent/lease/lease.js';
+import { RelaySession, type SessionOptions } from '../agent/session/session.js';
 import { relayKey, type RelaySpec, type UrlRelay } from '../agent/spec.js';
 import type { RelayStatus } from '../agent/status.js';
 import type { PortalError } from '../lib/errors.js';

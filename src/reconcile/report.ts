@@ -1,6 +1,6 @@
 import { countOverruns } from '../net/udp-overruns.js';
-import { summaryOf } from '../agent/phase.js';
-import type { AgentLease } from '../agent/lease.js';
+import { summaryOf } from '../agent/session/phase.js';
+import type { AgentLease } from '../agent/lease/lease.js';
 import type { LeaseStatus } from '../agent/status.js';
 import type { CertificateSources } from '../certificates/live.js';
 import type { Desired } from '../config/desired.js';

@@ -4,7 +4,7 @@ import { SHARE_PARAMETER } from '../agent/access/share/parameter.js';
 import { Shares } from '../agent/access/share/shares.js';
 import type { ShareRecord, ShareStore } from '../agent/access/share/store.js';
 import type { ShareLink } from '../agent/access/share/token.js';
-import type { AgentLease } from '../agent/lease.js';
+import type { AgentLease } from '../agent/lease/lease.js';
 import type { AccessSpec } from '../agent/spec.js';
 import type { Identity } from '../identity/identity.js';
 import { PortalError } from '../lib/errors.js';

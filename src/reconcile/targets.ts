@@ -1,5 +1,5 @@
 import { targetsOf, type ServiceSpec } from '../agent/spec.js';
-import { checkTarget, type CheckOptions, type Found } from '../agent/target-check.js';
+import { checkTarget, type CheckOptions, type Found } from '../agent/target/target-check.js';
 import { deferred, type Deferred } from '../lib/wait.js';
 import { formatTarget, type Target } from '../net/target.js';
 

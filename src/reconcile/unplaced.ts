@@ -1,4 +1,4 @@
-import { summaryOf } from '../agent/phase.js';
+import { summaryOf } from '../agent/session/phase.js';
 import type { PortalError } from '../lib/errors.js';
 import type { PortalEvent, UnplacedStatus } from './events.js';
 

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openData } from '../../src/agent/data.js';
-import { Resumption } from '../../src/agent/resumption.js';
+import { openData } from '../../src/agent/data/data.js';
+import { Resumption } from '../../src/agent/data/resumption.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { temporaryFolder } from '../support/folder.js';
 

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createServer } from 'vite';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { NameRejection } from '../../src/agent/rejected-name.js';
+import type { NameRejection } from '../../src/agent/lease/rejected-name.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/folder.js';
 import { ask, edge, type Answer } from '../support/http-edge.js';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { checkHealth } from '../../src/agent/health-check.js';
+import { checkHealth } from '../../src/agent/target/health-check.js';
 import type { HealthSpec } from '../../src/agent/spec.js';
 import { agent, desired, get, httpService, relay, service, tcpService } from '../support/world.js';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { openControl } from '../../src/agent/connect.js';
+import { openControl } from '../../src/agent/session/connect.js';
 import type { ErrorSummary } from '../../src/agent/status.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { fakeRelay, honestHandshake, type FakeRelay } from '../support/fake-relay.js';

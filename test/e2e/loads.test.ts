@@ -125,7 +125,11 @@ describe('portal', () => {
     // Also the first start, which creates the identity and the CA.
     const { chunks, modules } = await loads(person, (env) => upAndDown(person, env));
     expect(modules).toEqual(
-      expect.arrayContaining(['src/relay/relay.ts', 'src/agent/session.ts', 'src/agent/serving/tls.ts']),
+      expect.arrayContaining([
+        'src/relay/relay.ts',
+        'src/agent/session/session.ts',
+        'src/agent/serving/tls.ts',
+      ]),
     );
     expect(within(modules, /^(ajv|listr2|pino|prom-client|preact|@peculiar\/.*)$/)).toEqual([]);
     // The program of the thread that verifies passwords.

@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import type { NameRejection } from '../../src/agent/rejected-name.js';
+import type { NameRejection } from '../../src/agent/lease/rejected-name.js';
 import { ask, edge, HOST, httpSpec } from '../support/http-edge.js';
 import { agent, desired, get, httpService, relay } from '../support/world.js';
 

@@ -22,7 +22,7 @@ import {
   signIn,
   tooMany,
   type Page,
-} from '../../src/agent/pages.js';
+} from '../../src/agent/pages/pages.js';
 import { overflows, violationsIn } from '../support/accessible.js';
 import { browserPage } from '../support/browser.js';
 import { httpService } from '../support/world.js';

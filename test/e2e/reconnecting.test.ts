@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { RelaySession } from '../../src/agent/session.js';
+import { RelaySession } from '../../src/agent/session/session.js';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { deferred, delay } from '../../src/lib/wait.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { openControl } from '../../src/agent/connect.js';
+import { openControl } from '../../src/agent/session/connect.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { PortalError } from '../../src/lib/errors.js';
 import { fakeRelay, honestHandshake } from '../support/fake-relay.js';

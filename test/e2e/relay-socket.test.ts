@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
-import { inheritedFds } from '../../src/cli/inherited-socket.js';
+import { inheritedFds } from '../../src/cli/relay/inherited-socket.js';
 import { hasIpv6, NO_IPV6 } from '../support/ipv6.js';
 import { agent, desired, get, handedOver, httpService, service, visit } from '../support/world.js';
 import { Person, type Running } from './cli-support.js';

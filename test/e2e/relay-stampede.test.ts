@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { RelaySession } from '../../src/agent/session.js';
+import { RelaySession } from '../../src/agent/session/session.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { LIMITS } from '../../src/protocol/limits.js';
 import { log } from '../support/log.js';

@@ -5,8 +5,8 @@ import { connect, createServer as createTcp, type Server, type Socket } from 'no
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { freePort } from '../support/ports.js';
-import { checkHealth } from '../../src/agent/health-check.js';
-import { checkTarget } from '../../src/agent/target-check.js';
+import { checkHealth } from '../../src/agent/target/health-check.js';
+import { checkTarget } from '../../src/agent/target/target-check.js';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { eventually } from '../support/eventually.js';

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { createProgram } from '../../src/cli/program.js';
+import { createProgram } from '../../src/cli/grammar/program.js';
 
 /** Throws for a flag or a value that `portal` rejects, like the command line. */
 export async function parsed(args: readonly string[]): Promise<Record<string, unknown>> {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { AddressSet } from '../../net/cidr.js';
-import { notAllowed, type Page } from '../pages.js';
+import { notAllowed, type Page } from '../pages/pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
 import type { Gate, GateOptions, Visitor } from './gate.js';
 

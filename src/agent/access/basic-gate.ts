@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { PasswordWorker } from '../../lib/passwords/worker.js';
 import { valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
 import { respondWith } from '../modes/http/own-response.js';
-import { PAGES, signIn, type Page } from '../pages.js';
+import { PAGES, signIn, type Page } from '../pages/pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
 import { AdmittedExchange, USER_FIELD } from './admitted.js';
 import { basicField, readBasic } from './basic-credentials.js';

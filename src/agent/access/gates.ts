@@ -5,7 +5,7 @@ import { replyLine } from '../../protocol/connect.js';
 import { valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
 import { respondWith } from '../modes/http/own-response.js';
 import { pathOf } from '../modes/http/paths.js';
-import type { Page } from '../pages.js';
+import type { Page } from '../pages/pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
 import { AddressGate } from './address-gate.js';
 import { BasicGate } from './basic-gate.js';

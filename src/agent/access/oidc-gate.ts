@@ -6,7 +6,7 @@ import type { ProxyFor } from '../../net/proxy/server.js';
 import { isHost, valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
 import { pathOf } from '../modes/http/paths.js';
 import { redirectWith, respondWith } from '../modes/http/own-response.js';
-import { PAGES, tooMany, type Page } from '../pages.js';
+import { PAGES, tooMany, type Page } from '../pages/pages.js';
 import type { OidcSpec, ServiceSpec } from '../spec.js';
 import { AdmittedExchange, EMAIL_FIELD, USER_FIELD } from './admitted.js';
 import { cookiesNamed, cookiesOf, setCookie, SIGN_IN_COOKIE, USER_COOKIE } from './cookies.js';

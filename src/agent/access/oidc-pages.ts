@@ -1,5 +1,5 @@
-import { FORM_POLICY, htmlPage } from '../page-style.js';
-import { OWN_HEADERS, page, realmOf, type Page } from '../pages.js';
+import { FORM_POLICY, htmlPage } from '../pages/page-style.js';
+import { OWN_HEADERS, page, realmOf, type Page } from '../pages/pages.js';
 import { OIDC_PATHS } from './kinds.js';
 
 /** The pages of the gate for accounts of an OpenID Connect provider. */

@@ -1,5 +1,5 @@
-import { FORM_POLICY } from '../page-style.js';
-import { page, type Page } from '../pages.js';
+import { FORM_POLICY } from '../pages/page-style.js';
+import { page, type Page } from '../pages/pages.js';
 import { valuesOf, type Exchange } from '../modes/http/exchange.js';
 
 /** Who sent a request, as browsers say it: Fetch Metadata (section 2.3), and `Origin` (RFC 6454). */

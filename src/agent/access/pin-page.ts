@@ -1,5 +1,5 @@
-import { escapeHtml, FORM_POLICY, htmlPage } from '../page-style.js';
-import { OWN_HEADERS, realmOf, type Page } from '../pages.js';
+import { escapeHtml, FORM_POLICY, htmlPage } from '../pages/page-style.js';
+import { OWN_HEADERS, realmOf, type Page } from '../pages/pages.js';
 import { PIN_PATH } from './kinds.js';
 
 const SHOWN_HEADER = 'Portal-Pin';

@@ -2,7 +2,7 @@ import { valuesOf, type Exchange } from '../modes/http/exchange.js';
 import { HTTP_LIMITS } from '../modes/http/limits.js';
 import { respondWith } from '../modes/http/own-response.js';
 import { readBody, ReadExchange, type ReadResult } from '../modes/http/read-body.js';
-import { notSigned, PAGES } from '../pages.js';
+import { notSigned, PAGES } from '../pages/pages.js';
 import type { ServiceSpec, WebhookSpec } from '../spec.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import type { Rejections } from './rejections.js';

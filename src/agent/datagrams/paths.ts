@@ -6,8 +6,13 @@ import type { Drops } from '../../protocol/datagrams/drops.js';
 import { PACKET_OVERHEAD, PacketOpener, PacketSealer } from '../../protocol/datagrams/packets.js';
 import type { FramePath } from '../../protocol/datagrams/writer.js';
 import { DATAGRAMS_SUBPROTOCOL, LIMITS, PATHS } from '../../protocol/limits.js';
-import { createConnectionTo, relayTls, destinationOf, type RelayEndpoint } from '../relay-endpoint.js';
-import { showing } from '../show-ticket.js';
+import {
+  createConnectionTo,
+  relayTls,
+  destinationOf,
+  type RelayEndpoint,
+} from '../session/relay-endpoint.js';
+import { showing } from '../data/show-ticket.js';
 
 /** The two paths for frames between an agent and its relay. */
 export interface DatagramPath extends FramePath {

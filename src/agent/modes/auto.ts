@@ -4,11 +4,11 @@ import type { Logger } from '../../lib/logger.js';
 import { until } from '../../lib/wait.js';
 import { resetSocket } from '../../net/reset.js';
 import type { Drain } from '../../net/splice.js';
-import type { Decision } from '../decision.js';
-import { firstLine, type FirstLineTimeouts } from '../first-line.js';
+import type { Decision } from '../target/decision.js';
+import { firstLine, type FirstLineTimeouts } from '../pages/first-line.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
-import { alpnOf, isConnect } from '../upstream.js';
+import { alpnOf, isConnect } from '../target/upstream.js';
 import {
   NO_TRAFFIC,
   retiringIn,

@@ -11,7 +11,7 @@ import { proxyHeader } from '../../net/proxy-protocol.js';
 import type { Target } from '../../net/target.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
-import { alpnOf, connectTarget } from '../upstream.js';
+import { alpnOf, connectTarget } from '../target/upstream.js';
 import { retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from './mode.js';
 
 export interface PipedHooks {

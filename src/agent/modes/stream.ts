@@ -1,9 +1,9 @@
 import type { Logger } from '../../lib/logger.js';
 import { conversationIn } from '../../net/conversation/conversation.js';
 import type { ServiceSpec } from '../spec.js';
-import { notRunning, notTrusted } from '../pages.js';
-import { alpnOf } from '../upstream.js';
-import { rejectVisitor } from '../reject-visitor.js';
+import { notRunning, notTrusted } from '../pages/pages.js';
+import { alpnOf } from '../target/upstream.js';
+import { rejectVisitor } from '../pages/reject-visitor.js';
 import { PipedHandler, type PipedHooks } from './piped.js';
 
 /** Mode `stream`: forwards the bytes inside the visitor's TLS to the target, in any protocol. */

@@ -8,7 +8,7 @@ import type { Drain } from '../../net/splice.js';
 import { CIPHERS } from '../../net/ciphers.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServingCertificate } from '../../certificates/source.js';
-import { exporterOf, type ProbeTarget } from '../probe.js';
+import { exporterOf, type ProbeTarget } from '../proof/probe.js';
 import type { SharedTickets } from '../serving/shared-tickets.js';
 import type { VisitorInfo } from './mode.js';
 

@@ -9,7 +9,7 @@ import type { FlowAddress } from '../../protocol/datagrams/frames.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { Gates } from '../access/gates.js';
 import type { FlowReply, FlowSink, LocalFlow } from '../datagrams/flows.js';
-import type { OnReached } from '../target-protocols.js';
+import type { OnReached } from '../target/target-protocols.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
 import { retiringIn, type Traffic } from './mode.js';
 

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/logger.js';
-import { Decision } from '../decision.js';
+import { Decision } from '../target/decision.js';
 import { requiredAlpn } from '../access/kinds.js';
-import type { KnownTargets } from '../known-targets.js';
-import { TargetProtocols, type OnReached, type Speaks } from '../target-protocols.js';
+import type { KnownTargets } from '../target/known-targets.js';
+import { TargetProtocols, type OnReached, type Speaks } from '../target/target-protocols.js';
 import { servedMode, targetsOf, type ServedAs, type ServiceSpec } from '../spec.js';
-import { upstreamOf } from '../upstream.js';
+import { upstreamOf } from '../target/upstream.js';
 
 const BOTH = ['h2', 'http/1.1'] as const;
 /** An HTTP/2-only target gets no other visitors: their handshake fails. */

@@ -7,13 +7,13 @@ import type { CertificateSources } from '../../certificates/live.js';
 import type { RenewalStatus } from '../../certificates/acme/held.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Gates } from '../access/gates.js';
-import type { KnownTargets } from '../known-targets.js';
-import type { NameRejection } from '../rejected-name.js';
+import type { KnownTargets } from '../target/known-targets.js';
+import type { NameRejection } from '../lease/rejected-name.js';
 import type { HeldRequests } from '../hold/held-requests.js';
 import type { Recorders } from '../inspect/recorder.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
-import type { Tunnel } from '../relay-endpoint.js';
-import type { OnReached } from '../target-protocols.js';
+import type { Tunnel } from '../session/relay-endpoint.js';
+import type { OnReached } from '../target/target-protocols.js';
 import { kindOf, type LeaseKind, type ServedAs, type ServiceSpec } from '../spec.js';
 
 export type { ServedAs };

@@ -5,7 +5,7 @@ import { handedOver, service, tcpService } from '../../../test/support/world.js'
 import type { CertificateSources } from '../../certificates/live.js';
 import { generateIdentity } from '../../identity/keys.js';
 import { silent } from '../../lib/logger.js';
-import { KnownTargets } from '../known-targets.js';
+import { KnownTargets } from '../target/known-targets.js';
 import { Gates } from '../access/gates.js';
 import { Rejections } from '../access/rejections.js';
 import type { Serving } from './serving.js';

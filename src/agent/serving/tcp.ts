@@ -7,8 +7,8 @@ import type { Drain } from '../../net/splice.js';
 import type { Gates } from '../access/gates.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { TcpHandler } from '../modes/tcp.js';
-import { notThrough, openPortHint, PROBE_MS } from '../not-through.js';
-import { openTcp } from '../relay-endpoint.js';
+import { notThrough, openPortHint, PROBE_MS } from '../proof/not-through.js';
+import { openTcp } from '../session/relay-endpoint.js';
 import type { ServiceSpec } from '../spec.js';
 import type { ProveOptions, Serving, ServingOptions } from './serving.js';
 

@@ -23,11 +23,11 @@ import {
 import type { PipedHooks } from '../modes/piped.js';
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
-import { probe } from '../probe.js';
-import { RETRY } from '../retry.js';
+import { probe } from '../proof/probe.js';
+import { RETRY } from '../session/retry.js';
 import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.js';
-import { requestReconnect, rejectVisitor } from '../reject-visitor.js';
-import { alpnOf, isConnect } from '../upstream.js';
+import { requestReconnect, rejectVisitor } from '../pages/reject-visitor.js';
+import { alpnOf, isConnect } from '../target/upstream.js';
 import { AlpnOffer } from './offer.js';
 import { isOfReplica, sharedTickets, type SharedTickets } from './shared-tickets.js';
 import type { ProveOptions, ServedAs, Serving, ServingOptions } from './serving.js';

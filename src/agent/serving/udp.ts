@@ -8,7 +8,7 @@ import type { Drain } from '../../net/splice.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Traffic } from '../modes/mode.js';
 import { PROBE_BYTES, UdpHandler } from '../modes/udp.js';
-import { notThrough, openPortHint, PROBE_MS } from '../not-through.js';
+import { notThrough, openPortHint, PROBE_MS } from '../proof/not-through.js';
 import type { ServiceSpec } from '../spec.js';
 import type { ProveOptions, Serving, ServingOptions } from './serving.js';
 

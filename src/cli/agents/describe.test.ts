@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { ServiceView } from '../../protocol/agents.js';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 import { describeAgents } from './describe.js';
 
 const service = (name: string, metadata?: Record<string, string>): ServiceView & { relay: string } => ({

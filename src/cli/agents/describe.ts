@@ -1,9 +1,9 @@
 import stringWidth from 'string-width';
 import type { ServiceView } from '../../protocol/agents.js';
-import { formatAge, formatAgo, formatBytes, utcText } from '../amounts.js';
-import { fitColumns } from '../columns.js';
+import { formatAge, formatAgo, formatBytes, utcText } from '../text/amounts.js';
+import { fitColumns } from '../text/columns.js';
 import { relayName } from '../reporters/describe.js';
-import { printable, type Style } from '../style.js';
+import { printable, type Style } from '../text/style.js';
 import type { Merged, MergedAgent } from './merge.js';
 
 /** Longest metadata of a service in the table. */

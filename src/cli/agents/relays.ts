@@ -9,13 +9,13 @@ import { PortalError } from '../../lib/errors.js';
 import { namedRelays } from '../../reconcile/candidates/survey.js';
 import { expectKey } from '../../reconcile/candidates/candidate.js';
 import { needAllowed } from '../allow/gate.js';
-import { askAgent } from '../ask-agent.js';
+import { askAgent } from '../running/ask-agent.js';
 import type { Context } from '../context.js';
 import { usage } from '../expose-services.js';
 import { identityFile } from '../identity-file.js';
-import { needUsable } from '../load-usable.js';
+import { needUsable } from '../running/load-usable.js';
 import { loadLockState } from '../lock.js';
-import { caOf } from '../relay-ca.js';
+import { caOf } from '../relay/ca.js';
 
 export interface RelayOptions {
   readonly file?: string;

@@ -3,7 +3,7 @@ import { summarizeError } from '../failure.js';
 import type { Context } from '../context.js';
 import { printEvent } from '../print.js';
 import { errorLines } from '../reporters/describe.js';
-import { printable } from '../style.js';
+import { printable } from '../text/style.js';
 import type { RelaysToQuery } from './relays.js';
 
 /** Prints the relays of the configuration that were not queried. */

@@ -4,7 +4,7 @@ import type { Desired } from '../../config/desired.js';
 import { describePermission, variableText, type Permission } from '../../config/permissions.js';
 import { formatTarget } from '../../net/target.js';
 import { relayName } from '../reporters/describe.js';
-import { printable, type Style } from '../style.js';
+import { printable, type Style } from '../text/style.js';
 import { shortAddress, shortText } from './short.js';
 import type { Allowed } from '../../library/allow/store.js';
 

@@ -9,7 +9,7 @@ import { unconfine } from '../../lib/confined.js';
 import { portalPaths } from '../../lib/paths.js';
 import type { Context } from '../context.js';
 import { load, type Loaded } from '../../library/load.js';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 import { describeRequest } from './describe.js';
 import { createGate, notAllowedYet } from './gate.js';
 

@@ -5,9 +5,9 @@ import { PortalError } from '../../lib/errors.js';
 import { ERRORS } from '../../lib/error-codes.js';
 import { confirm } from '../confirm.js';
 import type { Context, ExitCode } from '../context.js';
-import { commandFor, hintFor } from '../for-file.js';
+import { commandFor, hintFor } from '../running/for-file.js';
 import type { Loaded } from '../../library/load.js';
-import { createStyle, printable } from '../style.js';
+import { createStyle, printable } from '../text/style.js';
 import {
   describeRequest,
   describePermissions,

@@ -6,7 +6,7 @@ import { reportSkipped, reportFailed } from '../agents/report.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
 import { printEvent } from '../print.js';
-import { printable } from '../style.js';
+import { printable } from '../text/style.js';
 
 export async function run(
   context: Context,

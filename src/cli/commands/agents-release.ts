@@ -4,7 +4,7 @@ import { relaysToQuery, type RelayOptions } from '../agents/relays.js';
 import { reportSkipped, reportFailed } from '../agents/report.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
-import { printable } from '../style.js';
+import { printable } from '../text/style.js';
 
 export async function run(
   context: Context,

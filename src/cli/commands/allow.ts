@@ -4,10 +4,10 @@ import { describeRequest, describePermissions, shortPermissions } from '../allow
 import { permissionRequest, shownFile } from '../allow/gate.js';
 import { AllowStore, type Allowed } from '../../library/allow/store.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { commandFor } from '../for-file.js';
+import { commandFor } from '../running/for-file.js';
 import { load, loadOptions } from '../../library/load.js';
 import { printEvent } from '../print.js';
-import { createStyle, printable } from '../style.js';
+import { createStyle, printable } from '../text/style.js';
 
 interface Options {
   readonly file?: string;

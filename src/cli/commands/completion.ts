@@ -4,7 +4,7 @@ import { commandWords } from '../completion/grammar.js';
 import { zshCompletion } from '../completion/zsh.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
-import { grammarOnly } from '../program.js';
+import { grammarOnly } from '../grammar/program.js';
 
 const SHELLS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
 

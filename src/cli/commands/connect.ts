@@ -13,11 +13,11 @@ import { overStdio } from '../connect/stdio.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
 import { exitOfSignal, listenForInterrupts } from '../interrupts.js';
-import { findAgent } from '../find-agent.js';
+import { findAgent } from '../running/find-agent.js';
 import { identityFile } from '../identity-file.js';
 import { load, loadOptions } from '../../library/load.js';
 import { printEvent } from '../print.js';
-import { printable } from '../style.js';
+import { printable } from '../text/style.js';
 
 interface Options {
   readonly file?: string;

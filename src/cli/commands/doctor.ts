@@ -19,12 +19,12 @@ import { count, type Finding, type Level, type Subject } from '../doctor/report.
 import { checkService } from '../doctor/service.js';
 import { dnsServers } from '../dns-servers.js';
 import { summarizeProblem } from '../failure.js';
-import { findAgent } from '../find-agent.js';
-import { loadUsable } from '../load-usable.js';
+import { findAgent } from '../running/find-agent.js';
+import { loadUsable } from '../running/load-usable.js';
 import { printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
-import { SIGNS } from '../signs.js';
-import { createStyle, printable } from '../style.js';
+import { SIGNS } from '../text/signs.js';
+import { createStyle, printable } from '../text/style.js';
 
 interface Options {
   readonly file?: string;

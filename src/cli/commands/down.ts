@@ -2,7 +2,7 @@ import { PortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import type { ControlClient } from '../control/client.js';
-import { findAgent } from '../find-agent.js';
+import { findAgent } from '../running/find-agent.js';
 import { printEvent } from '../print.js';
 
 interface Options {

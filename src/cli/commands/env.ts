@@ -2,7 +2,7 @@ import { shellQuote } from '../../lib/shell-quote.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { load, loadOptions } from '../../library/load.js';
 import { printEvent } from '../print.js';
-import { serviceVariables } from '../service-variables.js';
+import { serviceVariables } from '../running/service-variables.js';
 
 interface Options {
   readonly file?: string;

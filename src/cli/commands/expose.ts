@@ -8,9 +8,9 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { nameFor } from '../../library/derived-name.js';
 import { loadDocument } from '../../library/document.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
-import { inFlags, reportingFlags } from '../expose-words.js';
+import { inFlags, reportingFlags } from '../grammar/expose-words.js';
 import { parseListenAddress } from '../listen-address.js';
-import { caOf, isLocal } from '../relay-ca.js';
+import { caOf, isLocal } from '../relay/ca.js';
 import { createReporter, type OutputOptions } from '../reporters/create.js';
 
 interface Options extends ExposeFlags, OutputOptions {

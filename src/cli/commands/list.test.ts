@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { SurveyedRelay } from '../../reconcile/candidates/survey.js';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 import { describeRelays } from './list.js';
 
 const relay: SurveyedRelay & { locked: boolean } = {

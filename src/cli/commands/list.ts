@@ -1,18 +1,18 @@
 import { RelayLock } from '../../config/lock.js';
 import { silent } from '../../lib/logger.js';
 import type { Survey, SurveyedRelay } from '../../reconcile/candidates/survey.js';
-import { askAgent } from '../ask-agent.js';
+import { askAgent } from '../running/ask-agent.js';
 import { needAllowed, notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { load, loadOptions, type Loaded } from '../../library/load.js';
 import { loadLockState, type LockState } from '../lock.js';
-import { columns, fitColumns } from '../columns.js';
+import { columns, fitColumns } from '../text/columns.js';
 import { printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
-import { servedText } from '../relay-report.js';
+import { servedText } from '../relay/report.js';
 import { errorLines } from '../reporters/describe.js';
-import { createStyle, printable, type Style } from '../style.js';
-import { wrapWords } from '../wrap.js';
+import { createStyle, printable, type Style } from '../text/style.js';
+import { wrapWords } from '../text/wrap.js';
 
 interface Options {
   readonly file?: string;

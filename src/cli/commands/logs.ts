@@ -1,17 +1,17 @@
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import type { AccessEntry } from '../../agent/access-log.js';
-import { commonLogLine } from '../access-line.js';
+import { commonLogLine } from '../logs/access-line.js';
 import type { ControlClient, LogsOptions } from '../control/client.js';
 import type { Entry } from '../control/history.js';
-import { findAgent } from '../find-agent.js';
+import { findAgent } from '../running/find-agent.js';
 import { listenForInterrupts } from '../interrupts.js';
 import { jsonLine } from '../print.js';
-import { LogLines } from '../log-lines.js';
-import { createStyle } from '../style.js';
+import { LogLines } from '../logs/log-lines.js';
+import { createStyle } from '../text/style.js';
 import { shellQuote } from '../../lib/shell-quote.js';
 import { PortalError } from '../../lib/errors.js';
 import { checkServices } from '../../library/unknown-service.js';
-import { isPath } from '../path-word.js';
+import { isPath } from '../grammar/path-word.js';
 
 interface Options {
   readonly follow?: true;

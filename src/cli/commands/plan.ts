@@ -2,15 +2,15 @@ import type { Desired } from '../../config/desired.js';
 import { PortalError } from '../../lib/errors.js';
 import { plan, type Action } from '../../reconcile/plan.js';
 import { notAllowedYet } from '../allow/gate.js';
-import { askAgent } from '../ask-agent.js';
+import { askAgent } from '../running/ask-agent.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { commandFor } from '../for-file.js';
+import { commandFor } from '../running/for-file.js';
 import { load, ownedLoadOptions } from '../../library/load.js';
 import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { planLines, planMarkdown, summaryOf } from '../plan/describe.js';
 import { printEvent } from '../print.js';
 import { activeProfiles, selection } from '../../library/selection.js';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 
 interface Options {
   readonly file?: string;

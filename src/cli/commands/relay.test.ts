@@ -5,7 +5,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import { PortalError } from '../../lib/errors.js';
 import { portalPaths } from '../../lib/paths.js';
 import type { Context } from '../context.js';
-import { createProgram } from '../program.js';
+import { createProgram } from '../grammar/program.js';
 import { capturedOutput } from '../../../test/e2e/cli-support.js';
 
 vi.mock('../../relay/store/sqlite-driver.js', () => ({

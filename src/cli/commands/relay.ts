@@ -10,19 +10,19 @@ import { findSqlite } from '../../relay/store/sqlite-driver.js';
 import type { RelayOptions } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { dnsServers } from '../dns-servers.js';
-import { inheritedFds, sharedSocket } from '../inherited-socket.js';
-import { explainMissingSqlite } from '../install-libsql.js';
+import { inheritedFds, sharedSocket } from '../relay/inherited-socket.js';
+import { explainMissingSqlite } from '../relay/install-libsql.js';
 import { type Interrupts, listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress, parseListenAddresses, proxiesOf } from '../listen-address.js';
-import { certificateSource, openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
-import { clusterPlace, type ClusterOptions } from '../relay-cluster.js';
-import { followLists } from '../relay-lists.js';
-import { checkPlaces, explainListen, unreachableFromOutside } from '../relay-listen.js';
-import { parseLimits } from '../relay-limits.js';
-import { heldWarnings, relayLogger, type LogLevel } from '../relay-log.js';
-import { readPeers, trusting, type PeerOptions } from '../relay-peers.js';
-import { logListening, reportListening } from '../relay-report.js';
-import { startRelayProcesses, workerName } from '../relay-start.js';
+import { certificateSource, openRelayCertificate, type CertificateOptions } from '../relay/certificate.js';
+import { clusterPlace, type ClusterOptions } from '../relay/cluster.js';
+import { followLists } from '../relay/lists.js';
+import { checkPlaces, explainListen, unreachableFromOutside } from '../relay/listen.js';
+import { parseLimits } from '../relay/limits.js';
+import { heldWarnings, relayLogger, type LogLevel } from '../relay/log.js';
+import { readPeers, trusting, type PeerOptions } from '../relay/peers.js';
+import { logListening, reportListening } from '../relay/report.js';
+import { startRelayProcesses, workerName } from '../relay/start.js';
 import { explainUnwritable } from '../unwritable.js';
 
 interface Options extends CertificateOptions, ClusterOptions, PeerOptions {
@@ -64,7 +64,7 @@ const FLUSH_MS = 1_000;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const worker = workerName(context);
-  if (worker !== undefined) return (await import('../relay-workers.js')).runWorker(context, worker, options);
+  if (worker !== undefined) return (await import('../relay/workers.js')).runWorker(context, worker, options);
   const log = relayLogger(context.stderr, options.logLevel);
   let reload: (() => Promise<void>) | undefined;
   // Before slow steps. On a terminal, SIGHUP means that the terminal closes.

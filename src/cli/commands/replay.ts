@@ -5,12 +5,12 @@ import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { controlPlace } from '../control/address.js';
 import { ControlClient } from '../control/client.js';
-import { findAgent } from '../find-agent.js';
-import { agentKey } from '../agent-key.js';
+import { findAgent } from '../running/find-agent.js';
+import { agentKey } from '../running/agent-key.js';
 import { printEvent } from '../print.js';
-import { formatBytes } from '../amounts.js';
+import { formatBytes } from '../text/amounts.js';
 import { msText, ownHistory, plainRow, statusText } from '../request-history.js';
-import { printable } from '../style.js';
+import { printable } from '../text/style.js';
 
 interface Options {
   readonly file?: string;

@@ -1,11 +1,11 @@
 import { allHeld, type HeldRequest } from '../../agent/hold/store.js';
-import { formatBytes, formatWait, timeText } from '../amounts.js';
-import { fitColumns } from '../columns.js';
+import { formatBytes, formatWait, timeText } from '../text/amounts.js';
+import { fitColumns } from '../text/columns.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { ownIdentity } from '../identity-file.js';
 import { printEvent } from '../print.js';
 import { configOf } from '../request-history.js';
-import { createStyle, printable, type Style } from '../style.js';
+import { createStyle, printable, type Style } from '../text/style.js';
 
 interface Options {
   readonly service?: readonly string[];

@@ -1,11 +1,11 @@
 import { search, type FoundRow, type Wanted } from '../../agent/inspect/history/search.js';
 import { idText } from '../../agent/inspect/history/ids.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { fitColumns } from '../columns.js';
+import { fitColumns } from '../text/columns.js';
 import { printEvent } from '../print.js';
 import { configOf, flushRunning, msText, ownHistory, plainRow, statusText } from '../request-history.js';
-import { createStyle, printable, type Style } from '../style.js';
-import { timeText, formatBytes } from '../amounts.js';
+import { createStyle, printable, type Style } from '../text/style.js';
+import { timeText, formatBytes } from '../text/amounts.js';
 
 interface Options {
   readonly service?: readonly string[];

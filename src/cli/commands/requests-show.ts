@@ -17,8 +17,8 @@ import {
   statusText,
   unknownRequest,
 } from '../request-history.js';
-import { createStyle, printable, type Style } from '../style.js';
-import { dateText, formatBytes } from '../amounts.js';
+import { createStyle, printable, type Style } from '../text/style.js';
+import { dateText, formatBytes } from '../text/amounts.js';
 
 interface Options {
   readonly reveal?: true;

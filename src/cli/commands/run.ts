@@ -1,7 +1,7 @@
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { load, loadOptions } from '../../library/load.js';
 import { runChild } from '../run-child.js';
-import { serviceVariables } from '../service-variables.js';
+import { serviceVariables } from '../running/service-variables.js';
 
 interface Options {
   readonly file?: string;

@@ -7,7 +7,7 @@ import { isListening } from '../control/claim.js';
 import { ConfigInvalid } from '../../library/config-invalid.js';
 import { parseListenAddress } from '../listen-address.js';
 import { load, loadOptions } from '../../library/load.js';
-import { agentKey } from '../agent-key.js';
+import { agentKey } from '../running/agent-key.js';
 import { printEvent } from '../print.js';
 import { configOf, installedUnit, type ServiceOptions } from '../service/find.js';
 import { serviceManager, type ServiceManager } from '../service/manager.js';

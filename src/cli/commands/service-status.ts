@@ -4,8 +4,8 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { installedUnit, unitOf, type ServiceOptions } from '../service/find.js';
 import { serviceManager } from '../service/manager.js';
-import { SIGNS } from '../signs.js';
-import { createStyle, printable } from '../style.js';
+import { SIGNS } from '../text/signs.js';
+import { createStyle, printable } from '../text/style.js';
 
 /** Exits 1 unless the service is active. */
 export async function run(context: Context, { options }: CommandInput<ServiceOptions>): Promise<ExitCode> {

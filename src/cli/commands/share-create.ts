@@ -1,11 +1,11 @@
 import { linkPath } from '../../agent/access/share/path.js';
 import { PortalError } from '../../lib/errors.js';
-import { utcText } from '../amounts.js';
+import { utcText } from '../text/amounts.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { isShareable } from '../live/actions.js';
-import { findAgent } from '../find-agent.js';
+import { findAgent } from '../running/find-agent.js';
 import { printEvent } from '../print.js';
-import { printable } from '../style.js';
+import { printable } from '../text/style.js';
 import { checkServices } from '../../library/unknown-service.js';
 
 interface Options {

@@ -1,10 +1,10 @@
 import type { ShareRecord } from '../../agent/access/share/store.js';
-import { formatAgo, utcText } from '../amounts.js';
-import { fitColumns } from '../columns.js';
+import { formatAgo, utcText } from '../text/amounts.js';
+import { fitColumns } from '../text/columns.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { ownShares } from '../own-shares.js';
 import { printEvent } from '../print.js';
-import { createStyle, printable } from '../style.js';
+import { createStyle, printable } from '../text/style.js';
 
 interface Options {
   readonly file?: string;

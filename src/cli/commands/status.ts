@@ -1,11 +1,11 @@
 import type { ErrorSummary, HopStatus, LeaseStatus, RelayStatus } from '../../agent/status.js';
-import { whileDown } from '../while-down.js';
+import { whileDown } from '../running/while-down.js';
 import { PortalError } from '../../lib/errors.js';
 import { shellQuote } from '../../lib/shell-quote.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { findAgent, severalAgents } from '../find-agent.js';
-import { filled, fitColumns } from '../columns.js';
+import { findAgent, severalAgents } from '../running/find-agent.js';
+import { filled, fitColumns } from '../text/columns.js';
 import { printEvent } from '../print.js';
 import {
   describeGates,
@@ -20,12 +20,12 @@ import {
   whyOtherPort,
   UNVERIFIED,
 } from '../reporters/describe.js';
-import { describeCommands } from '../status-commands.js';
+import { describeCommands } from '../running/status-commands.js';
 import { checkServices } from '../../library/unknown-service.js';
-import { isPath } from '../path-word.js';
-import { formatAge, formatAgo, formatBytes, formatWait, timeText } from '../amounts.js';
-import { servedState, targetProblems, withoutRelayError } from '../state.js';
-import { createStyle, printable, type Paint, type Style } from '../style.js';
+import { isPath } from '../grammar/path-word.js';
+import { formatAge, formatAgo, formatBytes, formatWait, timeText } from '../text/amounts.js';
+import { servedState, targetProblems, withoutRelayError } from '../running/state.js';
+import { createStyle, printable, type Paint, type Style } from '../text/style.js';
 
 interface Options {
   readonly file?: string;
@@ -49,7 +49,7 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     });
   if (options.targets && !options.waitReady) throw new PortalError('usage', '--targets needs --wait-ready');
   if (options.waitReady) {
-    const { printWhenReady } = await import('../wait-ready.js');
+    const { printWhenReady } = await import('../running/wait-ready.js');
     return printWhenReady(context, options);
   }
   const agents = options.pid === undefined ? await severalAgents(context, options) : [];

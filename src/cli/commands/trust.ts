@@ -7,7 +7,7 @@ import { commandLines, describeStore, summarizeStore } from '../trust/describe.j
 import { thisMachine } from '../trust/machine.js';
 import type { StoreKind } from '../trust/store.js';
 import { trustedCertificate, trustNotes, trustStores } from '../trust/stores.js';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 
 interface Options {
   readonly install?: true;

@@ -4,7 +4,7 @@ import { reportWarnings, summarizeProblem } from '../failure.js';
 import { load, loadOptions } from '../../library/load.js';
 import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { printEvent } from '../print.js';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 
 interface Options {
   readonly file?: string;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { programFor } from '../../../test/support/debian.js';
 import { temporaryFolder } from '../../../test/support/folder.js';
-import { grammarOnly } from '../program.js';
+import { grammarOnly } from '../grammar/program.js';
 import { bashCompletion } from './bash.js';
 import { fishCompletion } from './fish.js';
 import { commandWords, visibleChildren } from './grammar.js';

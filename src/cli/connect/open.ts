@@ -1,5 +1,5 @@
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
-import { openTcp, type Tunnel } from '../../agent/relay-endpoint.js';
+import { openTcp, type Tunnel } from '../../agent/session/relay-endpoint.js';
 import type { Identity } from '../../identity/identity.js';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';

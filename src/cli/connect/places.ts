@@ -1,4 +1,4 @@
-import { proxied } from '../../agent/proxied.js';
+import { proxied } from '../../agent/session/proxied.js';
 import { kindOf, relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError } from '../../lib/errors.js';

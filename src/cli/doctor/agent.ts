@@ -3,7 +3,7 @@ import { listOf } from '../../config/suggest.js';
 import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';
-import { formatAgo } from '../amounts.js';
+import { formatAgo } from '../text/amounts.js';
 import { describeUnproven, describeVisits, nextTry, portToOpen, relayName } from '../reporters/describe.js';
 import { Subject } from './report.js';
 

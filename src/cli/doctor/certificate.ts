@@ -5,7 +5,7 @@ import { exchange } from '../../certificates/acme/transport.js';
 import { LETS_ENCRYPT, sourceFor, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
 import { readConfined } from '../../lib/confined.js';
 import { cannotRead, PortalError } from '../../lib/errors.js';
-import { formatEnd } from '../amounts.js';
+import { formatEnd } from '../text/amounts.js';
 import { nextTry } from '../reporters/describe.js';
 import { proxyFor } from '../proxy.js';
 import type { Subject } from './report.js';

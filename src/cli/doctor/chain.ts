@@ -1,4 +1,4 @@
-import { fetchFrom } from '../../agent/fetch.js';
+import { fetchFrom } from '../../agent/session/fetch.js';
 import { relayKey, type RelaySpec, type ServiceSpec, type UrlRelay } from '../../agent/spec.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../../protocol/limits.js';

@@ -7,10 +7,10 @@ import type { Problem } from '../../config/problem.js';
 import { listOf } from '../../config/suggest.js';
 import { notAllowedYet } from '../allow/gate.js';
 import type { Context } from '../context.js';
-import type { Usable } from '../load-usable.js';
+import type { Usable } from '../running/load-usable.js';
 import type { AgentFindings } from './agent.js';
-import { commandFor } from '../for-file.js';
-import { variablesOfAgent, writeToDotenv } from '../unset-variables.js';
+import { commandFor } from '../running/for-file.js';
+import { variablesOfAgent, writeToDotenv } from '../running/unset-variables.js';
 import { count, Subject } from './report.js';
 
 /** Checks portal.yaml, and decides how much of it the other checks can use. */

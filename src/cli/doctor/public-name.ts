@@ -6,9 +6,9 @@ import {
   rejectionOf,
   rejectionUnknown,
   type NameRejection,
-} from '../../agent/rejected-name.js';
+} from '../../agent/lease/rejected-name.js';
 import type { ServiceSpec } from '../../agent/spec.js';
-import { connectTarget, upstreamOf } from '../../agent/upstream.js';
+import { connectTarget, upstreamOf } from '../../agent/target/upstream.js';
 import { within } from '../../lib/wait.js';
 import { formatTarget, targetHost, type Target } from '../../net/target.js';
 import type { Subject } from './report.js';

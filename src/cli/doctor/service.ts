@@ -1,14 +1,14 @@
 import { isIP, type Socket } from 'node:net';
-import { probeHttp, isHttp } from '../../agent/probe-target.js';
+import { probeHttp, isHttp } from '../../agent/target/probe-target.js';
 import { kindOf, servedMode, targetsOf, type ServiceSpec } from '../../agent/spec.js';
 import type { RelayStatus } from '../../agent/status.js';
-import { connectTarget, upstreamOf } from '../../agent/upstream.js';
+import { connectTarget, upstreamOf } from '../../agent/target/upstream.js';
 import { folderProblem } from '../../agent/folders/folder-problem.js';
 import { asPortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 import { formatTarget, type Target } from '../../net/target.js';
 import { PROOF_LABEL, PROOF_PREFIX } from '../../protocol/domains.js';
-import { whileDown } from '../while-down.js';
+import { whileDown } from '../running/while-down.js';
 import { checkCertificate } from './certificate.js';
 import { checkDatagrams } from './datagrams.js';
 import type { Names } from './names.js';

@@ -1,11 +1,11 @@
 import type { PeerCertificate } from 'node:tls';
-import { openTcp, destinationOf, type RelayEndpoint } from '../../agent/relay-endpoint.js';
+import { openTcp, destinationOf, type RelayEndpoint } from '../../agent/session/relay-endpoint.js';
 import { readDescriptor } from '../../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../../protocol/limits.js';
 import { secure, tlsNameOf } from '../../net/dial.js';
 import { fetchOnce } from '../../net/get.js';
-import { formatEnd } from '../amounts.js';
-import { printable } from '../style.js';
+import { formatEnd } from '../text/amounts.js';
+import { printable } from '../text/style.js';
 
 /** What serves an untrusted certificate. Portal sends it nothing but a request for the public descriptor. */
 export interface Untrusted {

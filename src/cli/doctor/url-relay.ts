@@ -1,8 +1,8 @@
 import { isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { connectError } from '../../agent/connect-error.js';
-import { fetchFrom, type Fetched } from '../../agent/fetch.js';
-import { openTcp, relayTls, destinationOf, type RelayEndpoint } from '../../agent/relay-endpoint.js';
+import { connectError } from '../../agent/session/connect-error.js';
+import { fetchFrom, type Fetched } from '../../agent/session/fetch.js';
+import { openTcp, relayTls, destinationOf, type RelayEndpoint } from '../../agent/session/relay-endpoint.js';
 import { hintFor, missingFor } from '../../agent/capabilities.js';
 import { relayKey, type ServiceSpec, type UrlRelay } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
@@ -15,7 +15,7 @@ import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor
 import { LIMITS, PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
 import { endpointOf } from '../../reconcile/endpoint.js';
 import { proxyFor } from '../proxy.js';
-import { formatEnd } from '../amounts.js';
+import { formatEnd } from '../text/amounts.js';
 import { checkAddresses } from './addresses.js';
 import type { RelayContext, RelayFindings } from './relay-findings.js';
 import { Subject } from './report.js';

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { parseDurationMs } from '../amounts.js';
+import { parseDurationMs } from '../text/amounts.js';
 import { parseId } from '../../agent/inspect/history/ids.js';
 
 /** Options that several commands share, and options whose values are parsed. */

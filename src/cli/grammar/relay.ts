@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { limitsHelp } from '../relay-limits.js';
+import { limitsHelp } from '../relay/limits.js';
 import type { Execute } from './execute.js';
 import { count, domain, duration, list, port, portRange } from './options.js';
 

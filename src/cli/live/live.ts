@@ -1,7 +1,7 @@
 import type { WriteStream } from 'node:tty';
 import { asPortalError } from '../../lib/errors.js';
 import type { TimedEvent } from '../reporters/reporter.js';
-import type { Style } from '../style.js';
+import type { Style } from '../text/style.js';
 import { copy, openUrl, qrCode } from './actions.js';
 import { maxScroll } from './footer.js';
 import { ASK_CURSOR, Keys, type Key } from './keys.js';

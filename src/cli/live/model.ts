@@ -3,8 +3,8 @@ import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { UnplacedStatus } from '../../reconcile/events.js';
 import { describeError, describeUnproven, nextTry, publicAddress, relayName } from '../reporters/describe.js';
 import type { TimedEvent } from '../reporters/reporter.js';
-import { servedState, targetProblems, withoutRelayError, type ServedState } from '../state.js';
-import { printable } from '../style.js';
+import { servedState, targetProblems, withoutRelayError, type ServedState } from '../running/state.js';
+import { printable } from '../text/style.js';
 
 type Shown = Pick<
   RequestRow,

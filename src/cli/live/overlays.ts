@@ -1,6 +1,6 @@
-import { wrapWords } from '../wrap.js';
+import { wrapWords } from '../text/wrap.js';
 import { isShareable } from './actions.js';
-import { SIGNS } from '../signs.js';
+import { SIGNS } from '../text/signs.js';
 import { rowsOf } from './render.js';
 import type { Overlay } from './screen.js';
 

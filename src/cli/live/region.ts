@@ -1,5 +1,5 @@
 import { cursorDown, cursorHide, cursorLeft, cursorShow, cursorUp, eraseDown, eraseLine } from 'ansi-escapes';
-import { wrapWords } from '../wrap.js';
+import { wrapWords } from '../text/wrap.js';
 import { LostLines } from './lost-lines.js';
 import type { Reflow } from './reflow.js';
 import { rowsOf } from './render.js';

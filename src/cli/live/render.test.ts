@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 import { describe, expect, it } from 'vitest';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 import type { ServiceView, View } from './model.js';
 import { maxScroll } from './footer.js';
 import { render, rowsOf } from './render.js';

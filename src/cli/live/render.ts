@@ -1,8 +1,8 @@
 import stringWidth from 'string-width';
-import { formatBytes } from '../amounts.js';
-import { filled } from '../columns.js';
-import { SIGNS } from '../signs.js';
-import type { Paint } from '../style.js';
+import { formatBytes } from '../text/amounts.js';
+import { filled } from '../text/columns.js';
+import { SIGNS } from '../text/signs.js';
+import type { Paint } from '../text/style.js';
 import { footerOf, overlayLines } from './footer.js';
 import type { RelayView, RequestView, ServiceView, State, View } from './model.js';
 import { cut, wrapped, type Screen } from './screen.js';

@@ -1,6 +1,6 @@
 import cliTruncate from 'cli-truncate';
-import type { Style } from '../style.js';
-import { wrapWords } from '../wrap.js';
+import type { Style } from '../text/style.js';
+import { wrapWords } from '../text/wrap.js';
 
 type Size = Pick<Screen, 'columns' | 'rows'>;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Action } from '../../reconcile/plan.js';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 import { planLines, planMarkdown, summaryOf } from './describe.js';
 
 const action = (kind: Action['kind'], service: string, over: Partial<Action> = {}): Action => ({

@@ -1,7 +1,7 @@
 import { opensToMore, type Action } from '../../reconcile/plan.js';
-import { columns, filled } from '../columns.js';
+import { columns, filled } from '../text/columns.js';
 import { relayName } from '../reporters/describe.js';
-import { printable, type Paint, type Style } from '../style.js';
+import { printable, type Paint, type Style } from '../text/style.js';
 
 /** Formats a plan for a terminal and for a pull request. */
 

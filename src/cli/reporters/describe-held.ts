@@ -1,6 +1,6 @@
 import type { PortalEvent } from '../../reconcile/events.js';
-import { formatAge } from '../amounts.js';
-import { printable, type Style } from '../style.js';
+import { formatAge } from '../text/amounts.js';
+import { printable, type Style } from '../text/style.js';
 
 export type Held = Extract<PortalEvent, { event: 'held' | 'delivered' | 'expired' }>;
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { PortalEvent } from '../../reconcile/events.js';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 import { describeEvent } from './describe.js';
 
 const shown = (event: PortalEvent): string => describeEvent(event, createStyle(false));

@@ -8,9 +8,9 @@ import type {
 import { isLoopback } from '../../net/target.js';
 import type { CommandExit, PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import type { Notice } from '../../reconcile/notices.js';
-import { formatWait } from '../amounts.js';
+import { formatWait } from '../text/amounts.js';
 import type { StopReason } from '../interrupts.js';
-import { printable, type Style } from '../style.js';
+import { printable, type Style } from '../text/style.js';
 import { describeHeld } from './describe-held.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;

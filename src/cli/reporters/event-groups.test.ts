@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { PortalEvent } from '../../reconcile/events.js';
-import { createStyle } from '../style.js';
+import { createStyle } from '../text/style.js';
 import { EventGroups } from './event-groups.js';
 
 const lost = (service: string, relay = 'https://a'): PortalEvent => ({

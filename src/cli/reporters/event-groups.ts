@@ -1,5 +1,5 @@
 import type { PortalEvent } from '../../reconcile/events.js';
-import { printable, type Style } from '../style.js';
+import { printable, type Style } from '../text/style.js';
 import { describeEvent, errorLines, relayName, firstNames } from './describe.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;

@@ -1,6 +1,6 @@
 import type { Output } from '../output.js';
 import { jsonLine } from '../print.js';
-import { printable } from '../style.js';
+import { printable } from '../text/style.js';
 import type { Reporter } from './reporter.js';
 
 /**

@@ -3,7 +3,7 @@ import type { formatProblem } from '../../config/frame.js';
 import type { PortalEvent } from '../../reconcile/events.js';
 import { LeaseBoard } from '../../library/lease-board.js';
 import type { Output } from '../output.js';
-import { createStyle, printable } from '../style.js';
+import { createStyle, printable } from '../text/style.js';
 import type { Verbosity } from '../verbosity.js';
 import { EventGroups } from './event-groups.js';
 import { describeEvent } from './describe.js';

@@ -10,8 +10,8 @@ import type { PortalEvent } from '../../reconcile/events.js';
 import { deferred, type Deferred } from '../../lib/wait.js';
 import { LeaseBoard } from '../../library/lease-board.js';
 import type { Output } from '../output.js';
-import { createStyle } from '../style.js';
-import { wrapWords } from '../wrap.js';
+import { createStyle } from '../text/style.js';
+import { wrapWords } from '../text/wrap.js';
 import { describeError, nextTry, publicAddress, relayName } from './describe.js';
 import type { Expected } from './reporter.js';
 

@@ -2,7 +2,7 @@ import type { ServedAs } from '../../agent/served-as.js';
 import type { PortalEvent } from '../../reconcile/events.js';
 import { shellQuote } from '../../lib/shell-quote.js';
 import type { Output } from '../output.js';
-import { createStyle, printable } from '../style.js';
+import { createStyle, printable } from '../text/style.js';
 import { addressRows, hostAndPort } from './describe.js';
 import type { Expected } from './reporter.js';
 

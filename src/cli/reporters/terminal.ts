@@ -1,8 +1,8 @@
-import { columns } from '../columns.js';
+import { columns } from '../text/columns.js';
 import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/problem.js';
-import { createStyle, printable } from '../style.js';
+import { createStyle, printable } from '../text/style.js';
 import { EventGroups } from './event-groups.js';
 import { EventFilter, STEPS } from './event-filter.js';
 import { writeProblems, type TextOutputs } from './plain.js';

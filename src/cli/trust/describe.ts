@@ -1,6 +1,6 @@
-import { SIGNS } from '../signs.js';
-import type { Style } from '../style.js';
-import { printable } from '../style.js';
+import { SIGNS } from '../text/signs.js';
+import type { Style } from '../text/style.js';
+import { printable } from '../text/style.js';
 import type { Change, StoreReport } from './change.js';
 import { commandText } from '../programs.js';
 

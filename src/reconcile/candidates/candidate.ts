@@ -1,4 +1,4 @@
-import type { SignedDescriptor } from '../../agent/directory.js';
+import type { SignedDescriptor } from '../../agent/session/directory.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import { sameAddress } from '../../config/lock-file.js';
 import { PortalError } from '../../lib/errors.js';

@@ -1,4 +1,4 @@
-import { fetchRelayList } from '../../agent/directory.js';
+import { fetchRelayList } from '../../agent/session/directory.js';
 import { asPortalError } from '../../lib/errors.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import type { Logger } from '../../lib/logger.js';

@@ -1,4 +1,4 @@
-import { fetchDescriptor, type SignedDescriptor } from '../../agent/directory.js';
+import { fetchDescriptor, type SignedDescriptor } from '../../agent/session/directory.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import { endpointOf, type ProxyFor } from '../endpoint.js';
 import type { RelayTrust } from '../relays.js';

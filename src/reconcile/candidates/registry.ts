@@ -1,9 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { readRelayList, type ListedRelay } from '../../agent/directory.js';
-import { fetchFrom } from '../../agent/fetch.js';
-import type { RelayEndpoint } from '../../agent/relay-endpoint.js';
+import { readRelayList, type ListedRelay } from '../../agent/session/directory.js';
+import { fetchFrom } from '../../agent/session/fetch.js';
+import type { RelayEndpoint } from '../../agent/session/relay-endpoint.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import { confineCaNamedBy, confinedPath } from '../../lib/confined.js';
 import { asPortalError, cannotRead, PortalError, unreadableHint } from '../../lib/errors.js';

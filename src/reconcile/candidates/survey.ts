@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
-import { fetchRelayList, type SignedDescriptor } from '../../agent/directory.js';
-import { summaryOf } from '../../agent/phase.js';
+import { fetchRelayList, type SignedDescriptor } from '../../agent/session/directory.js';
+import { summaryOf } from '../../agent/session/phase.js';
 import { relayKey, type UrlRelay } from '../../agent/spec.js';
 import type { ErrorSummary, RelayStatus } from '../../agent/status.js';
 import type { Desired } from '../../config/desired.js';

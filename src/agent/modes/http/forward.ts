@@ -4,11 +4,11 @@ import { publicOrigin } from './alias.js';
 import { isTooLarge, type HttpLimits } from './limits.js';
 import { UpstreamError } from './dial.js';
 import { withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
-import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
+import { notRunning, notTrusted, PAGES, type Page } from '../../pages/pages.js';
 import { respondWith } from './own-response.js';
 import { responseTrailers, hasContentType } from './request.js';
 import { visitorHeaders } from './response.js';
-import { MAX_CHECKED_BYTES, mayReject, rejectionOf, type NameRejection } from '../../rejected-name.js';
+import { MAX_CHECKED_BYTES, mayReject, rejectionOf, type NameRejection } from '../../lease/rejected-name.js';
 import type { Route, RouteTable } from './routes.js';
 import type { SentBody } from './sent-body.js';
 

@@ -2,7 +2,7 @@ import type { Logger } from '../../../lib/logger.js';
 import { asPortalError } from '../../../lib/errors.js';
 import { DeliveryExchange, HELD_FIELD } from '../../hold/delivery.js';
 import type { Delivering, HeldRequests, Room } from '../../hold/held-requests.js';
-import { held as heldPage, holdFull, notRunning, type Page } from '../../pages.js';
+import { held as heldPage, holdFull, notRunning, type Page } from '../../pages/pages.js';
 import type { Exchange } from './exchange.js';
 import type { Hold } from './forward.js';
 import type { HttpLimits } from './limits.js';

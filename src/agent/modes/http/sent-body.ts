@@ -1,5 +1,5 @@
 import { systemCode } from '../../../lib/errors.js';
-import { isSettings } from '../../h2-frames.js';
+import { isSettings } from '../../target/h2-frames.js';
 
 /** Limit of a request body that is kept for a second attempt. */
 const MAX_BYTES = 64 * 1024;

@@ -8,7 +8,7 @@ import {
 } from 'node:http2';
 import { within } from '../../../lib/wait.js';
 import type { Target } from '../../../net/target.js';
-import { alpnOf } from '../../upstream.js';
+import { alpnOf } from '../../target/upstream.js';
 import { lenientSettings, type HttpLimits } from './limits.js';
 import { UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';

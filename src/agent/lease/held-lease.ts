@@ -1,0 +1,151 @@
+import { isDeepStrictEqual } from 'node:util';
+import { PortalError } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import { REPLICAS_CAPABILITY, type FromAgent, type FromRelay } from '../../protocol/messages.js';
+import { requestedCarrier } from '../capabilities.js';
+import type { ControlChannel } from '../session/control.js';
+import { wireMode, type ServiceSpec } from '../spec.js';
+import type { PortRange, PublicAddress } from '../status.js';
+import { wantedPort } from './wanted-port.js';
+
+/**
+ * How long to wait until the relay confirms a close. Without a confirmation, the relay drops the lease after its
+ * grace period.
+ */
+const CLOSE_MS = 2_000;
+
+export type Opened = FromRelay<'lease.opened'>;
+
+/** What an agent tells relays of its replica. */
+export type ReplicaState = Omit<FromAgent<'lease.replica'>, 'type' | 'id' | 'lease'>;
+
+/** Owns a lease as the relay holds it: requests, updates and releases it, and stores the relay's reply. */
+export class HeldLease {
+  readonly #relay: string;
+  #opened: Opened | undefined;
+  #publicPort: number | undefined;
+  /** Whether visitors should come to this replica. */
+  healthy = false;
+
+  /** @param relay the relay's key, as in `relayKey` */
+  constructor(relay: string) {
+    this.#relay = relay;
+  }
+
+  /** The relay's id of the lease, while it is open. */
+  get id(): string | undefined {
+    return this.#opened?.lease;
+  }
+
+  /** The public address from the relay: a URL or a port. */
+  get address(): PublicAddress {
+    if (!this.#opened) return {};
+    const { url, tcpAddr, udpAddr } = this.#opened;
+    return {
+      ...(url !== undefined && { url }),
+      ...(tcpAddr !== undefined && { tcpAddr }),
+      ...(udpAddr !== undefined && { udpAddr }),
+    };
+  }
+
+  /** The relay's range of public ports for the lease, if the relay said it. */
+  get portRange(): PortRange | undefined {
+    return this.#opened?.ports;
+  }
+
+  /** The lease's own public port, in modes that have one. Without a lease, the last one. */
+  get publicPort(): number | undefined {
+    return this.#publicPort;
+  }
+
+  /** The host of that port, if it differs from the relay's domain: the relay has several machines. */
+  get publicHost(): string | undefined {
+    const { hostname, tcpAddr, udpAddr } = this.#opened ?? {};
+    const [, host] = /^\[?(.*?)\]?:\d+$/.exec(tcpAddr ?? udpAddr ?? '') ?? [];
+    return host === undefined || hostname?.endsWith(`.${host}`) ? undefined : host;
+  }
+
+  /** Requests the lease, or refreshes a lease that is already held. */
+  async ask(channel: ControlChannel, spec: ServiceSpec, log: Logger, signal?: AbortSignal): Promise<Opened> {
+    const response = await channel.request(this.#openRequest(spec, channel), signal);
+    if (response.type !== 'lease.opened')
+      throw new PortalError('protocol', `unexpected reply ${response.type} to lease.open`);
+    this.#opened = response;
+    this.#publicPort = portOf(response.tcpAddr ?? response.udpAddr);
+    const { port: asked } = spec;
+    if (asked !== undefined && this.#publicPort !== undefined && asked !== this.#publicPort)
+      log.warn({ asked, given: this.#publicPort }, 'the relay assigned a different port than requested');
+    return response;
+  }
+
+  /** Sends changed settings to the relay. Resolves with whether the address has changed. */
+  async update(
+    channel: ControlChannel,
+    before: ServiceSpec,
+    after: ServiceSpec,
+    log: Logger,
+  ): Promise<boolean> {
+    if (!this.#opened) return false;
+    const { carrier, port, mode, metadata, replicas } = after;
+    const isOther =
+      carrier !== before.carrier ||
+      port !== before.port ||
+      replicas !== before.replicas ||
+      wireMode(mode) !== wireMode(before.mode);
+    if (isOther) {
+      const { address } = this;
+      await this.ask(channel, after, log);
+      return !isDeepStrictEqual(this.address, address);
+    }
+    if (!isDeepStrictEqual(metadata, before.metadata))
+      await channel.request({ type: 'lease.update', lease: this.#opened.lease, metadata });
+    return false;
+  }
+
+  /** Tells the relay about this replica. Does nothing for a lease without replicas. */
+  async tell(channel: ControlChannel, spec: ServiceSpec, state: ReplicaState): Promise<void> {
+    if (!this.#opened || !offersReplicas(channel) || !spec.replicas) return;
+    await channel.request({ type: 'lease.replica', lease: this.#opened.lease, ...state });
+  }
+
+  /** Releases the lease, if there is a channel for that. */
+  async release(channel: ControlChannel | undefined, log: Logger): Promise<void> {
+    if (!this.#opened || !channel || channel.closed) return;
+    const { lease } = this.#opened;
+    try {
+      await channel.request({ type: 'lease.close', lease }, AbortSignal.timeout(CLOSE_MS));
+    } catch (error) {
+      // A relay that does not respond drops the lease after its grace period.
+      log.debug({ err: error }, 'could not release the lease');
+    }
+  }
+
+  /** The lease is no longer ours. */
+  forget(): void {
+    this.#opened = undefined;
+  }
+
+  #openRequest(spec: ServiceSpec, channel: ControlChannel) {
+    const { name, mode, carrier, metadata, hostname, replicas } = spec;
+    const port = wantedPort(this.#relay, spec, this.#publicPort);
+    return {
+      type: 'lease.open',
+      name,
+      mode: wireMode(mode),
+      carrier: requestedCarrier(mode, carrier, channel.via?.hides ?? false),
+      metadata: { ...metadata },
+      ...(hostname !== undefined && { hostname }),
+      ...(port !== undefined && { port }),
+      ...(replicas && offersReplicas(channel) && { replicas: { policy: replicas, healthy: this.healthy } }),
+    } as const;
+  }
+}
+
+/** Whether the relay lets several agents serve one name. */
+export function offersReplicas({ welcome }: Pick<ControlChannel, 'welcome'>): boolean {
+  return welcome.capabilities.includes(REPLICAS_CAPABILITY);
+}
+
+function portOf(address: string | undefined): number | undefined {
+  return address === undefined ? undefined : Number(address.slice(address.lastIndexOf(':') + 1));
+}
