@@ -20,6 +20,14 @@ export interface AcmeSpec {
 
 export const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
 
+/** The name of a CA, for people. */
+export const caName = (directory: string): string =>
+  directory === LETS_ENCRYPT ? "Let's Encrypt" : new URL(directory).host;
+
+/** What every way to use a public CA says, after `get` or `gets`. */
+export const certificatesFrom = (ca: string): string =>
+  `certificates from ${ca}, agreeing to this CA's terms of service`;
+
 /** Whether some certificates come from a public CA. */
 export const usesAcme = (tls: TlsSpec): tls is Extract<TlsSpec, AcmeSpec> =>
   tls.source === 'acme' || tls.source === 'auto';

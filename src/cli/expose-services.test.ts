@@ -105,13 +105,3 @@ describe('the services that the flags of expose define', () => {
     expect(() => services(target)).toThrow(expect.objectContaining({ code: 'usage', hint }));
   });
 });
-
-it('uses a public CA for names on a public relay', () => {
-  const flags = { isPublic: true };
-  expect(services('3000', flags)['app']).toMatchObject({ tls: 'acme' });
-  expect(services(undefined, { ...flags, httpRoute: ['/=3000'] })['app']).toMatchObject({ tls: 'acme' });
-  expect(services('3000')['app']).not.toHaveProperty('tls');
-  // A service with its own port has no certificate from Portal.
-  for (const service of Object.values(services('3000', { ...flags, tcp: true, udp: true, udpAddr: '3001' })))
-    expect(service).not.toHaveProperty('tls');
-});

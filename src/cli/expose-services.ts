@@ -16,8 +16,6 @@ export interface ExposeFlags {
   readonly allowIp?: readonly string[];
   readonly allowIdentity?: readonly string[];
   readonly inspect?: true;
-  /** The names of the relay are public, so their certificates come from a public CA. */
-  readonly isPublic?: boolean;
 }
 
 /** A service in the format of portal.yaml. */
@@ -35,8 +33,6 @@ export function exposedServices(
 ): Record<string, Settings> {
   const { tcp, udp, udpAddr, httpRoute, hostHeader, port, pin, allowIp, allowIdentity, inspect, chain } =
     flags;
-  const { isPublic } = flags;
-  const tls = isPublic ? { tls: 'acme' } : {};
   const access = {
     ...(pin !== undefined && { pin }),
     ...(allowIp && { allowIps: allowIp }),
@@ -60,7 +56,7 @@ export function exposedServices(
     if (target !== undefined && '/' in routes)
       throw usage('the target and --http-route /=… both set the target of /', 'Remove one of them.');
     if (target !== undefined) routes['/'] = readTarget(target, cwd);
-    return { [name]: { ...common, ...tls, mode: 'http', routes, ...http } };
+    return { [name]: { ...common, mode: 'http', routes, ...http } };
   }
   if (target === undefined)
     throw usage('the target is missing', 'Name your service, for example: portal expose 3000');
@@ -76,7 +72,7 @@ export function exposedServices(
   if (udp && !tcp && udpAddr === undefined) return { [name]: datagrams };
   const main: Settings = {
     ...stream,
-    ...(tcp ? { mode: 'tcp', ...publicPort } : tls),
+    ...(tcp && { mode: 'tcp', ...publicPort }),
     ...http,
   };
   return { [name]: main, ...(udp && { [`${name}-udp`]: datagrams }) };

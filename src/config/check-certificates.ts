@@ -1,5 +1,5 @@
 import { covers } from '../certificates/local-names.js';
-import { LETS_ENCRYPT, usesAcme } from '../certificates/spec.js';
+import { caName, usesAcme } from '../certificates/spec.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { kindAt, namesAt } from './automatic-tls.js';
 import type { Desired } from './desired.js';
@@ -64,10 +64,9 @@ export function chosenCertificates({ services }: Desired, root: Tree): ChosenCer
     if (kindOf(spec.mode) !== 'tls' || !usesAcme(tls) || !isChosen(root, spec)) continue;
     const relay = spec.relays.find((each) => kindAt(spec, each, tls) === 'public');
     const name = relay && namesAt(spec, relay);
-    const from = tls.directory === LETS_ENCRYPT ? "Let's Encrypt" : new URL(tls.directory).host;
     const reason =
       name === undefined ? 'where the relay has a public name' : `because ${name} is a public name`;
-    const key = `come from ${from}, ${reason}`;
+    const key = `come from ${caName(tls.directory)}, ${reason}`;
     const group = byText.get(key) ?? { services: [], source: tls.source };
     group.services.push(spec.service);
     byText.set(key, group);

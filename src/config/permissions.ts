@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { RelaySpec, ServiceSpec } from '../agent/spec.js';
-import { LETS_ENCRYPT, usesAcme } from '../certificates/spec.js';
+import { certificatesFrom, LETS_ENCRYPT, usesAcme } from '../certificates/spec.js';
 import { relayCaKey, type Confined } from '../lib/confined.js';
 import { formatTarget, isLoopback, isThisMachine } from '../net/target.js';
 import type { Desired } from './desired.js';
@@ -91,7 +91,7 @@ export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 
     case 'relay':
       return of === '' ? `publish at ${what}` : `publish at ${what}, trusting the CA ${of}`;
     case 'source':
-      return `${of} ${what}${of === CERTIFICATES ? ", agreeing to this CA's terms of service" : ''}`;
+      return of === CERTIFICATES ? `get ${certificatesFrom(what)}` : `${of} ${what}`;
     case 'reach':
       return `reach ${what} (${of})`;
     case 'file':

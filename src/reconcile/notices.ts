@@ -1,5 +1,7 @@
 import { basename } from 'node:path';
 import type { NameRejection } from '../agent/lease/rejected-name.js';
+import { caName, certificatesFrom } from '../certificates/spec.js';
+import { maskUrl } from '../config/mask-urls.js';
 
 /** Something that was created, or that differs from what was requested. Users see `message` once. */
 export type Notice = { readonly message: string } & (
@@ -13,6 +15,11 @@ export type Notice = { readonly message: string } & (
   | { readonly kind: 'lock_written' | 'lock_changed'; readonly file: string; readonly relay: string }
   | { readonly kind: 'identity_created'; readonly file: string; readonly address: string }
   | { readonly kind: 'ca_created'; readonly file: string }
+  | {
+      readonly kind: 'terms_agreed';
+      /** URL of the CA's directory, without secrets. */
+      readonly directory: string;
+    }
   | {
       readonly kind: 'name_rejected';
       readonly service: string;
@@ -81,6 +88,14 @@ export function caCreated(file: string): Notice {
     kind: 'ca_created',
     message: `created a local CA, ${file}; trust it: portal trust --install`,
     file,
+  };
+}
+
+export function termsAgreed(directory: string): Notice {
+  return {
+    kind: 'terms_agreed',
+    message: `Portal gets ${certificatesFrom(caName(directory))}`,
+    directory: maskUrl(directory),
   };
 }
 

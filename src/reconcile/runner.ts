@@ -31,7 +31,14 @@ import type { ProxyFor } from './endpoint.js';
 import { ExpiryClock } from './expiry.js';
 import { HealthChecks } from './health.js';
 import type { NameRejection } from '../agent/lease/rejected-name.js';
-import { caCreated, nameRejected, replicasMissing, type Notice, type PortHolder } from './notices.js';
+import {
+  caCreated,
+  nameRejected,
+  replicasMissing,
+  termsAgreed,
+  type Notice,
+  type PortHolder,
+} from './notices.js';
 import { Holding } from './holding.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
 import { PublicNames } from './public-names.js';
@@ -223,6 +230,7 @@ export class Runner {
         folder: options.acmeDir,
         log: options.log,
         proxyFor: options.proxyFor,
+        onTermsAgreed: (directory) => notify(termsAgreed(directory)),
         ...options.acme,
       }),
     };

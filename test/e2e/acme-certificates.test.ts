@@ -79,6 +79,24 @@ it('orders, stores for its owner only, and uses the stored certificate after a r
   expect(stored).toMatchObject({ fingerprint: ordered.fingerprint, cert: ordered.cert, key: ordered.key });
 });
 
+it('says once per CA that its terms of service are agreed to, before it creates the account', async () => {
+  const ca = await rejectingCa(() => ({ status: 403, type: 'caa', detail: 'CAA prevents issuance' }));
+  const folder = await temporaryFolder();
+  const agreed: string[] = [];
+  const onTermsAgreed = (directory: string): void =>
+    void agreed.push(ca.requested.includes('/account') ? 'too late' : directory);
+  const order = (acme: AcmeCertificates, name: string): Promise<void> =>
+    expect(hold(acme, name, ca.spec).certificate.first(neverAborted)).rejects.toMatchObject({
+      code: 'acme_rejected',
+    });
+  const first = certificates(folder, { onTermsAgreed });
+  await Promise.all(['one.test', 'two.test', 'three.test'].map((name) => order(first, name)));
+  expect(agreed).toEqual([ca.spec.directory]);
+
+  await order(certificates(folder, { onTermsAgreed }), 'four.test');
+  expect(agreed).toHaveLength(1);
+});
+
 it('one order serves all services with the same hostname', async (ctx) => {
   const at = await port();
   const dns = await dnsServer(everythingHere);

@@ -34,8 +34,11 @@ it('publishes a custom domain with a public certificate, without `tls`, as a per
     ].join('\n'),
   );
   person.downAfterTest();
-  const up = await person.run(['up', '--wait', '--json']);
+  const up = await person.run(['up', '--wait', '--yes']);
   expect(up.code).toBe(0);
+  expect(up.stderr + up.stdout).toMatch(
+    /gets certificates from localhost:\d+, agreeing to this CA's terms of service/,
+  );
   const local = await openLocalCa(join(person.home, 'ca'));
   const trust = { ...local, certificatePem: await ca.root() };
   expect((await get({ port }, 'shop.acme.example', trust)).text).toContain('the shop');

@@ -55,7 +55,9 @@ it.for([1, 2])(
       .not.toBe('not yet');
     const before = await serial(port, 'relay.test', root);
     first.kill('SIGTERM');
-    expect((await first.finished).code).toBe(0);
+    const ended = await first.finished;
+    expect(ended.code).toBe(0);
+    expect(ended.stderr.match(/agreeing to this CA's terms of service/g)).toHaveLength(1);
 
     await ca.stop();
     const second = person.start([...args, ...acme]);

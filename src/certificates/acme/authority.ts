@@ -33,6 +33,8 @@ export class AcmeAuthority {
   readonly #owner: CertificateOwner;
   readonly #ordering = pLimit(ORDERS_AT_A_TIME);
   readonly #stop = new AbortController();
+  readonly #onTermsAgreed: AcmeOptions['onTermsAgreed'];
+  #newKey: Promise<string> | undefined;
   /** The account's URL, once per process. */
   #account: Promise<string> | undefined;
 
@@ -40,8 +42,14 @@ export class AcmeAuthority {
     spec: AcmeSpec,
     store: AcmeStore,
     challenges: AcmeChallenges,
-    { log, proxyFor, owner = 'service' }: Pick<AcmeOptions, 'log' | 'proxyFor' | 'owner'>,
+    {
+      log,
+      proxyFor,
+      owner = 'service',
+      onTermsAgreed,
+    }: Pick<AcmeOptions, 'log' | 'proxyFor' | 'owner' | 'onTermsAgreed'>,
   ) {
+    this.#onTermsAgreed = onTermsAgreed;
     this.#owner = owner;
     this.#log = log;
     this.#proxyFor = proxyFor;
@@ -153,8 +161,13 @@ export class AcmeAuthority {
   }
 
   async #key(): Promise<KeyObject> {
-    const pem = await this.#store.accountKey(async () => (await newKey()).privatePem);
+    const pem = await this.#store.accountKey(() => (this.#newKey ??= this.#makeKey()));
     return createPrivateKey(pem);
+  }
+
+  async #makeKey(): Promise<string> {
+    this.#onTermsAgreed?.(this.#spec.directory);
+    return (await newKey()).privatePem;
   }
 
   /** The account's URL. Once per process, creates the account or finds it by its key. */

@@ -18,6 +18,8 @@ export interface AcmeOptions {
   readonly owner?: CertificateOwner;
   readonly schedule?: Partial<Schedule>;
   readonly proxyFor?: ProxyFor | undefined;
+  /** Called before the first account at a CA is created, which agrees to the CA's terms of service. */
+  readonly onTermsAgreed?: (directory: string) => void;
 }
 
 /** A hostname's certificate, shared by all holders. */

@@ -10,7 +10,7 @@ import { loadDocument } from '../../library/document.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
 import { inFlags, reportingFlags } from '../grammar/expose-words.js';
 import { parseListenAddress } from '../listen-address.js';
-import { caOf, isLocal } from '../relay/ca.js';
+import { caOf } from '../relay/ca.js';
 import { createReporter, type OutputOptions } from '../reporters/create.js';
 
 interface Options extends ExposeFlags, OutputOptions {
@@ -54,8 +54,6 @@ async function desiredOf(
   const entries = (urls: readonly string[]): Promise<unknown[]> =>
     Promise.all(urls.map((url) => relayEntry(context, url, options.ca, onMade)));
   const hops = options.chain?.split(',');
-  // Visitors connect only to the first relay of a chain.
-  const isPublic = (options.relay ?? hops?.slice(0, 1) ?? []).some((url) => !isLocal(url));
   const documentAs = (
     name: string,
     relays: readonly unknown[] | undefined,
@@ -64,7 +62,7 @@ async function desiredOf(
     version: 1,
     ...(relays && { relays: { urls: relays } }),
     ...(chain && { chains: { [EXPOSED_CHAIN]: chain } }),
-    services: exposedServices(name, target, { ...options, isPublic }, context.cwd),
+    services: exposedServices(name, target, options, context.cwd),
   });
   // Report errors in the flags before an identity and a CA are created.
   await load(context, documentAs(options.name ?? 'service', options.relay, hops));
@@ -74,12 +72,7 @@ async function desiredOf(
     options.relay && (await entries(options.relay)),
     hops && (await entries(hops)),
   );
-  const desired = await load(context, document);
-  if (Object.values(document.services).some(({ tls }) => tls === 'acme'))
-    context.stderr.note(
-      "Certificates come from Let's Encrypt. With them, you agree to the terms of service of Let's Encrypt.",
-    );
-  return desired;
+  return load(context, document);
 }
 
 /** Rejects with the first problem of the flags. */

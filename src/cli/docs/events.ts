@@ -61,6 +61,7 @@ show that a service responds.
 | \`lock_written\`, \`lock_changed\` | file, relay |
 | \`identity_created\` | file, address |
 | \`ca_created\` | file |
+| \`terms_agreed\` | directory (of the CA whose terms of service you agree to) |
 | \`replicas_missing\` | service, relay |
 | \`carrier_fallback\` | relay, carrier |
 | \`name_rejected\` | service, framework, name |

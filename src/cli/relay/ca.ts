@@ -3,7 +3,7 @@ import { covers } from '../../certificates/local-names.js';
 import type { Context } from '../context.js';
 
 /** Whether the local CA can issue certificates for a relay's names. Another check reports an invalid URL. */
-export function isLocal(url: string): boolean {
+function isLocal(url: string): boolean {
   return !URL.canParse(url) || covers(new URL(url).hostname);
 }
 

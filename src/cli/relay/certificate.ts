@@ -11,6 +11,7 @@ import type { Logger } from '../../lib/logger.js';
 import type { Relay, RelayOptions } from '../../relay/relay.js';
 import type { Context } from '../context.js';
 import { proxyFor } from '../proxy.js';
+import { termsAgreed } from '../../reconcile/notices.js';
 import { LOOPBACK_NAMES } from '../../library/embedded.js';
 
 /** Options of `portal relay` for its certificate. */
@@ -53,7 +54,14 @@ export async function openRelayCertificate(
   const local = new LocalCertificates(openCa, (hostname) =>
     hostname === 'localhost' ? LOOPBACK_NAMES : [hostname, ...LOOPBACK_NAMES],
   );
-  const acme = new AcmeCertificates({ folder: paths.acmeDir, log, proxyFor, owner: 'relay', files });
+  const acme = new AcmeCertificates({
+    folder: paths.acmeDir,
+    log,
+    proxyFor,
+    owner: 'relay',
+    files,
+    onTermsAgreed: (directory) => log.info({}, termsAgreed(directory).message),
+  });
   const stop = new AbortController();
   let relay: Pick<Relay, 'serveCertificate'> | undefined;
   let latest: ServingCertificate | undefined;
