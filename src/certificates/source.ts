@@ -55,7 +55,7 @@ export class LocalCertificates {
         'certificate_unavailable',
         `the local CA does not issue certificates for ${hostname}`,
         {
-          hint: 'It covers names under localhost, test, internal, local and home.arpa. For other names, use `tls: acme`, or your own certificate: `tls: { cert, key }`.',
+          hint: 'It covers names under localhost, test, internal, local and home.arpa. For other names, use a relay on port 443 without `tls: local`, or your own certificate: `tls: { cert, key }`.',
         },
       );
     }

@@ -21,7 +21,7 @@ export function advice(
     return 'A service has one target. Write a service for each port, or one service with `routes`.';
   if (path.at(-1) === 'target' && tree.kind === 'map') return forTargetMapping(tree);
   if (path.at(-1) === 'tls' && tree.kind === 'scalar' && tree.value === true)
-    return 'Write `tls: acme` for a relay with a public domain. For a relay on this machine, omit `tls`.';
+    return 'Omit `tls`. Portal then uses a public CA for public names, and the local CA for local ones.';
   const text = textOf(tree);
   if (text === undefined) return undefined;
   return type === 'array' ? forList(text, path.at(-1)) : forText(text, path, definition);

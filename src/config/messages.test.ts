@@ -137,7 +137,7 @@ it.each([
   ],
   [
     '  a: { target: 1, tls: true }',
-    '`tls` must be `auto`, `local`, `acme`, or a mapping with `source`, or with `cert` and `key` | Write `tls: acme` for a relay with a public domain. For a relay on this machine, omit `tls`.',
+    '`tls` must be `auto`, `local`, `acme`, or a mapping with `source`, or with `cert` and `key` | Omit `tls`. Portal then uses a public CA for public names, and the local CA for local ones.',
   ],
   [
     '  a: { mode: stream, target: 1, routes: { /: 1 } }',

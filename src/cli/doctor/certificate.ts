@@ -30,7 +30,7 @@ export async function checkCertificate(
     subject.problem(
       'service.certificate',
       `the local CA cannot issue a certificate for ${hostname}`,
-      'Use a public CA, `tls: acme`, or your own certificate, `tls: { cert, key }`.',
+      'Use a relay on port 443 without `tls: local`, or your own certificate, `tls: { cert, key }`.',
     );
 }
 

@@ -37,9 +37,9 @@ function printed(domain: string, ca?: string, columns = 200): string {
   return stderr.text();
 }
 
-it('prints what an agent of a public relay writes in portal.yaml, with a public CA', () => {
+it('prints what an agent of a public relay writes in portal.yaml, without what is the default', () => {
   expect(printed('relay.example.com')).toContain(
-    '\nagents write in portal.yaml:\n\nrelays: { urls: [https://relay.example.com:8443] }\nservices: { web: { target: 3000, tls: acme } }\n\n',
+    '\nagents write in portal.yaml:\n\nrelays: { urls: [https://relay.example.com:8443] }\n\n',
   );
 });
 

@@ -1,4 +1,3 @@
-import { covers } from '../../certificates/local-names.js';
 import { listOf } from '../../config/suggest.js';
 import type { Logger } from '../../lib/logger.js';
 import { scalar } from '../../lib/relay-yaml.js';
@@ -41,7 +40,7 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
   );
   stderr.note();
   // A line that breaks would no longer be YAML.
-  if (!stderr.isQuiet) stderr.data(yamlFor(domain, url, ca));
+  if (!stderr.isQuiet) stderr.data(yamlFor(url, ca));
   stderr.note();
   if (ca !== undefined)
     stderr.note(
@@ -50,14 +49,12 @@ export function reportListening(context: Context, { relay, ca, metrics }: Listen
 }
 
 /** The lines of portal.yaml that use the relay, as short as they can be. */
-function yamlFor(domain: string, url: string, ca: string | undefined): string {
+function yamlFor(url: string, ca: string | undefined): string {
   const relays =
     ca === undefined
       ? [`relays: { urls: [${url}] }`]
       : ['relays:', '  urls:', `    - url: ${scalar(url)}`, `      ca: ${scalar(ca)}`];
-  // The local CA of an agent issues no certificates for public names.
-  const services = covers(domain) ? [] : ['services: { web: { target: 3000, tls: acme } }'];
-  return [...relays, ...services].join('\n');
+  return relays.join('\n');
 }
 
 /** The same for the log. */
