@@ -1,3 +1,5 @@
+import { PortalError } from '../lib/errors.js';
+import type { ControlChannel } from './session/control.js';
 import { kindOf, wireMode, type Carrier, type Mode, type ServiceSpec } from './spec.js';
 
 /** What a relay offers, from its descriptor and its `welcome`. */
@@ -33,6 +35,15 @@ export function hintFor(missing: readonly string[]): string {
   return flags.length === 0
     ? 'Use another relay for the service.'
     : `Use another relay for the service, or start this one with \`${flags.map((flag) => `${flag} FIRST-LAST`).join(' ')}\`.`;
+}
+
+/** Throws `capability_missing` if the relay does not offer what a service needs, before anything is requested. */
+export function checkOffer(relay: string, spec: Needs, { welcome, via }: ControlChannel): void {
+  const missing = missingFor(spec, welcome, via?.hides);
+  if (missing.length === 0) return;
+  throw new PortalError('capability_missing', `${relay} does not offer ${missing.join(', ')}`, {
+    hint: hintFor(missing),
+  });
 }
 
 /** In a chain everything is TLS to the final relay, so the relays in between cannot read it. */

@@ -10,7 +10,8 @@ import { START_BYTE } from '../../protocol/limits.js';
 import { REJECTED, ticketLine } from '../../protocol/ticket-line.js';
 import { DataConnections } from './connections.js';
 import type { ControlChannel } from '../session/control.js';
-import { AgentLease, type LeaseOptions } from '../lease/lease.js';
+import { AgentLease } from '../lease/lease.js';
+import type { LeaseOptions } from '../lease/options.js';
 import type { RelayEndpoint } from '../session/relay-endpoint.js';
 
 /**

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { REPLICAS_CAPABILITY, type FromAgent, type FromRelay } from '../../protocol/messages.js';
+import type { FromRelay } from '../../protocol/messages.js';
 import { requestedCarrier } from '../capabilities.js';
 import type { ControlChannel } from '../session/control.js';
 import { wireMode, type ServiceSpec } from '../spec.js';
 import type { PortRange, PublicAddress } from '../status.js';
+import { offersReplicas } from './replica.js';
 import { wantedPort } from './wanted-port.js';
 
 /**
@@ -16,20 +17,20 @@ const CLOSE_MS = 2_000;
 
 export type Opened = FromRelay<'lease.opened'>;
 
-/** What an agent tells relays of its replica. */
-export type ReplicaState = Omit<FromAgent<'lease.replica'>, 'type' | 'id' | 'lease'>;
-
 /** Owns a lease as the relay holds it: requests, updates and releases it, and stores the relay's reply. */
 export class HeldLease {
   readonly #relay: string;
+  readonly #isHealthy: () => boolean;
   #opened: Opened | undefined;
   #publicPort: number | undefined;
-  /** Whether visitors should come to this replica. */
-  healthy = false;
 
-  /** @param relay the relay's key, as in `relayKey` */
-  constructor(relay: string) {
+  /**
+   * @param relay the relay's key, as in `relayKey`
+   * @param isHealthy whether visitors should come to this replica
+   */
+  constructor(relay: string, isHealthy: () => boolean) {
     this.#relay = relay;
+    this.#isHealthy = isHealthy;
   }
 
   /** The relay's id of the lease, while it is open. */
@@ -102,12 +103,6 @@ export class HeldLease {
     return false;
   }
 
-  /** Tells the relay about this replica. Does nothing for a lease without replicas. */
-  async tell(channel: ControlChannel, spec: ServiceSpec, state: ReplicaState): Promise<void> {
-    if (!this.#opened || !offersReplicas(channel) || !spec.replicas) return;
-    await channel.request({ type: 'lease.replica', lease: this.#opened.lease, ...state });
-  }
-
   /** Releases the lease, if there is a channel for that. */
   async release(channel: ControlChannel | undefined, log: Logger): Promise<void> {
     if (!this.#opened || !channel || channel.closed) return;
@@ -136,14 +131,10 @@ export class HeldLease {
       metadata: { ...metadata },
       ...(hostname !== undefined && { hostname }),
       ...(port !== undefined && { port }),
-      ...(replicas && offersReplicas(channel) && { replicas: { policy: replicas, healthy: this.healthy } }),
+      ...(replicas &&
+        offersReplicas(channel) && { replicas: { policy: replicas, healthy: this.#isHealthy() } }),
     } as const;
   }
-}
-
-/** Whether the relay lets several agents serve one name. */
-export function offersReplicas({ welcome }: Pick<ControlChannel, 'welcome'>): boolean {
-  return welcome.capabilities.includes(REPLICAS_CAPABILITY);
 }
 
 function portOf(address: string | undefined): number | undefined {
