@@ -82,6 +82,10 @@ const MAY_CONNECT: readonly string[] = [
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
 
+/** Starts, changes or ends an agent. Programs and the command line both use `library/session.ts`, which has the order. */
+const RUNS = /\b(openAgent|createRunner)\(|\brunner\.(apply|stop|kill)\(/;
+const MAY_RUN: readonly string[] = ['library/agent.ts', 'library/session.ts', 'reconcile/runner.ts'];
+
 interface Import {
   from: string;
   to: string;
@@ -131,6 +135,13 @@ describe('the modules of the source', () => {
       .filter((file) => CONNECTS.test(withoutComments(readFileSync(file, 'utf8'))))
       .map((file) => relative(src, file));
     expect(dialling.toSorted()).toEqual(MAY_CONNECT);
+  });
+
+  it('run agents in one place', () => {
+    const running = sources(src)
+      .filter((file) => RUNS.test(withoutComments(readFileSync(file, 'utf8'))))
+      .map((file) => relative(src, file));
+    expect(running.toSorted()).toEqual(MAY_RUN);
   });
 
   it('leave the database of a relay to the engines of its store, and to the tables that nodes share', () => {

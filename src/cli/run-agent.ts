@@ -1,10 +1,10 @@
 import type { AccessEntry } from '../agent/access-log.js';
 import { gateFor, requiredAlpn } from '../agent/access/kinds.js';
 import type { Desired } from '../config/desired.js';
-import { PortalError, asPortalError } from '../lib/errors.js';
+import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { packageFile } from '../lib/package-file.js';
-import { Scope } from '../lib/scope.js';
+import type { Scope } from '../lib/scope.js';
 import type { MetricsServer } from '../metrics/server.js';
 import type { PortalEvent } from '../reconcile/events.js';
 import { ExpiryClock } from '../reconcile/expiry.js';
@@ -14,15 +14,16 @@ import type { Context, ExitCode } from './context.js';
 import { controlPlace, type AgentKey } from './control/address.js';
 import { historyLogger } from './control/history-logger.js';
 import { History } from './control/history.js';
-import { startControl } from './control/server.js';
-import { commandEnvironment, hasLocalCa, openAgent, timed } from '../library/agent.js';
+import { agentMethods } from './control/agent-methods.js';
+import { startControl, type ControlServer } from './control/server.js';
+import { hasLocalCa } from '../library/agent.js';
+import { Session } from '../library/session.js';
 import { listenForInterrupts, type StopReason } from './interrupts.js';
 import { LeaseBoard } from '../library/lease-board.js';
 import type { ListenAddress } from './listen-address.js';
 import type { Snapshot } from './live/model.js';
 import { visitorsText } from './reporters/describe.js';
-import type { Expected, Reporter } from './reporters/reporter.js';
-import { restartRequired } from '../library/restart-required.js';
+import type { Expected, Reporter, TimedEvent } from './reporters/reporter.js';
 
 /** The built page of the inspector. */
 const WEB_DIR = packageFile('dist/web');
@@ -36,14 +37,15 @@ const FLUSH_MS = 1_000;
 export interface AgentJob {
   /** The key by which `status`, `logs` and `down` find the agent. */
   readonly key: AgentKey;
+  /** The services to run. */
   readonly desired: Desired;
   readonly reporter: Reporter;
   /** Reject relays that are not in portal.lock instead of adding them. */
   readonly frozen?: boolean;
-  /** Selects the services to run, for `portal up SERVICE…`. */
-  readonly select: (desired: Desired) => Desired;
-  /** Watches the file until the signal aborts. */
-  readonly follow?: (runner: Runner, log: Logger, signal: AbortSignal) => Promise<void>;
+  /** Selects the services to run, for `portal up SERVICE…`. Default: all. */
+  readonly select?: (desired: Desired) => Desired;
+  /** Applies each save of the file. */
+  readonly follow?: (session: Session) => Promise<void>;
   /** Notices about files that were created before the agent started. */
   readonly made?: readonly Notice[];
   /** Where to serve metrics. */
@@ -54,129 +56,145 @@ export interface AgentJob {
 
 /** Runs an agent until it is stopped, for `portal up` and `portal expose`. */
 export async function runAgent(context: Context, job: AgentJob): Promise<ExitCode> {
-  const scope = new Scope();
+  const agent = new AgentProcess(context, job);
   try {
-    return await runIn(scope, context, job);
+    return await agent.run();
   } finally {
-    await scope.close();
+    agent.close();
     await job.reporter.close();
     await Promise.all([context.stdout.finish(FLUSH_MS), context.stderr.finish(FLUSH_MS)]);
   }
 }
 
-async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<ExitCode> {
-  const { paths, stdout, stderr } = context;
-  let cutShort: ((reason: StopReason) => void) | undefined;
-  const interrupts = listenForInterrupts({ onSecond: (reason) => cutShort?.(reason) });
-  scope.defer(() => interrupts.dispose());
-  const asked = new AbortController();
-  const ask = (reason: StopReason | PortalError): void => asked.abort(reason);
-  const signals = [interrupts.signal, asked.signal, stdout.closed, stderr.closed];
-  const stopping = AbortSignal.any(job.stop ? [...signals, job.stop] : signals);
+/** What the command line adds to an agent: signals, output, the control socket, metrics, and why it ends. */
+class AgentProcess {
+  readonly #context: Context;
+  readonly #job: AgentJob;
+  readonly #history = new History();
+  readonly #access = new History<AccessEntry>();
+  readonly #log = historyLogger(this.#history);
+  readonly #interrupts = listenForInterrupts({ onSecond: (reason) => this.#cutShort?.(reason) });
+  readonly #asked = new AbortController();
+  /** Aborts when the agent must stop. */
+  readonly #stopping: AbortSignal;
+  /** Known once there is an agent, which reports nothing before. */
+  #noteStart: ((event: PortalEvent) => void) | undefined;
+  #cutShort: ((reason: StopReason) => void) | undefined;
 
-  const history = new History();
-  const access = new History<AccessEntry>();
-  const log = historyLogger(history);
-  const desired = job.select(job.desired);
-  const current = new ExpiryClock(Date.now()).unexpired(desired);
-  // Known once there is an identity; the agent reports nothing before.
-  let noteStart: ((event: PortalEvent) => void) | undefined;
-  let isStopReported = false;
-  const emit = (event: PortalEvent): void => {
-    if (event.event === 'stopped') isStopReported = true;
-    const line = timed(event);
-    history.add(line);
-    job.reporter.event(line);
-    noteStart?.(event);
-  };
-  // Log it as well: the command that started a background agent has exited by then.
-  const warn = (message: string): void => {
-    log.warn({}, message);
-    job.reporter.warning(message);
-  };
-  const agent = await openAgent({
-    surroundings: context,
-    desired,
-    frozen: job.frozen ?? false,
-    made: job.made ?? [],
-    accessLog: access,
-    warn,
-    inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT, historyDir: paths.historyDir },
-    environment: commandEnvironment(context.env),
-    portHolder: async (port) => (await import('./doctor/port-holder.js')).portHolder(port),
-    emit,
-    log,
-  });
-  const { identity, runner } = agent;
-  const expected = expectedLeases(current, identity.address);
-  noteStart = watchFirstAttempt(expected, () => ask(new PortalError('all_failed', 'no service started')));
-  job.reporter.attach?.(() => snapshotOf(runner));
-  const place = controlPlace(paths.runDir);
-  await place.prepare();
-  const control = await startControl(place.address(job.key), {
-    status: () => runner.status(),
-    readiness: () => runner.readiness(),
-    relays: () => runner.relays(),
-    prove: async () => {
-      await runner.prove();
-      return runner.status();
-    },
-    plan: (wanted) => {
-      const refusal = restartRequired(job.desired, wanted);
-      if (refusal) throw refusal;
-      return runner.plan(job.select(wanted));
-    },
-    replay: (id) => runner.recorders!.replayAndWait(id),
-    flush: async (address) => ({
-      isRecording: address === identity.address && (await runner.recorders?.flush()) === true,
-    }),
-    wipe: async (address) => {
-      if (address !== identity.address) return { isWiped: false };
-      const kept = await runner.recorders?.wipe();
-      return { isWiped: true, held: await runner.wipeHeld(), ...(kept !== undefined && { kept }) };
-    },
-    share: (request) => runner.sharing!.share(request),
-    reloadShares: async (address) => {
-      if (address !== identity.address) return { isReloaded: false };
-      await runner.sharing!.load();
-      return { isReloaded: true };
-    },
-    stop: () => ask('down'),
-    history,
-    access,
-  });
-  if (!control)
+  constructor(context: Context, job: AgentJob) {
+    this.#context = context;
+    this.#job = job;
+    const { stdout, stderr } = context;
+    const signals = [this.#interrupts.signal, this.#asked.signal, stdout.closed, stderr.closed];
+    this.#stopping = AbortSignal.any(job.stop ? [...signals, job.stop] : signals);
+  }
+
+  async run(): Promise<ExitCode> {
+    const { desired, made = [], frozen = false, follow } = this.#job;
+    const session = await Session.open({
+      surroundings: this.#context,
+      desired,
+      made,
+      frozen,
+      follow,
+      run: {
+        signal: this.#stopping,
+        onEvent: (event) => this.#event(event),
+        onWarning: (message) => this.#warn(message),
+      },
+      host: {
+        accessLog: this.#access,
+        inspector: {
+          webDir: WEB_DIR,
+          port: INSPECTOR_PORT,
+          historyDir: this.#context.paths.historyDir,
+        },
+        portHolder: async (port) => (await import('./doctor/port-holder.js')).portHolder(port),
+        log: this.#log,
+        prepare: (opened, scope) => this.#prepare(opened, scope),
+        onAbort: (reason, { runner }) => this.#onAbort(reason, runner.visitors),
+      },
+    });
+    await session.finished();
+    const { reason } = this.#stopping as { readonly reason: unknown };
+    if (reason instanceof Error) throw reason;
+    return 0;
+  }
+
+  /** Restores the handling of signals. */
+  close(): void {
+    this.#interrupts.dispose();
+  }
+
+  #ask(reason: StopReason | PortalError): void {
+    this.#asked.abort(reason);
+  }
+
+  #event(event: TimedEvent): void {
+    this.#history.add(event);
+    this.#job.reporter.event(event);
+    this.#noteStart?.(event);
+  }
+
+  /** Logs it as well: the command that started a background agent has exited by then. */
+  #warn(message: string): void {
+    this.#log.warn({}, message);
+    this.#job.reporter.warning(message);
+  }
+
+  async #prepare(session: Session, scope: Scope): Promise<{ metrics?: string }> {
+    const { desired, reporter } = this.#job;
+    const { runner } = session;
+    const current = new ExpiryClock(Date.now()).unexpired(desired);
+    const expected = expectedLeases(current, session.address);
+    this.#noteStart = watchFirstAttempt(expected, () =>
+      this.#ask(new PortalError('all_failed', 'no service started')),
+    );
+    reporter.attach?.(() => snapshotOf(runner));
+    const control = await this.#control(session);
+    // Closes after the agent, so `down` loses its connection only when everything is done.
+    scope.defer(() => control.close());
+    this.#cutShort = (reason) => {
+      if (runner.visitors > 0) reporter.warning(`disconnecting ${visitorsText(runner.visitors)}`);
+      control.abandon();
+      session.kill(reason);
+    };
+    const metrics = await metricsOf(this.#job, runner, this.#log);
+    if (metrics) scope.defer(() => metrics.close());
+    reporter.begin(expected);
+    for (const { service } of desired.services.filter((each) => !current.services.includes(each)))
+      reporter.warning(`${service} has expired and is not published. Set a later \`expires\`.`);
+    return metrics ? { metrics: metrics.url } : {};
+  }
+
+  /** Throws `already_running` if another agent has the socket. */
+  async #control(session: Session): Promise<ControlServer> {
+    const { desired, key, select = (same) => same } = this.#job;
+    const place = controlPlace(this.#context.paths.runDir);
+    await place.prepare();
+    const control = await startControl(place.address(key), {
+      ...agentMethods(session, select),
+      stop: () => this.#ask('down'),
+      history: this.#history,
+      access: this.#access,
+    });
+    if (control) return control;
     throw new PortalError(
       'already_running',
       `an agent is already running for ${desired.file ?? 'this process'}`,
     );
-  cutShort = (reason) => {
-    if (runner.visitors > 0) job.reporter.warning(`disconnecting ${visitorsText(runner.visitors)}`);
-    runner.kill();
-    control.abandon();
-    if (!isStopReported) emit({ event: 'stopped', reason });
-  };
-  // Closes after the runner, so `down` loses its connection only when everything is done.
-  scope.defer(() => control.close());
-  const metrics = await metricsOf(job, runner, log);
-  if (metrics) scope.defer(() => metrics.close());
-
-  job.reporter.begin(expected);
-  for (const { service } of desired.services.filter((each) => !current.services.includes(each)))
-    job.reporter.warning(`${service} has expired and is not published. Set a later \`expires\`.`);
-  await agent.begin(metrics && { metrics: metrics.url });
-  scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
-  runner.apply(desired).catch((error: unknown) => ask(asPortalError(error)));
-  await job.follow?.(runner, log, stopping);
-  await aborted(stopping);
-  if (interrupts.signal.aborted && runner.visitors > 0) {
-    const again = interrupts.signal.reason === 'SIGINT' ? 'press Ctrl-C' : 'send the signal';
-    job.reporter.warning(
-      `waiting up to ${DRAIN_MS / 1_000} s for ${visitorsText(runner.visitors)} to finish; ${again} again to stop now`,
-    );
   }
-  if (stopping.reason instanceof Error) throw stopping.reason;
-  return 0;
+
+  /** Lets visitors finish. */
+  #onAbort(reason: unknown, visitors: number): { readonly drainMs: number; readonly reason: string } {
+    if (this.#interrupts.signal.aborted && visitors > 0) {
+      const again = reason === 'SIGINT' ? 'press Ctrl-C' : 'send the signal';
+      this.#job.reporter.warning(
+        `waiting up to ${DRAIN_MS / 1_000} s for ${visitorsText(visitors)} to finish; ${again} again to stop now`,
+      );
+    }
+    return { drainMs: DRAIN_MS, reason: reasonText(reason) };
+  }
 }
 
 /** Before the first service opens, because an address in use ends the start. */
@@ -234,10 +252,3 @@ function watchFirstAttempt(
 
 const reasonText = (reason: unknown): string =>
   reason instanceof PortalError ? reason.code : String(reason);
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}

@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { loadIdentity } from '../identity/file.js';
+import { identityCreated, type Notice } from '../reconcile/notices.js';
+import type { Surroundings } from './surroundings.js';
 
 const ADJECTIVES = ['bold', 'brave', 'brisk', 'calm', 'clear', 'cool', 'crisp', 'early', 'fair', 'fond', 'free', 'fresh', 'glad', 'gold', 'good', 'grand', 'green', 'happy', 'keen', 'kind', 'late', 'light', 'lucky', 'mild', 'neat', 'noble', 'plain', 'proud', 'quick', 'quiet', 'swift', 'warm'] as const; // prettier-ignore
 const NOUNS = ['bay', 'bear', 'birch', 'brook', 'cape', 'cedar', 'cloud', 'coast', 'crane', 'dune', 'elm', 'fern', 'field', 'finch', 'fox', 'gate', 'grove', 'harbor', 'hawk', 'hill', 'lake', 'lark', 'maple', 'moon', 'oak', 'otter', 'pine', 'reef', 'river', 'sail', 'star', 'wren'] as const; // prettier-ignore
@@ -13,6 +16,18 @@ export function derivedName(bytes: Uint8Array): string {
   return `${ADJECTIVES[adjective % ADJECTIVES.length]}-${NOUNS[noun % NOUNS.length]}-${suffix.join('')}`;
 }
 
-/** The name of a service without one: the same for the same identity and text, which describes its target. */
-export const nameFor = (address: string, text: string): string =>
-  derivedName(createHash('sha256').update(`${address} ${text}`).digest());
+/**
+ * The name of a service that has no name: the same for the same identity and text, which describes its target. Creates a missing
+ * identity.
+ */
+export async function ownName(
+  { paths: { identityFile } }: Pick<Surroundings, 'paths'>,
+  text: string,
+): Promise<{ readonly label: string; readonly made: readonly Notice[] }> {
+  const made: Notice[] = [];
+  const { address } = await loadIdentity(identityFile, {
+    create: true,
+    onCreated: (identity) => made.push(identityCreated(identityFile, identity.address)),
+  });
+  return { label: derivedName(createHash('sha256').update(`${address} ${text}`).digest()), made };
+}

@@ -1,9 +1,9 @@
 import type { Desired } from '../config/desired.js';
-import { loadIdentity } from '../identity/file.js';
 import { formatTarget, parseTarget } from '../net/target.js';
 import type { ExposeOptions, RunOptions, Tunnel } from './api.js';
-import { nameFor } from './derived-name.js';
+import { ownName } from './derived-name.js';
 import { loadDocument } from './document.js';
+import { RunningServices } from './running-service.js';
 import { Session } from './session.js';
 import { surroundingsOf, type ProgramProcess, type Surroundings } from './surroundings.js';
 
@@ -21,9 +21,12 @@ export async function exposeFrom(
     desiredOf(label, { ...settings, name: label, target }, relays, surroundings);
   // Reports errors of the options before an identity is created.
   const checked = await desiredAs(name ?? 'service');
-  const label = name ?? (await nameOf(target, surroundings));
+  const { label, made } =
+    name === undefined
+      ? await ownName(surroundings, formatTarget(parseTarget(target)))
+      : { label: name, made: [] };
   const desired = label === name ? checked : await desiredAs(label);
-  const session = await Session.open({ surroundings, desired, run });
+  const session = await Session.open({ surroundings, desired, made, run });
   try {
     await session.ready({ ...(timeoutMs !== undefined && { timeoutMs }), ...(signal && { signal }) });
     return tunnelOf(session, label);
@@ -34,7 +37,7 @@ export async function exposeFrom(
 }
 
 function tunnelOf(session: Session, label: string): Tunnel {
-  const service = session.service(label);
+  const service = new RunningServices(session).of(label);
   return {
     get url() {
       return service.url;
@@ -50,11 +53,6 @@ function tunnelOf(session: Session, label: string): Tunnel {
     close: (options) => session.close(options),
     [Symbol.asyncDispose]: () => session.close(),
   };
-}
-
-async function nameOf(target: number | string, { paths }: Surroundings): Promise<string> {
-  const { address } = await loadIdentity(paths.identityFile, { create: true });
-  return nameFor(address, formatTarget(parseTarget(target)));
 }
 
 /** A configuration of one service. */

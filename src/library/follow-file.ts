@@ -3,62 +3,60 @@ import { followConfig } from '../config/follow.js';
 import type { LoadOptions, LoadResult } from '../config/load.js';
 import type { Problem } from '../config/problem.js';
 import { asPortalError, type PortalError } from '../lib/errors.js';
-import type { Logger } from '../lib/logger.js';
-import type { Runner } from '../reconcile/runner.js';
+import type { Gate } from './admission.js';
 import type { Loaded } from './load.js';
-import { restartRequired } from './restart-required.js';
+import type { Session } from './session.js';
+
+/** Gets what no event carries: problems with code frames, and warnings. */
+export interface FollowReporter {
+  problems(problems: readonly Problem[], severity?: 'error' | 'warning'): void;
+  warning(message: string): void;
+}
 
 export interface FollowFile {
   readonly loading: LoadOptions;
   /** The configuration at the start. */
   readonly loaded: Loaded;
-  /** Checks the permissions of a save, and names more files to watch. */
-  readonly gate: {
-    admit(result: LoadResult): Promise<LoadResult>;
-    inputs(loaded: Loaded): Promise<string[]>;
-  };
+  readonly gate: Pick<Gate<unknown>, 'admit' | 'inputs'>;
   readonly select: (desired: Desired) => Desired;
-  /** Gets what no event carries: problems with code frames, and warnings. */
-  readonly reporter: {
-    problems(problems: readonly Problem[], severity?: 'error' | 'warning'): void;
-    warning(message: string): void;
-  };
+  readonly reporter: FollowReporter;
 }
 
-/** Applies each save. Reports a save with errors, and changes nothing. */
-export function followFile({ loading, loaded, gate, select, reporter }: FollowFile) {
-  return async (runner: Runner, log: Logger, signal: AbortSignal): Promise<void> => {
-    const onError = (error: unknown): void => {
-      const { message } = asPortalError(error);
-      log.error({ error: message }, 'watching the configuration failed');
-      reporter.warning(`Portal may not notice changes to the configuration: ${message}`);
-    };
-    const reject = (problems: readonly Problem[]): void => {
-      reporter.problems(problems);
-      runner.reject(problems);
-    };
-    const onLoaded = (result: LoadResult): void => {
-      if (!result.ok) return reject(result.problems.map(deleted));
-      const refusal = restartRequired(loaded.desired, result.desired);
-      if (refusal) return reject([placed(result.file, refusal)]);
-      reporter.problems(result.warnings, 'warning');
-      runner.apply(select(result.desired)).catch(onError);
-    };
-    try {
-      await followConfig({
-        load: loading,
-        initial: loaded,
-        admit: (result) => gate.admit(result),
-        alsoWatch: await gate.inputs(loaded),
-        signal,
-        onLoaded,
-        onError,
-      });
-    } catch (error) {
-      // Services keep running; only the watch ended.
-      onError(error);
-    }
+/** Applies each save until the session closes. Reports a save with errors, and changes nothing. */
+export async function followFile(
+  session: Session,
+  { loading, loaded, gate, select, reporter }: FollowFile,
+): Promise<void> {
+  const onError = (error: unknown): void => {
+    const { message } = asPortalError(error);
+    session.log.error({ error: message }, 'watching the configuration failed');
+    reporter.warning(`Portal may not notice changes to the configuration: ${message}`);
   };
+  const reject = (problems: readonly Problem[]): void => {
+    reporter.problems(problems);
+    session.runner.reject(problems);
+  };
+  const onLoaded = (result: LoadResult): void => {
+    if (!result.ok) return reject(result.problems.map(deleted));
+    const refusal = session.refusal(result.desired);
+    if (refusal) return reject([placed(result.file, refusal)]);
+    reporter.problems(result.warnings, 'warning');
+    session.change(select(result.desired)).catch(onError);
+  };
+  try {
+    await followConfig({
+      load: loading,
+      initial: loaded,
+      admit: (result) => gate.admit(result),
+      alsoWatch: await gate.inputs(loaded),
+      signal: session.closing,
+      onLoaded,
+      onError,
+    });
+  } catch (error) {
+    // Services keep running; only the watch ended.
+    onError(error);
+  }
 }
 
 /** The file existed at the start, so its path is right. */

@@ -9,7 +9,7 @@ import type { Surroundings } from './surroundings.js';
 export type Loaded = Extract<LoadResult, { ok: true }>;
 
 /** `stdin` is read only if the file is `-`. */
-type Reading = Surroundings & { readonly stdin?: NodeJS.ReadableStream };
+export type Reading = Surroundings & { readonly stdin?: NodeJS.ReadableStream };
 
 /** Options for loading portal.yaml in this process. */
 export function loadOptions(surroundings: Reading, file: string | undefined): LoadOptions {

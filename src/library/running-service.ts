@@ -7,8 +7,32 @@ import type { Session } from './session.js';
 
 const REQUEST_MS = 5_000;
 
-/** A service as a program sees it. One object for each name, which stays valid while the configuration changes. */
-export function runningService(session: Session, name: string): RunningService {
+/** The services of a session as a program sees them: one object for each name, which stays valid while the configuration changes. */
+export class RunningServices {
+  readonly #session: Session;
+  readonly #known = new Map<string, RunningService>();
+
+  constructor(session: Session) {
+    this.#session = session;
+    // Addresses stay known after the end.
+    session.events.on('lease', ({ service }) => void this.#known.get(service)?.urls);
+  }
+
+  /** Those of the running configuration. */
+  get all(): Record<string, RunningService> {
+    return Object.fromEntries(
+      this.#session.desired.services.map(({ service }) => [service, this.of(service)]),
+    );
+  }
+
+  of(name: string): RunningService {
+    const known = this.#known.get(name) ?? runningService(this.#session, name);
+    this.#known.set(name, known);
+    return known;
+  }
+}
+
+function runningService(session: Session, name: string): RunningService {
   const { runner, closing } = session;
   const recorded = new RecordedRequests(runner.recorders!, name);
   let known: readonly string[] = [];

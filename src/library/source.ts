@@ -1,100 +1,98 @@
 import type { Desired } from '../config/desired.js';
-import { PortalError } from '../lib/errors.js';
-import { silent } from '../lib/logger.js';
+import type { Problem } from '../config/problem.js';
 import type { Notice } from '../reconcile/notices.js';
-import { admission } from './admission.js';
-import { Permits } from './allow/permits.js';
-import type { Configuration, UpOptions } from './api.js';
-import { documentOptions, explained } from './document.js';
-import { load, ownedLoadOptions, type Loaded } from './load.js';
+import { admission, type Gate } from './admission.js';
+import type { Configuration } from './api.js';
+import { documentOptions } from './document.js';
+import type { FollowReporter } from './follow-file.js';
+import { load, ownedLoadOptions, type Loaded, type Reading } from './load.js';
 import { activeProfiles, checkProfiles, selection } from './selection.js';
 import type { Session } from './session.js';
-import type { Surroundings } from './surroundings.js';
 import { checkServices } from './unknown-service.js';
 
-/** Where the configuration of a program comes from. */
-export interface Source {
-  /** Loads and checks it, and selects the services to run. */
-  load(): Promise<{ readonly desired: Desired; readonly made: readonly Notice[] }>;
+/** Where the configuration of an agent comes from. */
+export interface Source<Refusal = never> {
+  /** Loads and checks it, asks for its permissions, and selects the services to run. Throws `ConfigInvalid`. */
+  load(): Promise<Sourced<Refusal>>;
+  /** Selects the services to run. */
+  readonly select: (desired: Desired) => Desired;
   /** Applies each save until the session closes. Call it after `load`. Absent for an object. */
-  follow?(session: Session): Promise<void>;
+  follow?(session: Session, reporter: FollowReporter): Promise<void>;
 }
 
-type Options = Pick<UpOptions, 'services' | 'profiles' | 'allow' | 'onWarning'>;
+export interface Sourced<Refusal> {
+  /** Only the selected services. */
+  readonly desired: Desired;
+  /** Notices about files that were created. */
+  readonly made: readonly Notice[];
+  readonly warnings: readonly Problem[];
+  /** Why the configuration must not run. */
+  readonly refusal: Refusal | undefined;
+}
+
+export interface SourceOptions {
+  /** The services to run. Default: all whose profile is active. */
+  readonly services?: readonly string[] | undefined;
+  /** Active profiles. Default: those of PORTAL_PROFILES. */
+  readonly profiles?: readonly string[] | undefined;
+}
 
 /** A program allows its own object. It is not watched. */
 export function objectSource(
   configuration: Configuration,
-  surroundings: Surroundings,
-  options: Options,
+  surroundings: Reading,
+  options: SourceOptions,
 ): Source {
+  const select = selectionOf(surroundings, options);
   return {
+    select,
     load: async () => {
-      try {
-        const document: unknown = { version: 1, ...configuration };
-        const loaded = await load(
-          documentOptions(document, ownedLoadOptions(surroundings, '-', runs(options))),
-        );
-        return { desired: selected(loaded, surroundings, options), made: [] };
-      } catch (error) {
-        throw explained(error, true);
-      }
+      const document: unknown = { version: 1, ...configuration };
+      const loading = documentOptions(document, ownedLoadOptions(surroundings, '-', runs(options)));
+      const { desired, warnings } = checked(await load(loading), options);
+      return { desired: select(desired), warnings, made: [], refusal: undefined };
     },
   };
 }
 
 /** A file, or the one that `portal up` would find. It needs the permissions of its user. */
-export function fileSource(file: string | undefined, surroundings: Surroundings, options: Options): Source {
-  if (file === '-') throw new PortalError('usage', 'up cannot read standard input: pass an object or a file');
-  const permits = new Permits(surroundings, options.allow);
+export function fileSource<Refusal>(
+  file: string | undefined,
+  surroundings: Reading,
+  options: SourceOptions & { readonly gate: Gate<Refusal> },
+): Source<Refusal> & Required<Pick<Source, 'follow'>> {
+  const { gate } = options;
   const loading = ownedLoadOptions(surroundings, file, runs(options));
+  const select = selectionOf(surroundings, options);
   let loaded: Loaded | undefined;
   return {
+    select,
     load: async () => {
-      try {
-        const first = await load(loading);
-        const admitted = await admission(surroundings, loading, first, async (each) => {
-          await permits.need(each);
-          return undefined;
-        });
-        ({ loaded } = admitted);
-        return { desired: selected(loaded, surroundings, options), made: admitted.made };
-      } catch (error) {
-        throw explained(error, false);
-      }
+      const first = checked(await load(loading), options);
+      const { made, refusal, ...admitted } = await admission(surroundings, loading, first, gate);
+      ({ loaded } = admitted);
+      return { desired: select(loaded.desired), warnings: loaded.warnings, made, refusal };
     },
-    follow: async (session) => {
+    follow: async (session, reporter) => {
       // Imported late: most programs watch nothing.
       const { followFile } = await import('./follow-file.js');
-      const follow = followFile({
-        loading,
-        loaded: loaded!,
-        gate: permits,
-        select: (desired) => session.adopt(selectionOf(surroundings, options)(desired)),
-        reporter: {
-          problems: (problems, severity) => {
-            if (severity === 'warning') for (const { message } of problems) options.onWarning?.(message);
-          },
-          warning: (message) => options.onWarning?.(message),
-        },
-      });
-      await follow(session.runner, silent, session.closing);
+      await followFile(session, { loading, loaded: loaded!, gate, select, reporter });
     },
   };
 }
 
 const runs =
-  ({ services = [] }: Options) =>
+  ({ services = [] }: SourceOptions) =>
   (service: string): boolean =>
     services.length === 0 || services.includes(service);
 
-function selected({ desired, warnings }: Loaded, surroundings: Surroundings, options: Options): Desired {
-  const known = desired.services.map(({ service }) => service);
-  checkServices(options.services ?? [], known, 'the configuration');
-  checkProfiles(options.profiles ?? [], desired);
-  for (const { message } of warnings) options.onWarning?.(message);
-  return selectionOf(surroundings, options)(desired);
+/** Throws `usage` for services and profiles that `loaded` does not have. */
+function checked(loaded: Loaded, { services = [], profiles = [] }: SourceOptions): Loaded {
+  const known = loaded.desired.services.map(({ service }) => service);
+  checkServices(services, known, 'the configuration');
+  checkProfiles(profiles, loaded.desired);
+  return loaded;
 }
 
-const selectionOf = ({ env }: Surroundings, { services = [], profiles }: Options) =>
+const selectionOf = ({ env }: Reading, { services = [], profiles }: SourceOptions) =>
   selection({ names: services, profiles: activeProfiles(env, profiles) });

@@ -39,6 +39,13 @@ it('publishes a service, and ends with its block', async () => {
   ).rejects.toMatchObject({ code: 'ECONNREFUSED' });
 });
 
+it('reports the identity that it creates to derive a name', async () => {
+  const kinds: string[] = [];
+  const { port } = await httpService(echo);
+  await tunnelTo(port, {}, { onEvent: (event) => event.event === 'notice' && kinds.push(event.kind) });
+  expect(kinds).toContain('identity_created');
+});
+
 it('records the requests of a webhook, with their exact bytes', async () => {
   const tunnel = await tunnelTo((await httpService(echo)).port, { inspect: true });
   const body = JSON.stringify({ event: 'paid', note: 'é' });

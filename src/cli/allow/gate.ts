@@ -6,6 +6,7 @@ import { ERRORS } from '../../lib/error-codes.js';
 import { confirm } from '../confirm.js';
 import type { Context, ExitCode } from '../context.js';
 import { commandFor, hintFor } from '../running/for-file.js';
+import type { Gate } from '../../library/admission.js';
 import type { Loaded } from '../../library/load.js';
 import { createStyle, printable } from '../text/style.js';
 import {
@@ -21,18 +22,12 @@ import { AllowStore } from '../../library/allow/store.js';
 /** Permissions that an error lists; the question shows all. */
 const MAX_LISTED = 5;
 
-/** Decides whether a configuration has all permissions that it requires. */
-export interface Gate {
-  /** Asks on a terminal; elsewhere throws `config_not_allowed`. Returns undefined if allowed, else the exit code. */
-  ask(loaded: Loaded): Promise<ExitCode | undefined>;
-  /** Returns a later save unchanged, or rejected if it asks for more than is allowed. */
-  admit(result: LoadResult): Promise<LoadResult>;
-  /** Files that may contain more permissions after a change. */
-  inputs(loaded: Loaded): Promise<string[]>;
-}
-
-/** @param yes allow everything for this run, as with `PORTAL_ALLOW=1` */
-export function createGate(context: Context, { yes }: { yes?: boolean | undefined }): Gate {
+/**
+ * Asks on a terminal, where a refusal is the exit code; elsewhere throws `config_not_allowed`.
+ *
+ * @param yes allow everything for this run, as with `PORTAL_ALLOW=1`
+ */
+export function createGate(context: Context, { yes }: { yes?: boolean | undefined }): Gate<ExitCode> {
   const permits = new Permits(context, yes === true);
   return {
     async ask(loaded) {

@@ -1,11 +1,10 @@
 import { access, constants } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Desired } from '../../config/desired.js';
-import { loadIdentity } from '../../identity/file.js';
 import { systemCode } from '../../lib/errors.js';
-import { caCreated, identityCreated, type Notice } from '../../reconcile/notices.js';
+import { caCreated, type Notice } from '../../reconcile/notices.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { nameFor } from '../../library/derived-name.js';
+import { ownName } from '../../library/derived-name.js';
 import { loadDocument } from '../../library/document.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
 import { inFlags, reportingFlags } from '../grammar/expose-words.js';
@@ -31,7 +30,6 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     made,
     ...(metricsAt && { metricsAt }),
     reporter: reportingFlags(await createReporter(context, options)),
-    select: (same) => same,
   });
 }
 
@@ -66,7 +64,9 @@ async function desiredOf(
   });
   // Report errors in the flags before an identity and a CA are created.
   await load(context, documentAs(options.name ?? 'service', options.relay, hops));
-  const name = options.name ?? (await nameOf(context, typed.join(' '), onMade));
+  const { label: name, made } =
+    options.name === undefined ? await ownName(context, typed.join(' ')) : { label: options.name, made: [] };
+  for (const notice of made) onMade(notice);
   const document = documentAs(
     name,
     options.relay && (await entries(options.relay)),
@@ -89,18 +89,6 @@ async function checkReadable(path: string, typed: string): Promise<void> {
       'Name a readable file of PEM certificates.',
     );
   }
-}
-
-async function nameOf(
-  { paths: { identityFile } }: Context,
-  typed: string,
-  onMade: (notice: Notice) => void,
-): Promise<string> {
-  const { address } = await loadIdentity(identityFile, {
-    create: true,
-    onCreated: (identity) => onMade(identityCreated(identityFile, identity.address)),
-  });
-  return nameFor(address, typed);
 }
 
 /** A relay on this machine or its network has a certificate issued by the local CA. */

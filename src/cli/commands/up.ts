@@ -1,19 +1,17 @@
 import { findConfig } from '../../config/find.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
-import { admission } from '../../library/admission.js';
 import { canAsk, createGate } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
 import { commandFor } from '../running/for-file.js';
 import { parseListenAddress } from '../listen-address.js';
-import { load, loadOptions, ownedLoadOptions } from '../../library/load.js';
+import { load, loadOptions } from '../../library/load.js';
 import { agentKey } from '../running/agent-key.js';
 import { loadLockState } from '../lock.js';
 import { createReporter, type OutputOptions } from '../reporters/create.js';
 import { createStyle } from '../text/style.js';
-import { activeProfiles, checkProfiles, selection } from '../../library/selection.js';
-import { checkServices } from '../../library/unknown-service.js';
+import { fileSource } from '../../library/source.js';
 import { explainUnwritable } from '../unwritable.js';
 
 interface Options extends OutputOptions {
@@ -44,42 +42,29 @@ async function up(
   starter?: Starter,
 ): Promise<ExitCode> {
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
-  const runs = (service: string): boolean => args.length === 0 || args.includes(service);
-  const loading = ownedLoadOptions(context, options.file, runs);
-  const first = await load(loading);
-  checkServices(
-    args,
-    first.desired.services.map(({ service }) => service),
-    'the configuration',
-  );
-  const profiles = activeProfiles(context.env, options.profile);
-  checkProfiles(options.profile ?? [], first.desired);
   const gate = createGate(context, options);
-  const { loaded, made, refusal } = await admission(context, loading, first, (each) => gate.ask(each));
+  const source = fileSource(options.file, context, { services: args, profiles: options.profile, gate });
+  const { desired, made, warnings, refusal } = await source.load();
   if (refusal !== undefined) return refusal;
-  const { desired, warnings } = loaded;
   const lock = await loadLockState(desired);
   if (options.frozen && !lock)
     throw new PortalError('usage', '--frozen needs a file: standard input has no portal.lock');
-  const select = selection({ names: args, profiles });
   const reporter = starter?.reporter ?? (await createReporter(context, options));
   reporter.problems(warnings, 'warning');
   const { file } = desired;
   // Imported late: a command that starts a background agent does not need it.
   const { runAgent } = await import('../run-agent.js');
-  const { followFile } = await import('../../library/follow-file.js');
   return runAgent(context, {
     key: file === undefined ? { pid: process.pid } : await agentKey(file),
     desired,
     reporter,
-    select,
+    select: source.select,
     frozen: options.frozen ?? false,
     made,
     ...(metricsAt && { metricsAt }),
     ...(starter && { stop: starter.stop }),
     // Standard input is read once and cannot change.
-    ...(options.watch &&
-      file !== undefined && { follow: followFile({ loading, loaded, gate, select, reporter }) }),
+    ...(options.watch && file !== undefined && { follow: (session) => source.follow(session, reporter) }),
   });
 }
 

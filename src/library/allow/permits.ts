@@ -1,6 +1,7 @@
 import type { LoadResult } from '../../config/load.js';
 import type { Permission } from '../../config/permissions.js';
 import { confine } from '../../lib/confined.js';
+import type { Gate } from '../admission.js';
 import { ConfigInvalid } from '../config-invalid.js';
 import type { Loaded } from '../load.js';
 import type { Surroundings } from '../surroundings.js';
@@ -10,7 +11,7 @@ import { AllowStore } from './store.js';
 export const allowsEverything = (env: NodeJS.ProcessEnv): boolean => env['PORTAL_ALLOW'] === '1';
 
 /** Checks what files ask for against what their user allowed. */
-export class Permits {
+export class Permits implements Gate<never> {
   readonly store: AllowStore;
   /** Everything is allowed, and paths are not limited. */
   readonly isOpen: boolean;
@@ -32,7 +33,7 @@ export class Permits {
   }
 
   /** Throws `config_not_allowed`, with the place of each setting that needs a permission. */
-  async need(loaded: Loaded): Promise<void> {
+  async ask(loaded: Loaded): Promise<undefined> {
     const missing = await this.missing(loaded);
     if (missing.length > 0)
       throw new ConfigInvalid(
