@@ -13,6 +13,13 @@ export interface DenyList {
   readonly addresses: AddressSet;
 }
 
+/** The deny list of another node of this relay. */
+export interface ListElsewhere {
+  /** The address of the node, for the log. */
+  readonly node: string;
+  readonly list: DenyList;
+}
+
 export const EMPTY_LIST: DenyList = { identities: new Set(), addresses: new AddressSet([]) };
 
 const IDENTITY = /^0x[0-9a-f]{40}$/i;
@@ -54,6 +61,9 @@ export interface ConnectingAgent {
   readonly address: string | undefined;
 }
 
+/** A deny list, with its node if that is another one. */
+type OneList = Pick<ListElsewhere, 'list'> & Partial<ListElsewhere>;
+
 /** Why an agent or visitor is denied: the entry of the list, and the error it gets. */
 interface Denial {
   readonly rule: string;
@@ -72,7 +82,8 @@ export class AccessLists {
   readonly counts = new Tally<'identity' | 'address'>();
   readonly #owner: string | undefined;
   readonly #log: Logger;
-  #list = EMPTY_LIST;
+  /** The list of this node first. */
+  #lists: readonly OneList[] = [{ list: EMPTY_LIST }];
   #allow: DenyList | undefined;
   readonly #connections = new Set<Socket>();
   /** By rule: when the log last named it, and how often it matched since. */
@@ -84,8 +95,19 @@ export class AccessLists {
   }
 
   set(list: DenyList): void {
-    this.#list = list;
+    this.#lists = [{ list }, ...this.#lists.slice(1)];
     this.#told.clear();
+  }
+
+  /** Replaces the deny lists of the other nodes of this relay, which apply here, too. */
+  setElsewhere(lists: readonly ListElsewhere[]): void {
+    this.#lists = [this.#lists[0]!, ...lists];
+    this.#told.clear();
+  }
+
+  /** Denied identities, of all nodes. */
+  get identities(): Iterable<string> {
+    return this.#lists.flatMap(({ list }) => [...list.identities]);
   }
 
   /** Replaces the allow list: the only identities, and addresses of agents, that may hold leases; undefined: all may. */
@@ -94,11 +116,11 @@ export class AccessLists {
   }
 
   hasIdentity(address: string): boolean {
-    return this.#list.identities.has(address);
+    return this.#lists.some(({ list }) => list.identities.has(address));
   }
 
   hasAddress(address: string | undefined): boolean {
-    return this.#list.addresses.has(plainAddress(address));
+    return this.#addressRule(address) !== undefined;
   }
 
   /** Notes a connection to a public port while it is open; false if its address is denied. */
@@ -116,9 +138,10 @@ export class AccessLists {
 
   /** Whether `address` may connect or send datagrams. */
   admits(address: string | undefined): boolean {
-    if (!this.hasAddress(address)) return true;
+    const rule = this.#addressRule(address);
+    if (rule === undefined) return true;
     this.counts.add('address');
-    this.#tell(plainAddress(address));
+    this.#tell(plainAddress(address), rule);
     return false;
   }
 
@@ -149,8 +172,8 @@ export class AccessLists {
 
   #denial(agent: ConnectingAgent): Denial | undefined {
     const { identity } = agent;
-    const rule = this.#list.addresses.rangeOf(plainAddress(agent.address));
-    if (rule !== undefined) return { rule: `deny ${rule}`, what: 'address', error: addressDenied };
+    const rule = this.#addressRule(agent.address);
+    if (rule !== undefined) return { rule, what: 'address', error: addressDenied };
     if (identity === '') return undefined;
     return this.#ofIdentity(identity) ?? this.#notAllowed(agent);
   }
@@ -158,8 +181,24 @@ export class AccessLists {
   #ofIdentity(identity: string): Denial | undefined {
     if (this.#owner !== undefined && identity !== this.#owner)
       return { rule: 'another identity owns this relay', what: 'identity', error: otherOwner };
-    if (!this.hasIdentity(identity)) return undefined;
-    return { rule: `deny ${identity}`, what: 'identity', error: identityDenied };
+    const rule = this.#ruleOf(({ identities }) => (identities.has(identity) ? identity : undefined));
+    return rule === undefined ? undefined : { rule, what: 'identity', error: identityDenied };
+  }
+
+  #addressRule(address: string | undefined): string | undefined {
+    const plain = plainAddress(address);
+    return this.#ruleOf(({ addresses }) =>
+      addresses.has(plain) ? (addresses.rangeOf(plain) ?? plain) : undefined,
+    );
+  }
+
+  /** The rule of the first list that has a match, as the log shows it. */
+  #ruleOf(match: (list: DenyList) => string | undefined): string | undefined {
+    for (const { node, list } of this.#lists) {
+      const entry = match(list);
+      if (entry !== undefined) return `deny ${entry}${node === undefined ? '' : `, from node ${node}`}`;
+    }
+    return undefined;
   }
 
   #notAllowed({ identity, address }: ConnectingAgent): Denial | undefined {
@@ -174,8 +213,7 @@ export class AccessLists {
     throw error();
   }
 
-  #tell(address: string): void {
-    const rule = `deny ${this.#list.addresses.rangeOf(address) ?? address}`;
+  #tell(address: string, rule: string): void {
     const last = this.#told.get(rule);
     const now = performance.now();
     if (last && now - last.at < TELL_EVERY_MS) return void last.count++;

@@ -1,4 +1,4 @@
-import type { DenyList } from './access-lists.js';
+import { EMPTY_LIST } from './access-lists.js';
 import { disconnectDenied } from './disconnect-denied.js';
 import type { Relay, RelayCounts } from './options.js';
 import type { Parts } from './parts/parts.js';
@@ -11,6 +11,7 @@ export function runningRelay(settings: Settings, parts: Parts, place: Place): Re
   const { options, log } = settings;
   const { durable, visiting, leasing, chains, surface, health, access, agents } = parts;
   const { url, domain, port, publicPort, hosts } = place;
+  shareDenials(settings, parts);
   let closing: Promise<void> | undefined;
   const close = async (drainMs: number): Promise<void> => {
     await shutDown(parts, settings, { drainMs, beforeRelease: options.beforeRelease });
@@ -44,7 +45,11 @@ export function runningRelay(settings: Settings, parts: Parts, place: Place): Re
         agents,
       }),
     }),
-    deny: (list) => deny(parts, list),
+    deny: (list) => {
+      access.denied.set(list);
+      options.cluster?.denials?.publish(list);
+      enforceDenials(parts);
+    },
     allow: (list) => {
       access.denied.allow(list);
       disconnectDeniedFrom(parts);
@@ -88,10 +93,24 @@ function countsOf({ access, visiting, leasing, chains, control, surface }: Parts
   };
 }
 
-function deny(parts: Parts, list: DenyList): void {
-  parts.access.denied.set(list);
+/** Publishes the deny list of this node, and applies those of the others from now on. */
+function shareDenials({ options }: Settings, parts: Parts): void {
+  const { denials } = options.cluster ?? {};
+  if (!denials) return;
+  const apply = (): void => {
+    parts.access.denied.setElsewhere(denials.elsewhere);
+    enforceDenials(parts);
+  };
+  denials.publish(options.deny ?? EMPTY_LIST);
+  denials.onChange(apply);
+  // They may have changed since this relay began to listen.
+  apply();
+}
+
+/** Disconnects everyone who is denied now. */
+function enforceDenials(parts: Parts): void {
   disconnectDeniedFrom(parts);
-  for (const holder of list.identities) {
+  for (const holder of parts.access.denied.identities) {
     parts.visiting.gate.closeOf(holder);
     parts.chains.hops.closeOf(holder);
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { generateIdentity } from '../../src/identity/keys.js';
+import { EMPTY_LIST, readDenyList } from '../../src/relay/access-lists.js';
 import { ALONE } from '../../src/relay/nodes/nodes.js';
 import { startRejoiningRelay, type JoinedNode } from '../../src/relay/nodes/rejoining-relay.js';
 import { caFolder } from '../support/ca-pool.js';
@@ -11,6 +12,7 @@ import { PostgresPath } from '../support/postgres-path.js';
 import { postgresNode } from '../support/postgres-node.js';
 import { usePostgres, type PostgresServer } from '../support/postgres.js';
 import { agent, desired, get, httpService, service } from '../support/world.js';
+import { Peer } from './relay-peer.js';
 
 /** A relay of several nodes with PostgreSQL. Calls between the nodes stay in the test's process. */
 
@@ -34,6 +36,7 @@ function postgresEngine(server: PostgresServer) {
       let isFrozen = false;
       const node = await postgresNode(server.url(url.pathname.slice(1), path.folder), {
         node: name,
+        nodeAddress: `${name}:7443`,
         settings: SETTINGS,
         // On a busy machine, a node must not expire before its test cuts it off.
         outageAt: () => (isFrozen ? undefined : performance.now()),
@@ -123,6 +126,26 @@ describe('a relay of two nodes with PostgreSQL', () => {
     at.route(() => 1);
     await at.nodes[0]!.close({ drainMs: 0 });
     expect((await getAt(at, 1, one)).text).toContain('hello');
+  });
+
+  it('denies an identity at all nodes, also at one that starts later, while one node lists it', async () => {
+    const at = await cluster(2, {}, postgresEngine(server).engine);
+    // The session is at the first node, and the list at the other.
+    at.route(() => 0);
+    const one = await published(at);
+    const mark = one.events.length;
+    at.nodes[1]!.deny(readDenyList(one.identity.address));
+    const lost = await one.event('lease', ({ error }) => error?.code === 'unauthorized', mark);
+    expect(lost.error?.message).toContain('denies this identity');
+    await expect.poll(() => at.nodes[0]!.counts()).toMatchObject({ sessions: 0, leases: 0 });
+    await one.runner.stop({ reason: 'makes room', drainMs: 0 });
+    const later = await at.join();
+    const { identity } = one;
+    const lease = async (node: Parameters<typeof Peer.open>[0]) =>
+      (await Peer.open(node, { identity })).lease('web');
+    for (const node of [at.nodes[0]!, later]) await expect(lease(node)).rejects.toThrow('unauthorized');
+    at.nodes[1]!.deny(EMPTY_LIST);
+    await expect.poll(() => lease(later).then(() => 'open', String)).toBe('open');
   });
 
   it('joins again under a new name after a node was cut off', async () => {

@@ -89,7 +89,7 @@ export type NodesOver = 'loopback' | 'TLS';
 
 /** What the nodes share beside their calls. */
 export interface Engine {
-  open(node: string): Promise<Pick<Cluster, 'directory' | 'store' | 'isCurrent' | 'degraded'>>;
+  open(node: string): Promise<Pick<Cluster, 'directory' | 'store' | 'denials' | 'isCurrent' | 'degraded'>>;
   /** Call when a node ended as if its process had crashed. */
   crashed(node: string): void;
 }

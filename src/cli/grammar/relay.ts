@@ -87,7 +87,7 @@ function addPolicy(relay: Command): void {
     )
     .option(
       '--deny <file>',
-      'deny the identities, IP addresses and ranges of this file, one per line; reload it when it changes',
+      'deny the identities, IP addresses and ranges of this file, one per line; reload it when it changes; with --cluster, all nodes deny them',
     )
     .option('--allow <file>', 'give leases only to the entries of this file, in the format of --deny')
     .option(

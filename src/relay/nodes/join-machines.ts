@@ -44,14 +44,14 @@ export async function joinMachines(options: RelayOptions, place: MeetingPlace): 
     nodes.destroy();
     throw error;
   }
-  const { node, directory, store, others, isConnected, isCurrent, degraded, counts } = cluster;
+  const { node, directory, store, denials, others, isConnected, isCurrent, degraded, counts } = cluster;
   nodes.join(node, others);
   place.files.use(cluster.filesOf(identity));
   if (options.challenges) shareChallenges(options.challenges, nodes);
   outage = new Outage({ nodes, isConnected, everyMs: LINK.renewMs });
   log.info({ node, address: place.nodeAddress }, 'joined the nodes of this relay');
   return {
-    cluster: { directory, store, nodes, links: nodes, isCurrent, degraded, counts },
+    cluster: { directory, store, denials, nodes, links: nodes, isCurrent, degraded, counts },
     onExpired: (listener) => cluster.onExpired(listener),
     started: () => nodes.started(),
     close: async () => {

@@ -1,5 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
+import type { DenyList, ListElsewhere } from '../access-lists.js';
 import type { LeaseDirectory } from '../directory/directory.js';
 import type { Store } from '../store/store.js';
 import type { Links } from './links.js';
@@ -31,6 +32,8 @@ export interface Cluster {
   readonly nodes: Nodes;
   /** Without them, a visitor waits until a data connection of its service arrives at its node. */
   readonly links?: Links | undefined;
+  /** The deny lists of all nodes. Default: each node has its own. */
+  readonly denials?: SharedDenials;
   /** Whether all nodes accept from the same sockets, as processes of one machine. Default: each has its own. */
   readonly sharesPorts?: boolean;
   /** Whether this node may still serve its leases. Asked before each visitor. Default: it may. */
@@ -39,6 +42,16 @@ export interface Cluster {
   readonly degraded?: () => string | undefined;
   /** For metrics. Default: this node has none of these numbers. */
   readonly counts?: () => ClusterCounts;
+}
+
+/** The deny lists of all nodes of a relay. A list stays in effect when its node ends. */
+export interface SharedDenials {
+  /** The lists of the other nodes. */
+  readonly elsewhere: readonly ListElsewhere[];
+  /** Calls `listener` when `elsewhere` has changed. */
+  onChange(listener: () => void): void;
+  /** Replaces the list of this node, for all other nodes. They get it as soon as possible. */
+  publish(list: DenyList): void;
 }
 
 /** What a node knows of its relay. */

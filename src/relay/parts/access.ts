@@ -21,6 +21,7 @@ export class Access {
     this.denied = new AccessLists({ owner: options.owner, log });
     this.denied.allow(options.allow);
     this.denied.set(options.deny ?? EMPTY_LIST);
+    this.denied.setElsewhere(options.cluster?.denials?.elsewhere ?? []);
   }
 
   /** Whether a connection comes from a proxy that names the client in a header. */

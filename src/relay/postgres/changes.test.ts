@@ -3,7 +3,7 @@ import { Changes, Snapshot, type Change } from './changes.js';
 
 const released = (place: string, xid: number): string =>
   JSON.stringify({ type: 'released', place, epoch: '1', xid: String(xid) });
-const EMPTY = { nodes: [], lost: [], leases: [] };
+const EMPTY = { nodes: [], lost: [], leases: [], denials: [] };
 
 it('a snapshot includes the transactions that had ended', () => {
   const snapshot = new Snapshot('10:20:12,15');

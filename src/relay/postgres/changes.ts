@@ -11,6 +11,12 @@ export interface LeaseRow {
   readonly record: string;
 }
 
+/** The deny list of the node at an address, as text. */
+export interface DenialRow {
+  readonly address: string;
+  readonly list: string;
+}
+
 export type Change =
   /** A place has a new record. `by` is what the node called its claim. */
   | ({ readonly type: 'lease'; readonly by?: string } & LeaseRow)
@@ -19,7 +25,9 @@ export type Change =
   /** A node ended without releasing its leases. */
   | { readonly type: 'left'; readonly node: string }
   /** All leases of a node are released. */
-  | { readonly type: 'gone'; readonly node: string };
+  | { readonly type: 'gone'; readonly node: string }
+  /** The deny lists of nodes changed. */
+  | { readonly type: 'denials' };
 
 /** A change as it is sent: with the transaction that made it. */
 export type Notice = Change & { readonly xid: string };
@@ -48,6 +56,7 @@ export interface Reading {
   readonly nodes: readonly { readonly node: string; readonly address: string; readonly beat: string }[];
   readonly lost: readonly string[];
   readonly leases: readonly LeaseRow[];
+  readonly denials: readonly DenialRow[];
 }
 
 /** Gets the changes of all nodes, in the order of their commits. */

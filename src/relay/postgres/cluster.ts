@@ -5,11 +5,12 @@ import type { Logger } from '../../lib/logger.js';
 import { PostgresDirectory } from '../directory/postgres.js';
 import type { LeaseDirectory } from '../directory/directory.js';
 import { PostgresStore } from '../store/postgres.js';
-import type { ClusterCounts } from '../nodes/nodes.js';
+import type { ClusterCounts, SharedDenials } from '../nodes/nodes.js';
 import type { Store } from '../store/store.js';
 import { PostgresCertificateFiles } from './certificate-files.js';
-import { Changes } from './changes.js';
+import { Changes, type Follower } from './changes.js';
 import { Database, type DatabaseSettings } from './database.js';
+import { PostgresDenials } from './denials.js';
 import { Lifetime } from './lifetime.js';
 import { Link, LINK, type LinkSettings } from './link.js';
 import { OtherNodes } from './other-nodes.js';
@@ -40,6 +41,8 @@ export interface PostgresCluster {
   readonly store: Store;
   /** The relay's certificates, if a CA issues them, encrypted with a key that only its nodes have. */
   readonly filesOf: (identity: Identity) => CertificateFiles;
+  /** The deny lists of all nodes. */
+  readonly denials: SharedDenials;
   /** The other nodes that run now. */
   readonly others: Pick<OtherNodes, 'names' | 'addressOf' | 'onJoined' | 'onLeft'>;
   /** Whether this node hears of changes now. */
@@ -82,6 +85,7 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
       await link.close({ leave: lifetime.isCurrent() });
       lifetime.close();
       changes.close();
+      denials.close();
     }
     // Only now: leaving needs the database.
     isOpen[what] = false;
@@ -94,13 +98,15 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
     others,
     onClosed: () => closed('directory'),
   });
-  const changes = new Changes(directory);
+  const denials = new PostgresDenials({ database, address, log });
+  const changes = new Changes(followedBy(directory, denials));
   const link = new Link({ database, changes, lifetime, others, node, address, settings });
   directory.use(link);
   try {
     await link.start();
   } catch (error) {
     lifetime.close();
+    denials.close();
     throw unavailable(error);
   }
   others.onJoined((other) =>
@@ -114,6 +120,7 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
     directory,
     store,
     filesOf: (identity) => new PostgresCertificateFiles(database, identity),
+    denials,
     others,
     isConnected: () => link.live,
     isCurrent: () => lifetime.isCurrent(),
@@ -121,6 +128,20 @@ async function startNode(database: Database, options: PostgresClusterOptions): P
     close: async () => void (await Promise.all([directory.close(), store.close()])),
     counts: () => ({ nodes: others.size + 1, leases: directory.size, lagMs: link.lagMs }),
     degraded: () => (lifetime.isCurrent() ? database.problem() : EXPIRED),
+  };
+}
+
+function followedBy(directory: PostgresDirectory, denials: PostgresDenials): Follower {
+  return {
+    load: (reading) => {
+      denials.load(reading.denials);
+      directory.load(reading);
+    },
+    take: (change) => {
+      if (change.type !== 'denials') return directory.take(change);
+      denials.changed();
+      return false;
+    },
   };
 }
 

@@ -82,6 +82,23 @@ const MIGRATIONS: readonly string[] = [
   END
   $$;
   `,
+  `
+  CREATE TABLE portal.denials (
+    address text COLLATE "C" PRIMARY KEY,
+    list text NOT NULL,
+    used_at timestamptz NOT NULL DEFAULT now()
+  );
+  CREATE FUNCTION portal.denials_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    PERFORM pg_notify(
+      'portal', json_build_object('type', 'denials', 'xid', pg_current_xact_id()::text)::text
+    );
+    RETURN NULL;
+  END
+  $$;
+  CREATE TRIGGER denials_changed AFTER INSERT OR DELETE OR UPDATE OF list ON portal.denials
+    FOR EACH ROW EXECUTE FUNCTION portal.denials_changed();
+  `,
 ];
 
 /** Keys of advisory locks, which all programs of a database share: "port" in ASCII, and a number. */

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import { CHANNEL, Snapshot, type LeaseRow, type Reading } from './changes.js';
+import { CHANNEL, Snapshot, type DenialRow, type LeaseRow, type Reading } from './changes.js';
 import { inTransaction, type Query } from './database.js';
 import type { NodeRow } from './other-nodes.js';
 
@@ -88,11 +88,34 @@ export function readAll(client: ClientBase): Promise<{ reading: Reading; snapsho
       const nodes = await query<NodeRow>('SELECT node, address, beat FROM portal.nodes');
       const lost = await query<{ node: string }>('SELECT node FROM portal.lost_nodes');
       const leases = await query<LeaseRow>('SELECT place, node, epoch, record FROM portal.leases');
-      const reading = { nodes, lost: lost.map(({ node }) => node), leases };
+      const denials = await readDenials(query);
+      const reading = { nodes, lost: lost.map(({ node }) => node), leases, denials };
       return { reading, snapshot: new Snapshot(row!.snapshot) };
     },
     'REPEATABLE READ READ ONLY',
   );
+}
+
+export function readDenials(query: Query): Promise<DenialRow[]> {
+  return query('SELECT address, list FROM portal.denials');
+}
+
+/** Stores the deny list of the node at `address`. The table has a trigger, which sends the change. */
+export async function writeDenials(query: Query, address: string, list: string): Promise<void> {
+  if (list === '') await query('DELETE FROM portal.denials WHERE address = $1', [address]);
+  else
+    await query(
+      `INSERT INTO portal.denials (address, list) VALUES ($1, $2)
+       ON CONFLICT (address) DO UPDATE SET list = excluded.list, used_at = now()`,
+      [address, list],
+    );
+  await useDenials(query, address);
+}
+
+/** Notes that the list of `address` is in use, and forgets those that were not for as long as a reserved name by default. */
+export async function useDenials(query: Query, address: string): Promise<void> {
+  await query('UPDATE portal.denials SET used_at = now() WHERE address = $1', [address]);
+  await query("DELETE FROM portal.denials WHERE used_at < now() - interval '30 days'");
 }
 
 export interface ClaimRow {
