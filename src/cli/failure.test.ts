@@ -22,3 +22,17 @@ it('puts the code after the message, and after a list on a line of its own', asy
     '[config_not_allowed]',
   ]);
 });
+
+it('names the file in the commands of a hint', async () => {
+  const lines: string[] = [];
+  const context = {
+    cwd: '/srv',
+    env: {},
+    stderr: { color: false, line: (text: string) => lines.push(text) },
+  } as unknown as Context;
+  const error = new PortalError('already_running', 'it runs');
+  await reportFailure(context, error, 'portal up', 'app.yaml');
+  expect(lines[1]).toBe('  See `portal status -f app.yaml`, or stop it with `portal down -f app.yaml`.');
+  await reportFailure(context, error, 'portal up', '-');
+  expect(lines[3]).toBe('  See `portal status`, or stop it with `portal down`.');
+});

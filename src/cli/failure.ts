@@ -11,11 +11,15 @@ import { rewriteParserError } from './grammar/parser-words.js';
 import { createStyle, printable } from './text/style.js';
 import { explainUnwritable } from './unwritable.js';
 
-/** Prints an error of `command` as text or JSON, and returns its exit code. */
+/**
+ * Prints an error of `command` as text or JSON, and returns its exit code.
+ * @param file the configuration that the user named with `-f`, which the commands of a hint need too
+ */
 export async function reportFailure(
   context: Context,
   thrown: unknown,
   command = 'portal',
+  file?: string,
 ): Promise<ExitCode> {
   const plain =
     thrown instanceof CommanderError
@@ -26,9 +30,23 @@ export async function reportFailure(
       ? new PortalError('usage', plain.message, { cause: plain.cause, hint: `See ${command} --help.` })
       : plain;
   if (error instanceof ConfigInvalid) await reportProblems(context, await explained(context, error));
-  else if (context.json) context.stdout.data(jsonLine(failureEvent(error)));
-  else reportText(context, error);
+  else {
+    const summary = await forFile(context, summarizeError(error), file);
+    if (context.json)
+      context.stdout.data(jsonLine({ time: new Date().toISOString(), event: 'error', ...summary }));
+    else reportText(context, error, summary);
+  }
   return error.exitCode;
+}
+
+async function forFile(
+  context: Context,
+  { hint, ...error }: ErrorSummary,
+  file: string | undefined,
+): Promise<ErrorSummary> {
+  if (hint === undefined || file === undefined) return { ...error, ...(hint !== undefined && { hint }) };
+  const { hintFor, namedFile } = await import('./running/for-file.js');
+  return { ...error, hint: await hintFor(context, hint, namedFile(context, file)) };
 }
 
 async function explained(context: Context, error: ConfigInvalid): Promise<readonly Problem[]> {
@@ -76,13 +94,8 @@ export function errorOf({ code, message, hint }: ErrorSummary): PortalError {
   return new PortalError(known, message, hint === undefined ? {} : { hint });
 }
 
-function failureEvent(error: PortalError): object {
-  return { time: new Date().toISOString(), event: 'error', ...summarizeError(error) };
-}
-
-function reportText(context: Context, error: PortalError): void {
+function reportText(context: Context, error: PortalError, { message, hint }: ErrorSummary): void {
   const style = createStyle(context.stderr.color);
-  const { message, hint } = summarizeError(error);
   context.stderr.line(`${style.red('error:')} ${message}${codeGap(message)}${style.dim(`[${error.code}]`)}`);
   if (hint) context.stderr.line(`  ${hint}`);
   if (context.verbosity === 'verbose')

@@ -22,6 +22,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 /** Runs a command in `context`, without changing the process. */
 export async function run(context: ReturnType<typeof createContext>): Promise<ExitCode> {
   let code: ExitCode = 0;
+  let file: string | undefined;
   const program = createProgram({
     first: context.argv[0],
     write: (text) => context.stdout.line(text.replace(/\n$/, '')),
@@ -32,6 +33,7 @@ export async function run(context: ReturnType<typeof createContext>): Promise<Ex
         const command = await load();
         context.verbosity = verbosityOf(this.optsWithGlobals());
         context.stderr.isQuiet = context.verbosity === 'quiet';
+        ({ file } = this.opts<{ file?: string }>());
         code = await command.run(context, { args: this.args, options: this.opts() });
       },
   });
@@ -40,7 +42,8 @@ export async function run(context: ReturnType<typeof createContext>): Promise<Ex
     return code;
   } catch (error) {
     if (error instanceof CommanderError && isPrinted(error)) return 0;
-    return reportFailure(context, await hinted(error, context.argv), commandNamed(program, context.argv));
+    const named = commandNamed(program, context.argv);
+    return reportFailure(context, await hinted(error, context.argv), named, file);
   }
 }
 

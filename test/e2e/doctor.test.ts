@@ -60,6 +60,14 @@ it('says what visitors get while a target is down, by its mode', async () => {
   ]);
 });
 
+it('names the file in the commands that it suggests', async () => {
+  await writeFile(join(person.folder, 'other.yaml'), 'version: 1\nservices: { web: 1 }\n');
+  const { of } = await examine('-f', 'other.yaml');
+  expect(of('agent.running')).toEqual([
+    'ok: no agent is running for this file; `portal up -f other.yaml` starts one',
+  ]);
+});
+
 it('finds no problem, and asks a running agent to prove its leases', async () => {
   const { port } = await httpService((_request, response) => response.end('here'));
   await write(`version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`);

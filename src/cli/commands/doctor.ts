@@ -20,6 +20,7 @@ import { checkService } from '../doctor/service.js';
 import { dnsServers } from '../dns-servers.js';
 import { summarizeProblem } from '../failure.js';
 import { findAgent } from '../running/find-agent.js';
+import { hintsFor, namedFile } from '../running/for-file.js';
 import { loadUsable } from '../running/load-usable.js';
 import { printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
@@ -38,8 +39,8 @@ const AT_A_TIME = 8;
 /** Checks everything that a configuration needs, in the order of use. */
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const names = new Names(dnsServers(options.dns ?? []));
-  const report = new Report(context);
   const usable = await loadUsable(context, options.file);
+  const report = new Report(context, await hintsFor(context, namedFile(context, options.file)));
   const agent = await runningAgent(context, options.file);
   const configuration = await checkConfiguration(context, usable, agent);
   const { problems, desired, isAllowed, locked } = configuration;
@@ -155,21 +156,30 @@ function totals({ warning, problem, skipped }: Record<Level, number>): string {
 /** Prints findings, and counts them. */
 class Report {
   readonly #context: Context;
+  readonly #hinted: (text: string) => string;
   readonly #counts: Record<Level, number> = { ok: 0, warning: 0, problem: 0, skipped: 0 };
 
-  constructor(context: Context) {
+  /** @param hinted names the file in commands */
+  constructor(context: Context, hinted: (text: string) => string) {
     this.#context = context;
+    this.#hinted = hinted;
   }
 
   print(subject: Subject): void {
     const { stdout, json } = this.#context;
     const { bold } = createStyle(stdout.color);
     if (!json && subject.findings.length > 0) stdout.line(bold(printable(subject.about)));
-    for (const finding of subject.findings) {
+    for (const found of subject.findings) {
+      const finding = this.#forFile(found);
       if (finding.because === undefined) this.#counts[finding.level]++;
       if (json) printEvent(this.#context, 'check', finding);
       else this.#line(finding);
     }
+  }
+
+  #forFile({ hint, ...finding }: Finding): Finding {
+    const message = this.#hinted(finding.message);
+    return { ...finding, message, ...(hint !== undefined && { hint: this.#hinted(hint) }) };
   }
 
   /** Prints the totals. */
@@ -180,7 +190,7 @@ class Report {
     else {
       stdout.line();
       stdout.line(totals(this.#counts));
-      if (skipped > 0) stdout.line(NOT_ALL);
+      if (skipped > 0) stdout.line(this.#hinted(NOT_ALL));
     }
     return problem > 0 ? 1 : 0;
   }

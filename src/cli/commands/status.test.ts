@@ -36,6 +36,14 @@ function shown(leases: readonly LeaseStatus[], over: Partial<AgentStatus> = {}, 
   return describeStatus(all as unknown as AgentStatus, createStyle(false), NOW, width).join('\n');
 }
 
+it('names the command for a save that asks for more', () => {
+  const rejected = [
+    { file: '/app/portal.yaml', line: 1, column: 1, code: 'config_not_allowed', message: 'no' },
+  ];
+  const text = shown([], { rejected: rejected as unknown as AgentStatus['rejected'] });
+  expect(text).toContain('asks for more than you allowed; to allow it, run `portal allow`. The agent runs');
+});
+
 it('shows the relay of each lease if a service is on several', () => {
   const [a, b] = ['https://a.example', 'https://b.example'];
   expect(shown([lease('web', a), lease('api', b)])).not.toContain('RELAY');

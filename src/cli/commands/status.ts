@@ -5,6 +5,7 @@ import { shellQuote } from '../../lib/shell-quote.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent, severalAgents } from '../running/find-agent.js';
+import { hintsFor } from '../running/for-file.js';
 import { filled, fitColumns } from '../text/columns.js';
 import { printEvent } from '../print.js';
 import {
@@ -62,14 +63,14 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   const several = agents.filter(({ status }) => args.length === 0 || has(status, args));
   for (const [index, { pid, status }] of several.entries()) {
     if (index > 0 && !context.json) context.stdout.line();
-    if (status) print(context, only(status, args));
+    if (status) await print(context, only(status, args));
     else if (context.json) printEvent(context, 'unresponsive', { pid: pid ?? null });
     else context.stdout.line(`pid ${pid ?? 'unknown'} does not respond`);
   }
   if (several.length > 0) return 0;
   const status = await (await findAgent(context, options, { listsOthers: true })).status();
   checkServices(args, servicesOf(status), 'the agent');
-  print(context, only(status, args));
+  await print(context, only(status, args));
   return 0;
 }
 
@@ -99,11 +100,12 @@ function only(status: AgentStatus, names: readonly string[]): AgentStatus {
   };
 }
 
-function print(context: Context, status: AgentStatus): void {
+async function print(context: Context, status: AgentStatus): Promise<void> {
   const { stdout, json } = context;
   if (json) return printEvent(context, 'status', status);
+  const hinted = await hintsFor(context, status.file ?? undefined);
   const lines = describeStatus(status, createStyle(stdout.color), Date.now(), stdout.columns);
-  for (const line of lines) stdout.line(line);
+  for (const line of lines) stdout.line(hinted(line));
 }
 
 const UNDETECTED =
@@ -147,7 +149,7 @@ function describeRejected({ rejected }: AgentStatus, style: Style): string[] {
   return [
     style.yellow(
       rejected.every(({ code }) => code === 'config_not_allowed')
-        ? 'the file on disk asks for more than you allowed (portal allow); the agent runs the last allowed one:'
+        ? 'the file on disk asks for more than you allowed; to allow it, run `portal allow`. The agent runs the last allowed one:'
         : rejected.some(({ code }) => code === 'config_not_found')
           ? 'the file was deleted; the agent runs the last valid one:'
           : 'the file on disk has errors; the agent runs the last valid one:',

@@ -35,3 +35,29 @@ it('names the file in each command of a hint', async () => {
     'Run `portal allow -f ../app/portal.yaml`. In CI run `portal up --yes -f ../app/portal.yaml`, or see `portal --help`.',
   );
 });
+
+it.each([
+  ['Look at `portal status` and `portal logs`.', 'Look at `portal status OPTION` and `portal logs LOGS`.'],
+  ['Stop it with `portal down`.', 'Stop it with `portal down OPTION`.'],
+  [
+    '`portal doctor` checks it, `portal list` too.',
+    '`portal doctor OPTION` checks it, `portal list OPTION` too.',
+  ],
+  ['Follow `portal logs -f`.', 'Follow `portal logs -f LOGS`.'],
+  ['Run `portal service install` again.', 'Run `portal service install OPTION` again.'],
+])('names the file in: %s', async (hint, expected) => {
+  const { file, at } = await folders();
+  const named = expected
+    .replaceAll('OPTION', '-f ../app/portal.yaml')
+    .replaceAll('LOGS', '-F ../app/portal.yaml');
+  expect(await hintFor(at('other one'), hint, file)).toBe(named);
+  expect(await hintFor(at('other one'), named, file)).toBe(named);
+});
+
+it.each([
+  'See `portal identity`, `portal init` and `portal relay`.',
+  'Run `portal status --pid 12`, `portal agents --relay https://r.example` or `portal up -f -`.',
+])('names no file in: %s', async (hint) => {
+  const { file, at } = await folders();
+  expect(await hintFor(at('other one'), hint, file)).toBe(hint);
+});
