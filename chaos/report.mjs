@@ -126,8 +126,8 @@ export function describeFault(fault) {
 /** One line: the faults of a round, and when everything recovered. */
 export function describeRound({ number, faults, endedAt }) {
   const healedAt = Math.max(...faults.map((fault) => fault.healedAt ?? 0));
-  const well = endedAt === undefined ? '' : `: well after ${Math.round(endedAt - healedAt)} ms`;
-  return `round ${number}: ${faults.map(describeFault).join('; ')}${well}`;
+  const recovery = endedAt === undefined ? '' : `: recovered after ${Math.round(endedAt - healedAt)} ms`;
+  return `round ${number}: ${faults.map(describeFault).join('; ')}${recovery}`;
 }
 
 const mega = (bytes) => Math.round(bytes / 1e5) / 10;

@@ -171,30 +171,30 @@ const lane: Lane = { id: 'a1-web@r1', ...wayOf('a1', ['r1']) };
 
 describe('the judge', () => {
   const failed = { at: 10_500, end: 10_600, error: 'ECONNRESET' };
-  const well = { at: 12_000, end: 12_300 };
+  const served = { at: 12_000, end: 12_300 };
 
   it('excuses a failure when a fault touches the lane, and records when it recovered', () => {
     const { violations, recoveries } = judgeRequests(lane, round(fault('relay-freeze', 'r1')), [
       failed,
-      well,
+      served,
     ]);
     expect(violations).toEqual([]);
     expect(recoveries).toMatchObject([{ tookMs: 1_300 }]);
   });
 
   it.each([
-    ['the fault hit another target', round(fault('relay-freeze', 'r2')), [failed, well]],
-    ['the fault is harmless', round(fault('disk-full', 'r1')), [failed, well]],
-    ['no fault has begun yet', round(fault('relay-freeze', 'r1')), [{ at: 1, end: 2, error: 'x' }, well]],
+    ['the fault hit another target', round(fault('relay-freeze', 'r2')), [failed, served]],
+    ['the fault is harmless', round(fault('disk-full', 'r1')), [failed, served]],
+    ['no fault has begun yet', round(fault('relay-freeze', 'r1')), [{ at: 1, end: 2, error: 'x' }, served]],
     [
       'the lane has recovered',
       round(fault('relay-freeze', 'r1')),
-      [well, { at: 30_000, end: 30_100, error: 'x' }],
+      [served, { at: 30_000, end: 30_100, error: 'x' }],
     ],
     [
       'the response was wrong',
       round(fault('relay-freeze', 'r1')),
-      [{ at: 10_500, end: 10_600, wrong: 'byte 3' }, well],
+      [{ at: 10_500, end: 10_600, wrong: 'byte 3' }, served],
     ],
   ])('reports a violation when %s', (_what, rounds, requests) => {
     expect(judgeRequests(lane, rounds, requests).violations).toHaveLength(1);
@@ -205,7 +205,7 @@ describe('the judge', () => {
     (at) => {
       const [only] = round(fault('relay-freeze', 'r1'));
       const late = { ...only!, endedAt: 60_000, healthyAt: at === undefined ? {} : { [lane.id]: at } };
-      expect(judgeRequests(lane, [late], [failed, well]).violations).toMatchObject([
+      expect(judgeRequests(lane, [late], [failed, served]).violations).toMatchObject([
         { what: 'did not recover within 12000 ms' },
       ]);
     },
@@ -261,14 +261,14 @@ describe('the judge', () => {
   });
 
   it('gives a chain the time of one more session for each further relay', () => {
-    const wellAfter = (ms: number): Round[] =>
+    const healthyAfter = (ms: number): Round[] =>
       round(fault('relay-freeze', 'r1')).map((one) => ({
         ...one,
         endedAt: 90_000,
         healthyAt: { [chained.id]: 11_000 + ms },
       }));
-    expect(judgeRequests(chained, wellAfter(32_000), []).violations).toEqual([]);
-    expect(judgeRequests(chained, wellAfter(32_001), []).violations).toHaveLength(1);
+    expect(judgeRequests(chained, healthyAfter(32_000), []).violations).toEqual([]);
+    expect(judgeRequests(chained, healthyAfter(32_001), []).violations).toHaveLength(1);
   });
 
   it.each([

@@ -155,6 +155,6 @@ const time = (at) => new Date(at).toISOString().slice(11, 23);
 
 /** One line: the faults of a round, and when everything was healthy again. */
 export function describeRound({ number, faults, outcome }) {
-  const well = outcome ? `: well after ${Math.round(outcome.tookMs)} ms` : '';
-  return `round ${number}: ${faults.map(describeFault).join('; ')}${well}`;
+  const recovery = outcome ? `: recovered after ${Math.round(outcome.tookMs)} ms` : '';
+  return `round ${number}: ${faults.map(describeFault).join('; ')}${recovery}`;
 }

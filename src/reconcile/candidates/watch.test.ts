@@ -27,7 +27,7 @@ function world(rounds: Record<string, boolean>[], { anotherResponds = false, cho
       return new Map(keys.map((key) => [key, round[key] ?? false]));
     },
     anotherResponds: async () => anotherResponds,
-    note: (key, error) => noted.push(`${key} ${error ? 'down' : 'well'}`),
+    note: (key, error) => noted.push(`${key} ${error ? 'down' : 'healthy'}`),
     onNews: () => undefined,
     slowestMs: () => 0,
     paces: { responseMs: 50, reconnectMs: 20 },
@@ -83,7 +83,7 @@ describe('a lost session', () => {
     // The later deadline of another relay has passed, so this one has too.
     watch.expect('https://late.example', 40, gone);
     await expect.poll(() => noted).toContain('https://late.example down');
-    expect(noted).toEqual([`${A} well`, 'https://late.example down']);
+    expect(noted).toEqual([`${A} healthy`, 'https://late.example down']);
   });
 
   it('counts as down immediately when the relay rejects it', () => {
