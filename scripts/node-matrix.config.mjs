@@ -6,7 +6,13 @@ import { validators } from './build/validators.mjs';
 export default defineConfig({
   plugins: [validators(), threads()],
   test: {
-    include: ['src/net/**/*.test.ts', 'test/e2e/spine.test.ts', 'test/node-version.test.ts'],
+    include: [
+      'src/net/**/*.test.ts',
+      // Process groups, signals and the ends of their output.
+      'src/agent/commands/*.test.ts',
+      'test/e2e/spine.test.ts',
+      'test/node-version.test.ts',
+    ],
     // Slow, and bytes move the same way on every Node. pour-internals.test.ts checks the internals that differ.
     exclude: ['src/net/pour.test.ts'],
     testTimeout: 60_000,

@@ -223,6 +223,25 @@ describe('the command of a service', () => {
     }
   });
 
+  it.each([
+    ['SIGINT', 0],
+    ['SIGKILL', null],
+  ] as const)(
+    'that ignores SIGTERM ends with its children and with an agent that gets %s',
+    async (signal, code) => {
+      const { person } = await project(
+        `  web: { command: 'trap "" TERM; sleep 600 & echo pids $$ $!; exec "${process.execPath}" server.mjs' }`,
+      );
+      const { agent } = await up(person);
+      const { text } = await agent.event('output', (line) => String(line['text']).startsWith('pids '));
+      const pids = String(text).split(' ').slice(1).map(Number);
+      expect(pids.filter(isAlive)).toEqual(pids);
+      agent.kill(signal);
+      expect((await agent.finished).code).toBe(code);
+      await eventually(() => expect(pids.filter(isAlive)).toEqual([]));
+    },
+  );
+
   it('ends with `portal down`', async () => {
     const { person } = await project(`  web: { command: ${COMMAND} }`);
     const { agent, get } = await up(person);
