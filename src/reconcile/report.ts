@@ -10,9 +10,8 @@ import { surveyOfAgent, type Survey, type SurveyOptions } from './candidates/sur
 import { addressesOf } from './announce.js';
 import type { AgentStatus, Readiness } from './events.js';
 import type { ExpiryClock } from './expiry.js';
-import type { HealthChecks } from './health.js';
+import type { LocalServices } from './local-services.js';
 import type { RelayPool } from './relays.js';
-import type { TargetWatch } from './targets.js';
 import type { Unplaced } from './unplaced.js';
 
 export interface ReportOptions extends SurveyOptions {
@@ -20,8 +19,7 @@ export interface ReportOptions extends SurveyOptions {
   readonly pool: RelayPool;
   readonly candidates: CandidatePool;
   readonly unplaced: Unplaced;
-  readonly health: HealthChecks;
-  readonly targets: TargetWatch;
+  readonly local: LocalServices;
   readonly clock: ExpiryClock;
   readonly certificates: CertificateSources;
 }
@@ -36,8 +34,8 @@ export class Report {
 
   /** Checks every relay and local service, with a timeout, then returns the state. */
   async status(): Promise<Pick<AgentStatus, 'ca' | 'registry' | 'relays' | 'leases' | 'unplaced'>> {
-    const { pool, certificates, unplaced, health, targets } = this.#options;
-    await Promise.all([pool.check(), health.now(), targets.now()]);
+    const { pool, certificates, unplaced, local } = this.#options;
+    await Promise.all([pool.check(), local.now()]);
     countOverruns();
     const ca = certificates.local.caFile;
     return {
@@ -88,11 +86,11 @@ export class Report {
   }
 
   #statusOf(lease: AgentLease): LeaseStatus {
-    const { clock, health, targets } = this.#options;
+    const { clock, local } = this.#options;
     const { expires, service } = lease.spec;
     const at = clock.expiresAt(expires);
-    const healthError = health.errorOf(service);
-    const targetErrors = targets.errorsOf(service);
+    const healthError = local.healthErrorOf(service);
+    const targetErrors = local.targetErrorsOf(service);
     const targetError = Object.values(targetErrors)[0];
     return {
       ...lease.status(),
