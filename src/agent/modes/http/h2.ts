@@ -101,6 +101,8 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
     (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, raw: string[]) => {
       if (open++ === 0) session.setTimeout(limits.pingMs);
       stream.on('error', () => undefined);
+      // Node would keep a stream that was reset without an error until its input is read, which nobody may do.
+      stream.once('aborted', () => stream.destroy());
       stream.once('close', () => {
         if (--open === 0 && !session.destroyed) session.setTimeout(limits.keepAliveMs);
         // Cancelled before the response, with any code: the rapid-reset attack (CVE-2023-44487).
@@ -190,12 +192,17 @@ class H2Exchange implements Exchange {
     return this.#isWhole();
   }
 
+  /** The stream accepts no response. */
+  get #isGone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed;
+  }
+
   trailers(): Headers {
     return this.#receivedTrailers;
   }
 
   inform(status: number, headers: Headers): void {
-    if (this.begun || this.#stream.destroyed || status === 101) return;
+    if (this.begun || this.#isGone || status === 101) return;
     try {
       this.#stream.additionalHeaders({ ...asObject(headers), ':status': status });
     } catch {
@@ -204,7 +211,7 @@ class H2Exchange implements Exchange {
   }
 
   begin(status: number, _reason: string, headers: Headers, follows: Follows): void {
-    if (this.#stream.destroyed) return;
+    if (this.#isGone) return;
     const fields = asObject(headers);
     fields[':status'] = status;
     const waitForTrailers = follows === 'trailers';
@@ -260,7 +267,7 @@ class H2Exchange implements Exchange {
   }
 
   switchProtocols(headers: Headers): SwitchedStream | undefined {
-    if (this.#stream.destroyed) return undefined;
+    if (this.#isGone) return undefined;
     this.#stream.respond({ ...asObject(withoutField(headers, 'sec-websocket-accept')), ':status': 200 });
     this.begun = true;
     this.#counted.began(200);
