@@ -61,7 +61,8 @@ function listen(server: Server, path: string): Promise<Claim> {
     };
     server.once('error', onError);
     server.listen(path, () => {
-      server.off('error', onError);
+      // The system may refuse single connections, for example without a free file descriptor.
+      server.off('error', onError).on('error', () => undefined);
       resolve('claimed');
     });
   });

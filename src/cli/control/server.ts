@@ -177,6 +177,8 @@ function sendLogs<T extends { readonly event: string }>(
   // Without an entry, the headers would stay in the buffer.
   response.flushHeaders();
   const stop = history.listen((entry) => {
+    // A write after the end would be an error that ends the process.
+    if (response.writableEnded) return;
     if (response.writableLength > MAX_UNREAD_BYTES) response.destroy();
     else response.write(`${JSON.stringify(entry)}\n`);
   });

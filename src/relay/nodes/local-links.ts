@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { dialHop } from '../hop-dial.js';
+import { listening } from '../../net/listening.js';
 import { SOCKET_BUFFER_BYTES } from '../../net/splice.js';
 import { acceptLink, openLink, type Forwarded, type Links, type TakeForwarded } from './links.js';
 import type { Nodes } from './nodes.js';
@@ -31,8 +31,7 @@ export class LocalLinks implements Links {
   static async open(nodes: Nodes, secret: string): Promise<Links> {
     const links = new LocalLinks(nodes, secret);
     // Not shared with other processes of a cluster.
-    links.#server.listen({ host: HOST, port: 0, exclusive: true });
-    await once(links.#server, 'listening');
+    await listening(links.#server, () => links.#server.listen({ host: HOST, port: 0, exclusive: true }));
     const { port } = links.#server.address() as AddressInfo;
     nodes.serve({ linkPort: () => port });
     return links;
