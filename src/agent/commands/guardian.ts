@@ -67,7 +67,8 @@ export class Guardian {
   }
 }
 
-function start(): ChildProcess {
+/** Undefined if the system has no room for another process now. */
+function start(): ChildProcess | undefined {
   const shell = spawn('/bin/sh', ['-c', PROGRAM], {
     // A session of its own, so that the end of the terminal does not end it.
     detached: true,
@@ -75,6 +76,7 @@ function start(): ChildProcess {
     cwd: '/',
   });
   shell.on('error', () => undefined);
+  if (shell.pid === undefined) return undefined;
   shell.stdin.on('error', () => undefined);
   shell.unref();
   return shell;

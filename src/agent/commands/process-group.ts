@@ -41,6 +41,7 @@ export class ProcessGroup {
   #isChildGone = false;
   #stopping: Promise<void> | undefined;
 
+  /** Throws some errors of the system that keep the shell from starting. `exited` has the others. */
   constructor({ run, cwd, env, stopMs = STOP_MS }: GroupOptions) {
     this.#stopMs = stopMs;
     const exited = deferred<Exit>();
@@ -54,7 +55,8 @@ export class ProcessGroup {
       // Several dev servers exit when their standard input ends, so it stays open as long as the agent runs.
       stdio: ['pipe', 'pipe', 'pipe'],
     });
-    this.#child.stdin!.on('error', () => undefined);
+    // Without a free file descriptor, it has no streams.
+    this.#child.stdin?.on('error', () => undefined);
     this.#child.once('error', (error) => {
       this.#isChildGone = true;
       exited.resolve({ code: null, signal: null, error: startError(error, cwd) });
@@ -137,8 +139,8 @@ export class ProcessGroup {
   }
 }
 
-/** Node reports a missing folder as a missing shell. */
-function startError(error: Error, cwd: string): string {
+/** Why a shell did not start in `cwd`. Node reports a missing folder as a missing shell. */
+export function startError(error: Error, cwd: string): string {
   const code = systemCode(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return `the folder ${cwd} does not exist`;
   if (code === 'E2BIG') return 'the command and its variables are too long for the system';

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Guardian } from './guardian.js';
 import { Program, type ProgramState } from './program.js';
@@ -80,6 +81,25 @@ describe('a program', () => {
       state: 'exited',
       exit: { code: null, error: 'the folder /nowhere/at/all does not exist' },
     });
+  });
+
+  it('says that its variables are too long', async () => {
+    const { states, until } = start('true', { env: { LONG: 'x'.repeat(4_000_000) } });
+    await until(() => states.some(({ state }) => state === 'exited'));
+    expect(states.find(({ state }) => state === 'exited')).toMatchObject({
+      exit: { error: 'the command and its variables are too long for the system' },
+    });
+  });
+
+  it('starts again when a file descriptor is free', async () => {
+    const path = fileURLToPath(
+      new URL('../../../test/support/program-without-descriptors.mjs', import.meta.url),
+    );
+    const child = spawn('/bin/sh', ['-c', 'ulimit -n 64; exec "$0" "$1"', process.execPath, path]);
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += String(text)));
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(output).toBe('exited waiting running stopped\n');
   });
 
   it('is stopped with every process that it started', async () => {

@@ -2,7 +2,7 @@ import { delay } from '../../lib/wait.js';
 import type { CommandSpec } from '../spec.js';
 import type { Guardian } from './guardian.js';
 import { readLines } from './lines.js';
-import { ProcessGroup, type Exit } from './process-group.js';
+import { ProcessGroup, startError, type Exit } from './process-group.js';
 
 /** What a program does now. */
 export type ProgramState =
@@ -87,7 +87,12 @@ export class Program {
 
   async #runOnce(env: NodeJS.ProcessEnv): Promise<Exit> {
     const { command, guardian, onLine } = this.#options;
-    const group = new ProcessGroup({ run: command.run, cwd: command.cwd, env });
+    let group: ProcessGroup;
+    try {
+      group = new ProcessGroup({ run: command.run, cwd: command.cwd, env });
+    } catch (error) {
+      return { code: null, signal: null, error: startError(error as Error, command.cwd) };
+    }
     this.#group = group;
     const { pid } = group;
     if (pid !== undefined) {
