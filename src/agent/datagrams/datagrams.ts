@@ -246,7 +246,8 @@ export class AgentDatagrams {
       () => line!.writer,
       (sequence) => line!.prober.replied(sequence),
     );
-    const path = await open({ frames: read, closed: lose });
+    // Frames may arrive together with the response to the upgrade, before a reply has a way out. Datagrams may be lost.
+    const path = await open({ frames: (frames) => line && read(frames), closed: lose });
     if (signal.aborted) {
       path.close();
       throw abortReason(signal);
