@@ -27,6 +27,18 @@ it('expects a visit like the recent ones', () => {
   expect(after(1_000, 3 * LONG, 3 * LONG, 3 * LONG).expectsLongVisit).toBe(true);
 });
 
+it('shows no visitor that another node counts, and disconnects it like others', () => {
+  const traffic = new LeaseTraffic();
+  const closed: string[] = [];
+  const visitor: Spliced = { bytesToA: 5, bytesToB: 7, close: (end) => closed.push(end) };
+  traffic.began(visitor, { isCountedElsewhere: true });
+  expect([traffic.visitors, traffic.read()]).toEqual([1, { visitors: 0, bytesIn: 0, bytesOut: 0 }]);
+  traffic.cut();
+  expect(closed).toEqual(['closed']);
+  traffic.ended(visitor);
+  expect([traffic.visitors, traffic.read()]).toEqual([0, { visitors: 0, bytesIn: 0, bytesOut: 0 }]);
+});
+
 it('learns little from a single visit, however long', () => {
   expect(after(1_000, 10_000 * LONG).expectsLongVisit).toBe(false);
   expect(after(10_000 * LONG, ...Array.from({ length: 5 }, () => 1_000)).expectsLongVisit).toBe(false);

@@ -15,6 +15,8 @@ export class LeaseTraffic {
   /** Open flows of a UDP lease. */
   flows = 0;
   readonly #joined = new Set<Spliced>();
+  /** Those that another node forwards here, and counts. */
+  readonly #countedElsewhere = new Set<Spliced>();
   #ended = { in: 0, out: 0 };
   /** Average of the bytes of a visit, both directions together; undefined before the first. */
   #averageBytes: number | undefined;
@@ -24,19 +26,22 @@ export class LeaseTraffic {
     return this.#averageBytes !== undefined && this.#averageBytes > LONG_BYTES;
   }
 
-  /** Open connections and flows. */
+  /** Open connections and flows, of all visitors that this node serves. */
   get visitors(): number {
     return this.#joined.size + this.flows;
   }
 
-  began(visitor: Spliced): void {
+  began(visitor: Spliced, { isCountedElsewhere = false } = {}): void {
     this.#joined.add(visitor);
+    if (isCountedElsewhere) this.#countedElsewhere.add(visitor);
   }
 
   ended(visitor: Spliced): void {
     if (!this.#joined.delete(visitor)) return;
-    this.#ended.in += visitor.bytesToB;
-    this.#ended.out += visitor.bytesToA;
+    if (!this.#countedElsewhere.delete(visitor)) {
+      this.#ended.in += visitor.bytesToB;
+      this.#ended.out += visitor.bytesToA;
+    }
     const bytes = Math.min(MAX_COUNTED_BYTES, visitor.bytesToA + visitor.bytesToB);
     const average = this.#averageBytes ?? bytes;
     this.#averageBytes = average + (bytes - average) * WEIGHT;
@@ -45,6 +50,7 @@ export class LeaseTraffic {
   /** Call for a visitor that has no response yet, and that another connection serves. */
   unanswered(visitor: Spliced): void {
     this.#joined.delete(visitor);
+    this.#countedElsewhere.delete(visitor);
   }
 
   /** Disconnects all visitors. */
@@ -52,13 +58,15 @@ export class LeaseTraffic {
     for (const visitor of this.#joined) visitor.close('closed');
   }
 
+  /** What the lease's visitors transferred, each counted at the node where it arrived. */
   read(): { visitors: number; bytesIn: number; bytesOut: number } {
     let bytesIn = this.#ended.in + this.datagrams.toAgentBytes;
     let bytesOut = this.#ended.out + this.datagrams.toVisitorBytes;
-    for (const { bytesToA, bytesToB } of this.#joined) {
-      bytesIn += bytesToB;
-      bytesOut += bytesToA;
+    for (const visitor of this.#joined) {
+      if (this.#countedElsewhere.has(visitor)) continue;
+      bytesIn += visitor.bytesToB;
+      bytesOut += visitor.bytesToA;
     }
-    return { visitors: this.visitors, bytesIn, bytesOut };
+    return { visitors: this.visitors - this.#countedElsewhere.size, bytesIn, bytesOut };
   }
 }

@@ -65,6 +65,8 @@ export class Visitor {
   forwarding = false;
   /** Whether it may not be forwarded, because another node has forwarded it here. */
   readonly #isLastNode: boolean;
+  /** Whether another node has forwarded it here, and counts its bytes. */
+  readonly #isCountedElsewhere: boolean;
   /** Its place in the queue of the lease. */
   place: Place<Visitor> | undefined;
   readonly #gone = (): void => this.giveUp('disconnected');
@@ -83,6 +85,7 @@ export class Visitor {
     socket: Socket,
     {
       head,
+      /** Of a visitor that another node forwards. */
       remote,
       validates = false,
       isLastNode = false,
@@ -90,6 +93,7 @@ export class Visitor {
   ) {
     this.validates = validates;
     this.#isLastNode = isLastNode;
+    this.#isCountedElsewhere = remote !== undefined;
     this.lease = lease;
     this.carrier = carrier;
     const { address, port = 0 } = clientOf(socket);
@@ -143,7 +147,7 @@ export class Visitor {
     this.#inTime = deadline(again.ms, () => this.giveUp('unanswered'));
     this.waitsSince = performance.now();
     const counted = { bytesToA: 0, bytesToB: 0, close: () => this.giveUp('lease_ended') };
-    lease.traffic.began(counted);
+    lease.traffic.began(counted, { isCountedElsewhere: this.#isCountedElsewhere });
     const leave = firstResponse(stream, (hasResponded) => {
       if (hasResponded) return join();
       this.#abandon();
@@ -203,7 +207,7 @@ export class Visitor {
       rate: how === 'joined' ? rate : undefined,
       onEnd: () => traffic.ended(joined),
     });
-    traffic.began(joined);
+    traffic.began(joined, { isCountedElsewhere: this.#isCountedElsewhere });
   }
 
   #leaveQueue(why: QueueOutcome): void {

@@ -115,6 +115,37 @@ it('shows the agents of all nodes at each, with the visitors of their services a
   }
 });
 
+it('counts a visitor whom several nodes forward once', async () => {
+  const at = await cluster(3);
+  const [first, , third] = at.nodes as [TestRelay, TestRelay, TestRelay];
+  const target = await handedOver();
+  const one = await agent();
+  // The session opens at the first node, and all data connections arrive at the second.
+  at.route(() => (first.counts().sessions === 0 ? 0 : 1));
+  await one.runner.apply(desired([at.spec], service('web', target.port)));
+  await one.event('ready');
+  const token = await signIn(first, one.identity);
+  const web = async (node: TestRelay) => (await seen(node, token)).agents[0]!.services[0]!;
+  // The agent visits the service, too.
+  const before = await web(first);
+  const visitor = line(await visit(third, 'web.localhost', one.ca));
+  const [bytes, socket] = [1_000_000, await target.next()];
+  socket.write(Buffer.alloc(bytes));
+  await visitor.until((received) => received.length === bytes);
+  expect(third.stats().visitorsForwarded).toBe(1);
+  for (const node of at.nodes) {
+    const { visitors, bytesIn, bytesOut } = await web(node);
+    expect(visitors).toBe(1);
+    // More than the payload, because of TLS.
+    expect(bytesOut - before.bytesOut).toBeGreaterThan(bytes);
+    expect(bytesOut - before.bytesOut).toBeLessThan(1.5 * bytes);
+    expect(bytesIn - before.bytesIn).toBeLessThan(3_000);
+  }
+  for (const end of [visitor.socket, socket]) end.destroy();
+  await expect.poll(async () => (await web(first)).visitors).toBe(0);
+  expect((await web(first)).bytesOut - before.bytesOut).toBeLessThan(1.5 * bytes);
+});
+
 it('shows a member of the team the agents of all nodes', async () => {
   const { second, one, identity } = await twoAgents();
   const mate = generateIdentity();
