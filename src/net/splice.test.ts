@@ -62,7 +62,9 @@ async function join(
 }
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-const HEADERS = 1;
+const [DATA, HEADERS] = [0, 1];
+const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
+const EVENTS = CHUNKED.replace('\r\n\r\n', '\r\nContent-Type: text/event-stream\r\n\r\n7\r\ndata: 1\r\n');
 
 /** A frame of HTTP/2 without a payload. */
 function h2Frame(type: number, flags: number, stream: number): Buffer {
@@ -288,7 +290,13 @@ describe('draining', () => {
 
   it.each([
     ['ends HTTP between its messages in order', 'http/1.1', 'HTTP/1.1 204 No Content\r\n\r\n', 'end'],
-    ['resets HTTP during a response', 'http/1.1', 'HTTP/1.1 200 OK\r\n\r\nthe first pa', 'ECONNRESET'],
+    ['ends an event stream', 'http/1.1', EVENTS, 'end'],
+    [
+      'resets HTTP with an unclear end',
+      'http/1.1',
+      'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n too long',
+      'ECONNRESET',
+    ],
     ['resets another protocol', undefined, 'the first pa', 'ECONNRESET'],
   ])('without bytes for a while, %s', async (_, alpn, answer, how) => {
     const conversation = alpn === undefined ? undefined : conversationIn(alpn);
@@ -304,18 +312,34 @@ describe('draining', () => {
     await drained;
   });
 
+  const ASK_H1 = 'GET / HTTP/1.1\r\n\r\n';
+  const ASK_H2 = Buffer.concat([PREFACE, h2Frame(HEADERS, 5, 1)]);
   it.each([
-    ['http/1.1', 'GET / HTTP/1.1\r\n\r\n', 'HTTP/1.1 204 No Content\r\n\r\n'],
-    ['h2', Buffer.concat([PREFACE, h2Frame(HEADERS, 5, 1)]), h2Frame(HEADERS, 5, 1)],
+    ['a response', 'http/1.1', ASK_H1, '', 'HTTP/1.1 204 No Content\r\n\r\n'],
+    ['a response', 'h2', ASK_H2, '', h2Frame(HEADERS, 5, 1)],
+    [
+      'the rest of a response',
+      'http/1.1',
+      ASK_H1,
+      `HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf`,
+      'rest',
+    ],
+    ['the next chunk', 'http/1.1', ASK_H1, `${CHUNKED}4\r\nhalf\r\n`, '0\r\n\r\n'],
+    ['the end of the connection', 'http/1.1', ASK_H1, 'HTTP/1.1 200 OK\r\n\r\nhalf', 'rest'],
+    ['the rest of a response', 'h2', ASK_H2, h2Frame(HEADERS, 4, 1), h2Frame(DATA, 1, 1)],
   ])(
-    'lets a visitor of %s wait for a slow response, but not one without a request',
-    async (alpn, ask, answer) => {
+    'lets a visitor wait for %s of %s, but not one without a request',
+    async (what, alpn, ask, begin, answer) => {
       const [near, far] = await connection();
       const [target, other] = await connection();
       const { set, left, right } = await join({}, undefined, { conversation: conversationIn(alpn) });
       set.add(far, target);
       left.write(ask);
       await once(right, 'data');
+      if (begin.length > 0) {
+        right.write(begin);
+        await once(left, 'data');
+      }
       near.write('another protocol');
       await once(other, 'data');
       const [idle, slow] = [ending(near), ending(left)];
@@ -323,7 +347,8 @@ describe('draining', () => {
       // The other one has had no bytes for less time.
       expect((await idle).how).toBe('ECONNRESET');
       other.destroy();
-      right.write(answer);
+      if (what === 'the end of the connection') right.end(answer);
+      else right.write(answer);
       expect(await slow).toMatchObject({
         how: 'end',
         bytes: expect.objectContaining({ length: answer.length }),

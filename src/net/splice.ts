@@ -24,7 +24,7 @@ export interface SpliceLimits {
 export interface Drain {
   readonly ms: number;
   /**
-   * A connection without bytes for this long counts as finished, unless its visitor waits for a response. Default: only its end
+   * A connection without bytes for this long counts as finished, unless an HTTP exchange is in progress. Default: only its end
    * does.
    */
   readonly quietMs?: number;
@@ -139,8 +139,8 @@ export class SpliceSet {
     const now = activeNow();
     for (const splice of this.#splices) {
       splice.check(now);
-      if (splice.isUnanswered) continue;
       const quiet = now - splice.movedAt;
+      if (quiet <= quietMs / 10 || splice.conversation?.progress === 'exchange') continue;
       // A visitor of HTTP/2 may never pause for that long, and cannot be told that the connection ends.
       const isBusy =
         age > 2 * quietMs && !splice.canAnnounceEnd && splice.conversation?.progress === 'between';

@@ -112,11 +112,6 @@ export class Splice implements Spliced, Retirable {
     return progress === 'between' || progress === 'endless';
   }
 
-  /** Whether the visitor waits for a response, which may take long. */
-  get isUnanswered(): boolean {
-    return this.conversation?.isUnanswered === true;
-  }
-
   /** Whether its visitor learns from a response that the connection ends. */
   get canAnnounceEnd(): boolean {
     return this.conversation?.closing !== undefined;

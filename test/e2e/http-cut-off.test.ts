@@ -408,7 +408,6 @@ describe('a connection that the agent closes during a response of HTTP/1.0', () 
   it.each<[what: string, bounds: Partial<HttpLimits>, drain: Drain | undefined]>([
     ['is reset when the response stalls', { stalledMs: 100 }, undefined],
     ['is reset when the service shuts down', {}, { ms: 0 }],
-    ['is reset when it has no bytes while the service shuts down', {}, { ms: 20_000, quietMs: 100 }],
   ])('%s', async (_what, bounds, drain) => {
     const target = await fixedTarget(head(CHUNKED) + CHUNK);
     const at = await edge({ '/': target.port }, { bounds });
@@ -419,41 +418,75 @@ describe('a connection that the agent closes during a response of HTTP/1.0', () 
   });
 });
 
-it('a visitor who waits for a response gets it while the service shuts down, and one whose response stalls does not', async () => {
-  const waiting: Socket[] = [];
-  const slow = await rawTarget((_received, socket) => void waiting.push(socket));
-  const stalling = await fixedTarget(head(CHUNKED) + CHUNK);
-  const at = await edge({ '/': stalling.port, '/slow': slow.port });
-  const patient = await watched(at, `GET /slow HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
-  await expect.poll(() => waiting.length).toBe(1);
-  const stalled = await watched(at, `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
-  await expect.poll(stalled.text).toContain(HALF);
-  const drained = at.handler.drain({ ms: 20_000, quietMs: 100 });
-  // Both have had no bytes for as long.
-  await stalled.how;
-  waiting[0]!.write(`${head('Content-Length: 4')}late`);
-  await drained;
-  expect(patient.text()).toContain('late');
-  expect(await patient.how).toBe('end');
-});
+const EVENTS = head('Content-Type: text/event-stream', CHUNKED) + CHUNK;
 
-it('a visitor over HTTP/2 waits for a response then, even after a rejected request on its connection', async () => {
-  const waiting: Socket[] = [];
-  const slow = await rawTarget((_received, socket) => void waiting.push(socket));
-  const stalling = await fixedTarget(head(CHUNKED) + CHUNK);
-  const at = await edge({ '/': stalling.port, '/slow': slow.port });
+it.each([
+  ['the response', '', '', `${head('Content-Length: 4')}late`],
+  ['the rest of a response', `${head('Content-Length: 8')}half`, 'half', 'late'],
+  ['the next chunk of a response', `${head(CHUNKED)}4\r\nhalf\r\n`, 'half', '4\r\nlate\r\n0\r\n\r\n'],
+])(
+  'a visitor who waits for %s gets it while the service shuts down, and one with a silent event stream is cut off',
+  async (_what, begin, received, rest) => {
+    const waiting: Socket[] = [];
+    const slow = await rawTarget((_received, socket) => {
+      waiting.push(socket);
+      if (begin !== '') socket.write(begin);
+    });
+    const events = await fixedTarget(EVENTS);
+    const at = await edge({ '/': events.port, '/slow': slow.port });
+    const patient = await watched(at, `GET /slow HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+    await expect.poll(() => waiting.length).toBe(1);
+    await expect.poll(patient.text).toContain(received);
+    const silent = await watched(at, `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+    await expect.poll(silent.text).toContain(HALF);
+    const drained = at.handler.drain({ ms: 600_000, quietMs: 100 });
+    // Both have had no bytes for as long.
+    await silent.how;
+    waiting[0]!.write(rest);
+    await drained;
+    expect(patient.text()).toContain('late');
+    expect(await patient.how).toBe('end');
+  },
+);
+
+it.each([
+  ['for a response', ''],
+  ['for the rest of a response', `${head('Content-Length: 4')}la`],
+])(
+  'a visitor over HTTP/2 waits %s then, even after a rejected request on its connection',
+  async (_what, begin) => {
+    const waiting: Socket[] = [];
+    const slow = await rawTarget((_received, socket) => {
+      waiting.push(socket);
+      if (begin !== '') socket.write(begin);
+    });
+    const events = await fixedTarget(EVENTS);
+    const at = await edge({ '/': events.port, '/slow': slow.port });
+    const session = await h2Visitor(at);
+    const rejected = await askH2(session, { ':path': '/', ':authority': at.host, host: 'other.example' });
+    expect(rejected.status).toBe(400);
+    const late = askH2(session, { ':path': '/slow', ':authority': at.host });
+    await expect.poll(() => waiting.length).toBe(1);
+    const silent = await watched(at, `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+    await expect.poll(silent.text).toContain(HALF);
+    const drained = at.handler.drain({ ms: 20_000, quietMs: 100 });
+    await silent.how;
+    waiting[0]!.write(begin === '' ? `${head('Content-Length: 4')}late` : 'te');
+    expect(await late).toMatchObject({ status: 200, body: 'late' });
+    await drained;
+  },
+);
+
+it('a visitor over HTTP/2 with nothing but a silent event stream is cut off then', async () => {
+  const events = await fixedTarget(EVENTS);
+  const at = await edge({ '/': events.port });
   const session = await h2Visitor(at);
-  const rejected = await askH2(session, { ':path': '/', ':authority': at.host, host: 'other.example' });
-  expect(rejected.status).toBe(400);
-  const late = askH2(session, { ':path': '/slow', ':authority': at.host });
-  await expect.poll(() => waiting.length).toBe(1);
-  const stalled = await watched(at, `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
-  await expect.poll(stalled.text).toContain(HALF);
-  const drained = at.handler.drain({ ms: 20_000, quietMs: 100 });
-  await stalled.how;
-  waiting[0]!.write(`${head('Content-Length: 4')}late`);
-  expect(await late).toMatchObject({ status: 200, body: 'late' });
-  await drained;
+  const stream = session.request({ ':path': '/', ':authority': at.host });
+  stream.on('error', () => undefined);
+  await once(stream, 'data');
+  let disconnected = 0;
+  await at.handler.drain({ ms: 600_000, quietMs: 100, onCut: (count) => (disconnected += count) });
+  expect(disconnected).toBe(1);
 });
 
 it('a connection that switched protocols is reset when the service shuts down without its bytes', async () => {

@@ -15,8 +15,6 @@ export interface Conversation {
   /** The target sent these bytes. */
   targetSent(bytes: Buffer, start: number, end: number): void;
   readonly progress: Progress;
-  /** Whether the visitor waits for a response of which the target has sent nothing yet. */
-  readonly isUnanswered: boolean;
   /** Calls `then` after the last byte of the next exchange. That exchange must begin after this call. */
   onceExchanged?(then: () => void): void;
   /** Returns the bytes to forward instead, so that the visitor learns that this exchange is the last one. */

@@ -94,10 +94,6 @@ export class H1Conversation implements Conversation {
     return progress === 'between' && this.#isPipelined ? 'unclear' : progress;
   }
 
-  get isUnanswered(): boolean {
-    return this.#visitorSpokeLast && this.#isHttp && !this.#isOther;
-  }
-
   /** Keeps the start of the response, up to the end of its head. */
   #keepHead(bytes: Buffer, start: number, end: number): void {
     this.#head ??= Buffer.allocUnsafeSlow(HEAD_BYTES);

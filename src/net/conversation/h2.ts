@@ -16,8 +16,6 @@ type OnFrame = (type: number, flags: number, stream: number) => void;
 export class H2Conversation implements Conversation {
   /** Streams whose response has not ended. */
   readonly #open = new Set<number>();
-  /** Those of which the target has sent nothing. */
-  readonly #unanswered = new Set<number>();
   #highest = 0;
   #isLost = false;
   /** Bytes of the preface so far. */
@@ -25,18 +23,16 @@ export class H2Conversation implements Conversation {
   /** The visitor began without the preface: it agreed on h2 and speaks another protocol. */
   #isOther = false;
   readonly #visitorFrames = new Frames(PREFACE.length, (type, _flags, stream) => {
-    if (type === RST_STREAM) this.#ended(stream);
+    if (type === RST_STREAM) this.#open.delete(stream);
     // The trailers of a request belong to a known stream.
     if (type !== HEADERS || stream <= this.#highest) return;
     this.#highest = stream;
     this.#open.add(stream);
-    this.#unanswered.add(stream);
     if (this.#open.size > MAX_STREAMS) this.#isLost = true;
   });
   readonly #targetFrames = new Frames(0, (type, flags, stream) => {
     const ends = (type === DATA || type === HEADERS) && (flags & END_STREAM) !== 0;
-    if (ends || type === RST_STREAM) this.#ended(stream);
-    else if (type === HEADERS) this.#unanswered.delete(stream);
+    if (ends || type === RST_STREAM) this.#open.delete(stream);
   });
 
   visitorSent(bytes: Buffer, start: number, end: number): void {
@@ -52,15 +48,6 @@ export class H2Conversation implements Conversation {
     if (this.#isOther) return 'other';
     if (this.#isLost) return 'unclear';
     return this.#open.size > 0 ? 'exchange' : 'between';
-  }
-
-  get isUnanswered(): boolean {
-    return this.#isFollowed && this.#unanswered.size > 0;
-  }
-
-  #ended(stream: number): void {
-    this.#open.delete(stream);
-    this.#unanswered.delete(stream);
   }
 
   get #isFollowed(): boolean {

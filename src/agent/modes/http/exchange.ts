@@ -28,6 +28,10 @@ export interface Client {
   isSwitched?: boolean;
   /** Its requests without the head of a response. */
   unanswered?: number;
+  /** Its open streams of HTTP/2. */
+  streams?: number;
+  /** Its responses in progress that are event streams. They never end, and their readers reconnect. */
+  eventStreams?: number;
   /** Called with the status of each response. */
   readonly onResponse?: ((status: number) => void) | undefined;
   /** Called when a response has ended, or the visitor has disconnected before. */

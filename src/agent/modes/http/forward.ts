@@ -106,12 +106,21 @@ export class Forwarding {
       const passed = status === 204 ? withoutField(fields, 'content-length') : fields;
       this.exchange.begin(status, reason, passed, follows);
       this.#status = status;
-      if (hasContentType(headers, EVENT_STREAM))
-        this.#forget = this.route.upstream.lasting.eventStream(() => this.#cutShort());
+      if (hasContentType(headers, EVENT_STREAM)) this.#forget = this.#beginEventStream();
     } catch (error) {
       // The response contains a field that visitors must not get.
       this.#breakOff(error);
     }
+  }
+
+  #beginEventStream(): () => void {
+    const { client } = this.exchange;
+    const forget = this.route.upstream.lasting.eventStream(() => this.#cutShort());
+    client.eventStreams = (client.eventStreams ?? 0) + 1;
+    return () => {
+      forget();
+      client.eventStreams!--;
+    };
   }
 
   data(chunk: Buffer): boolean {

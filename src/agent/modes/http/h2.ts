@@ -87,24 +87,24 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
   endWithNghttp2(session, () => {
     if (!session.closed && !isLeaving) rejected('invalid HTTP/2 frames');
   });
-  let open = 0;
+  client.streams = 0;
   const liveness = new Liveness(session, socket, limits);
   // Its timer restarts whenever data moves.
   session.setTimeout(limits.keepAliveMs);
   session.on('timeout', () => {
-    if (open > 0) liveness.check();
+    if (client.streams! > 0) liveness.check();
     else if (session.closed) session.destroy();
     else session.close();
   });
   session.on(
     'stream',
     (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, raw: string[]) => {
-      if (open++ === 0) session.setTimeout(limits.pingMs);
+      if (client.streams!++ === 0) session.setTimeout(limits.pingMs);
       stream.on('error', () => undefined);
       // Node would keep a stream that was reset without an error until its input is read, which nobody may do.
       stream.once('aborted', () => stream.destroy());
       stream.once('close', () => {
-        if (--open === 0 && !session.destroyed) session.setTimeout(limits.keepAliveMs);
+        if (--client.streams! === 0 && !session.destroyed) session.setTimeout(limits.keepAliveMs);
         // Cancelled before the response, with any code: the rapid-reset attack (CVE-2023-44487).
         const isCancelled = stream.aborted && !exchange.isAborted;
         if (isCancelled && resets.take() > 0) endCalmly('too many cancelled requests');

@@ -18,7 +18,7 @@ import type { NameRejection } from '../../lease/rejected-name.js';
 import { retirementOf, type ServiceSpec } from '../../spec.js';
 import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_LIMITS, type HttpLimits } from './limits.js';
-import { cut, isResponding } from './cut.js';
+import { cut, hasExchange, isResponding } from './cut.js';
 import { respond, type Client, type Exchange } from './exchange.js';
 import { foreignPage, isForUs } from './for-us.js';
 import { Forwarding } from './forward.js';
@@ -320,7 +320,7 @@ export class HttpHandler implements ModeHandler {
     if (this.#connections.size === 0 || (ms <= 0 && !retires)) return;
     const checking = retires
       ? this.#closeIdle(STALLED_MS, { onCut })
-      : this.#closeIdle(quietMs ?? Infinity, { onCut, keepsUnanswered: true });
+      : this.#closeIdle(quietMs ?? Infinity, { onCut, keepsExchanges: true });
     await new Promise<void>((resolve) => {
       // Retiring connections that still move have no limit.
       const timer = retires ? undefined : setTimeout(resolve, ms);
@@ -337,23 +337,22 @@ export class HttpHandler implements ModeHandler {
 
   /**
    * Ends connections that are idle between requests, and closes those without bytes for `quietMs`, until the timer is cleared.
-   * `keepsUnanswered`: but not those that wait for a response, since the target may be slow.
+   * `keepsExchanges`: but not those with a request or response in progress, since the target may be slow.
    */
   #closeIdle(
     quietMs: number,
-    { onCut, keepsUnanswered = false }: { onCut: Drain['onCut']; keepsUnanswered?: boolean },
+    { onCut, keepsExchanges = false }: { onCut: Drain['onCut']; keepsExchanges?: boolean },
   ): NodeJS.Timeout {
     const moved = new Map<Socket, { bytes: number; at: number }>();
     const check = (): void => {
       for (const [socket, { client, session }] of this.#connections) {
-        const isUnanswered = (client.unanswered ?? 0) > 0;
         // The SpliceSet drains switched connections.
-        if (client.isSwitched || (keepsUnanswered && isUnanswered)) continue;
+        if (client.isSwitched || (keepsExchanges && hasExchange(socket, client))) continue;
         const bytes = socket.bytesRead + socket.bytesWritten;
         const last = moved.get(socket);
         const quiet = activeNow() - (last?.at ?? Infinity);
         if (last?.bytes !== bytes) moved.set(socket, { bytes, at: activeNow() });
-        else if (!session && !isUnanswered && !isResponding(socket)) endIdle(socket, quiet);
+        else if (!session && !client.unanswered && !isResponding(socket)) endIdle(socket, quiet);
         else if (quiet > quietMs) {
           moved.delete(socket);
           onCut?.(1);
