@@ -82,6 +82,8 @@ export interface LeaseStatus extends PublicAddress {
   lastStatus?: number;
   /** Which visitors each gate admits, by gate; absent without gates. */
   gates?: Readonly<Partial<Record<RejectionReason, string>>>;
+  /** Of a private service: the address of the identity that its visitors expect. They use `portal connect`. */
+  privateOf?: string;
   /** Rejected visitors, by gate. */
   refused?: Readonly<Partial<Record<RejectionReason, number>>>;
   /** Visitors that the relay gave up on, by reason, since this agent started. Only from relays that report it. */

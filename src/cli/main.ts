@@ -43,13 +43,19 @@ export async function run(context: ReturnType<typeof createContext>): Promise<Ex
   } catch (error) {
     if (error instanceof CommanderError && isPrinted(error)) return 0;
     const named = commandNamed(program, context.argv);
-    return reportFailure(context, await hinted(error, context.argv), named, file);
+    return reportFailure(context, await hinted(error, context.argv, named), named, file);
   }
 }
 
-/** Adds Portal's name for an option or command that the user knows from another program. */
-async function hinted(error: unknown, argv: readonly string[]): Promise<unknown> {
+/** Adds an example, or Portal's name for an option or command that the user knows from another program. */
+async function hinted(error: unknown, argv: readonly string[], command: string): Promise<unknown> {
   if (!(error instanceof CommanderError)) return error;
+  if (error.code === 'commander.missingArgument') {
+    const { exampleOf } = await import('./grammar/examples.js');
+    const example = exampleOf(command);
+    const hint = example === undefined ? undefined : `For example: ${example}`;
+    return new PortalError('usage', rewriteParserError(error).message, hint === undefined ? {} : { hint });
+  }
   const { otherToolHint } = await import('./grammar/other-tools.js');
   const hint = otherToolHint(error, argv);
   if (hint === undefined) return error;

@@ -146,7 +146,7 @@ class AgentProcess {
     const { desired, reporter } = this.#job;
     const { runner } = session;
     const current = new ExpiryClock(Date.now()).unexpired(desired);
-    const expected = expectedLeases(current, session.address);
+    const expected = expectedLeases(current);
     this.#noteStart = watchFirstAttempt(expected, () =>
       this.#ask(new PortalError('all_failed', 'no service started')),
     );
@@ -216,7 +216,7 @@ function snapshotOf(runner: Runner): Snapshot {
   return { inspector: undefined, ...runner.snapshot(), requests: recorded };
 }
 
-function expectedLeases(desired: Desired, owner: string): Expected[] {
+function expectedLeases(desired: Desired): Expected[] {
   return desired.services.map((spec) => {
     const gate = gateFor(spec.access);
     return {
@@ -225,7 +225,7 @@ function expectedLeases(desired: Desired, owner: string): Expected[] {
       ...(spec.onPool && { more: true }),
       ...(requiredAlpn(spec.access) === undefined
         ? hasLocalCa(spec) && { isLocalCa: true }
-        : { privateOf: owner }),
+        : { isPrivate: true }),
       ...(gate && { gate }),
     };
   });

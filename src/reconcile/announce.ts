@@ -14,7 +14,8 @@ export class Announcer {
     this.#emit = emit;
   }
 
-  lease({ id, address, otherPort, error, phase, unproven, spec, relay, nextInMs }: AgentLease): void {
+  lease(lease: AgentLease): void {
+    const { id, address, otherPort, privateOf, error, phase, unproven, spec, relay, nextInMs } = lease;
     this.#emit({
       event: 'lease',
       service: spec.service,
@@ -23,6 +24,7 @@ export class Announcer {
       ...(id === undefined ? {} : { lease: id }),
       ...address,
       ...otherPort,
+      ...(privateOf !== undefined && { privateOf }),
       ...(phase === 'ready' && { proven: unproven === undefined }),
       ...(unproven === undefined ? {} : { unproven }),
       ...(error === undefined ? {} : { error }),

@@ -48,6 +48,8 @@ export type PortalEvent =
       proven?: boolean;
       /** Why the lease is unproven. */
       unproven?: Unproven;
+      /** Of a private service: the address of the identity that its visitors expect. They use `portal connect`. */
+      privateOf?: string;
       error?: ErrorSummary;
       /** In phase `retrying`: time until the next attempt, if the failure requires a pause. */
       nextInMs?: number;

@@ -2,6 +2,8 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
+import { freePorts } from '../support/ports.js';
+import { httpService } from '../support/world.js';
 import { Person } from './cli-support.js';
 
 let person: Person;
@@ -20,6 +22,18 @@ test('init replaces an empty portal.yaml, which validate calls empty', async () 
   await write('portal.yaml', '# notes\n');
   expect((await person.run(['init', '--port', '3000'])).code).toBe(2);
   expect(await read('portal.yaml')).toBe('# notes\n');
+});
+
+test('init says whether a server listens on the port', async () => {
+  const { port } = await httpService((_request, response) => response.end());
+  expect((await person.run(['init', '--port', String(port)])).stderr).toContain(
+    `service web forwards to port ${port} (--port), where a server listens. Publish it: portal up`,
+  );
+  await write('portal.yaml', '');
+  const [free] = await freePorts(1);
+  expect((await person.run(['init', '--port', String(free)])).stderr).toContain(
+    `service web forwards to port ${free} (--port). Start your server there, then publish it: portal up`,
+  );
 });
 
 test('a portal.yaml of another program is converted with the commands that validate prints', async () => {

@@ -170,6 +170,14 @@ it('makes the system trust the local CA, and distrust it again', async (context)
   expect(await readdir('/usr/local/share/ca-certificates').catch(() => [])).toEqual(outside);
 });
 
+it('advises no installation after a removal', async () => {
+  const person = await Person.create();
+  const env = { HOME: person.folder, XDG_DATA_HOME: '', XDG_CONFIG_HOME: '', PATH: '' };
+  const removed = await person.run(['trust', '--uninstall', '--store', 'firefox'], { env });
+  expect(removed.stderr).not.toContain('--install');
+  expect(removed.stderr).not.toContain('NODE_EXTRA_CA_CERTS');
+});
+
 it.each([
   ['firefox', 'No Firefox profile found.'],
   ['chromium', 'No Chromium database found.'],

@@ -6,6 +6,7 @@ import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { delay, until } from '../../lib/wait.js';
 import type { Drain } from '../../net/splice.js';
+import { requiredAlpn } from '../access/kinds.js';
 import { checkOffer } from '../capabilities.js';
 import type { VisitorInfo } from '../modes/mode.js';
 import type { Visit } from '../proof/prover.js';
@@ -215,7 +216,16 @@ export class AgentLease {
   }
 
   status(): LeaseStatus {
-    return leaseStatus(this.#spec, this.relay, this.#parts);
+    const { privateOf } = this;
+    return {
+      ...leaseStatus(this.#spec, this.relay, this.#parts),
+      ...(privateOf !== undefined && { privateOf }),
+    };
+  }
+
+  /** The address of the identity that visitors expect of a private service. Undefined of other services. */
+  get privateOf(): string | undefined {
+    return requiredAlpn(this.#spec.access) === undefined ? undefined : this.#options.identity.address;
   }
 
   /** Why the lease is ready without a recent successful visit. Undefined if it is proven or not ready. */

@@ -59,8 +59,10 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
       });
       announce(context, connector.place, { port, agent, identity: identity.address });
     }
-    if (!context.json) context.stderr.note('press Ctrl+C to end');
+    if (!context.json) context.stderr.note('press Ctrl-C to stop');
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    if (!context.json && interrupts.signal.aborted)
+      context.stderr.note(`stopped: ${String(interrupts.signal.reason)}`);
     return 0;
   } catch (error) {
     const code = exitOfSignal(interrupts.signal.reason);
@@ -189,7 +191,9 @@ function announce(context: Context, place: Place, { port, agent, identity }: Ann
   const { service, hostname } = place;
   if (context.json)
     return printEvent(context, 'connected', { service, hostname, host: '127.0.0.1', port, agent, identity });
-  context.stderr.note(`${service}: ${hostname} of ${agent}, as ${identity}`);
+  context.stderr.note(
+    `${service === hostname ? '' : `${service}: `}${hostname} belongs to ${agent}; connecting as ${identity}`,
+  );
   context.stdout.line(`${service}: ${clientFor(place, port)}`);
 }
 

@@ -1,6 +1,8 @@
 import { lstat, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { PortalError, asPortalError, systemCode } from '../../lib/errors.js';
+import { isListening } from '../../net/listeners.js';
+import { parseTarget } from '../../net/target.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { copySchema, editorSchema } from '../init/editor-schema.js';
 import { guessPort } from '../init/guess-port.js';
@@ -29,8 +31,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     return 0;
   }
   context.stdout.data(file);
+  const listens = await isListening(parseTarget(guess.port), 'tcp');
   context.stderr.note(
-    `service web forwards to port ${guess.port} (${guess.because}). Start your server there, then publish it: portal up`,
+    `service web forwards to port ${guess.port} (${guess.because})${listens ? ', where a server listens. Publish it' : '. Start your server there, then publish it'}: portal up`,
   );
   tellSchema(context, copy);
   context.stderr.note(

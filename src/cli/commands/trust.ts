@@ -40,7 +40,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     for (const line of describeStore(report, style)) stderr.note(line);
     for (const line of commandLines(report, change)) stderr.noteCommand(line);
   }
-  const notes = trustNotes(machine, stores, ca, options.store);
+  const notes = trustNotes(machine, stores, ca, { kinds: options.store, change });
   const node = { NODE_EXTRA_CA_CERTS: ca };
   if (context.json)
     printEvent(context, 'trust', { ca, fingerprint, env: node, stores: reports.map(summarizeStore), notes });
@@ -51,7 +51,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     if (reports.some(({ outcome }) => outcome === 'installed' || outcome === 'removed'))
       stderr.note('Restart running browsers.');
     for (const note of notes) stderr.note(style.dim(note));
-    stderr.noteCommand(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
+    if (change !== 'uninstall')
+      stderr.noteCommand(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
   }
   return exitCode(reports, change);
 }

@@ -6,6 +6,7 @@ import { openTcp, relayTls, destinationOf, type RelayEndpoint } from '../../agen
 import { hintFor, missingFor } from '../../agent/capabilities.js';
 import { relayKey, type ServiceSpec, type UrlRelay } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
+import { listOf } from '../../config/suggest.js';
 import { ERRORS } from '../../lib/error-codes.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
@@ -15,6 +16,7 @@ import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor
 import { LIMITS, PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
 import { endpointOf } from '../../reconcile/endpoint.js';
 import { proxyFor } from '../proxy.js';
+import { servedText } from '../relay/report.js';
 import { formatEnd } from '../text/amounts.js';
 import { checkAddresses } from './addresses.js';
 import type { RelayContext, RelayFindings } from './relay-findings.js';
@@ -176,7 +178,7 @@ function checkDescriptor(
   }
   subject.ok(
     'relay.descriptor',
-    `the relay with key ${descriptor.address} offers ${descriptor.capabilities.join(', ')}`,
+    `the relay with key ${descriptor.address} serves ${listOf(servedText(descriptor.capabilities), 'and')}`,
   );
   if (!descriptor.protocols.includes(PROTOCOL_VERSION)) {
     const spoken = descriptor.protocols.join(', ');

@@ -89,6 +89,12 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'requests show': [{ run: 'portal requests show 12-345 --curl', does: 'print one request as a command' }],
   'requests held': [{ run: 'portal requests held --service hooks', does: 'show what waits for a service' }],
   'requests wipe': [{ run: 'portal requests wipe --yes', does: 'delete them without a prompt, for scripts' }],
+  'share create': [
+    {
+      run: 'portal share web --until 2h',
+      does: 'print a link that opens the service without its PIN, for two hours',
+    },
+  ],
   replay: [{ run: 'portal replay 12-345', does: 'send the request again' }],
   init: [
     { run: 'portal init --port 5173', does: 'publish the service on port 5173' },
@@ -144,6 +150,14 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     },
   ],
 };
+
+/** The first example of a command, by its full name: `portal share` for `portal share create` as well. */
+export function exampleOf(command: string): string | undefined {
+  const name = command.replace(/^portal /, '');
+  const [, [first] = []] =
+    Object.entries(COMMAND_EXAMPLES).find(([key]) => key === name || key.startsWith(`${name} `)) ?? [];
+  return first?.run;
+}
 
 /** Formats examples in two columns, for the end of a help text. */
 /** @param terminal columns of the terminal; undefined without one */

@@ -119,6 +119,8 @@ export function otherToolHint(
   const word = /'(-{0,2}[^' =]+)/.exec(message)?.[1] ?? '';
   if (code === 'commander.unknownOption' && argv[0] === 'run')
     return 'Write -- before the program: portal run -- npm test';
+  if (code === 'commander.unknownOption' && argv[0] === 'allow' && (word === '--yes' || word === '-y'))
+    return 'portal allow does not ask. Use it without this option.';
   if (code === 'commander.unknownOption') return Object.hasOwn(OPTIONS, word) ? OPTIONS[word] : undefined;
   if (code === 'commander.excessArguments')
     return argv[0] === 'expose' ? protocolHint(argv.slice(1)) : undefined;

@@ -204,7 +204,8 @@ export class Live {
 
   async #act(name: string): Promise<void> {
     const view = this.#view();
-    const address = view.services[this.#selected]?.addresses[0];
+    const selected = view.services[this.#selected];
+    const address = selected?.addresses[0];
     if (isUp(name)) this.#selected--;
     else if (isDown(name)) this.#selected++;
     else if (name === '?') this.#overlay = help;
@@ -212,7 +213,9 @@ export class Live {
     else if (name === 'o')
       await this.#open(
         address,
-        address === undefined ? 'it has no URL yet' : 'no browser opens it: it is not HTTP',
+        address === undefined
+          ? `${selected?.service ?? 'the service'} has no address yet`
+          : `${selected!.service} has no URL for a browser: ${address} is not HTTP`,
       );
     else if (address === undefined) return;
     else if (name === 'c') await this.#copy(address);
@@ -243,7 +246,7 @@ export class Live {
     if (how === 'terminal') this.#message = `copied ${address}`;
     if (how !== 'asked') return;
     this.print(address);
-    this.#message = 'printed it above, and asked the terminal to copy it (OSC 52): not every terminal can';
+    this.#message = `copied ${address}, if your terminal supports OSC 52; it is also printed above`;
   }
 }
 

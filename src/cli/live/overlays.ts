@@ -15,7 +15,7 @@ const HELP = [
   `  ${SIGNS.ok} ready, ${SIGNS.warning} degraded, ${SIGNS.problem} failed, … starting.`,
   '  target down: the local service does not respond.',
   '  OPEN: connections now. REQUESTS: – if not HTTP.',
-  '  LAST: the last status, without errors from before the target recovered.',
+  '  LAST: status of the last response since the target recovered.',
   `  TARGET, if there is room: ${SIGNS.ok} reachable, ${SIGNS.problem} down, blank unknown.`,
   '',
   '  Ctrl-C  stop',
@@ -36,7 +36,7 @@ export const help: Overlay = ({ columns, rows }) => {
 /** A QR code with its address, or the size that it needs. */
 export function qrOverlay(code: readonly string[], address: string): Overlay {
   const remark =
-    'Another device cannot open this URL: it points to this machine only. Use a relay that others can reach.';
+    'Other devices cannot reach this address: it leads to this machine only. Use a relay that others can reach.';
   const remarks = (columns: number): string[] => (isShareable(address) ? [] : wrapped([remark], columns));
   return (size) => {
     const columns = Math.max(size.columns, code[0]!.length + 1);

@@ -246,12 +246,15 @@ export function relayName(key: string): string {
 }
 
 /** A lease, and how its service is served if that is known. */
-type Addressed = Pick<Lease, 'url' | 'tcpAddr' | 'udpAddr'> & Partial<Pick<LeaseStatus, 'mode' | 'servedAs'>>;
+type Addressed = Pick<Lease, 'url' | 'tcpAddr' | 'udpAddr' | 'privateOf'> &
+  Partial<Pick<LeaseStatus, 'mode' | 'servedAs'>>;
 
 /** The public address of the lease: a URL, or a port. */
 export function publicAddress(lease: Addressed): string | undefined {
   const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr;
   if (address === undefined) return undefined;
+  // No browser opens a private service.
+  if (lease.url !== undefined && lease.privateOf !== undefined) return printable(placeOf(lease.url));
   // In mode auto the target has shown that it does not speak HTTP. Mode stream may be HTTP.
   const isHttp = lease.mode !== 'auto' || lease.servedAs !== 'stream';
   return printable(lease.url === undefined || isHttp ? address : `tls://${hostAndPort(address)}`);
@@ -262,6 +265,9 @@ export function hostAndPort(url: string): string {
   const { hostname, port } = new URL(url);
   return `${hostname}:${port || 443}`;
 }
+
+/** What `portal connect` takes. */
+export const placeOf = (url: string): string => hostAndPort(url).replace(/:443$/, '');
 
 /** An error on one line, for a cell or the middle of a sentence. */
 export function describeError(error: ErrorSummary): string {

@@ -10,8 +10,8 @@ export type TimedEvent = PortalEvent & { readonly time: string };
 export interface Expected extends ExpectedLeases {
   /** Visitors get a certificate of the local CA. */
   readonly isLocalCa?: boolean;
-  /** Visitors use `portal connect`, and expect the identity with this address. */
-  readonly privateOf?: string;
+  /** Visitors use `portal connect`. */
+  readonly isPrivate?: boolean;
   /** What visitors need to pass a gate. `curl`: the arguments for curl, if it can pass. */
   readonly gate?: { readonly curl?: string };
 }

@@ -137,7 +137,7 @@ const hintsAfter = (
     Object.keys(as).map((service) => ({
       service,
       leases: 1,
-      ...(service === 'db' ? { privateOf: '0xOWNER' } : { isLocalCa: service !== 'public' }),
+      ...(service === 'db' ? { isPrivate: true } : { isLocalCa: service !== 'public' }),
       ...(service === 'locked' && { gate: { curl: "-H 'Portal-Pin: YOUR-PIN'" } }),
     })),
   );
@@ -186,8 +186,18 @@ describe('how to reach a service', () => {
   it('gives the command for a private service', () => {
     const PRIVATE =
       'db is private; others reach it with: portal connect db.localhost:8443 --identity 0xOWNER';
-    expect(hints({ db: 'stream' }, served('db', 'stream'))).toEqual([PRIVATE]);
-    expect(hints({ db: 'http', web: 'http' })).toEqual([PRIVATE, ISSUED, CURL]);
+    const lease: PortalEvent = {
+      event: 'lease',
+      service: 'db',
+      relay: 'embedded:8443',
+      phase: 'ready',
+      url: 'https://db.localhost:8443',
+      privateOf: '0xOWNER',
+    };
+    expect(hintsAfter([lease], { db: 'stream' }, served('db', 'stream'))).toEqual([PRIVATE]);
+    expect(hintsAfter([lease], { db: 'http', web: 'http' }, lease)).toEqual([PRIVATE, ISSUED, CURL]);
+    // A later save adds one.
+    expect(hints({ web: 'http' }, lease)).toEqual([ISSUED, CURL, PRIVATE]);
   });
 
   it('suggests curl if any target speaks HTTP', () => {

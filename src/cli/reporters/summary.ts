@@ -3,10 +3,11 @@ import type { PortalEvent } from '../../reconcile/events.js';
 import { shellQuote } from '../../lib/shell-quote.js';
 import type { Output } from '../output.js';
 import { createStyle, printable } from '../text/style.js';
-import { addressRows, hostAndPort } from './describe.js';
+import { addressRows, hostAndPort, placeOf } from './describe.js';
 import type { Expected } from './reporter.js';
 
 type Ready = Extract<PortalEvent, { event: 'ready' }>;
+type Lease = Extract<PortalEvent, { event: 'lease' }>;
 type Served = Extract<PortalEvent, { event: 'served' }>;
 
 /** Prints every address to stdout as `service address`, for people and for pipes. */
@@ -29,9 +30,8 @@ export class AccessHints {
   #isAnnounced = false;
   /** Services with a certificate of the local CA. */
   #local: ReadonlySet<string> = new Set();
-  /** The owners of private services. */
-  #private: ReadonlyMap<string, string> = new Map();
-  /** Private services whose hint is printed. */
+  readonly #private = new Set<string>();
+  /** URLs of private services whose hint is printed. */
   readonly #told = new Set<string>();
   #gates: ReadonlyMap<string, Expected['gate']> = new Map();
   /** The first URL of each service, from `ready` on until the hint is printed. */
@@ -50,9 +50,7 @@ export class AccessHints {
 
   begin(expected: readonly Expected[]): void {
     this.#local = new Set(expected.filter(({ isLocalCa }) => isLocalCa).map(({ service }) => service));
-    this.#private = new Map(
-      expected.flatMap(({ service, privateOf }) => (privateOf === undefined ? [] : [[service, privateOf]])),
-    );
+    for (const { service, isPrivate } of expected) if (isPrivate) this.#private.add(service);
     this.#gates = new Map(expected.map(({ service, gate }) => [service, gate]));
   }
 
@@ -61,6 +59,7 @@ export class AccessHints {
     if (event.event === 'started') this.#caFile = event.ca;
     if (event.event === 'notice' && event.kind === 'ca_created') this.#isAnnounced = true;
     if (event.event === 'served') this.#noteServed(event);
+    if (event.event === 'lease') this.#noteLease(event);
     if (event.event === 'ready') this.#ready(event);
     if (event.event === 'stopped') this.#urls.clear();
     if (event.event === 'target' && event.reachable) this.#unreachable.delete(event.service);
@@ -100,8 +99,6 @@ export class AccessHints {
 
   #ready({ services, unreachable = [] }: Ready): void {
     for (const [service, { urls, servedAs }] of Object.entries(services)) {
-      const owner = this.#private.get(service);
-      if (owner !== undefined && urls[0] !== undefined) this.#tellPrivate(service, urls[0], owner);
       if (servedAs !== 'undecided') this.#servedAs.set(service, servedAs);
       if (urls[0] !== undefined) this.#allUrls.set(service, urls[0]);
       if (urls[0] !== undefined && this.#local.has(service)) this.#urls.set(service, urls[0]);
@@ -114,11 +111,14 @@ export class AccessHints {
   }
 
   /** The command for others, who may have no portal.yaml. */
-  #tellPrivate(service: string, url: string, owner: string): void {
-    if (this.#told.has(service)) return;
-    this.#told.add(service);
-    const at = printable(hostAndPort(url).replace(/:443$/, ''));
-    this.#line(`${service} is private; others reach it with: portal connect ${at} --identity ${owner}`);
+  #noteLease({ service, phase, url, privateOf: owner }: Lease): void {
+    if (owner === undefined) this.#private.delete(service);
+    else this.#private.add(service);
+    if (owner === undefined || phase !== 'ready' || url === undefined || this.#told.has(url)) return;
+    this.#told.add(url);
+    this.#line(
+      `${service} is private; others reach it with: portal connect ${printable(placeOf(url))} --identity ${owner}`,
+    );
   }
 
   #tell(): void {

@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
 import { wrapCommand, wrapWords } from './wrap.js';
 
+const dim = (text: string): string => `\u001B[2m${text}\u001B[22m`;
+
 it('breaks lines between words, with the indentation of the line', () => {
   expect(wrapWords('created an identity; keep a copy', 20)).toBe('created an identity;\nkeep a copy');
   expect(wrapWords('one\n  two three four', 11)).toBe('one\n  two three\n  four');
@@ -20,7 +22,23 @@ it('breaks a command between arguments, so that a shell still reads one command'
   );
 });
 
-const dim = (text: string): string => `\u001B[2m${text}\u001B[22m`;
+it('puts a command at the end of a long sentence on a line of its own, where it copies as one command', () => {
+  const command = 'portal connect db.example.com --identity 0x371531b8';
+  const line = `db is private; others reach it with: ${command}`;
+  expect(wrapWords(line, 100)).toBe(line);
+  expect(wrapWords(line, 60)).toBe(`db is private; others reach it with:\n${command}`);
+  expect(wrapWords(`  ${line}`, 60)).toBe(`  db is private; others reach it with:\n  ${command}`);
+  expect(wrapWords(line, 40)).toBe(
+    'db is private; others reach it with:\nportal connect db.example.com \\\n  --identity 0x371531b8',
+  );
+  expect(wrapWords(dim(line), 60)).toBe(`${dim('db is private; others reach it with:')}\n${dim(command)}`);
+});
+
+it('breaks a sentence with several commands between them', () => {
+  expect(wrapWords('in the background: portal status, portal logs -f, portal down', 40)).toBe(
+    'in the background: portal status,\nportal logs -f, portal down',
+  );
+});
 
 it('puts continuation lines beside a mark, not below it', () => {
   expect(wrapWords('  ✓ two three four', 13)).toBe('  ✓ two three\n    four');

@@ -11,12 +11,14 @@ const FILE_LINE = /^\s*>? +\d* \|(?: |$)/;
 const COMMAND = /^(?:try:| *\$) /;
 /** An argument, quoted for a shell. */
 const ARGUMENT = /(?:'[^']*'|\\.|[^\s'\\])+/g;
+/** A sentence that ends with one command, with options. */
+const ENDS_WITH_COMMAND = /^(.*:) (portal [a-z]+(?=.* --?[a-z])(?: (?:'[^']*'|\\.|[^\s'\\,;])+)+)(?<![.:])$/s;
 
 /**
  * Breaks each line of `text` between words, so that it fits into `columns`. Continuation lines have the indentation of
  * their line. A word that is wider than `columns`, such as a URL, stays whole, as does a short command in a sentence. A command
- * on its own breaks between arguments, with a
- * backslash, and works when it is copied with all its lines. Lines of a file are cut around the marks below one of them.
+ * with options at the end of a sentence gets lines of its own. A command on its own breaks between arguments, with a backslash,
+ * and works when it is copied with all its lines. Lines of a file are cut around the marks below one of them.
  */
 export function wrapWords(text: string, columns: number): string {
   if (!Number.isFinite(columns)) return text;
@@ -31,8 +33,15 @@ export function wrapWords(text: string, columns: number): string {
   return wrapped.join('\n');
 }
 
-const wrapOther = (line: string, columns: number): string =>
-  COMMAND.test(stripVTControlCharacters(line)) ? wrapCommand(line, columns) : wrapLine(line, columns);
+function wrapOther(line: string, columns: number): string {
+  if (stringWidth(line) <= columns) return line;
+  if (COMMAND.test(stripVTControlCharacters(line))) return wrapCommand(line, columns);
+  const [, indent, before, text, after] = STYLED.exec(line) as unknown as string[];
+  const [, sentence, command] = ENDS_WITH_COMMAND.exec(text!) ?? [];
+  if (sentence === undefined) return wrapLine(line, columns);
+  const styled = (part: string): string => indent! + before! + part + after!;
+  return `${wrapLine(styled(sentence), columns)}\n${wrapCommand(styled(command!), columns)}`;
+}
 
 /** Breaks a command between arguments, with a backslash, so that it works when it is copied with all its lines. */
 export function wrapCommand(line: string, columns: number): string {

@@ -45,7 +45,7 @@ tunnels:
     },
     notes: [
       'api: for api.example.com, write `hostname: api.example.com`. `portal doctor` prints the DNS records to create.',
-      'api: `auth` was dropped: everyone can visit until you set `access`.',
+      'api: `auth` was dropped: everyone can visit until you set `access.basic` with hashes from `portal hash`.',
       'ssh: the relay chooses the public port, in place of 1.tcp.ngrok.io:20001.',
       'app: calm-cat.ngrok-free.app became the name calm-cat on your relay.',
       'odd: the target "file:///srv" was not converted: "file:///srv" is not a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public.',
@@ -172,7 +172,7 @@ customDomains = ["a.example.com", "b.example.com"]
 `;
   expect((await converted('frpc.toml', text)).notes).toEqual([
     'web: a service has one hostname. For a.example.com, b.example.com, write a service for each, with its own `hostname`. `portal doctor` prints the DNS records to create.',
-    'web: `httpUser`, `httpPassword` were dropped: everyone can visit until you set `access`.',
+    'web: `httpUser`, `httpPassword` were dropped: everyone can visit until you set `access.basic` with hashes from `portal hash`.',
   ]);
 });
 
@@ -354,8 +354,8 @@ tunnels:
 endpoints: [{ name: inner, url: "https://api.internal", upstream: { url: 3003, proxy_protocol: 2 } }]
 `,
       [
-        'web: `deny_cidrs` was dropped: everyone can visit until you set `access`.',
-        'web: `basic_auth`, `oauth`, `verify_webhook` were dropped: everyone can visit until you set `access`.',
+        'web: `deny_cidrs` was dropped: everyone can visit until you set `access.allowIps`.',
+        'web: `basic_auth`, `oauth`, `verify_webhook` were dropped: everyone can visit until you set `access.basic` with hashes from `portal hash`, `access.oidc` and `access.webhook`.',
         'web: `request_header` was not converted: write `routes` with `headers`.',
         'wild: *.example.com is a wildcard. Write a service with its own `hostname` for each name below it.',
         'inner: api.internal is not a public name, so it was not converted.',
@@ -377,7 +377,7 @@ ingress:
   - { service: "http://localhost:8080" }
 `,
       [
-        'app: `access` was dropped: everyone can visit until you set `access`.',
+        'app: `access` was dropped: everyone can visit until you set `access.oidc`.',
         'app: `http2Origin` has no counterpart and was not converted.',
         'old.example.com: `service: http_status:410` has no counterpart and was not converted.',
         'web: it served every other hostname. Here it has a name of its own.',

@@ -1,5 +1,6 @@
 import { rangeProblem } from '../../../net/cidr.js';
 import { parseTarget } from '../../../net/target.js';
+import { listOf as joined } from '../../../config/suggest.js';
 import { dnsLabel } from '../../../config/variables.js';
 
 /** A converted service, with the keys of portal.yaml. */
@@ -52,8 +53,8 @@ export class Draft {
    */
   noteRest(about: { service: string } | { program: string }, fields: Fields, read: readonly string[]): void {
     const keys = Object.keys(fields).filter((key) => !read.includes(key));
-    const guards = keys.filter((key) => GUARDS.has(key));
-    const others = keys.filter((key) => !GUARDS.has(key));
+    const guards = keys.filter((key) => key in GUARDS);
+    const others = keys.filter((key) => !(key in GUARDS));
     if ('program' in about) {
       if (keys.length > 0)
         this.note(`Settings of ${about.program} itself were not converted: ${listed(keys)}.`);
@@ -61,7 +62,7 @@ export class Draft {
     }
     if (guards.length > 0)
       this.note(
-        `${about.service}: ${listed(guards)} ${guards.length === 1 ? 'was' : 'were'} dropped: everyone can visit until you set \`access\`.`,
+        `${about.service}: ${listed(guards)} ${guards.length === 1 ? 'was' : 'were'} dropped: everyone can visit until you set ${gatesFor(guards)}.`,
       );
     for (const key of others.filter((each) => each in BY_HAND))
       this.note(`${about.service}: \`${key}\` was not converted: ${BY_HAND[key]}.`);
@@ -125,12 +126,37 @@ export class Draft {
 
 const DNS_RECORDS = '`portal doctor` prints the DNS records to create.';
 
-/** Settings of the other programs that decide who may visit. */
-const GUARDS: ReadonlySet<string> = new Set([
-  'oauth', 'oidc', 'saml', 'jwt_validation', 'traffic_policy', 'policy', 'verify_webhook', 'webhook_verification',
-  'mutual_tls_cas', 'user_agent_filter', 'deny_cidrs', 'access', 'ipRules', 'routeByHTTPUser', 'auth', 'basic_auth',
-  'httpUser', 'httpPassword',
-]); // prettier-ignore
+const PASSWORDS = '`access.basic` with hashes from `portal hash`';
+const SIGN_IN = '`access.oidc`';
+const ADDRESSES = '`access.allowIps`';
+const SIGNATURES = '`access.webhook`';
+
+/** Settings of the other programs that decide who may visit, with what to set instead; undefined if that depends. */
+const GUARDS: Readonly<Record<string, string | undefined>> = {
+  oauth: SIGN_IN,
+  oidc: SIGN_IN,
+  saml: undefined,
+  jwt_validation: undefined,
+  traffic_policy: undefined,
+  policy: undefined,
+  verify_webhook: SIGNATURES,
+  webhook_verification: SIGNATURES,
+  mutual_tls_cas: undefined,
+  user_agent_filter: undefined,
+  deny_cidrs: ADDRESSES,
+  access: SIGN_IN,
+  ipRules: ADDRESSES,
+  routeByHTTPUser: undefined,
+  auth: PASSWORDS,
+  basic_auth: PASSWORDS,
+  httpUser: PASSWORDS,
+  httpPassword: PASSWORDS,
+};
+
+function gatesFor(guards: readonly string[]): string {
+  const gates = new Set(guards.map((key) => GUARDS[key]));
+  return gates.has(undefined) ? '`access`' : joined([...gates] as string[], 'and');
+}
 
 /** Keys whose counterpart the user must write. */
 const BY_HAND: Readonly<Record<string, string>> = {
