@@ -109,8 +109,19 @@ export interface LeaseStatus extends PublicAddress {
   targetError?: string;
   /** With targetError: why, for each unreachable target. The keys are targets as in `target` and `routes`. */
   targetErrors?: Record<string, string>;
+  /** The targets of targetErrors that do not respond yet because their commands start. Absent if no command starts. */
+  starting?: StartingStatus;
+  /** In mode http: how long each route holds requests while its target is down, in milliseconds. Absent if none does. */
+  holdMs?: Readonly<Record<string, number>>;
   /** Why the local service is unhealthy, according to its `health`; absent if it is healthy. Visitors still reach it. */
   healthError?: string;
+}
+
+/** Commands of a service that start. */
+export interface StartingStatus {
+  readonly targets: readonly string[];
+  /** The services that they wait for; absent if they wait for none. */
+  readonly waitsFor?: readonly string[];
 }
 
 /** The held requests of one route. */

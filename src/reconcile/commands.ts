@@ -1,10 +1,11 @@
 import { portalVariables, type ServiceUrls } from '../agent/commands/environment.js';
 import type { Program, ProgramState } from '../agent/commands/program.js';
+import type { StartingStatus } from '../agent/status.js';
 import { commandsOf, targetsOf, withTargets, type NamedCommand, type ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 import { printedPort } from '../agent/commands/printed-port.js';
 import { deferred } from '../lib/wait.js';
-import type { Target } from '../net/target.js';
+import { formatTarget, type Target } from '../net/target.js';
 import type { CommandStatus, PortalEvent } from './events.js';
 import { commandPort } from './notices.js';
 
@@ -103,22 +104,37 @@ export class Commands {
     );
   }
 
+  /** The targets of the programs of `service` that start, and what those wait for. Undefined if none starts. */
+  startingOf(service: string): StartingStatus | undefined {
+    const starting = [...this.#running.values()].filter(
+      ({ named, program }) => named.service === service && isStarting(program),
+    );
+    if (starting.length === 0) return undefined;
+    const waitsFor = [...new Set(starting.flatMap((running) => this.#waitsFor(running)))];
+    const targets = starting.map(({ named }) => formatTarget(named.target));
+    return { targets, ...(waitsFor.length > 0 && { waitsFor }) };
+  }
+
   /** Whether any program has just started. */
   get isAnyStarting(): boolean {
     return [...this.#running.values()].some(({ program }) => isStarting(program));
   }
 
   get status(): CommandStatus[] {
-    return [...this.#running.values()].map(
-      ({ named: { name, service, command, target }, program, restarts }) => ({
+    return [...this.#running.values()].map((running) => {
+      const { named, program, restarts } = running;
+      const { name, service, command, target } = named;
+      const waitsFor = this.#waitsFor(running);
+      return {
         name,
         service,
         run: command.run,
         ...stateFields(program.state),
+        ...(waitsFor.length > 0 && { waitsFor }),
         ...(target.kind === 'tcp' && { port: target.port }),
         restarts,
-      }),
-    );
+      };
+    });
   }
 
   /** Ends every program. Has a timeout. */
@@ -218,6 +234,10 @@ export class Commands {
       told = missing.join();
       await Promise.race([this.#news.promise, aborted]);
     }
+  }
+
+  #waitsFor({ named, program }: Running): string[] {
+    return program.state.state === 'waiting' ? this.#missing(named.name) : [];
   }
 
   /** The services that a command waits for. A service that was removed or has expired does not count. */

@@ -144,6 +144,8 @@ export interface CommandStatus {
   state: CommandState;
   pid?: number;
   port?: number;
+  /** In state `waiting`: services that do not respond yet. */
+  waitsFor?: string[];
   /** How often it has ended without a request. */
   restarts: number;
   exit?: CommandExit;

@@ -254,13 +254,14 @@ export class RunnerParts {
   }
   #makeReport(): Report {
     const { proxyFor, trust } = this.#options;
-    const { active, pool, candidates, unplaced, local, clock, certificates } = this;
+    const { active, pool, candidates, unplaced, local, commands, clock, certificates } = this;
     return new Report({
       active,
       pool,
       candidates,
       unplaced,
       local,
+      commands,
       clock,
       certificates,
       ...(proxyFor && { proxyFor }),

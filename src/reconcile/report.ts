@@ -5,6 +5,7 @@ import type { LeaseStatus } from '../agent/status.js';
 import type { CertificateSources } from '../certificates/live.js';
 import type { Desired } from '../config/desired.js';
 import type { ActiveLeases } from './active.js';
+import type { Commands } from './commands.js';
 import type { CandidatePool } from './candidates/pool.js';
 import { surveyOfAgent, type Survey, type SurveyOptions } from './candidates/survey.js';
 import { addressesOf } from './announce.js';
@@ -20,6 +21,7 @@ export interface ReportOptions extends SurveyOptions {
   readonly candidates: CandidatePool;
   readonly unplaced: Unplaced;
   readonly local: LocalServices;
+  readonly commands: Pick<Commands, 'startingOf'>;
   readonly clock: ExpiryClock;
   readonly certificates: CertificateSources;
 }
@@ -86,15 +88,18 @@ export class Report {
   }
 
   #statusOf(lease: AgentLease): LeaseStatus {
-    const { clock, local } = this.#options;
+    const { clock, commands, local } = this.#options;
     const { expires, service } = lease.spec;
     const at = clock.expiresAt(expires);
     const healthError = local.healthErrorOf(service);
     const targetErrors = local.targetErrorsOf(service);
     const targetError = Object.values(targetErrors)[0];
+    const starting = commands.startingOf(service);
+    const late = starting?.targets.filter((target) => target in targetErrors) ?? [];
     return {
       ...lease.status(),
       ...(targetError !== undefined && { targetError, targetErrors }),
+      ...(late.length > 0 && { starting: { ...starting, targets: late } }),
       ...(healthError !== undefined && { healthError }),
       ...(at !== undefined && { expiresAt: new Date(at).toISOString() }),
     };

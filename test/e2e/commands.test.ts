@@ -265,6 +265,17 @@ describe('dependsOn', () => {
       waitsFor: ['api'],
     });
     expect(started(agent, 'web')).toBe(0);
+    for (const name of ['web', 'api'])
+      await agent.event('lease', ({ service, phase }) => service === name && phase === 'ready');
+    const [status] = jsonLines((await person.run(['status', '--json'])).stdout);
+    expect(status).toMatchObject({
+      leases: [{ starting: { waitsFor: ['api'] } }, { starting: { targets: [expect.any(String)] } }],
+      commands: [{ name: 'web', state: 'waiting', waitsFor: ['api'] }, { name: 'api' }],
+    });
+    const { stdout } = await person.run(['status']);
+    expect(stdout).toMatch(/^web +starting [^]*^ {2}waiting for api; visitors get a 503 page$/m);
+    expect(stdout).toMatch(/^api +starting [^]*^ {2}its command starts; visitors get a 503 page$/m);
+    expect(stdout).not.toContain('down');
     await writeFile(file('go'), '');
     await agent.event('command', isStart('web'));
     const lines = jsonLines(agent.stdout);
@@ -274,6 +285,8 @@ describe('dependsOn', () => {
     );
     const ready = await agent.event('ready');
     expect(Object.keys(ready['services'] as object)).toEqual(['web', 'api']);
+    const [later] = jsonLines((await person.run(['status', '--json'])).stdout);
+    expect(JSON.stringify(later)).not.toMatch(/starting|waitsFor/);
     agent.kill('SIGTERM');
     await agent.finished;
   });

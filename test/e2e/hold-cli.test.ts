@@ -69,7 +69,10 @@ it('shows what waits, in status, plan, metrics and the list of requests', async 
     /^hooks: 2 requests held, .* accepts no connection$/m,
   );
   const [status] = jsonLines((await person.run(['status', '--json'])).stdout);
-  expect(status).toMatchObject({ held: [{ service: 'hooks', route: '/', waiting: 2 }] });
+  expect(status).toMatchObject({
+    leases: [{ service: 'hooks', holdMs: { '/': 600_000 } }],
+    held: [{ service: 'hooks', route: '/', waiting: 2 }],
+  });
   const read = async (): Promise<string> => (await fetch(metrics)).text();
   expect(await read()).toContain('portal_agent_held_requests{service="hooks"} 2');
 

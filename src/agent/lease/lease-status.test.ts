@@ -1,10 +1,12 @@
 import { expect, it } from 'vitest';
 import { service } from '../../../test/support/world.js';
 import { PortalError } from '../../lib/errors.js';
+import { parseTarget } from '../../net/target.js';
 import { Tally } from '../../lib/tally.js';
 import { Rejections } from '../access/rejections.js';
 import { Proof } from '../proof/proof.js';
 import { PhaseRecord } from '../session/phase.js';
+import type { ServiceSpec } from '../spec.js';
 import { leaseStatus, otherPortOf } from './lease-status.js';
 import type { LeaseParts } from './parts.js';
 
@@ -35,6 +37,22 @@ it('shows a lease without a session as undecided, without traffic and without an
     servedAs: 'undecided',
     target: expect.stringContaining('3000') as string,
   });
+});
+
+const holdOf = (...args: Parameters<typeof service>): unknown =>
+  leaseStatus(service(...args), 'relay', parts()).holdMs;
+
+it('shows how long each route holds requests, by its own setting or that of the service', () => {
+  const hold = { forMs: 60_000 };
+  const target = parseTarget(1);
+  const routes = [
+    { prefix: '/hook', target, hold: { forMs: 5_000 } },
+    { prefix: '/', target },
+  ] as unknown as ServiceSpec['routes'];
+  expect(holdOf('app', 1, { hold })).toEqual({ '/': 60_000 });
+  expect(holdOf('app', 1, { hold, routes })).toEqual({ '/hook': 5_000, '/': 60_000 });
+  expect(holdOf('app', 1, { routes })).toEqual({ '/hook': 5_000 });
+  expect(holdOf('app', 1)).toBeUndefined();
 });
 
 it('shows unproven and replicas only while the lease is ready', () => {

@@ -34,6 +34,7 @@ export function leaseStatus(spec: ServiceSpec, relay: string, parts: Omit<LeaseP
     servedAs: servedAsOf(spec, parts),
     target: formatTarget(spec.target),
     ...routesOf(spec),
+    ...holdOf(spec),
   };
 }
 
@@ -75,4 +76,13 @@ function unservedOf(counts: Partial<Record<string, number>>): Pick<LeaseStatus, 
 function routesOf({ routes }: ServiceSpec): Pick<LeaseStatus, 'routes'> {
   if (routes.length === 0) return {};
   return { routes: Object.fromEntries(routes.map(({ prefix, target }) => [prefix, formatTarget(target)])) };
+}
+
+function holdOf({ routes, hold }: ServiceSpec): Pick<LeaseStatus, 'holdMs'> {
+  const all = routes.length > 0 ? routes : [{ prefix: '/', hold: undefined }];
+  const holding = all.flatMap((route) => {
+    const ms = (route.hold ?? hold)?.forMs;
+    return ms === undefined ? [] : [[route.prefix, ms] as const];
+  });
+  return holding.length === 0 ? {} : { holdMs: Object.fromEntries(holding) };
 }

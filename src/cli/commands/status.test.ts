@@ -244,3 +244,30 @@ it('shows which other agents serve the name of a replica', () => {
     '5 other agents serve this name: one (active), two (active), three (active), four (active), and 1 more',
   );
 });
+
+it('shows which routes hold requests, and for how long', () => {
+  const hooks = { ...lease('hooks', 'https://a.example'), holdMs: { '/github': 600_000, '/': 3_600_000 } };
+  expect(shown([hooks])).toContain(
+    '  holds POST requests while its target is down: /github for 10m, / for 1h',
+  );
+});
+
+it('shows that a command starts, and what it waits for', () => {
+  const down = {
+    ...lease('web', 'https://a.example'),
+    targetError: 'it does not respond yet',
+    targetErrors: { 'localhost:3000': 'it does not respond yet' },
+  };
+  const starting = { targets: ['localhost:3000'] };
+  expect(shown([down])).toMatch(/^web +target down .*localhost:3000 \(down\)/m);
+  const alone = shown([{ ...down, starting }]);
+  expect(alone).toMatch(/^web +starting .*localhost:3000 \(starting\)/m);
+  expect(alone).toContain('  its command starts; visitors are reset');
+  expect(alone).not.toContain('down');
+  const command = { name: 'web', service: 'web', run: 'vite', state: 'waiting', restarts: 0 } as const;
+  const waiting = shown([{ ...down, starting: { ...starting, waitsFor: ['api'] } }], {
+    commands: [{ ...command, waitsFor: ['api'] }],
+  });
+  expect(waiting).toContain('  waiting for api; visitors are reset');
+  expect(waiting).toMatch(/^web +waiting for api /m);
+});

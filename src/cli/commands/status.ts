@@ -21,11 +21,12 @@ import {
   whyOtherPort,
   UNVERIFIED,
 } from '../reporters/describe.js';
+import { describeHeldNow, describeHold } from '../reporters/describe-held.js';
 import { describeCommands } from '../running/status-commands.js';
 import { checkServices } from '../../library/unknown-service.js';
 import { isPath } from '../grammar/path-word.js';
 import { formatAge, formatAgo, formatBytes, formatWait, timeText } from '../text/amounts.js';
-import { servedState, targetProblems, withoutRelayError } from '../running/state.js';
+import { isStarting, servedState, targetProblems, withoutRelayError } from '../running/state.js';
 import { createStyle, printable, type Paint, type Style } from '../text/style.js';
 
 interface Options {
@@ -134,16 +135,6 @@ export function describeStatus(status: AgentStatus, style: Style, now: number, w
   ];
 }
 
-/** Requests that wait until their target is back. */
-function describeHeldNow({ held = [] }: AgentStatus, style: Style, now: number): string[] {
-  return held.map(({ service, route, waiting, bytes, since, error }) => {
-    const where = route === '/' ? service : `${service} ${route}`;
-    const what = `${waiting === 1 ? '1 request' : `${waiting} requests`} held, ${formatBytes(bytes)}`;
-    const why = error === undefined ? '' : `: ${printable(error)}`;
-    return style.yellow(`${printable(where)}: ${what}, for ${formatAge(now - Date.parse(since))}${why}`);
-  });
-}
-
 function describeRejected({ rejected }: AgentStatus, style: Style): string[] {
   if (rejected.length === 0) return [];
   return [
@@ -229,6 +220,7 @@ function describeLeases(
         askedPort,
         certificate,
         expiresAt,
+        holdMs,
       } = leases[index]!;
       const notes = [
         !header!.includes('ADDRESS') && publicAddress(leases[index]!),
@@ -236,6 +228,7 @@ function describeLeases(
         nextInMs !== undefined && nextTry(nextInMs),
         unproven && describeUnproven(unproven, leases[index]!),
         describeGates(leases[index]!),
+        holdMs && describeHold(holdMs),
         expiresAt !== undefined && describeExpiry(Date.parse(expiresAt), now),
         replicas && describeReplicas(replicas),
         visitorsUnserved && describeUnserved(visitorsUnserved),
@@ -284,10 +277,12 @@ function describeDropped(dropped: Readonly<Record<string, number>>): string | un
     : `${what} (raise net.core.rmem_max, docs/explanation/performance.md)`;
 }
 
-function targetOf({ target, targetError, targetErrors = {}, healthError, routes = {} }: LeaseStatus): string {
+function targetOf(lease: LeaseStatus): string {
+  const { target, targetError, targetErrors = {}, healthError, routes = {} } = lease;
   const targets = Object.values(routes);
   const where = targets.length > 1 ? `${targets.length} routes` : target;
   const down = targets.filter((each) => targetErrors[each] !== undefined).length;
+  if (isStarting(lease)) return `${where} (starting)`;
   if (targetError !== undefined)
     return down > 0 && down < targets.length ? `${where} (${down} down)` : `${where} (down)`;
   return healthError === undefined ? where : `${where} (unhealthy)`;

@@ -27,8 +27,24 @@ const snapshot = (leases: readonly LeaseStatus[], over: Partial<Snapshot> = {}):
   ...over,
 });
 
+const STARTING = { targets: ['localhost:3000'] };
+
 const viewOf = (...servedAs: ServedAs[]): unknown =>
   new LiveModel().view(snapshot(servedAs.map((each) => lease({ servedAs: each }))), 0).services[0];
+
+const startingView = (starting: LeaseStatus['starting']) => {
+  const down = { targetError: 'no', targetErrors: { 'localhost:3000': 'no' } };
+  const all = lease({ ...down, ...(starting && { starting }) });
+  return new LiveModel().view(snapshot([all]), 0).services[0]!;
+};
+
+const held = (service: string, route: string, waiting: number) => ({
+  service,
+  route,
+  waiting,
+  bytes: 1,
+  since: '',
+});
 
 describe('the model of the live view', () => {
   it('groups the leases of a service, the best one first', () => {
@@ -47,6 +63,17 @@ describe('the model of the live view', () => {
     [
       'target down',
       { targetError: 'nothing listens', routes: { '/': 'localhost:1', '/api': 'localhost:1' } },
+    ],
+    ['starting', { targetError: 'x', targetErrors: { 'localhost:3000': 'x' }, starting: STARTING }],
+    // Another target of the service is down.
+    [
+      'degraded',
+      {
+        targetError: 'x',
+        targetErrors: { 'localhost:3000': 'x', 'localhost:1': 'y' },
+        routes: { '/': 'localhost:3000', '/api': 'localhost:1' },
+        starting: STARTING,
+      },
     ],
     ['unhealthy', { healthError: 'GET / returned 500' }],
     ['unverified', { unproven: { since: '', failures: 1, reason: 'timeout' } }],
@@ -81,6 +108,34 @@ describe('the model of the live view', () => {
       targetErrors,
     });
     expect(new LiveModel().view(snapshot([one]), 0).services[0]!.problems).toEqual(['x']);
+  });
+
+  it('shows what a command waits for, and no dead target while it starts', () => {
+    expect(startingView(STARTING)).toMatchObject({ state: 'starting', problems: [], isReachable: undefined });
+    expect(startingView({ ...STARTING, waitsFor: ['api', 'db'] })).toMatchObject({
+      state: 'starting',
+      problems: ['waiting for api and db'],
+    });
+    expect(startingView(undefined)).toMatchObject({
+      state: 'target down',
+      problems: ['no'],
+      isReachable: false,
+    });
+  });
+
+  it('counts the held requests of all routes of a service', () => {
+    const { services } = new LiveModel().view(
+      snapshot([lease(), lease({ service: 'api' })], {
+        unplaced: [{ service: 'lost', since: '', error: { code: 'x', message: 'y' } }],
+        held: [held('web', '/', 1), held('web', '/hook', 2), held('lost', '/', 4)],
+      }),
+      0,
+    );
+    expect(services.map((each) => [each.service, each.held])).toEqual([
+      ['web', 3],
+      ['api', 0],
+      ['lost', 4],
+    ]);
   });
 
   it('names the relay of a problem if the service is on several', () => {

@@ -1,9 +1,15 @@
 import type { RequestRow } from '../../agent/inspect/wire.js';
-import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
+import type { HeldStatus, LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { UnplacedStatus } from '../../reconcile/events.js';
 import { describeError, describeUnproven, nextTry, publicAddress, relayName } from '../reporters/describe.js';
 import type { TimedEvent } from '../reporters/reporter.js';
-import { servedState, targetProblems, withoutRelayError, type ServedState } from '../running/state.js';
+import {
+  isStarting,
+  servedState,
+  targetProblems,
+  withoutRelayError,
+  type ServedState,
+} from '../running/state.js';
 import { printable } from '../text/style.js';
 
 type Shown = Pick<
@@ -16,6 +22,8 @@ export interface Snapshot {
   readonly relays: readonly RelayStatus[];
   readonly leases: readonly LeaseStatus[];
   readonly unplaced: readonly UnplacedStatus[];
+  /** Routes with held requests. */
+  readonly held?: readonly HeldStatus[] | undefined;
   /** The latest recorded requests, newest last. */
   readonly requests: readonly Shown[];
   readonly inspector: string | undefined;
@@ -35,6 +43,8 @@ export interface ServiceView {
   readonly problems: readonly string[];
   /** Visitors connected now. */
   readonly open: number;
+  /** Requests that wait until the target is back. */
+  readonly held: number;
   /** Requests since the start, if Portal counts them. */
   readonly requests: number | undefined;
   /** Requests per second if Portal counts them, else bytes per second. */
@@ -118,6 +128,7 @@ export class LiveModel {
   }
 
   view(snapshot: Snapshot, now: number): View {
+    const { held = [] } = snapshot;
     const open = snapshot.leases.filter(({ phase }) => phase !== 'closed');
     const lasting = open.filter(({ phase }) => phase !== 'draining');
     // While the agent stops, every lease drains. Otherwise a draining lease was replaced or removed.
@@ -129,19 +140,23 @@ export class LiveModel {
         leases
           .filter(({ service }) => service === name)
           .map((lease) => withoutRelayError(lease, snapshot.relays)),
+        heldOf(name, held),
         now,
       ),
     );
     if (lasting.length > 0) this.#served = placed;
     return {
-      services: [...placed, ...snapshot.unplaced.map(unplacedView)],
+      services: [
+        ...placed,
+        ...snapshot.unplaced.map((each) => unplacedView(each, heldOf(each.service, held))),
+      ],
       relays: snapshot.relays.map(relayView),
       requests: snapshot.requests.map(requestView),
       inspector: snapshot.inspector,
     };
   }
 
-  #serviceOf(service: string, unordered: readonly LeaseStatus[], now: number): ServiceView {
+  #serviceOf(service: string, unordered: readonly LeaseStatus[], held: number, now: number): ServiceView {
     const leases = unordered.toSorted((one, other) => rankOf(one) - rankOf(other));
     const [first] = leases;
     const problems = [...new Set(leases.flatMap((lease) => problemsOf(lease, leases.length > 1)))];
@@ -154,6 +169,7 @@ export class LiveModel {
       isReachable: this.#isReachable(first!),
       problems,
       open: sumOf(leases, ({ visitors }) => visitors),
+      held,
       requests: requestsOf(leases),
       rate: this.#rateOf(service, leases, now),
       lastStatus: leases.findLast(({ lastStatus }) => lastStatus !== undefined)?.lastStatus,
@@ -169,8 +185,9 @@ export class LiveModel {
     return false;
   }
 
-  #isReachable({ service, target, routes, targetError, mode }: LeaseStatus): boolean | undefined {
-    if (targetError !== undefined) return false;
+  #isReachable(lease: LeaseStatus): boolean | undefined {
+    const { service, target, routes, targetError, mode } = lease;
+    if (targetError !== undefined) return isStarting(lease) ? undefined : false;
     // An open UDP socket, or one reply, does not show that the service responds now.
     if (mode === 'udp') return undefined;
     const verdicts = this.#verdicts.get(service);
@@ -199,6 +216,12 @@ export class LiveModel {
 const sumOf = <T>(all: readonly T[], of: (each: T) => number): number =>
   all.reduce((sum, each) => sum + of(each), 0);
 
+const heldOf = (name: string, held: readonly HeldStatus[]): number =>
+  sumOf(
+    held.filter(({ service }) => service === name),
+    ({ waiting }) => waiting,
+  );
+
 /** Undefined if the service does not speak HTTP. A target that has not spoken yet has had no request. */
 const requestsOf = (leases: readonly LeaseStatus[]): number | undefined =>
   leases.some(({ requests, servedAs }) => requests !== undefined || servedAs === 'http') ||
@@ -222,15 +245,17 @@ function combined(leases: readonly LeaseStatus[], problems: readonly string[]): 
 
 /** @param isOnSeveral whether the service has leases on other relays, too */
 function problemsOf(lease: LeaseStatus, isOnSeveral: boolean): string[] {
-  const { error, nextInMs, unproven, targetError, healthError } = lease;
+  const { error, nextInMs, unproven, targetError, healthError, starting } = lease;
   const relay = relayName(lease.relay);
   const onRelay = [
     error && describeError(error),
     nextInMs !== undefined && nextTry(nextInMs),
     unproven && describeUnproven(unproven, lease),
   ].filter((problem) => typeof problem === 'string');
+  // The state says it, unless the command waits for other services.
+  const isSaid = isStarting(lease) && starting?.waitsFor === undefined;
   return [
-    ...targetProblems(lease).map(printable),
+    ...(isSaid ? [] : targetProblems(lease).map(printable)),
     ...(healthError && !targetError ? [printable(healthError)] : []),
     ...onRelay.map((problem) =>
       !isOnSeveral || problem.includes(relay) ? problem : `on ${relay}: ${problem}`,
@@ -238,7 +263,7 @@ function problemsOf(lease: LeaseStatus, isOnSeveral: boolean): string[] {
   ];
 }
 
-function unplacedView({ service, error }: UnplacedStatus): ServiceView {
+function unplacedView({ service, error }: UnplacedStatus, held: number): ServiceView {
   return {
     service: printable(service),
     state: 'no relay',
@@ -247,6 +272,7 @@ function unplacedView({ service, error }: UnplacedStatus): ServiceView {
     isReachable: undefined,
     problems: [describeError(error)],
     open: 0,
+    held,
     requests: undefined,
     rate: { unit: 'bytes', perSecond: 0 },
     lastStatus: undefined,

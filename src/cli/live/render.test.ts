@@ -15,6 +15,7 @@ const service = (name: string, over: Partial<ServiceView> = {}): ServiceView => 
   isReachable: true,
   problems: [],
   open: 2,
+  held: 0,
   requests: 7,
   rate: { unit: 'requests', perSecond: 1.25 },
   lastStatus: 200,
@@ -107,6 +108,60 @@ describe('the live view', () => {
       '  ✓ web    ready  ✓ localhost:3000  2     7         1.3/s  200',
       '    https://quick-cloud-n8qt.tunnel.example.com',
     ]);
+  });
+
+  it.each([
+    [
+      120,
+      [
+        '  SERVICE  STATE                ADDRESS                     TARGET            OPEN  REQUESTS  RATE   LAST',
+        '› … web    starting             https://web.localhost:8443    localhost:3000  2     7         1.3/s',
+        '    waiting for api',
+        '  ! api    target down, 3 held  https://api.localhost:8443  ✗ localhost:3000  2     7         1.3/s  503',
+        '    nothing listens on port 5999',
+      ],
+    ],
+    [
+      80,
+      [
+        '  SERVICE  STATE                TARGET            OPEN  REQUESTS  RATE   LAST',
+        '    ADDRESS',
+        '› … web    starting               localhost:3000  2     7         1.3/s',
+        '    https://web.localhost:8443',
+        '    waiting for api',
+        '  ! api    target down, 3 held  ✗ localhost:3000  2     7         1.3/s  503',
+        '    https://api.localhost:8443',
+        '    nothing listens on port 5999',
+      ],
+    ],
+    [
+      50,
+      [
+        '  SERVICE  STATE                OPEN',
+        '    ADDRESS',
+        '› … web    starting             2',
+        '    https://web.localhost:8443',
+        '    waiting for api',
+        '  ! api    target down, 3 held  2',
+        '    https://api.localhost:8443',
+        '    nothing listens on port 5999',
+      ],
+    ],
+  ])('shows a starting service and held requests at %i columns', (columns, lines) => {
+    const starting = service('web', {
+      state: 'starting',
+      isReachable: undefined,
+      problems: ['waiting for api'],
+      lastStatus: undefined,
+    });
+    const shown = render(view([starting, { ...DEAD, held: 3 }]), screen(columns, 24));
+    expect(
+      shown.slice(
+        0,
+        shown.findIndex((line) => line.includes('relay')),
+      ),
+    ).toEqual(lines);
+    expect(Math.max(...shown.map((line) => stringWidth(line)))).toBeLessThan(columns);
   });
 
   it('keeps the round trip of a relay on one line', () => {

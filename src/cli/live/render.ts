@@ -65,6 +65,8 @@ function paintOf({ style }: Screen, { state }: ServiceView): Paint {
   return state === 'failed' || state === 'no relay' ? style.red : style.yellow;
 }
 
+const stateText = ({ state, held }: ServiceView): string => (held === 0 ? state : `${state}, ${held} held`);
+
 const targetMark = ({ isReachable }: ServiceView, { style }: Screen): string => {
   if (isReachable === undefined) return ' ';
   return isReachable ? style.green(SIGNS.ok) : style.red(SIGNS.problem);
@@ -77,7 +79,8 @@ const NAME: Column = {
 };
 const STATE: Column = {
   title: 'STATE',
-  cell: (service, screen) => paintOf(screen, service)(service.state),
+  // Each layout has this column, so that held requests are seen at any width.
+  cell: (service, screen) => paintOf(screen, service)(stateText(service)),
 };
 const ADDRESS: Column = {
   title: 'ADDRESS',

@@ -37,6 +37,14 @@ describe('the filter', () => {
     ]);
   });
 
+  it('report that a command waits, its first start, and each exit', () => {
+    const events = ['waiting', 'running', 'exited', 'running', 'stopped'].map(
+      (state): PortalEvent => ({ event: 'command', service: 'web', name: 'web', state }) as never,
+    );
+    expect(told(new EventFilter(), events)).toEqual([true, true, true, false, false]);
+    expect(told(new EventFilter('verbose'), events)).toEqual([true, true, true, true, true]);
+  });
+
   it('report that a target responds only if it did not respond before', () => {
     expect(told(new EventFilter(), [target(true), target(false), target(true)])).toEqual([false, true, true]);
   });

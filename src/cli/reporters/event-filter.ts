@@ -16,6 +16,8 @@ export class EventFilter {
   readonly #unhealthy = new Set<string>();
   /** What was printed last for each lease. */
   readonly #leases = new Map<string, string>();
+  /** The commands that have started once. The line of an exit says when the next start is. */
+  readonly #started = new Set<string>();
   /** How each service was last served. */
   readonly #served = new Map<string, string>();
   /** The first pass has ended. `ready` reports the leases that it opened. */
@@ -53,9 +55,8 @@ export class EventFilter {
         return event.waiting === 1;
       case 'delivered':
         return event.waiting === 0;
-      // The output of the command follows.
       case 'command':
-        return event.state === 'waiting' || event.state === 'exited';
+        return this.#isNewCommand(event);
       default:
         return true;
     }
@@ -87,6 +88,13 @@ export class EventFilter {
   }
 
   /** A target that does not respond is also unhealthy: report that once. */
+  #isNewCommand({ state, name }: Of<'command'>): boolean {
+    if (state !== 'running') return state !== 'stopped';
+    const isFirst = !this.#started.has(name);
+    this.#started.add(name);
+    return isFirst;
+  }
+
   #isNewHealth({ service, healthy }: Of<'health'>): boolean {
     if (healthy) return this.#unhealthy.delete(service);
     if ([...this.#unreachable].some((key) => key.startsWith(`${service} `))) return false;

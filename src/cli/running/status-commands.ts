@@ -1,7 +1,7 @@
 import type { CommandStatus } from '../../reconcile/events.js';
 import { formatWait } from '../text/amounts.js';
 import { fitColumns } from '../text/columns.js';
-import { describeExit } from '../reporters/describe.js';
+import { describeExit, firstNames } from '../reporters/describe.js';
 import { printable, type Style } from '../text/style.js';
 
 /** The table of commands in `portal status`, after an empty line. Nothing without commands. */
@@ -11,9 +11,9 @@ export function describeCommands(
   width: number,
 ): string[] {
   if (commands.length === 0) return [];
-  const rows = commands.map(({ name, state, pid, port, restarts, run }) => [
+  const rows = commands.map(({ name, state, waitsFor = [], pid, port, restarts, run }) => [
     printable(name),
-    state,
+    waitsFor.length > 0 ? `${state} for ${firstNames(waitsFor)}` : state,
     pid === undefined ? '' : String(pid),
     port === undefined ? '' : String(port),
     String(restarts),
