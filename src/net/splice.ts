@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { activeNow } from '../lib/stalls.js';
 import { Tally } from '../lib/tally.js';
+import { WhenEmpty } from '../lib/when-empty.js';
 import { Retirement } from './retirement.js';
 import { Splice, type Spliced, type SpliceEnd, type SpliceOptions } from './spliced.js';
 
@@ -49,7 +50,7 @@ export class SpliceSet {
   readonly #limits: SpliceLimits;
   readonly #retirement = new Retirement();
   #timer: NodeJS.Timeout | undefined;
-  #whenEmpty: (() => void)[] = [];
+  readonly #whenEmpty = new WhenEmpty();
 
   constructor(limits: SpliceLimits) {
     this.#limits = limits;
@@ -112,16 +113,10 @@ export class SpliceSet {
   async drain({ ms, quietMs, retires, onCut }: Drain): Promise<void> {
     if (retires) {
       this.retire(ms);
-      if (this.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+      if (this.size > 0) await this.#whenEmpty.wait();
     } else if (this.size > 0 && ms > 0) {
       const checking = quietMs === undefined ? undefined : this.#closeFinished(quietMs);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        this.#whenEmpty.push(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
+      await this.#whenEmpty.wait(ms);
       clearInterval(checking);
       if (this.size > 0) onCut?.(this.size);
     }
@@ -164,9 +159,7 @@ export class SpliceSet {
   #emptied(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    const waiters = this.#whenEmpty;
-    this.#whenEmpty = [];
-    for (const waiter of waiters) waiter();
+    this.#whenEmpty.emptied();
   }
 
   // One timer for all splices. A timer per socket would be touched by every chunk.

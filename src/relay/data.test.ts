@@ -7,14 +7,14 @@ import { DataPool } from './data.js';
 import { SingleConnection } from './data-connection.js';
 import type { LocalLease } from './lease.js';
 import { shownAs } from './shown-ticket.js';
-import { TicketBook } from './tickets.js';
+import { DataTickets } from './data-tickets.js';
 import { VisitorQueue } from './visitor-queue.js';
 import type { Visitor } from './visitor.js';
 
 /** A pool whose visitors only wait, and what it requested from its agent. */
 function pool() {
   const asked: FromRelay<'dial'>[] = [];
-  const tickets = new TicketBook(30_000);
+  const tickets = new DataTickets(30_000);
   let forwarded = 0;
   const starved: number[] = [];
   const made = new DataPool({

@@ -4,7 +4,7 @@ import type { DataConnection } from './data-connection.js';
 import { KeptConnections } from './kept-connections.js';
 import type { LocalLease } from './lease.js';
 import type { SessionRef } from './nodes/remote-sessions.js';
-import type { TicketBook } from './tickets.js';
+import type { DataTickets } from './data-tickets.js';
 import type { Visitor } from './visitor.js';
 import type { VisitorGate } from './visitors.js';
 
@@ -61,7 +61,7 @@ const SPARE_DECAY_MS = 30_000;
 
 export interface DataPoolOptions {
   readonly session: SessionRef;
-  readonly tickets: TicketBook;
+  readonly tickets: DataTickets;
   readonly gate: Pick<VisitorGate, 'join'>;
   readonly send: (message: FromRelay<'dial' | 'visit'>) => void;
   readonly idleDataConnectionMs: number;

@@ -3,7 +3,7 @@ import { leaseNode, leaseOpen, leaseSession } from '../../test/support/lease-nod
 import { MemoryDirectory } from './directory/memory.js';
 import { ALONE } from './nodes/nodes.js';
 import { RemoteSessions } from './nodes/remote-sessions.js';
-import { TicketBook } from './tickets.js';
+import { DataTickets } from './data-tickets.js';
 
 const ALICE = '0xA';
 const AT = 'web.relay.test';
@@ -13,7 +13,7 @@ const MANY = 1_000;
 /** Node a with the agents i0 and i1 of one name at node b, and what makes a lose its connection to b. */
 async function withReplicasElsewhere() {
   const directories = new MemoryDirectory();
-  const tickets = new TicketBook(10_000);
+  const tickets = new DataTickets(10_000);
   let lose: ((node: string) => void) | undefined;
   let asked = 0;
   const remote = new RemoteSessions({

@@ -31,7 +31,7 @@ import type { PublicPorts } from './ports.js';
 import { Liveness } from './liveness.js';
 import type { Quotas } from './quotas.js';
 import type { Tallies } from './tallies.js';
-import type { TicketBook } from './tickets.js';
+import type { DataTickets } from './data-tickets.js';
 import type { VisitorGate } from './visitors.js';
 import { isOnWire, wireError } from './wire-error.js';
 
@@ -55,7 +55,7 @@ export interface SessionContext extends HandshakeContext {
   readonly denied: AccessLists;
   readonly quotas: Quotas;
   readonly tallies: Tallies;
-  readonly tickets: TicketBook;
+  readonly tickets: DataTickets;
   readonly gate: VisitorGate;
   readonly datagrams: Datagrams;
   readonly hops: Hops;

@@ -4,11 +4,11 @@ import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FromAgent, FromRelay } from '../../protocol/messages.js';
-import { nameOf, newTicket } from '../../protocol/ticket.js';
 import type { LocalLease } from '../lease.js';
 import { bindOnAllHosts, type ListenHost } from '../listen.js';
 import type { OpenPort } from '../ports.js';
 import type { ShownTicket } from '../shown-ticket.js';
+import { TicketBook } from '../ticket-book.js';
 import type { ForwardedDatagrams, Links, TakeForwarded } from '../nodes/links.js';
 import type { Cluster, Nodes } from '../nodes/nodes.js';
 import { ForwardedSockets } from './forwarded-sockets.js';
@@ -42,9 +42,7 @@ export class Datagrams {
   readonly #limits: DatagramLimits;
   readonly #log: Pick<Logger, 'warn'>;
   readonly #admits: (address: string) => boolean;
-  /** By the ticket's name. */
-  readonly #tickets = new Map<string, { link: DatagramLink; ticket: string; expiresAt: number }>();
-  readonly #tag: string | undefined;
+  readonly #tickets: TicketBook<DatagramLink>;
   readonly #flows = new Set<LeaseFlows>();
   readonly #forwarded: ForwardedSockets;
   #forwarding: PacketForwarding | undefined;
@@ -54,7 +52,7 @@ export class Datagrams {
     this.#limits = limits;
     this.#admits = admits;
     this.#log = log;
-    this.#tag = tag;
+    this.#tickets = new TicketBook({ ticketMs: limits.ticketMs, tag });
     this.#forwarded = new ForwardedSockets({ nodes, links, redeem: (shown) => this.redeem(shown) });
   }
 
@@ -142,11 +140,8 @@ export class Datagrams {
 
   /** What takes the WebSocket of a client with a proven ticket, which is used up; undefined if the ticket is invalid. */
   redeem(shown: ShownTicket): ((ws: WebSocket) => void) | undefined {
-    const issued = this.#tickets.get(shown.name);
-    if (!issued || !shown.proves(issued.ticket)) return undefined;
-    this.#tickets.delete(shown.name);
-    if (issued.expiresAt <= performance.now()) return undefined;
-    return (ws) => issued.link.acceptWs(ws);
+    const link = this.#tickets.use(shown)?.of;
+    return link && ((ws) => link.acceptWs(ws));
   }
 
   /** Forwards the WebSocket of a client whose ticket another node issued; undefined if no node takes it. */
@@ -166,7 +161,7 @@ export class Datagrams {
   }
 
   close(): void {
-    this.#tickets.clear();
+    this.#tickets.close();
     this.#forwarded.close();
     this.#hub?.close();
   }
@@ -174,14 +169,13 @@ export class Datagrams {
   /** One ticket per session: a new one replaces the old one. */
   #issue(link: DatagramLink): string {
     this.#revoke(link);
-    const ticket = newTicket(this.#tag);
+    const ticket = this.#tickets.issue(link);
     link.ticket = ticket;
-    this.#tickets.set(nameOf(ticket), { link, ticket, expiresAt: performance.now() + this.#limits.ticketMs });
     return ticket;
   }
 
   #revoke(link: DatagramLink): void {
-    if (link.ticket !== undefined) this.#tickets.delete(nameOf(link.ticket));
+    if (link.ticket !== undefined) this.#tickets.revoke(link.ticket);
     link.ticket = undefined;
   }
 }

@@ -8,7 +8,7 @@ import type { LeaseRecord } from '../directory/record.js';
 import { newLease } from '../lease.js';
 import { shownAs } from '../shown-ticket.js';
 import { Tallies } from '../tallies.js';
-import { TicketBook } from '../tickets.js';
+import { DataTickets } from '../data-tickets.js';
 import { Visitor } from '../visitor.js';
 import { Forwarding } from './forwarding.js';
 import type { Links } from './links.js';
@@ -17,7 +17,7 @@ import { RemoteSessions } from './remote-sessions.js';
 
 /** A session at node b whose data connections all arrive at other nodes, and one visitor that waits here. */
 function starving(connect: Links['connect']) {
-  const [tickets, tallies] = [new TicketBook(10_000), new Tallies()];
+  const [tickets, tallies] = [new DataTickets(10_000), new Tallies()];
   const issued: string[] = [];
   const remote = new RemoteSessions({
     nodes: {
@@ -97,7 +97,7 @@ it('serves no visitors for a session whose end was reported, though the director
 function asking(heard: (node: string) => Promise<unknown>) {
   const others = ['b', 'c'];
   const asked: unknown[] = [];
-  const tickets = new TicketBook(10_000);
+  const tickets = new DataTickets(10_000);
   onTestFinished(() => tickets.close());
   const remote = new RemoteSessions({
     nodes: {

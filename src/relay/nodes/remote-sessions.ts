@@ -2,7 +2,7 @@ import { delay, within } from '../../lib/wait.js';
 import { DataPool } from '../data.js';
 import type { LeaseRecord } from '../directory/record.js';
 import type { LeaseHolder, LocalLease } from '../lease.js';
-import type { TicketBook } from '../tickets.js';
+import type { DataTickets } from '../data-tickets.js';
 import type { VisitorGate } from '../visitors.js';
 import type { Forwarding } from './forwarding.js';
 import { ask, type Nodes } from './nodes.js';
@@ -15,7 +15,7 @@ export interface SessionRef {
 
 export interface RemoteSessionsOptions {
   readonly nodes: Nodes;
-  readonly tickets: TicketBook;
+  readonly tickets: DataTickets;
   readonly gate: Pick<VisitorGate, 'join'>;
   readonly idleDataConnectionMs: number;
   /** Undefined if nodes cannot connect to each other. */

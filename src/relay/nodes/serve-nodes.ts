@@ -7,7 +7,7 @@ import type { Hops } from '../hops.js';
 import type { LeaseRegistry } from '../leases.js';
 import type { Sessions } from '../sessions.js';
 import { shownAs, type PlainTicket } from '../shown-ticket.js';
-import type { TicketBook } from '../tickets.js';
+import type { DataTickets } from '../data-tickets.js';
 import type { UnservedCause } from '../unserved.js';
 import type { Nodes } from './nodes.js';
 import type { RemoteSessions } from './remote-sessions.js';
@@ -17,7 +17,7 @@ export interface NodeParts {
   readonly directory: LeaseDirectory;
   readonly sessions: Sessions;
   readonly leases: LeaseRegistry;
-  readonly tickets: TicketBook;
+  readonly tickets: DataTickets;
   readonly hops: Hops;
   readonly remote: RemoteSessions;
 }

@@ -13,7 +13,7 @@ import type { DataConnection } from '../data-connection.js';
 import type { Redeeming, TakeData } from '../redeemed.js';
 import type { ShownTicket } from '../shown-ticket.js';
 import { Tallies } from '../tallies.js';
-import { TicketBook, type Redeemed } from '../tickets.js';
+import { DataTickets, type Redeemed } from '../data-tickets.js';
 import { VisitorGate } from '../visitors.js';
 import type { Access } from './access.js';
 import type { Settings } from './settings.js';
@@ -22,7 +22,7 @@ import type { Settings } from './settings.js';
 export class Visiting {
   readonly tallies: Tallies;
   readonly gate: VisitorGate;
-  readonly tickets: TicketBook;
+  readonly tickets: DataTickets;
   readonly datagrams: Datagrams;
   /** Sessions of other nodes. */
   readonly remote: RemoteSessions;
@@ -45,7 +45,7 @@ export class Visiting {
     });
     this.#nodes = nodes;
     this.#links = options.cluster?.links;
-    this.tickets = new TicketBook(limits.ticketMs, tag);
+    this.tickets = new DataTickets(limits.ticketMs, tag);
     this.forwarding =
       this.#links && new Forwarding({ links: this.#links, gate: this.gate, tallies: this.tallies });
     this.remote = new RemoteSessions({

@@ -4,6 +4,7 @@ import { isIPv6, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../../lib/logger.js';
 import { activeNow } from '../../../lib/stalls.js';
+import { WhenEmpty } from '../../../lib/when-empty.js';
 import { within } from '../../../lib/wait.js';
 import { networkOf } from '../../../net/cidr.js';
 import { STALLED_MS } from '../../../net/retirement.js';
@@ -100,7 +101,7 @@ export class HttpHandler implements ModeHandler {
   readonly #holding: Holding | undefined;
   #draining = false;
   /** Drains that wait for the last connection. A later drain may be shorter. */
-  #whenEmpty: (() => void)[] = [];
+  readonly #whenEmpty = new WhenEmpty();
   #bytesIn = 0;
   #bytesOut = 0;
   /** Requests so far, including rejected ones. */
@@ -186,7 +187,7 @@ export class HttpHandler implements ModeHandler {
     await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain), this.#endDeliveries(drain)]);
     for (const socket of this.#connections.keys()) cut(socket);
     // An earlier drain must not wait for sockets that close slowly.
-    for (const wake of this.#whenEmpty.splice(0)) wake();
+    this.#whenEmpty.emptied();
     // Stops its timers.
     this.#h1.close();
     for (const upstream of this.#upstreams.values()) upstream.destroy();
@@ -311,8 +312,7 @@ export class HttpHandler implements ModeHandler {
     this.#connections.delete(socket);
     this.#bytesIn += socket.bytesRead;
     this.#bytesOut += socket.bytesWritten;
-    if (this.#connections.size > 0) return;
-    for (const wake of this.#whenEmpty.splice(0)) wake();
+    if (this.#connections.size === 0) this.#whenEmpty.emptied();
   }
 
   /** Waits for the last connection to close, within the limits of `drain`. */
@@ -321,14 +321,8 @@ export class HttpHandler implements ModeHandler {
     const checking = retires
       ? this.#closeIdle(STALLED_MS, { onCut })
       : this.#closeIdle(quietMs ?? Infinity, { onCut, keepsExchanges: true });
-    await new Promise<void>((resolve) => {
-      // Retiring connections that still move have no limit.
-      const timer = retires ? undefined : setTimeout(resolve, ms);
-      this.#whenEmpty.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    // Retiring connections that still move have no limit.
+    await this.#whenEmpty.wait(retires ? undefined : ms);
     clearInterval(checking);
     // The SpliceSet counts switched connections.
     const cutOff = [...this.#connections.values()].filter(({ client }) => !client.isSwitched).length;
