@@ -8,21 +8,17 @@ import {
   signOutPage,
 } from '../../src/agent/access/oidc-pages.js';
 import { pinPage } from '../../src/agent/access/pin-page.js';
+import { formatted, type Page } from '../../src/agent/pages/page.js';
+import { changing, notRunning, notTrusted, PAGES } from '../../src/agent/pages/pages.js';
 import {
-  changing,
-  formatted,
   fromAnotherSite,
   linkInvalid,
   notAllowed,
   notIdentified,
-  notRunning,
   notSigned,
-  notTrusted,
-  PAGES,
   signIn,
   tooMany,
-  type Page,
-} from '../../src/agent/pages/pages.js';
+} from '../../src/agent/access/gate-pages.js';
 import { overflows, violationsIn } from '../support/accessible.js';
 import { browserPage } from '../support/browser.js';
 import { httpService } from '../support/world.js';

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { AddressSet } from '../../net/cidr.js';
-import { notAllowed, type Page } from '../pages/pages.js';
+import type { Page } from '../pages/page.js';
+import { notAllowed } from './gate-pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
 import type { Gate, GateOptions, Visitor } from './gate.js';
 

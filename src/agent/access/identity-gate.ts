@@ -1,5 +1,6 @@
 import type { Identity } from '../../identity/identity.js';
-import { notIdentified, type Page } from '../pages/pages.js';
+import type { Page } from '../pages/page.js';
+import { notIdentified } from './gate-pages.js';
 import type { AccessSpec, ServiceSpec } from '../spec.js';
 import type { Gate, GateOptions, Visitor } from './gate.js';
 

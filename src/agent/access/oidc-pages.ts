@@ -1,5 +1,5 @@
 import { FORM_POLICY, htmlPage } from '../pages/page-style.js';
-import { OWN_HEADERS, page, realmOf, type Page } from '../pages/pages.js';
+import { OWN_HEADERS, page, realmOf, type Page } from '../pages/page.js';
 import { OIDC_PATHS } from './kinds.js';
 
 /** The pages of the gate for accounts of an OpenID Connect provider. */
@@ -78,6 +78,6 @@ export const signOutPage = (service: string): Page => ({
     text: 'Sign this browser out of the service?',
     form: `\n<form method="post" action="${OIDC_PATHS.signOut}"><button>Sign out</button></form>`,
   }),
-  htmlHeaders: ['Content-Security-Policy', FORM_POLICY],
+  htmlHeaders: FORM_POLICY,
   text: `Send a POST request to ${OIDC_PATHS.signOut} to sign out.`,
 });

@@ -1,5 +1,3 @@
-import { FORM_POLICY } from '../pages/page-style.js';
-import { page, type Page } from '../pages/pages.js';
 import { valuesOf, type Exchange } from '../modes/http/exchange.js';
 
 /** Who sent a request, as browsers say it: Fetch Metadata (section 2.3), and `Origin` (RFC 6454). */
@@ -42,16 +40,3 @@ function hasOwnOrigin(exchange: Sent): boolean {
   if (origin === '' || origin === `https://${host.replace(/:443$/, '')}`) return true;
   return exchange.client.isConnect === true && origin === `http://${host}`;
 }
-
-/** For a request that a page of another site sent. */
-export const foreignRequest: Page = {
-  ...page(403, 'Forbidden', 'foreign_site', {
-    title: 'Sent by another site',
-    text: 'A page of another site has sent this request. Only pages of this host may send forms, uploads and WebSockets.',
-    owner:
-      'To use two services in one page, publish them under one hostname, with `routes` in `portal.yaml`.',
-    link: { href: '/', text: 'Open the service' },
-  }),
-  // So that the other site cannot show the link in a frame.
-  htmlHeaders: ['Content-Security-Policy', FORM_POLICY],
-};

@@ -1,5 +1,5 @@
 import { escapeHtml, FORM_POLICY, htmlPage } from '../pages/page-style.js';
-import { OWN_HEADERS, realmOf, type Page } from '../pages/pages.js';
+import { OWN_HEADERS, realmOf, type Page } from '../pages/page.js';
 import { PIN_PATH } from './kinds.js';
 
 const SHOWN_HEADER = 'Portal-Pin';
@@ -15,7 +15,7 @@ export interface PinPage {
 }
 
 // With `no-referrer`, a browser would send its form with `Origin: null`.
-const HTML_HEADERS = ['Content-Security-Policy', FORM_POLICY, 'Referrer-Policy', 'same-origin'] as const;
+const HTML_HEADERS = [...FORM_POLICY, 'Referrer-Policy', 'same-origin'];
 
 const CODES = { asked: 'pin_required', wrong: 'pin_wrong', wait: 'pin_wait' } as const;
 

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { TokenBuckets } from '../../lib/token-bucket.js';
 import type { Exchange } from '../modes/http/exchange.js';
 import { respondWith } from '../modes/http/own-response.js';
-import { tooMany } from '../pages/pages.js';
+import { tooMany } from './gate-pages.js';
 import type { RateLimitSpec, ServiceSpec } from '../spec.js';
 import type { Gate, GateOptions, Passed } from './gate.js';
 import { perSecond } from './kinds.js';

@@ -1,7 +1,7 @@
 import type { RejectionReason } from '../access/rejections.js';
 import { withoutToken } from '../access/share/parameter.js';
 import type { Headers } from '../modes/http/exchange.js';
-import type { Page } from '../pages/pages.js';
+import type { Page } from '../pages/page.js';
 import { CapturedBody, type Recording } from './recording.js';
 
 /** A request that a gate, or the HTTP parser, rejected before any handler saw it. */

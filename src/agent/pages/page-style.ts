@@ -19,12 +19,19 @@ interface PageText {
   readonly form?: string;
 }
 
-/** `form-action` is for the page that has a form, the script for those that reload. */
-export const contentPolicy = (formAction: "'self'" | "'none'", reloads = false): string =>
+const POLICY = 'Content-Security-Policy';
+
+/** The header field with the policy of a page without a form. A page that reloads has a script. */
+export const contentPolicy = ({ reloads = false } = {}): readonly string[] => [
+  POLICY,
+  policy("'none'", reloads),
+];
+
+const policy = (formAction: "'self'" | "'none'", reloads = false): string =>
   `default-src 'none'; style-src 'unsafe-inline'; ${reloads ? `script-src '${RELOAD_HASH}'; ` : ''}form-action ${formAction}; base-uri 'none'`;
 
-/** For a page with a form. Other pages may not frame it (clickjacking). */
-export const FORM_POLICY = `${contentPolicy("'self'")}; frame-ancestors 'none'`;
+/** The same for a page with a form. Other pages may not frame it (clickjacking). */
+export const FORM_POLICY: readonly string[] = [POLICY, `${policy("'self'")}; frame-ancestors 'none'`];
 
 /**
  * Reloads the page while it is visible, after 3, 5, 10, then 30 seconds. The tab's storage keeps the count for a

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { pinPage } from '../access/pin-page.js';
-import { notAllowed, notIdentified, notRunning, PAGES, rawPage, formatted, type Page } from './pages.js';
+import { rawPage, formatted, type Page } from './page.js';
+import { notRunning, PAGES } from './pages.js';
+import { foreignRequest, fromAnotherSite, notAllowed, notIdentified } from '../access/gate-pages.js';
+import { signOutPage } from '../access/oidc-pages.js';
 
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
 
@@ -52,6 +55,17 @@ describe('a page of Portal itself', () => {
       expect(allowed).toBe(hash);
       expect(shown.body.length).toBeLessThan(4_096);
     }
+  });
+
+  it('cannot be framed by another site if it has a form, or answers a request of that site', () => {
+    const pages = [pinPage({ service: 'app', to: '/' }), signOutPage('app'), foreignRequest, fromAnotherSite];
+    for (const each of pages) {
+      const policy = field(formatted(each, BROWSER), 'Content-Security-Policy');
+      expect(policy).toMatch(/form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/);
+    }
+    expect(field(formatted(notRunning('app'), BROWSER), 'Content-Security-Policy')).toContain(
+      "form-action 'none'; base-uri 'none'",
+    );
   });
 
   it('shows commands as code', () => {

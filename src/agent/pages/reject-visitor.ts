@@ -5,7 +5,8 @@ import { resetSocket } from '../../net/reset.js';
 import { protocolOf } from './first-line.js';
 import { SERVER_GOAWAY } from '../target/h2-frames.js';
 import { valuesOf } from '../modes/http/exchange.js';
-import { changing, rawPage, type Page } from './pages.js';
+import { rawPage, type Page } from './page.js';
+import { changing } from './pages.js';
 import { alpnOf } from '../target/upstream.js';
 
 /** Timeouts of a rejected visitor: for its first bytes, and for reading the response. */

@@ -4,7 +4,7 @@ import { TokenBuckets } from '../../../lib/token-bucket.js';
 import { valuesOf, type Client, type Exchange } from '../../modes/http/exchange.js';
 import { redirectWith, respondWith } from '../../modes/http/own-response.js';
 import { isWellFormed } from '../../modes/http/paths.js';
-import { linkInvalid, tooMany } from '../../pages/pages.js';
+import { linkInvalid, tooMany } from '../gate-pages.js';
 import type { ServiceSpec } from '../../spec.js';
 import { cookiesOf } from '../cookies.js';
 import { ASKING_KINDS } from '../kinds.js';

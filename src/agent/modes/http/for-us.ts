@@ -1,4 +1,6 @@
-import { fromAnotherSite, PAGES, type Page } from '../../pages/pages.js';
+import type { Page } from '../../pages/page.js';
+import { PAGES } from '../../pages/pages.js';
+import { fromAnotherSite } from '../../access/gate-pages.js';
 import { isHost, valuesOf, type Exchange } from './exchange.js';
 
 /** Browsers look up no name below `localhost`: the pages of each such name are a site of their own, with its own cookies. */

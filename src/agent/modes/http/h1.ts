@@ -9,7 +9,8 @@ import { protocolOf } from '../../pages/first-line.js';
 import type { Client, Exchange } from './exchange.js';
 import { respondWith } from './own-response.js';
 import { H1Exchange, hasBody } from './h1-exchange.js';
-import { PAGES, rawPage, type Page } from '../../pages/pages.js';
+import { rawPage, type Page } from '../../pages/page.js';
+import { PAGES } from '../../pages/pages.js';
 import { Pipeline } from './pipeline.js';
 
 /** HTTP/1.1 and 1.0 towards visitors: Node's parser in strict mode, plus the checks that it leaves to its user. */

@@ -23,7 +23,8 @@ import {
 import { CountedResponse } from './counted.js';
 import { breakStream, watchStreamEnd } from './h2-ends.js';
 import { endIdleFrames, Liveness } from './h2-cost.js';
-import { PAGES, type Page } from '../../pages/pages.js';
+import type { Page } from '../../pages/page.js';
+import { PAGES } from '../../pages/pages.js';
 import type { Rejected } from './h1.js';
 import { respondWith } from './own-response.js';
 

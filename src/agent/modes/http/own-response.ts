@@ -1,4 +1,4 @@
-import { formatted, OWN_HEADERS, type Page } from '../../pages/pages.js';
+import { formatted, OWN_HEADERS, type Page } from '../../pages/page.js';
 import { respond, valuesOf, type Exchange, type Headers } from './exchange.js';
 
 /** Responds with one of Portal's own pages, in the format that the visitor asks for, and ends the exchange. */
