@@ -79,6 +79,8 @@ test('distinguishes a full disk from a closed reader', async () => {
   await Promise.all([full.flush(), closed.flush()]);
   await new Promise(setImmediate);
   expect([full.failure?.message, closed.failure]).toEqual(['ENOSPC', undefined]);
+  expect([full.closed.aborted, closed.closed.aborted]).toEqual([true, true]);
+  expect([full.left.aborted, closed.left.aborted]).toEqual([false, true]);
 });
 
 test('a reader that hangs does not delay the exit', async () => {

@@ -5,6 +5,9 @@ import type { wrapCommand, wrapWords } from './text/wrap.js';
 /** The parts of a process stream that the CLI uses. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
+/** Errors of a file on a full disk, which say nothing about a reader. */
+const FULL: ReadonlySet<string | undefined> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
 /** Lines are dropped beyond this many unread bytes, so that a slow reader does not use up the agent's memory. */
 const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
 
@@ -30,6 +33,7 @@ export class Output {
   readonly #describeDropped: (lines: number) => string;
   readonly #wrap: OutputOptions['wrap'];
   readonly #closed = new AbortController();
+  readonly #left = new AbortController();
   #dropped = 0;
   #failure: Error | undefined;
   /** Suppresses notes. */
@@ -42,8 +46,10 @@ export class Output {
     this.#wrap = options.wrap;
     this.color = wantsColor(stream, options.env);
     stream.on('error', (error) => {
-      if (systemCode(error) !== 'EPIPE') this.#failure ??= error;
+      const code = systemCode(error);
+      if (code !== 'EPIPE') this.#failure ??= error;
       this.#closed.abort('output closed');
+      if (!FULL.has(code)) this.#left.abort('output closed');
     });
     stream.on('drain', () => this.#reportDropped());
   }
@@ -62,9 +68,14 @@ export class Output {
     return this.#stream;
   }
 
-  /** Aborts when the reader closes the stream. */
+  /** Aborts when nothing more can be written. */
   get closed(): AbortSignal {
     return this.#closed.signal;
+  }
+
+  /** Aborts when the reader closes the stream, but not when the disk is full. */
+  get left(): AbortSignal {
+    return this.#left.signal;
   }
 
   /**

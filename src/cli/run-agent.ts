@@ -85,7 +85,8 @@ class AgentProcess {
     this.#context = context;
     this.#job = job;
     const { stdout, stderr } = context;
-    const signals = [this.#interrupts.signal, this.#asked.signal, stdout.closed, stderr.closed];
+    // On a full disk, the agent continues without its output: its visitors are not readers of a log.
+    const signals = [this.#interrupts.signal, this.#asked.signal, stdout.left, stderr.left];
     this.#stopping = AbortSignal.any(job.stop ? [...signals, job.stop] : signals);
   }
 

@@ -45,7 +45,10 @@ function workerForks({ argv }: Context): () => WorkerProcess {
   let started = 0;
   return () => {
     const name = `w${++started}`;
-    const { process: child } = cluster.fork({ [WORKER_ENV]: name });
+    const worker = cluster.fork({ [WORKER_ENV]: name });
+    // It repeats the errors of its process, which are handled below. Without a listener, they would end this process.
+    worker.on('error', () => undefined);
+    const { process: child } = worker;
     const ended = deferred<string>();
     child.once('exit', (code, signal) =>
       ended.resolve(signal === null ? `exited with code ${code}` : `was ended by ${signal}`),
