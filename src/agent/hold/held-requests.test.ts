@@ -223,6 +223,20 @@ it('continues with what an earlier run left: order, routes and expiry', async ()
   expect(second.named('expired')).toMatchObject([{ route: '/stripe' }]);
 });
 
+it('waits for the expiry of a request also after the clock was set back', async () => {
+  const first = await place();
+  await first.put('a');
+  let reads = 0;
+  const now = (): number => {
+    reads++;
+    return Date.now() - 60 * 24 * 60 * 60 * 1_000;
+  };
+  await place({ now }, first.disk);
+  const before = reads;
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(reads).toBe(before);
+});
+
 it('reports what expired while no agent was running', async () => {
   const first = await place();
   await first.put('a');

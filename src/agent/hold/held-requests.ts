@@ -409,7 +409,8 @@ export class HeldRequests {
       if (soonest <= now) void this.#dropExpired(queue);
       next = Math.min(next, Math.max(soonest, now + this.#limits.minPauseMs));
     }
-    if (next !== Infinity) this.#expiry = setTimeout(() => this.#expire(), next - now).unref();
+    if (next === Infinity) return;
+    this.#expiry = setTimeout(() => this.#expire(), Math.min(next - now, LONGEST_WAIT_MS)).unref();
   }
 
   async #dropExpired(queue: Queue): Promise<void> {
@@ -489,5 +490,8 @@ export class HeldRequests {
 }
 
 const DOWN = 'the target accepts no connection';
+
+/** If the clock was set back, a request expires later than a timer can wait, which then would not wait at all. */
+const LONGEST_WAIT_MS = 24 * 60 * 60 * 1_000;
 
 const keyOf = (service: string, route: string): string => `${service} ${route}`;
