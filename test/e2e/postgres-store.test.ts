@@ -27,7 +27,7 @@ describe('the store in PostgreSQL', () => {
     const stores = await Promise.all(Array.from({ length: 8 }, () => open(url)));
     expect(await stores[0]!.reserve('web', '0xA', 1)).toBe(true);
     for (const store of stores) expect(await store.reservation('web')).toMatchObject({ address: '0xA' });
-    expect(await server.sql('SELECT version FROM portal.version', url)).toEqual([{ version: 3 }]);
+    expect(await server.sql('SELECT version FROM portal.version', url)).toEqual([{ version: 4 }]);
   });
 
   it('reserves a name for one of many identities at several nodes', async () => {
