@@ -219,7 +219,12 @@ export class Forwarding {
     const { rawPacket } = error as { rawPacket?: Buffer };
     // Node could not parse it: not HTTP, but possibly the message of a framework.
     if (rawPacket) this.#noteRejection(0, rawPacket);
-    respondWith(this.exchange, this.#page(error));
+    try {
+      respondWith(this.exchange, this.#page(error));
+    } catch {
+      // The visitor's connection accepts no response.
+      this.exchange.abort();
+    }
   }
 
   /** What was read of the body of a request that is held now, because the target got nothing of it. */

@@ -266,7 +266,17 @@ export class HttpHandler implements ModeHandler {
     else if (exchange) respondWith(exchange, PAGES.gateFailed);
   }
 
+  /** No request is known that fails here. Its error must end only this request. */
   #route(exchange: Exchange): void {
+    try {
+      this.#sendOn(exchange);
+    } catch (error) {
+      this.#log.error({ err: error }, 'serving a request failed');
+      exchange.abort();
+    }
+  }
+
+  #sendOn(exchange: Exchange): void {
     exchange.onPassed?.(exchange.identity);
     if (!isForUs(exchange)) return respondWith(exchange, PAGES.misdirected);
     if (exchange.target === '*' && exchange.method === 'OPTIONS') return respondToAsterisk(exchange);
