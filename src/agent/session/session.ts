@@ -4,18 +4,19 @@ import pRetry from 'p-retry';
 import type { Identity } from '../../identity/identity.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { deferred, delay, until, within, type Deferred } from '../../lib/wait.js';
+import { delay, until } from '../../lib/wait.js';
 import type { OwnAddresses } from '../../net/own-addresses.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { openControl } from './connect.js';
 import type { ControlChannel } from './control.js';
-import type { HopTunnel } from './hop-tunnel.js';
 import { mayReport, Reporter, type AgentInfo } from './report.js';
 import type { AgentLease } from '../lease/lease.js';
 import { NetworkWatch } from './network-watch.js';
 import { OpenSession } from './open-session.js';
-import type { Tunnel, RelayEndpoint } from './relay-endpoint.js';
+import type { RelayEndpoint } from './relay-endpoint.js';
 import { withJitter } from './retry.js';
+import { SessionLeases } from './session-leases.js';
+import { SessionTunnel } from './session-tunnel.js';
 import { summaryOf } from './phase.js';
 import type { RelayStatus } from '../status.js';
 
@@ -32,8 +33,6 @@ const STABLE_MS = 10_000;
 const MIN_ATTEMPT_MS = 500;
 /** 500 services must not start 500 handshakes at once. */
 const OPENING_AT_A_TIME = 24;
-/** Timeout for a connection through the tunnel that waits for the session. */
-const TUNNEL_MS = 30_000;
 /** Timeout of the check for `status`. */
 const CHECK_MS = 2_000;
 
@@ -63,26 +62,20 @@ interface Connected {
 
 /** The agent's session with one relay: connects, reconnects, and reopens its leases. */
 export class RelaySession {
+  /** Opens connections through this relay to the next of a chain. */
+  readonly tunnel = new SessionTunnel();
   readonly #options: SessionOptions;
   readonly #log: Logger;
   readonly #stop = new AbortController();
-  readonly #leases = new Set<AgentLease>();
+  readonly #leases = new SessionLeases();
   readonly #opening = pLimit(OPENING_AT_A_TIME);
   #open: OpenSession | undefined;
-  /** The lease that a visitor of an id reached last. */
-  readonly #found = new Map<string, AgentLease>();
-  /** The relay is shutting down: connections through the tunnel must move once there is a new session. */
-  #isRelayDraining = false;
-  /** Aborts when the relay starts to shut down. */
-  #moved = new AbortController();
   #reporter: Reporter | undefined;
   #state: RelayStatus['state'] = 'connecting';
   #since = new Date();
   #error: PortalError | undefined;
   /** When the next attempt starts (performance.now), while one is waited for. */
   #nextAt: number | undefined;
-  /** Connections through the tunnel that wait for the session. */
-  readonly #waiting = new Set<Deferred<HopTunnel>>();
   /** Consecutive sessions that did not last. */
   #unstable = 0;
   readonly #network: NetworkWatch;
@@ -104,7 +97,6 @@ export class RelaySession {
 
   remove(lease: AgentLease): void {
     this.#leases.delete(lease);
-    for (const [id, found] of this.#found) if (found === lease) this.#found.delete(id);
     this.changed();
   }
 
@@ -112,15 +104,6 @@ export class RelaySession {
   changed(): void {
     this.#reporter?.changed();
   }
-
-  /** Opens connections through this relay to the next of a chain. */
-  readonly tunnel: Tunnel = {
-    hides: true,
-    ready: async (signal) => void (await this.#currentTunnel(TUNNEL_MS, signal)),
-    open: async (host, port, ms, signal) =>
-      (await this.#currentTunnel(ms, signal)).open(host, port, ms, signal),
-    moved: () => this.#moved.signal,
-  };
 
   /** Checks whether the relay responds. If it does not, the session ends and reconnects. */
   async check(): Promise<void> {
@@ -167,7 +150,7 @@ export class RelaySession {
     const reason = new PortalError('aborted', 'the session was closed');
     this.#network.close();
     this.#stop.abort(reason);
-    this.#rejectWaiting(reason);
+    this.tunnel.close(reason);
     await this.#done;
   }
 
@@ -271,26 +254,24 @@ export class RelaySession {
     const open = new OpenSession({
       channel,
       endpoint,
-      leaseById: (id) => this.#leaseById(id),
+      leaseById: (id) => this.#leases.byId(id),
       onFallback: this.#options.onFallback,
       log: this.#log,
     });
     this.#open = open;
-    this.#found.clear();
+    this.#leases.forgetIds();
     this.#set('connected', undefined);
     this.#log.info({ session: channel.welcome.session }, 'session open');
     channel.on('revoked', ({ lease, reason }) => {
       // The relay handed it to the channel that replaced this one.
-      if (this.#open === open) this.#leaseById(lease)?.revoked(reason);
+      if (this.#open === open) this.#leases.byId(lease)?.revoked(reason);
     });
-    channel.on('unserved', ({ lease, reason, count }) => this.#leaseById(lease)?.unserved(reason, count));
-    channel.on('replicas', ({ lease, use, others }) => this.#leaseById(lease)?.sharesWith({ use, others }));
+    channel.on('unserved', ({ lease, reason, count }) => this.#leases.byId(lease)?.unserved(reason, count));
+    channel.on('replicas', ({ lease, use, others }) => this.#leases.byId(lease)?.sharesWith({ use, others }));
     if (former) void this.#retire(former);
     this.#reportOn(channel);
     for (const lease of this.#leases) lease.attach(open, this.#opening, { moves: former !== undefined });
-    if (former || this.#isRelayDraining) this.#announceMove();
-    for (const waiting of this.#waiting) waiting.resolve(open.tunnel);
-    this.#waiting.clear();
+    this.tunnel.opened(open.tunnel, { moves: former !== undefined });
     if (!former) this.#options.onState?.('connected');
     return new Promise((resolve) => {
       const move = (): void => resolve(0);
@@ -303,7 +284,7 @@ export class RelaySession {
         if (this.#open !== open) return;
         this.#reporter?.close();
         this.#open = undefined;
-        this.#isRelayDraining = error.code === 'shutting_down';
+        this.tunnel.ended(error);
         if (!this.#stop.signal.aborted) {
           this.#log.info({ code: error.code, reason: error.message }, 'session lost');
           this.#lost(error, 'lost');
@@ -340,39 +321,9 @@ export class RelaySession {
     else channel.retire();
   }
 
-  /** Connections through the old channel move to the current one. */
-  #announceMove(): void {
-    this.#isRelayDraining = false;
-    const before = this.#moved;
-    this.#moved = new AbortController();
-    before.abort();
-  }
-
-  /** Waits for the session. Rejects when an attempt fails. */
-  async #currentTunnel(ms: number, signal?: AbortSignal): Promise<HopTunnel> {
-    this.#stop.signal.throwIfAborted();
-    if (this.#open) return this.#open.tunnel;
-    const waiting = deferred<HopTunnel>();
-    waiting.promise.catch(() => undefined);
-    this.#waiting.add(waiting);
-    try {
-      return await within(waiting.promise, ms, 'a session with the relay before it', signal);
-    } catch (error) {
-      // The reason of the failure is more specific than a timeout.
-      throw (error as PortalError).code === 'timeout' ? (this.#error ?? error) : error;
-    } finally {
-      this.#waiting.delete(waiting);
-    }
-  }
-
-  #rejectWaiting(error: PortalError): void {
-    for (const waiting of this.#waiting) waiting.reject(error);
-    this.#waiting.clear();
-  }
-
   #lost(error: PortalError, how: 'lost' | 'refused'): void {
     this.#set('retrying', error);
-    this.#rejectWaiting(error);
+    this.tunnel.failed(error);
     for (const lease of this.#leases) lease.detach(error);
     this.#options.onState?.(how, error);
   }
@@ -381,16 +332,6 @@ export class RelaySession {
     if (state !== this.#state) this.#since = new Date();
     this.#state = state;
     this.#error = error;
-  }
-
-  #leaseById(id: string): AgentLease | undefined {
-    const found = this.#found.get(id);
-    if (found?.id === id && !found.isEnding) return found;
-    const those = [...this.#leases].filter((lease) => lease.id === id);
-    // A lease may have returned to a place where another lease of this agent still serves its last visitors.
-    const lease = those.find(({ isEnding }) => !isEnding) ?? those.at(-1);
-    if (lease) this.#found.set(id, lease);
-    return lease;
   }
 }
 
