@@ -44,11 +44,10 @@ const TIME_OF_DAY: readonly string[] = [
   'agent/access/share/links.ts',
   'agent/access/webhook-gate.ts',
   'agent/hold/held-requests.ts',
-  'agent/inspect/exchange.ts',
-  'agent/inspect/refused.ts',
   'agent/inspect/history/files.ts',
   'agent/inspect/history/history.ts',
   'agent/inspect/messages.ts',
+  'agent/inspect/recording.ts',
   // A visitor's browser, across reloads.
   'agent/pages/page-style.ts',
   'lib/shared-file.ts',

@@ -1,7 +1,7 @@
 import { GATE_PATHS } from './access/kinds.js';
 import { withoutToken } from './access/share/parameter.js';
 import { fieldOf } from './inspect/recording.js';
-import type { Exchange } from './modes/http/exchange.js';
+import type { Exchange, RequestHead } from './modes/http/exchange.js';
 import { pathOf } from './modes/http/paths.js';
 
 /** One request of a visitor and its response, as `portal logs --access` shows it. */
@@ -36,7 +36,7 @@ export interface AccessLog {
 }
 
 /** What is known of the request. */
-export type Asked = Pick<Exchange, 'client' | 'method' | 'target' | 'authority' | 'headers' | 'version'>;
+export type Asked = RequestHead & Pick<Exchange, 'client'>;
 
 /** What is known of the response. */
 export interface Ended {
@@ -52,7 +52,7 @@ export const VISITOR_GONE = 499;
 export function accessEntry(
   service: string,
   remote: string,
-  { method, target, authority, headers, version }: Omit<Asked, 'client'>,
+  { method, target, authority, headers, version }: RequestHead,
   { status, bytes, durationMs, isCut = false }: Ended,
 ): AccessEntry {
   const path = pathOf(target);

@@ -5,10 +5,11 @@ import type { Identity } from '../../identity/identity.js';
 import { isMissing } from '../../lib/errors.js';
 import { PRIVATE_MODE, replaceFile } from '../../lib/private-file.js';
 import { FileSeal, FRAME_HEAD_BYTES, HEAD_BYTES, KIND, readFrameHead } from '../inspect/history/seal.js';
+import type { RequestHead, RequestOrigin } from '../modes/http/exchange.js';
 import { MAX_HOLD_MS } from '../spec.js';
 
 /** A held request, without its body. */
-export interface HeldRequest {
+export interface HeldRequest extends RequestHead, RequestOrigin {
   /** Unique among all requests of the identity on this machine. Increases with the order of the requests. */
   readonly id: string;
   readonly service: string;
@@ -18,16 +19,6 @@ export interface HeldRequest {
   readonly heldAt: number;
   /** Milliseconds since the epoch. */
   readonly until: number;
-  readonly method: string;
-  /** Path and query, as received. */
-  readonly target: string;
-  readonly authority: string;
-  /** The server name of the TLS handshake. */
-  readonly hostname: string;
-  /** Address of the visitor. */
-  readonly remote: string;
-  readonly version: string;
-  readonly headers: readonly string[];
   /** The fields in which gates named the visitor to the target. */
   readonly identity?: readonly string[];
   /** The inspector's id of the request. Absent if it was not recorded. */

@@ -8,10 +8,9 @@ import {
   type SwitchedStream,
 } from '../modes/http/exchange.js';
 import type { RejectionReason } from '../access/rejections.js';
-import { withoutToken } from '../access/share/parameter.js';
 import { ExchangeAround } from '../modes/http/exchange-around.js';
 import { FrameReader, MessageLog } from './messages.js';
-import { CapturedBody, fieldOf, type Recording } from './recording.js';
+import { beginRecording, fieldOf, type CapturedBody, type Recording } from './recording.js';
 import type { OwnResponse } from './wire.js';
 import { sizeOf, type RequestStore } from './store.js';
 
@@ -47,30 +46,20 @@ class InspectedExchange extends ExchangeAround {
   ) {
     super(inner);
     this.#store = store;
-    const requestBody = new CapturedBody();
-    if (inner.body) requestBody.cut = withholdBody ? 'pin' : undefined;
-    this.#recording = {
-      id: store.nextId(),
-      service,
-      startedAt: Date.now(),
-      startedMs: performance.now(),
-      method: inner.method,
-      target: withoutToken(inner.target),
-      authority: inner.authority,
-      hostname: inner.client.hostname,
-      remote: inner.client.address,
-      version: inner.version,
+    const { method, target, authority, version, upgrade, client } = inner;
+    this.#recording = beginRecording(store.nextId(), service, {
+      method,
+      target,
+      authority,
+      version,
+      hostname: client.hostname,
+      remote: client.address,
       requestHeaders: headers,
-      requestBody,
-      requestTrailers: [],
-      upgrade: inner.upgrade,
+      upgrade,
       replayOf,
       deliveryOf,
-      outcome: 'open',
-      responseHeaders: [],
-      responseBody: new CapturedBody(),
-      responseTrailers: [],
-    };
+    });
+    if (inner.body && withholdBody) this.#recording.requestBody.cut = 'pin';
     store.add(this.#recording);
     if (inner.body) this.#capture(inner.body);
     // A switched connection ends with its close.

@@ -1,4 +1,5 @@
-import type { Headers } from '../modes/http/exchange.js';
+import { withoutToken } from '../access/share/parameter.js';
+import type { Headers, RequestHead, RequestOrigin } from '../modes/http/exchange.js';
 import type { MessageLog } from './messages.js';
 import type { BodyInfo, Outcome, OwnResponse } from './wire.js';
 
@@ -45,20 +46,13 @@ export class CapturedBody {
 }
 
 /** One request and its response, unmasked. */
-export interface Recording {
+export interface Recording extends Omit<RequestHead, 'headers'>, RequestOrigin {
   readonly id: number;
   readonly service: string;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   /** The same time on the clock that measures durations. */
   readonly startedMs: number;
-  readonly method: string;
-  readonly target: string;
-  readonly authority: string;
-  /** The server name of the TLS handshake. */
-  readonly hostname: string;
-  readonly remote: string;
-  readonly version: string;
   readonly requestHeaders: Headers;
   readonly requestBody: CapturedBody;
   requestTrailers: Headers;
@@ -90,6 +84,39 @@ export interface Recording {
     readonly source: string | null;
     /** Additional field names to mask, in lower case. */
     readonly mask: ReadonlySet<string>;
+  };
+}
+
+/** What is known of a request when its recording begins. */
+type Begun = Omit<RequestHead, 'headers'> &
+  RequestOrigin &
+  Pick<Recording, 'requestHeaders' | 'upgrade' | 'replayOf' | 'deliveryOf'>;
+
+/** The recording of a request that arrives now, without its bodies and its response. */
+export function beginRecording(id: number, service: string, request: Begun): Recording {
+  const { method, target, authority, hostname, remote, version } = request;
+  const { requestHeaders, upgrade, replayOf, deliveryOf } = request;
+  return {
+    id,
+    service,
+    startedAt: Date.now(),
+    startedMs: performance.now(),
+    method,
+    target: withoutToken(target),
+    authority,
+    hostname,
+    remote,
+    version,
+    requestHeaders,
+    requestBody: new CapturedBody(),
+    requestTrailers: [],
+    upgrade,
+    replayOf,
+    deliveryOf,
+    outcome: 'open',
+    responseHeaders: [],
+    responseBody: new CapturedBody(),
+    responseTrailers: [],
   };
 }
 

@@ -38,18 +38,32 @@ export interface Client {
   readonly onEnd?: ((exchange: Asked, ended: Ended) => void) | undefined;
 }
 
-/**
- * One request and its response, the same for every HTTP version. Everything between visitor and target handles exchanges: the
- * gates (`access/gate.ts`) and the routes.
- */
-export interface Exchange {
-  readonly client: Client;
+/** The head of a request, the same for every HTTP version, and wherever requests are recorded, held and repeated. */
+export interface RequestHead {
   readonly method: string;
   /** Origin form, `/path?query`, byte for byte as received. */
   readonly target: string;
   /** The Host header as the visitor sent it. */
   readonly authority: string;
+  /** The HTTP version as in Node: `1.1`, `2.0`. */
+  readonly version: string;
   readonly headers: Headers;
+}
+
+/** Where a request came from, as far as it is kept. */
+export interface RequestOrigin {
+  /** Address of the visitor. */
+  readonly remote: string;
+  /** The server name of the TLS handshake. */
+  readonly hostname: string;
+}
+
+/**
+ * One request and its response, the same for every HTTP version. Everything between visitor and target handles exchanges: the
+ * gates (`access/gate.ts`) and the routes.
+ */
+export interface Exchange extends RequestHead {
+  readonly client: Client;
   /** Header fields in which gates name the visitor to the target. */
   readonly identity?: Headers | undefined;
   /** Absent if the request has no body. Read it, or end the exchange with `respond`. */
@@ -96,8 +110,6 @@ export interface Exchange {
   onPassed?(identity: Headers | undefined): void;
   /** The inspector's id of the request. Absent if it is not recorded. */
   readonly recordedAs?: number | undefined;
-  /** The HTTP version as in Node: `1.1`, `2.0`. */
-  readonly version: string;
   /** The upgrade is requested over HTTP/2, where a WebSocket has no key. */
   readonly isHttp2: boolean;
 }

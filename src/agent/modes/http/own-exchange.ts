@@ -1,22 +1,17 @@
 import { isIPv6 } from 'node:net';
 import { Readable } from 'node:stream';
-import type { Client, Exchange, Headers } from './exchange.js';
+import type { Client, Exchange, Headers, RequestHead } from './exchange.js';
 
 /** Set again for the body. */
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'trailer', 'expect']);
 
-export interface OwnRequest {
+export interface OwnRequest extends RequestHead {
   /** Set if it has passed the gates: the fields in which they name the visitor to the target. */
   readonly passedAs: Headers | undefined;
   /** What the target sees as the visitor's address. */
   readonly address: string;
   /** The server name of the original request. */
   readonly hostname: string;
-  readonly method: string;
-  readonly target: string;
-  readonly authority: string;
-  readonly version: string;
-  readonly headers: Headers;
   readonly body: Buffer;
   /** Timeout of the whole exchange. */
   readonly ms: number;
