@@ -1,10 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify, stripVTControlCharacters } from 'node:util';
-import { expect, test } from 'vitest';
+import { expect, test, type TestContext } from 'vitest';
 import { programFor } from '../support/debian.js';
 import { freePort } from '../support/ports.js';
 import { Person } from './cli-support.js';
@@ -12,11 +14,8 @@ import { Person } from './cli-support.js';
 const PORTAL = fileURLToPath(new URL('../../bin/portal.js', import.meta.url));
 const HALF_A_MINUTE = { timeout: 30_000 };
 
-test('on a terminal, up shows services, relays and keys, and ends without a trace of them', async (ctx) => {
-  const script = await programFor(ctx, 'script');
-  const person = await Person.create();
-  const dead = await freePort();
-  await writeFile(join(person.folder, 'portal.yaml'), `version: 1\nservices: { web: ${dead} }\n`);
+/** `portal up` on a terminal of 100 columns. */
+function upOn(ctx: TestContext, script: string, person: Person) {
   const portal = `stty cols 100 rows 30; exec '${process.execPath}' '${PORTAL}' up`;
   const { CI: _, ...env } = process.env;
   const terminal = spawn(script, ['-qfec', portal, '/dev/null'], {
@@ -30,6 +29,15 @@ test('on a terminal, up shows services, relays and keys, and ends without a trac
   const isShown = async (pattern: RegExp): Promise<void> => {
     await expect.poll(shown, HALF_A_MINUTE).toMatch(pattern);
   };
+  return { terminal, shown, isShown, raw: () => text };
+}
+
+test('on a terminal, up shows services, relays and keys, and ends without a trace of them', async (ctx) => {
+  const script = await programFor(ctx, 'script');
+  const person = await Person.create();
+  const dead = await freePort();
+  await writeFile(join(person.folder, 'portal.yaml'), `version: 1\nservices: { web: ${dead} }\n`);
+  const { terminal, isShown, raw } = upOn(ctx, script, person);
 
   await isShown(/! web +target down +https:\/\/web\.localhost:\d+ +✗/);
   await isShown(new RegExp(`nothing listens on port ${dead}`));
@@ -39,17 +47,59 @@ test('on a terminal, up shows services, relays and keys, and ends without a trac
   terminal.stdin.write('x');
   terminal.stdin.write('q');
   await isShown(/▄▄▄▄▄/);
-  await isShown(/Another device cannot open this URL/);
+  await isShown(/Other devices cannot reach this address/);
   terminal.stdin.write('x');
   terminal.stdin.write('c');
-  await isShown(/asked the terminal to copy it/);
+  await isShown(/copied https:\/\/web\.localhost:\d+, if your terminal/);
   await isShown(/^https:\/\/web\.localhost:\d+\s*$/m);
-  expect(text).toContain('\u001B]52;c;');
+  expect(raw()).toContain('\u001B]52;c;');
   const ended = once(terminal, 'exit');
   terminal.stdin.write('\u0003');
   await isShown(/no longer served:\s+web {2}https:\/\/web\.localhost:\d+\s[^]*stopped: SIGINT/);
   await ended;
-  expect(text.lastIndexOf('\u001B[?25h')).toBeGreaterThan(text.lastIndexOf('\u001B[?25l'));
+  expect(raw().lastIndexOf('\u001B[?25h')).toBeGreaterThan(raw().lastIndexOf('\u001B[?25l'));
+});
+
+test('the view shows commands that start, what they wait for, and held requests', async (ctx) => {
+  const script = await programFor(ctx, 'script');
+  const person = await Person.create();
+  const file = (name: string): string => join(person.folder, name);
+  await writeFile(
+    file('serve.mjs'),
+    "import { createServer } from 'node:http';\ncreateServer((_, r) => r.end()).listen(process.env.PORT);\n",
+  );
+  const serve = `exec '${process.execPath}' serve.mjs`;
+  const services = {
+    api: { command: `until [ -e go ]; do sleep 0.05; done; ${serve}` },
+    web: { command: serve, dependsOn: ['api'] },
+    hooks: { target: await freePort(), hold: '10m' },
+  };
+  const relays = { embedded: { port: 0 } };
+  await writeFile(file('portal.yaml'), JSON.stringify({ version: 1, relays, services }));
+  const { terminal, shown, isShown } = upOn(ctx, script, person);
+
+  await isShown(/… api +starting +https:/);
+  await isShown(/… web +starting +https:[^\n]*\n +waiting for api/);
+  await isShown(/! hooks +target down +https:/);
+  expect(shown()).not.toMatch(/(api|web) +target down/);
+  const [, port] = /https:\/\/hooks\.localhost:(\d+)/.exec(shown())!;
+  const outgoing = request({
+    host: '127.0.0.1',
+    port,
+    method: 'POST',
+    servername: 'hooks.localhost',
+    headers: { host: `hooks.localhost:${port}` },
+    rejectUnauthorized: false,
+    agent: false,
+  });
+  const [response] = (await once(outgoing.end('{}'), 'response')) as [IncomingMessage];
+  expect(response.resume().statusCode).toBe(202);
+  await isShown(/! hooks +target down, 1 held +https:/);
+  await writeFile(file('go'), '');
+  await isShown(/✓ api +ready[^]*✓ web +ready/);
+  const ended = once(terminal, 'exit');
+  terminal.stdin.write('\u0003');
+  await ended;
 });
 
 test.for([3, 16])(

@@ -326,6 +326,16 @@ test('terminal: progress by service, then what a pipe needs and how to get throu
   expect(stderr.text()).toMatch(/web.*failed.*name_taken/);
 });
 
+test('terminal: the first command ends the progress, before any service is ready', async () => {
+  const stderr = capturedOutput({ isTTY: true, columns: 100 });
+  const reporter = onTerminal(capturedOutput().output, stderr.output);
+  reporter.begin([{ service: 'web', leases: 1 }]);
+  const command = { event: 'command', service: 'web', name: 'web', state: 'waiting' } as const;
+  reporter.event(at({ ...command, waitsFor: ['api'] }));
+  await expect.poll(() => stderr.text()).toContain('its command waits for api');
+  await reporter.close();
+});
+
 test('terminal: the protocol next to a URL does not look like a part of it', async () => {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
   const reporter = onTerminal(capturedOutput().output, stderr.output);

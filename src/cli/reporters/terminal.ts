@@ -15,6 +15,12 @@ export interface TerminalOutputs extends TextOutputs {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/**
+ * Events that replace the progress by the view. Nothing can be printed above the progress, a person waits for the output of
+ * commands, and only the view knows that they start.
+ */
+const OPENS_VIEW: ReadonlySet<string> = new Set(['applied', 'ready', 'command', 'output']);
+
 /** For terminals: progress by service, then the live view, with lines above it. */
 export function terminalReporter(outputs: TerminalOutputs): Reporter {
   return new TerminalReporter(outputs);
@@ -74,8 +80,7 @@ class TerminalReporter implements Reporter {
     if (this.#filter.isShown(event) && !this.#isInView(event)) this.#groups.print(event);
     this.#groups.note(event);
     this.#accessHints.note(event);
-    // Nothing can be printed above the progress, and a person waits for the output.
-    if (event.event === 'applied' || event.event === 'ready' || event.event === 'output') void this.#settle();
+    if (OPENS_VIEW.has(event.event)) void this.#settle();
     if (event.event === 'stopped') void this.close();
   }
 
