@@ -234,6 +234,10 @@ export function relayKey(relay: RelaySpec): string {
   return relay.kind === 'embedded' ? `embedded:${relay.port}` : new URL(relay.url).origin;
 }
 
+/** Whether POST requests wait while the target of the service, or of one of its routes, is down. */
+export const holdsRequests = ({ hold, routes }: Pick<ServiceSpec, 'hold' | 'routes'>): boolean =>
+  hold !== undefined || routes.some((route) => route.hold !== undefined);
+
 /**
  * How a service's visitors are served according to its settings. Some gates read requests, and `hold` keeps them, so the service is
  * served as HTTP. `auto`: the target decides.

@@ -57,6 +57,12 @@ class ObjectInvalid extends PortalError {
 
 /** The same error, with the first mistake in its message: a program may print nothing else. */
 export function explained(error: unknown, isObject: boolean): unknown {
+  if (error instanceof PortalError && error.code === 'config_not_found')
+    // A program has no option -f.
+    return new PortalError(error.code, error.message, {
+      cause: error,
+      hint: 'Check the path, or run `portal init` to create a file.',
+    });
   if (!(error instanceof ConfigInvalid)) return error;
   if (isObject) return new ObjectInvalid(error.problems);
   return new ConfigInvalid(error.problems, describe(error.problems), error.code, { cause: error });

@@ -112,7 +112,7 @@ export const AGENT_METRICS: readonly Metric<AgentStats>[] = [
   {
     name: 'portal_agent_service_healthy',
     type: 'gauge',
-    help: '0 if the target fails the check of its `health`; else 1, and 1 for a service without `health`.',
+    help: '0 if the target fails its `health` check, otherwise 1. Always 1 for a service without `health`.',
     labels: { service: OF_A_LEASE.service },
     read: ({ leases }) =>
       [...new Map(leases.map(({ service, healthError }) => [service, healthError]))].map(

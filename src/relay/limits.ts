@@ -64,7 +64,7 @@ export const ADJUSTABLE = {
   maxPortsPerAddress: { what: 'leases with a public port of agents at one address', ...OR_NONE },
   maxHopConnectionsPerIdentity: { what: 'connections forwarded to peers for one identity', ...OR_NONE },
   maxHopConnections: { what: 'connections forwarded to peers, in total' },
-  peerRefreshMs: { what: "interval of fetching a peer's descriptor again" },
+  peerRefreshMs: { what: "interval between fetches of a peer's descriptor" },
   peerRetryMs: { what: 'longest pause between retries if that fails' },
   domainLookupMs: { what: 'timeout for a DNS lookup of the record that proves a domain' },
   maxDomainLookups: { what: 'concurrent lookups of these records' },

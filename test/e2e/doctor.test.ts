@@ -56,7 +56,7 @@ it('says what visitors get while a target is down, by its mode', async () => {
   expect(code).toBe(1);
   expect(hints('service.target').split('\n')).toEqual([
     'Start the service, or correct `target`. Until then, visitors get a 503 page.',
-    'Start the service, or correct `target`. Until then, visitors are reset.',
+    'Start the service, or correct `target`. Until then, connections are reset.',
   ]);
 });
 

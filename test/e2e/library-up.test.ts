@@ -146,7 +146,10 @@ it('rejects an invalid file with the place of each mistake', async () => {
   });
   expect(error.message).toContain(`${file}:3:10: `);
   const missing = await rejected(up('none.yaml', options));
-  expect(missing).toMatchObject({ code: 'config_not_found', hint: expect.any(String) as string });
+  expect(missing).toMatchObject({
+    code: 'config_not_found',
+    hint: 'Check the path, or run `portal init` to create a file.',
+  });
 });
 
 it('finds portal.yaml as the command line does, and selects services and profiles', async () => {

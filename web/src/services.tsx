@@ -1,9 +1,17 @@
 import type { LiveMessage } from '../../src/agent/inspect/wire.js';
+import { servedState } from '../../src/agent/served-state.js';
+import type { LeaseStatus } from '../../src/agent/status.js';
 import { bytesText } from './format.js';
 
 type State = Extract<LiveMessage, { type: 'state' }>;
 
 const heldOf = ({ held = [] }: State, service: string) => held.filter((each) => each.service === service);
+
+const isDown = ({ phase, targetError, starting }: LeaseStatus): boolean =>
+  phase === 'ready' && targetError !== undefined && starting === undefined;
+
+/** As in `portal status`. */
+const stateOf = (lease: LeaseStatus): string => (lease.phase === 'ready' ? servedState(lease) : lease.phase);
 
 /** All services and the state of their leases. */
 export function Services({ state }: { state: State | undefined }) {
@@ -14,7 +22,7 @@ export function Services({ state }: { state: State | undefined }) {
         {state.leases.map((lease) => (
           <li key={`${lease.service} ${lease.relay}`}>
             <span class="name">{lease.service}</span>
-            <span class={`phase ${lease.phase}`}>{lease.phase}</span>
+            <span class={`phase ${isDown(lease) ? 'down' : lease.phase}`}>{stateOf(lease)}</span>
             {lease.url ? (
               <a href={lease.url} target="_blank" rel="noreferrer noopener">
                 {lease.url}

@@ -6,7 +6,7 @@ import { page, realmOf, unframed, type Page } from '../pages/page.js';
 export const notAllowed = (address: string): Page =>
   page(403, 'Forbidden', 'ip_denied', {
     title: 'Your address is not allowed',
-    text: `Your address is ${address}. Ask the owner of this service to allow it.`,
+    text: `It is ${address}. Ask the owner of this service to allow it.`,
     owner: 'Add the address to `access.allowIps` in `portal.yaml`.',
   });
 

@@ -151,6 +151,9 @@ describe('kinds of gates', () => {
       ['oidc', 'oidc'],
       ['webhook', 'webhook'],
     ]);
+    expect(gatesOf({ rateLimit: { requests: 1, per: 'm', burst: 1 } })).toEqual({
+      rate: 'at most 1 request per minute per visitor',
+    });
     expect(GATE_KINDS.map((kind) => kind.describe(ALL))).toEqual([
       'only from a, b, c and 2 more',
       'only your identity and 0x111111…, 0x222222…',

@@ -99,7 +99,8 @@ const RATE_LIMIT: GateKind = {
     return !after || perSecond(after) > perSecond(before) || after.burst > before.burst;
   },
   describe: ({ rateLimit }) =>
-    rateLimit && `at most ${rateLimit.requests} requests ${PERIODS[rateLimit.per].text} per visitor`,
+    rateLimit &&
+    `at most ${rateLimit.requests} ${rateLimit.requests === 1 ? 'request' : 'requests'} ${PERIODS[rateLimit.per].text} per visitor`,
 };
 
 const PIN: GateKind = {

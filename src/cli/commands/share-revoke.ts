@@ -4,6 +4,7 @@ import { controlPlace } from '../control/address.js';
 import { ControlClient } from '../control/client.js';
 import { ownShares } from '../own-shares.js';
 import { printEvent } from '../print.js';
+import { createStyle } from '../text/style.js';
 
 interface Options {
   readonly all?: true;
@@ -30,11 +31,13 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   if (context.json) printEvent(context, 'revoked', { links: count, ...(unknown.length > 0 && { unknown }) });
   else if (count > 0 || unknown.length === 0)
     context.stderr.note(count === 1 ? 'revoked 1 link' : `revoked ${count} links`);
+  const { red } = createStyle(context.stderr.color);
   for (const id of unknown)
     context.stderr.line(
-      `this machine has no link ${JSON.stringify(id)}: revoke it where it was created, or use --all`,
+      `${red('error:')} this machine has no link ${JSON.stringify(id)}: revoke it where it was created, or use --all`,
     );
-  for (const message of failures) context.stderr.line(`an agent may still accept these links: ${message}`);
+  for (const message of failures)
+    context.stderr.line(`${red('error:')} an agent may still accept these links: ${message}`);
   return failures.length + unknown.length > 0 ? 1 : 0;
 }
 

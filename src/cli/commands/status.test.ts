@@ -62,12 +62,30 @@ it('shows the relay of a service without an address in a column of its own', () 
 
 it.each([
   ['http', 'visitors get a 503 page'],
-  ['stream', 'HTTP visitors get a 503 page, and others are reset'],
-  ['tcp', 'visitors are reset'],
+  ['stream', 'HTTP visitors get a 503 page, and other connections are reset'],
+  ['tcp', 'connections are reset'],
   ['udp', "visitors' datagrams are lost"],
 ] as const)('says what visitors of mode %s see while the target is down', (mode, consequence) => {
   const down = { ...lease('web', 'https://a.example'), mode, targetError: 'nothing listens' };
   expect(shown([down as LeaseStatus])).toContain(`nothing listens; ${consequence}\n`);
+});
+
+it('says that POST requests wait while the target is down', () => {
+  const down = {
+    ...lease('hooks', 'https://a.example'),
+    mode: 'auto',
+    targetError: 'down',
+    holdMs: { '/': 1_000 },
+  };
+  expect(shown([down as LeaseStatus])).toContain('down; POST requests are held, and others get a 503 page\n');
+});
+
+it('shows that a relay disconnected the agent', () => {
+  const error = { code: 'disconnected', message: 'disconnected by its owner' };
+  const relays = [
+    { relay: 'https://a.example', state: 'retrying', since: '', error },
+  ] as AgentStatus['relays'];
+  expect(shown([], { relays })).toMatch(/https:\/\/a\.example +disconnected\n/);
 });
 
 it('says nothing about visitors of a service that the relay does not publish', () => {

@@ -26,7 +26,8 @@ import { describeCommands } from '../running/status-commands.js';
 import { checkServices } from '../../library/unknown-service.js';
 import { isPath } from '../grammar/path-word.js';
 import { formatAge, formatAgo, formatBytes, formatWait, timeText } from '../text/amounts.js';
-import { isStarting, servedState, targetProblems, withoutRelayError } from '../running/state.js';
+import { isStarting, servedState } from '../../agent/served-state.js';
+import { targetProblems, withoutRelayError } from '../running/state.js';
 import { createStyle, printable, type Paint, type Style } from '../text/style.js';
 
 interface Options {
@@ -239,7 +240,8 @@ function describeLeases(
         healthError && !targetError && `${printable(healthError)}; visitors still reach it`,
         // Without a lease, there are no visitors.
         ...targetProblems(leases[index]!).map(
-          (problem) => `${printable(problem)}${phase === 'ready' ? `; ${whileDown(mode)}` : ''}`,
+          (problem) =>
+            `${printable(problem)}${phase === 'ready' ? `; ${whileDown(mode, holdMs !== undefined)}` : ''}`,
         ),
         servedAs === 'undecided' && !targetError && UNDETECTED,
         ...(certificate?.error && !error ? errorLines(certificateFailure(certificate.error)) : []),
@@ -288,9 +290,10 @@ function targetOf(lease: LeaseStatus): string {
   return healthError === undefined ? where : `${where} (unhealthy)`;
 }
 
-const relayRow = (name: string, { state, rttMs }: HopStatus): string[] => [
+const relayRow = (name: string, { state, error, rttMs }: HopStatus): string[] => [
   name,
-  state,
+  // The agent does not retry.
+  error?.code === 'disconnected' ? 'disconnected' : state,
   rttMs === undefined ? '' : `${Math.round(rttMs)} ms`,
 ];
 

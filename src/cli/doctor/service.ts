@@ -1,6 +1,6 @@
 import { isIP, type Socket } from 'node:net';
 import { probeHttp, isHttp } from '../../agent/target/probe-target.js';
-import { kindOf, servedMode, targetsOf, type ServiceSpec } from '../../agent/spec.js';
+import { holdsRequests, kindOf, servedMode, targetsOf, type ServiceSpec } from '../../agent/spec.js';
 import type { RelayStatus } from '../../agent/status.js';
 import { connectTarget, upstreamOf } from '../../agent/target/upstream.js';
 import { folderProblem } from '../../agent/folders/folder-problem.js';
@@ -92,7 +92,7 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
       subject.problem(
         'service.target',
         message,
-        `Start the service, or correct \`target\`. Until then, ${whileDown(servedMode(spec))}.`,
+        `Start the service, or correct \`target\`. Until then, ${whileDown(servedMode(spec), holdsRequests(spec))}.`,
       );
     }
   }

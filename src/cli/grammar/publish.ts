@@ -82,7 +82,7 @@ export function addRunning(program: Command, execute: Execute): void {
     )
     .option('-f, --follow', 'keep running and show new events')
     .addOption(count('-n, --tail <number>', 'show only this many of the recent events', MAX_LOG_ENTRIES, 0))
-    .addOption(since('--since <time>', 'show only events since then: 30m, 2h, or a date and time'))
+    .addOption(since('--since <time>', 'show only events newer than this: 30m, 2h, or a date and time'))
     .addOption(agentOf('-F, --file <file>'))
     .addOption(pidOf())
     .action(execute(() => import('../commands/logs.js')));

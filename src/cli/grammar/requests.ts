@@ -52,7 +52,7 @@ export function addRequests(program: Command, execute: Execute): void {
   requests
     .command('show')
     .description('show everything recorded about a request, with secret headers masked')
-    .addArgument(new Argument('<id>', 'which request').argParser(requestId))
+    .addArgument(new Argument('<id>', 'the ID from `portal requests`').argParser(requestId))
     .option('--reveal', 'show the values of secret headers as well')
     .option('--curl', 'print it as a curl command instead')
     .addOption(identityOf())
@@ -75,7 +75,7 @@ export function addRequests(program: Command, execute: Execute): void {
   program
     .command('replay')
     .description('send a recorded request to its service again, through the running agent')
-    .addArgument(new Argument('<id>', 'which request').argParser(requestId))
+    .addArgument(new Argument('<id>', 'the ID from `portal requests`').argParser(requestId))
     .addOption(agentOf())
     .addOption(pidOf())
     .action(execute(() => import('../commands/replay.js')));

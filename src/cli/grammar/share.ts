@@ -12,7 +12,7 @@ export function addShare(program: Command, execute: Execute): void {
     .description(
       'print a link that opens a running service without its PIN, or with `access.sharing` without a sign-in',
     )
-    .addArgument(new Argument('<service>', 'which service').argParser(nonEmpty))
+    .addArgument(new Argument('<service>', 'the service to open').argParser(nonEmpty))
     .addOption(
       until('--until <time>', 'end the link after this time: 2h, 7d, or a date and time (default: 24h)'),
     )

@@ -3,13 +3,8 @@ import type { HeldStatus, LeaseStatus, RelayStatus } from '../../agent/status.js
 import type { UnplacedStatus } from '../../reconcile/events.js';
 import { describeError, describeUnproven, nextTry, publicAddress, relayName } from '../reporters/describe.js';
 import type { TimedEvent } from '../reporters/reporter.js';
-import {
-  isStarting,
-  servedState,
-  targetProblems,
-  withoutRelayError,
-  type ServedState,
-} from '../running/state.js';
+import { isStarting, servedState, type ServedState } from '../../agent/served-state.js';
+import { targetProblems, withoutRelayError } from '../running/state.js';
 import { printable } from '../text/style.js';
 
 type Shown = Pick<

@@ -34,6 +34,13 @@ it('puts a command at the end of a long sentence on a line of its own, where it 
   expect(wrapWords(dim(line), 60)).toBe(`${dim('db is private; others reach it with:')}\n${dim(command)}`);
 });
 
+it('repeats the name of the program that printed a line', () => {
+  const prefix = '\u001B[36mapp/api |\u001B[39m';
+  expect(wrapWords(`${prefix} at Function.run (node:internal)`, 28)).toBe(
+    `${prefix} at Function.run\n${prefix} (node:internal)`,
+  );
+});
+
 it('breaks a sentence with several commands between them', () => {
   expect(wrapWords('in the background: portal status, portal logs -f, portal down', 40)).toBe(
     'in the background: portal status,\nportal logs -f, portal down',

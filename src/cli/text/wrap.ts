@@ -90,11 +90,20 @@ function cutExcerpt(lines: readonly string[], columns: number): readonly string[
   });
 }
 
+/** The name of the program that printed a line, with its own style. */
+const OUTPUT = new RegExp(`^${STYLES}[\\w./-]+ \\|${STYLES} `);
+
 /** Codes for style, spaces, and a mark such as ✓ with its own style. */
 const START = new RegExp(`^(${STYLES})( *)(${STYLES}[${Object.values(SIGNS).join('')}]${STYLES} )?`);
 
 function wrapLine(line: string, columns: number): string {
   if (stringWidth(line) <= columns) return line;
+  const [prefix] = OUTPUT.exec(line) ?? [];
+  if (prefix !== undefined && stringWidth(prefix) < columns / 2)
+    return wrapAnsi(line.slice(prefix.length), columns - stringWidth(prefix), { hard: false })
+      .split('\n')
+      .map((part) => prefix + part)
+      .join('\n');
   const [start, codes, indent, mark = ''] = START.exec(line) as unknown as [string, string, string, string?];
   const hanging = indent + ' '.repeat(stringWidth(mark));
   const width = Math.max(1, columns - hanging.length);
