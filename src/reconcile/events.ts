@@ -91,7 +91,15 @@ export type PortalEvent =
   /** The target of a service without a mode has shown its protocol. Its visitors are served as this from now on. */
   | { event: 'served'; service: string; servedAs: ServedAs; target: string }
   /** Whether a local service is reachable: reported at its start, and on each change. */
-  | { event: 'target'; service: string; target: string; reachable: boolean; error?: string }
+  | {
+      event: 'target';
+      service: string;
+      target: string;
+      /** The routes that lead to the target, if the service has several targets. */
+      routes?: string[];
+      reachable: boolean;
+      error?: string;
+    }
   | { event: 'health'; service: string; healthy: boolean; error?: string }
   /** The program behind a service starts, ends, or waits for other services. */
   | {

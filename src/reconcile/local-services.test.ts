@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { service } from '../../test/support/world.js';
 import type { ServiceSpec } from '../agent/spec.js';
-import { formatTarget } from '../net/target.js';
+import { formatTarget, parseTarget } from '../net/target.js';
 import { LocalServices } from './local-services.js';
 
 /** Local services whose checks find what the test says. Records events and calls in order. */
@@ -11,7 +11,10 @@ function locals({ isStarting = false } = {}) {
   const local = new LocalServices({
     isStarting: () => isStarting,
     emit: (event) => {
-      if (event.event === 'target') log.push(event.reachable ? 'reachable' : 'unreachable');
+      if (event.event === 'target')
+        log.push(
+          `${event.reachable ? 'reachable' : 'unreachable'}${event.routes ? ` ${event.routes.join()}` : ''}`,
+        );
       if (event.event === 'health') log.push(event.healthy ? 'healthy' : 'unhealthy');
     },
     onReachable: () => log.push('onReachable'),
@@ -37,6 +40,19 @@ describe('a local service', () => {
     await local.known();
     expect(local.isUp('app')).toBe(true);
     expect(log).toEqual(['reachable', 'onReachable', 'onChange']);
+  });
+
+  it('has a verdict for each target, with its routes', async () => {
+    const { local, log } = locals();
+    const [main, api] = [parseTarget(3000), parseTarget(3001)];
+    const routes = [
+      { prefix: '/', target: main },
+      { prefix: '/api', target: api },
+      { prefix: '/v1', target: api },
+    ] as unknown as ServiceSpec['routes'];
+    local.follow([service('app', 3000, { mode: 'http', target: main, routes })]);
+    await local.known();
+    expect(log.filter((each) => each.startsWith('reachable'))).toEqual(['reachable /', 'reachable /api,/v1']);
   });
 
   it('is reported as unreachable before it is reported as unhealthy', async () => {

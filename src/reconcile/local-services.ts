@@ -101,12 +101,27 @@ export class LocalServices {
   #onTarget(service: string, target: string, error: string | undefined): void {
     const { emit, onReachable, onChange } = this.#options;
     const reachable = error === undefined;
-    emit({ event: 'target', service, target, reachable, ...(error !== undefined && { error }) });
+    const routes = this.#routesTo(service, target);
+    emit({
+      event: 'target',
+      service,
+      target,
+      ...(routes && { routes }),
+      reachable,
+      ...(error !== undefined && { error }),
+    });
     if (reachable) {
       this.#health.recheck(service);
       onReachable(service);
     }
     onChange(service);
+  }
+
+  /** Undefined if all routes lead there. */
+  #routesTo(service: string, target: string): string[] | undefined {
+    const { routes = [] } = this.#specs.find((one) => one.service === service) ?? {};
+    const here = routes.filter((route) => formatTarget(route.target) === target);
+    return here.length === routes.length ? undefined : here.map(({ prefix }) => prefix);
   }
 
   #onHealth(service: string, error: string | undefined): void {

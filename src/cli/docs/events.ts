@@ -22,7 +22,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`applied\` | a save takes effect | revision, opened, updated, replaced, closed, kept, failed: names; exposed?: names of services that are now open to more people; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
 | \`rejected\` | a save has errors | errors: \`[{file, line, column, path, code, message, hint?, variable? (the one that is not set)}]\` |
 | \`inspector\` | the inspector's page is ready | url, askedPort? (when that port is in use) |
-| \`target\` | a local service becomes reachable or unreachable | service, target, reachable, error? |
+| \`target\` | a local service becomes reachable or unreachable | service, target, routes? (to this target, if the service has several), reachable, error? |
 | \`health\` | the target of a service with \`health\` becomes unhealthy, or healthy again | service, healthy, error? |
 | \`command\` | the command of a service starts, ends, or waits for other services | service, name (the service, with the route's path unless that is \`/\`), state: \`waiting\`, \`running\`, \`exited\` or \`stopped\`; pid?, exit? (code, signal, error?), nextInMs? (until it starts again), waitsFor?: names |
 | \`output\` | the command of a service prints a line | service, name, stream: \`stdout\` or \`stderr\`, text |

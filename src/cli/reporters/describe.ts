@@ -1,3 +1,4 @@
+import { listOf } from '../../config/suggest.js';
 import type {
   ErrorSummary,
   LeaseStatus,
@@ -192,9 +193,17 @@ function describeServed({ service, servedAs, target }: Served, style: Style): st
   return `${style.bold(service)}: served as ${servedAs} (${printable(target)} ${why})`;
 }
 
-function describeTarget({ service, target, error }: Target, style: Style): string {
-  if (error === undefined) return `${style.bold(service)}: ${printable(target)} is reachable`;
-  return `${style.bold(service)}: ${style.yellow('unreachable')}: ${printable(error)}`;
+function describeTarget({ service, target, routes, error }: Target, style: Style): string {
+  const name = style.bold(printable(nameOf(service, routes)));
+  if (error === undefined) return `${name}: ${printable(target)} is reachable`;
+  return `${name}: ${style.yellow('unreachable')}: ${printable(error)}`;
+}
+
+/** The service with its only route, as its command is named; or with several routes. */
+function nameOf(service: string, routes: readonly string[] = []): string {
+  const [first = '/', ...others] = routes;
+  if (others.length > 0) return `${service} (routes ${listOf(routes, 'and')})`;
+  return first === '/' ? service : service + first;
 }
 
 function describeHealth({ service, error }: Health, style: Style): string {

@@ -174,6 +174,18 @@ it('prints one line for many targets that stop together, and one when they are b
   ]);
 });
 
+it('names the route of a target if the service has several', () => {
+  const { lines, groups } = reporter();
+  const down = { ...target('app'), routes: ['/api'] } as PortalEvent;
+  groups.print(down);
+  groups.print({ ...down, routes: ['/', '/old'] } as PortalEvent);
+  groups.flush();
+  expect(lines).toEqual([
+    'app/api: unreachable: nothing listens on port 1',
+    'app (routes / and /old): unreachable: nothing listens on port 1',
+  ]);
+});
+
 it('prints one line for each of a few targets, before later events', () => {
   const { lines, groups } = reporter();
   groups.print(target('a'));

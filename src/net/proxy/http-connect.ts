@@ -68,7 +68,7 @@ export function wantsCredentials(proxy: ProxyServer): PortalError {
       ? `the proxy ${name} rejected the user name and password`
       : `the proxy ${name} requires credentials`,
     {
-      hint: `Add them to the variable that sets the proxy: ${proxy.kind}://USER:PASSWORD@${name}. Write % as %25.`,
+      hint: `Add them to ${proxy.variable}: ${proxy.kind}://USER:PASSWORD@${name}. Write % as %25.`,
     },
   );
 }

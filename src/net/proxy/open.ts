@@ -123,7 +123,7 @@ function inWords(error: unknown, proxy: ProxyServer): PortalError {
   const hint =
     code !== undefined && /CERT|SIGNATURE|ISSUER/.test(code)
       ? 'Trust the CA of the proxy: set NODE_EXTRA_CA_CERTS to its file.'
-      : 'Check the variable that sets the proxy, and your network. Hosts in NO_PROXY need no proxy.';
+      : `Check ${proxy.variable}, and your network. Hosts in NO_PROXY need no proxy.`;
   return new PortalError('relay_unreachable', `the proxy ${proxyName(proxy)} is unreachable: ${reason}`, {
     cause: error,
     hint,

@@ -29,7 +29,7 @@ describe('the address of a proxy', () => {
     ['http://CORP\\me:100%@proxy.test:3128', { ...http, ...as('CORP\\me', '100%') }],
     ['http://me:pä ss@proxy.test:3128', { ...http, ...as('me', 'pä ss') }],
   ])('%s', (text, server) => {
-    expect(parseProxy(text, 'HTTPS_PROXY')).toEqual(server);
+    expect(parseProxy(text, 'HTTPS_PROXY')).toEqual({ ...server, variable: 'HTTPS_PROXY' });
   });
 
   it.each([

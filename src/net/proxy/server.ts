@@ -8,6 +8,8 @@ export interface ProxyServer {
   readonly host: string;
   readonly port: number;
   readonly credentials?: Credentials;
+  /** The environment variable that sets it. */
+  readonly variable: string;
 }
 
 /** The proxy for a URL, or undefined for a direct connection. Throws `proxy_invalid`. */
@@ -59,7 +61,7 @@ export function parseProxy(text: string, variable: string): ProxyServer {
   const at = rest.lastIndexOf('@');
   const { host, port } = authority(rest.slice(at + 1), variable);
   const credentials = at === -1 ? undefined : credentialsOf(rest.slice(0, at));
-  return { kind: known.kind, host, port: port ?? known.port, ...(credentials && { credentials }) };
+  return { kind: known.kind, host, port: port ?? known.port, ...(credentials && { credentials }), variable };
 }
 
 function unknownScheme(scheme: string): string {

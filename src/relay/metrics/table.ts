@@ -279,7 +279,7 @@ export const METRICS: readonly RelayMetric[] = [
   {
     name: 'portal_relay_directory_lag_seconds',
     type: 'gauge',
-    help: 'This node has heard of every change of a lease that is older than this. About 2 seconds at most while the database responds. Only with `--cluster`.',
+    help: 'This node knows every change of a lease that is older than this. About 2 seconds at most while the database responds. Only with `--cluster`.',
     read: ({ cluster }) => optional(cluster && cluster.lagMs / 1000),
   },
   {
