@@ -280,12 +280,12 @@ it('shows that a command starts, and what it waits for', () => {
   expect(shown([down])).toMatch(/^web +target down .*localhost:3000 \(down\)/m);
   const alone = shown([{ ...down, starting }]);
   expect(alone).toMatch(/^web +starting .*localhost:3000 \(starting\)/m);
-  expect(alone).toContain('  its command starts; visitors are reset');
+  expect(alone).toContain('  its command starts; connections are reset');
   expect(alone).not.toContain('down');
   const command = { name: 'web', service: 'web', run: 'vite', state: 'waiting', restarts: 0 } as const;
   const waiting = shown([{ ...down, starting: { ...starting, waitsFor: ['api'] } }], {
     commands: [{ ...command, waitsFor: ['api'] }],
   });
-  expect(waiting).toContain('  waiting for api; visitors are reset');
+  expect(waiting).toContain('  waiting for api; connections are reset');
   expect(waiting).toMatch(/^web +waiting for api /m);
 });
