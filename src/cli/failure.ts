@@ -60,7 +60,7 @@ export async function reportWarnings(context: Context, warnings: readonly Proble
   if (warnings.length === 0 || context.verbosity === 'quiet') return;
   const { formatProblem } = await import('../config/frame.js');
   for (const warning of warnings)
-    context.stderr.line(formatProblem(warning, { color: context.stderr.color }));
+    context.stderr.line(formatProblem(warning, { color: context.stderr.color, severity: 'warning' }));
 }
 
 /** Prints the problems of an invalid file with code frames; in JSON, a `rejected` event. */

@@ -67,6 +67,8 @@ export function targetAdvice(text: string): string | undefined {
   }
   const scheme = /^(tcp|udp):\/\/([\w.-]+:\d+)\/?$/i.exec(text);
   if (scheme) return `Write \`{ target: ${scheme[2]}, mode: ${scheme[1]!.toLowerCase()} }\`.`;
+  const suffixed = /^(\d{1,5})\/(tcp|udp)$/i.exec(text);
+  if (suffixed) return `Write \`{ target: ${suffixed[1]}, mode: ${suffixed[2]!.toLowerCase()} }\`.`;
   const path = /^([\w.-]+:\d+)(\/[\w\-./]*)$/.exec(text);
   if (path) return `Write ${path[1]}. To publish one path, use \`routes: { ${path[2]}: ${path[1]} }\`.`;
   return /^[A-Za-z][\w.-]*$/.test(text)
@@ -113,11 +115,17 @@ function forText(text: string, path: Path, definition: string | undefined): stri
     case 'hold':
     case 'keepFor':
       return forDuration(text);
+    case 'visitor':
+      return /^[a-z][\w.-]*$/i.test(text)
+        ? `Ask ${text} for the address that \`portal identity\` prints.`
+        : undefined;
     case 'rate':
       return /^\d{1,6}$/.test(text) ? `Write ${text}/s for ${text} requests per second.` : undefined;
     default:
       break;
   }
+  if (path.at(-1) === 'hostname' && /^\*\.[\w.-]+$/.test(text))
+    return `A service has one hostname. Name each, for example ${text.replace('*', 'app')}.`;
   if (path.at(-1) === 'hostname' && /^https?:\/\//i.test(text) && URL.canParse(text))
     return `Write only the hostname: ${new URL(text).hostname}.`;
   if (path.at(-1) === 'mode' && /^(https|tls|ssl)$/i.test(text))

@@ -29,6 +29,29 @@ it('warns about names that no CA certifies', async () => {
   ]);
 });
 
+it.each([
+  [
+    'web: { target: 1, tls: acme }',
+    '2: service "web" will get no certificate: Let\'s Encrypt issues none for names below localhost',
+  ],
+  [
+    'web: { target: 1, tls: acme, hostname: app.home.arpa }',
+    '2: service "web" will get no certificate: Let\'s Encrypt issues none for app.home.arpa',
+  ],
+  ['web: { target: 1, tls: acme, hostname: shop.example.com }', undefined],
+  ['db: { target: 1, tls: acme, mode: tcp }', undefined],
+])('%s gets certificates only for public names', async (service, warning) => {
+  expect(await warned(`services: { ${service} }`).catch(() => [])).toEqual(
+    warning === undefined ? [] : [warning],
+  );
+});
+
+it('expects nothing of a private CA', async () => {
+  expect(
+    await warned('acme: { directory: https://ca.test/dir }\nservices: { web: { target: 1, tls: acme } }'),
+  ).toEqual([]);
+});
+
 it('does not guess the names of a relay whose URL has an address', async () => {
   const warnings = await warned('relays: { urls: ["https://192.0.2.1:8443"] }\nservices: { web: 1 }');
   expect(warnings.join()).not.toContain('certificate: the local CA');

@@ -1,5 +1,5 @@
 import { covers } from '../certificates/local-names.js';
-import { caName, usesAcme } from '../certificates/spec.js';
+import { caName, LETS_ENCRYPT, usesAcme } from '../certificates/spec.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { kindAt, namesAt } from './automatic-tls.js';
 import type { Desired } from './desired.js';
@@ -12,6 +12,11 @@ import { child, textOf, treeAt, type Tree } from './tree.js';
  * assign names below a domain other than its URL's.
  */
 export function uncertified({ services }: Desired, root: Tree): Finding[] {
+  return [...notLocal(services, root), ...notPublic(services, root)];
+}
+
+/** Services that get certificates from the local CA, for names that it does not cover. */
+function notLocal(services: readonly ServiceSpec[], root: Tree): Finding[] {
   return [true, false].flatMap((isAutomatic) => {
     const found = services
       .filter((spec) => isChosen(root, spec) === isAutomatic)
@@ -28,6 +33,32 @@ export function uncertified({ services }: Desired, root: Tree): Finding[] {
       ? 'Use a relay on port 443, or your own certificate: `tls: { cert, key }`.'
       : 'Remove `tls: local`, or use your own certificate: `tls: { cert, key }`.';
     return [finding(root, ['services', first.service], { message, hint })];
+  });
+}
+
+/** Services with `tls: acme` whose names exist only on this machine or its network. */
+function notPublic(services: readonly ServiceSpec[], root: Tree): Finding[] {
+  const found = services.filter(hasOnlyLocalNames);
+  const [first] = found;
+  if (!first) return [];
+  const what = found.map(({ service }) => JSON.stringify(service));
+  const names = first.hostname ?? 'names below localhost';
+  return [
+    finding(root, ['services', first.service, 'tls'], {
+      message: `${what.length === 1 ? 'service' : 'services'} ${listOf(what, 'and')} will get no certificate: Let's Encrypt issues none for ${names}`,
+      hint: 'For this machine only, remove `tls: acme`. For public names, add a relay, for example `relays: { urls: [https://relay.example.com] }`.',
+    }),
+  ];
+}
+
+/** Whether a public CA was chosen for names that no public CA certifies. Names below an address are not known here. */
+function hasOnlyLocalNames(spec: ServiceSpec): boolean {
+  const { mode, tls, relays, onPool } = spec;
+  if (kindOf(mode) !== 'tls' || tls.source !== 'acme' || tls.directory !== LETS_ENCRYPT || onPool)
+    return false;
+  return relays.every((relay) => {
+    const name = namesAt(spec, relay);
+    return name === undefined ? relay.kind === 'embedded' : covers(name);
   });
 }
 

@@ -15,7 +15,7 @@ import { maskUrl } from './mask-urls.js';
 import { listOf, nearest } from './suggest.js';
 import { child, entriesOf, itemsOf, keyPlaceOf, textOf, type Path, type Tree } from './tree.js';
 import { dnsLabel } from './variables.js';
-import { meansTarget } from './words.js';
+import { EXPECTED_LABEL, meansTarget } from './words.js';
 
 const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -69,7 +69,7 @@ function checkName(services: Tree | undefined, key: string, service: Tree, repor
     ? `Variables are not replaced in keys; write \`name: ${key}\` below a plain key.`
     : `Rename it, or add a name, as in \`name: ${dnsLabel(maskUrl(key))}\`.`;
   report(['services', key], {
-    message: `the key ${JSON.stringify(key)} is also the service's name, and that must be one DNS label`,
+    message: `the key ${JSON.stringify(key)} is also the service's name, and that must be ${EXPECTED_LABEL}`,
     hint: rename,
     place: keyPlaceOf(services, key),
   });

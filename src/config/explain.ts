@@ -143,7 +143,10 @@ function complaint(error: SchemaError, root: Tree): Complaint {
     case 'anyOf':
       return wrongType(error, root);
     case 'const':
-      return { message: `${what} must be ${JSON.stringify(params['allowedValue'])}` };
+      return {
+        message: `${what} must be ${JSON.stringify(params['allowedValue'])}`,
+        hint: `Write \`${String(path.at(-1))}: ${flowYaml(params['allowedValue'])}\`.`,
+      };
     case 'enum': {
       const words = (schema.enum ?? []).map(String);
       // A mapping may have its own `toString`.

@@ -63,6 +63,13 @@ describe('formatProblem', () => {
     frame: '> 4 |   x: 1\n    |   ^',
   } as const;
 
+  it('says that a warning is one', () => {
+    const { hint: _hint, frame: _frame, ...bare } = problem;
+    expect(formatProblem(bare, { color: false, severity: 'warning' })).toBe(
+      'portal.yaml:4:3: warning: unknown key "x"',
+    );
+  });
+
   it('reads like a compiler', () => {
     expect(formatProblem(problem, { color: false })).toBe(
       'portal.yaml:4:3: unknown key "x"\n  > 4 |   x: 1\n      |   ^\n  hint: Did you mean `y`?',

@@ -104,12 +104,21 @@ function printable(text: string): string {
 
 type Style = Parameters<typeof styleText>[0];
 
+export interface ProblemFormat {
+  readonly color: boolean;
+  /** Default: 'error'. A warning says that it is one. */
+  readonly severity?: 'error' | 'warning';
+}
+
 /** A problem in a compiler's format: `file:line:column: message`, the frame, the hint. */
-export function formatProblem(problem: Problem, options: { color: boolean }): string {
+export function formatProblem(problem: Problem, options: ProblemFormat): string {
   const paint = (style: Style, text: string): string =>
     options.color ? styleText(style, text, { validateStream: false }) : text;
   const place = `${problem.file}:${problem.line}:${problem.column}`;
-  const lines = [`${paint('bold', printable(place))}: ${paint('red', printable(problem.message))}`];
+  const message = printable(problem.message);
+  const what =
+    options.severity === 'warning' ? `${paint('yellow', 'warning:')} ${message}` : paint('red', message);
+  const lines = [`${paint('bold', printable(place))}: ${what}`];
   for (const row of problem.frame?.split('\n') ?? []) {
     lines.push(`  ${row.startsWith('>') ? row : paint('dim', row)}`);
   }

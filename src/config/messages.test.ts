@@ -108,11 +108,11 @@ it.each([
   // --- names
   [
     '  My App: 3000',
-    'the key "My App" is also the service\'s name, and that must be one DNS label | Rename it, or add a name, as in `name: my-app`.',
+    'the key "My App" is also the service\'s name, and that must be one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end | Rename it, or add a name, as in `name: my-app`.',
   ],
   [
     '  ${user}: 3000',
-    'the key "${user}" is also the service\'s name, and that must be one DNS label | Variables are not replaced in keys; write `name: ${user}` below a plain key.',
+    'the key "${user}" is also the service\'s name, and that must be one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end | Variables are not replaced in keys; write `name: ${user}` below a plain key.',
   ],
   [
     '  a: { target: 1, name: A.b }',
@@ -284,7 +284,10 @@ it.each([
     '  a: { target: 1, access: { identities: [team] } }',
     'this file has no `team` | Add it at the top level: `team: ["0x…"]`. `portal identity` prints an address.',
   ],
-  ['  a: { target: 1, access: { identities: [bob] } }', '"bob" is not `0x` and 40 hex digits, or `team`'],
+  [
+    '  a: { target: 1, access: { identities: [bob] } }',
+    '"bob" is not `0x` and 40 hex digits, or `team` | Ask bob for the address that `portal identity` prints.',
+  ],
   [
     '  a: { target: 1, access: { identities: ["0x371531B8ED16256DE8a3f97A99BA7206788143e0"] } }',
     '"0x371531B8ED16256DE8a3f97A99BA7206788143e0" is not the address of an identity: its checksum is wrong | Copy it again. `portal identity` prints it on the machine of that identity.',
@@ -490,6 +493,26 @@ it.each([
     'unknown key "service" in service "a" | Portal calls it `target`.',
   ],
   [
+    '  a: { target: 1, auth: "me:secret" }',
+    'unknown key "auth" in service "a" | For user names and passwords, use `access.basic`. For one PIN, use `access.pin`.',
+  ],
+  [
+    '  a: { target: 1, oauth: google }',
+    'unknown key "oauth" in service "a" | Portal calls it `access.oidc`.',
+  ],
+  [
+    '  a: { target: 1, region: eu }',
+    'unknown key "region" in service "a" | Portal has no regions. Name a relay near you in `relays`.',
+  ],
+  [
+    '  a: { target: 1, hostname: "*.example.com" }',
+    '"*.example.com" is not a hostname | A service has one hostname. Name each, for example app.example.com.',
+  ],
+  [
+    '  a: 53/udp',
+    '"53/udp" is not a port, host:port, unix:/path, http(s)://host:port or a folder such as ./public | Write `{ target: 53, mode: udp }`.',
+  ],
+  [
     '  a: { target: 1, schemes: [https] }',
     'unknown key "schemes" in service "a" | Remove it: every service has an https:// URL.',
   ],
@@ -608,7 +631,7 @@ it('allows one name on two relays, and rejects it twice on one relay', async () 
 it.each([
   ['team: ["0x371531b8ED16256DE8a3f97A99BA7206788143e0", "0x371531b8ed16256de8a3f97a99ba7206788143e1"]', []],
   ['machine: "a\\tb"', ['"a\\tb" is not a name for a machine: it has control characters']],
-  ['machine: true', ['`machine` must be false']],
+  ['machine: true', ['`machine` must be false | Write `machine: false`.']],
   [
     'team: ["0x371531B8ED16256DE8a3f97A99BA7206788143e0"]',
     [
@@ -660,6 +683,7 @@ it.each([
 });
 
 it.each([
+  ['version: "3"\nservices: {}', 'Write `version: 1`.'],
   ['services: { web: 3000 }', 'Add this line at the top of the file: `version: 1`'],
   ['web: 3000', 'Write `version: 1`, then `services:`, and indent this below it.'],
   ['version: 1\nservices:\nweb: 3000', 'Indent it below `services:`.'],

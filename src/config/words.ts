@@ -3,6 +3,8 @@ import { relaysAdvice } from './advice.js';
 import { portalSchema } from './schema.js';
 import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
 
+export const EXPECTED_LABEL = 'one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end';
+
 /** Descriptions of expected values, for schema definitions that a type does not explain. */
 const EXPECTED: Readonly<Record<string, string>> = {
   service: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, a folder, or a mapping',
@@ -17,7 +19,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   machine: 'a name of at most 64 characters, or `false`',
   machineName: 'a name for a machine: it has control characters',
   email: 'an e-mail address',
-  dnsLabel: 'one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end',
+  dnsLabel: EXPECTED_LABEL,
   duration: 'a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
   tls: '`auto`, `local`, `acme`, or a mapping with `source`, or with `cert` and `key`',
   health: 'a path, or a mapping',
@@ -78,9 +80,10 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   type: 'mode',
   domain: 'hostname',
   host: 'hostname',
-  auth: 'access.pin',
   password: 'access.pin',
   allow_ips: 'access.allowIps',
+  oauth: 'access.oidc',
+  oidc: 'access.oidc',
   whitelist: 'access.allowIps',
   chain: 'via',
   path: 'routes',
@@ -104,6 +107,18 @@ const COMPOSE_KEYS: ReadonlySet<string> = new Set([
 /** Keys of other programs that Portal needs no equivalent for. */
 const NEEDLESS: Readonly<Record<string, string>> = {
   schemes: 'Remove it: every service has an https:// URL.',
+  region: 'Portal has no regions. Name a relay near you in `relays`.',
+  auth: 'For user names and passwords, use `access.basic`. For one PIN, use `access.pin`.',
+};
+
+/** The same in `relays`. */
+const NO_TOKENS =
+  'Portal has no tokens. The operator of a relay can list your identity with `portal relay --allow`; `portal identity` shows it.';
+const NEEDLESS_IN_RELAYS: Readonly<Record<string, string>> = {
+  token: NO_TOKENS,
+  authtoken: NO_TOKENS,
+  auth: NO_TOKENS,
+  region: 'Portal has no regions. Name a relay near you in `urls`.',
 };
 
 /** The place of a key that exists only in another mapping. */
@@ -127,6 +142,8 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
   if (path[0] === 'services' && path.length === 2 && COMPOSE_KEYS.has(key))
     return 'Docker Compose has this key, and Portal does not. Remove it.';
   if (path[0] === 'services' && path.length === 2 && Object.hasOwn(NEEDLESS, key)) return NEEDLESS[key];
+  if (path[0] === 'relays' && path.length === 1 && Object.hasOwn(NEEDLESS_IN_RELAYS, key))
+    return NEEDLESS_IN_RELAYS[key];
   if (key === 'relay' && path.length === 0) {
     const advised = relaysAdvice(value);
     if (advised !== undefined) return advised;

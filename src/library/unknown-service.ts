@@ -6,7 +6,9 @@ export function checkServices(names: readonly string[], known: readonly string[]
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   const meant = nearest(unknown, known);
+  const others = meant === undefined ? `Services: ${known.join(', ')}.` : `Did you mean \`${meant}\`?`;
+  const isFile = /[/\\]|\.ya?ml$/.test(unknown);
   throw new PortalError('usage', `${owner} has no service ${JSON.stringify(unknown)}`, {
-    hint: meant === undefined ? `Services: ${known.join(', ')}.` : `Did you mean \`${meant}\`?`,
+    hint: isFile ? `To name a file, use \`-f ${unknown}\`.` : others,
   });
 }

@@ -49,6 +49,7 @@ export class Announcer {
     leases: readonly AgentLease[],
     retiring: Readonly<Record<string, number>>,
     durationMs: number,
+    expired: ReadonlySet<string> = new Set(),
   ): void {
     const opening = actions.filter(({ kind }) => kind === 'open' || kind === 'replace');
     const failed = new Set(
@@ -58,6 +59,7 @@ export class Announcer {
     const names = (kind: Action['kind']): string[] =>
       servicesOf(done.filter((action) => action.kind === kind));
     const exposed = servicesOf(done.filter(opensToMore));
+    const ended = names('close').filter((service) => expired.has(service));
     this.#emit({
       event: 'applied',
       revision,
@@ -68,6 +70,7 @@ export class Announcer {
       kept: names('keep'),
       failed: [...failed],
       ...(exposed.length > 0 && { exposed }),
+      ...(ended.length > 0 && { expired: ended }),
       ...(Object.keys(retiring).length > 0 && { retiring }),
       durationMs: Math.round(durationMs * 10) / 10,
     });

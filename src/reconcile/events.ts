@@ -76,6 +76,8 @@ export type PortalEvent =
       failed: string[];
       /** Services that are now open to more people, because their `access` changed; absent if empty. */
       exposed?: string[];
+      /** Services of `closed` that ended by their `expires`; absent if empty. */
+      expired?: string[];
       /** Per service: visitors who still use a previous target or configuration; absent if empty. */
       retiring?: Record<string, number>;
       durationMs: number;

@@ -23,6 +23,8 @@ describe('services that expire', () => {
     const now = STARTED_AT + ms;
     expect(clock.unexpired(some, now).services.map(({ service }) => service)).toEqual(left);
     expect(clock.nextMs(some, now)).toBe(next);
+    const ended = ['always', 'soon', 'later'].filter((service) => !left.includes(service));
+    expect([...clock.expired(some, now)]).toEqual(ended);
   });
 
   it('never waits longer than a timer can', () => {

@@ -26,6 +26,12 @@ export class ExpiryClock {
     return { ...desired, services: desired.services.filter((service) => !isExpired(service)) };
   }
 
+  /** The names of the services of `desired` that have expired. */
+  expired(desired: Desired, now = Date.now()): ReadonlySet<string> {
+    const left = new Set(this.unexpired(desired, now).services.map(({ service }) => service));
+    return new Set(desired.services.map(({ service }) => service).filter((service) => !left.has(service)));
+  }
+
   /** Milliseconds until the next service expires, or until the next check. Undefined if none expires. */
   nextMs(desired: Desired, now = Date.now()): number | undefined {
     const moments = desired.services.flatMap(({ expires }) => this.expiresAt(expires) ?? []);

@@ -186,7 +186,9 @@ export class Runner {
     const actions = await this.#open(desired, wanted);
     if (!this.#state.enter('running')) return;
     const { lasting, retiring } = active;
-    announce.applied(this.#state.revision, actions, lasting, retiring, performance.now() - startedAt);
+    const expired = this.#parts.clock.expired(desired);
+    const durationMs = performance.now() - startedAt;
+    announce.applied(this.#state.revision, actions, lasting, retiring, durationMs, expired);
     this.#reportReady();
   }
 

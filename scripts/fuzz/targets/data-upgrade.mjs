@@ -72,7 +72,7 @@ const turn = () => new Promise(setImmediate);
 export async function load() {
   const { createHttpSurface } = await built('relay/http.js');
   const { Turns } = await built('relay/turns.js');
-  const { readUpgradeResponse } = await built('agent/upgrade-response.js');
+  const { readUpgradeResponse } = await built('agent/data/upgrade-response.js');
   let taken;
   const surface = createHttpSurface({
     tls: undefined,

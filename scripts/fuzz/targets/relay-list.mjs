@@ -6,7 +6,7 @@ import { jsonMutations } from '../json.mjs';
 const ADDRESS = `0x${'aB'.repeat(20)}`;
 
 export async function load() {
-  const { readRelayList } = await built('agent/directory.js');
+  const { readRelayList } = await built('agent/session/directory.js');
   const { generateIdentity } = await built('identity/keys.js');
   const { describeRelay } = await built('relay/descriptor.js');
   const { PortalError } = await built('lib/errors.js');

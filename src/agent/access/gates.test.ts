@@ -87,7 +87,7 @@ describe('the gates of a lease', () => {
 });
 
 const ALL: AccessSpec = {
-  allowIps: ['a', 'b', 'c', 'd', 'e'],
+  allowIps: ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.0.5'],
   identities: ['0x1111111111111111111111111111111111111111', '0x2222222222222222222222222222222222222222'],
   rateLimit: { requests: 600, per: 'm', burst: 10 },
   pin: '1234',
@@ -155,7 +155,7 @@ describe('kinds of gates', () => {
       rate: 'at most 1 request per minute per visitor',
     });
     expect(GATE_KINDS.map((kind) => kind.describe(ALL))).toEqual([
-      'only from a, b, c and 2 more',
+      'only from 10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more',
       'only your identity and 0x111111…, 0x222222…',
       'at most 600 requests per minute per visitor',
       'with a PIN',
@@ -174,7 +174,10 @@ describe('kinds of gates', () => {
 
   it('say whether requests are read, and how curl passes', () => {
     expect([{}, { allowIps: [] }, { pin: '1234' }].map(readsHttp)).toEqual([false, false, true]);
-    expect([{}, { allowIps: [] }].map(gateFor)).toEqual([undefined, undefined]);
+    const here = ['127.0.0.0/8', '::1'].map((range) => ({ allowIps: [range] }));
+    expect([{}, ...here].map((access) => gateFor(access))).toEqual([undefined, undefined, undefined]);
+    // Visits from this machine are rejected.
+    expect(gateFor({ allowIps: ['10.0.0.0/8'], pin: '1234' })).toEqual({});
     expect(gateFor({ pin: '1234' })).toEqual({ curl: "-H 'Portal-Pin: YOUR-PIN'" });
     expect(gateFor({ basic: { alice: 'a' } })).toEqual({ curl: '-u YOUR-USER:YOUR-PASSWORD' });
     expect(gateFor({ rateLimit: { requests: 1, per: 's', burst: 1 } })).toBeUndefined();

@@ -228,10 +228,19 @@ export const GATE_FIELDS: readonly string[] = GATE_KINDS.flatMap(({ strips = [] 
 /** Paths on which gates respond instead of the target. Requests there may contain a secret. */
 export const GATE_PATHS: ReadonlySet<string> = new Set(GATE_KINDS.flatMap(({ paths = [] }) => paths));
 
-/** What a visitor needs to pass the gates, as `GateKind.needs`. Undefined if nothing is needed. */
+/**
+ * What a visitor from this machine needs to pass the gates, as `GateKind.needs`. Undefined if nothing is needed; empty if such
+ * a visitor cannot pass.
+ */
 export function gateFor(access: AccessSpec): { readonly curl?: string } | undefined {
+  if (access.allowIps !== undefined && !admitsLoopback(access.allowIps)) return {};
   const needed = GATE_KINDS.flatMap(({ key, needs }) => (needs && access[key] !== undefined ? [needs] : []));
   if (needed.length === 0) return undefined;
   const all = needed.map(({ curl }) => curl);
   return all.includes(undefined) ? {} : { curl: all.join(' ') };
+}
+
+function admitsLoopback(ranges: readonly string[]): boolean {
+  const allowed = new AddressSet(ranges);
+  return allowed.has('127.0.0.1') || allowed.has('::1');
 }

@@ -19,7 +19,7 @@ events and fields may appear in any version: ignore what you do not know.
 | \`unplaced\` | a service has no relay now, and so no lease | service, error |
 | \`ready\` | the first leases of each service are ready or have failed | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`; unproven?, unreachable?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
 | \`served\` | the target of a service without \`mode\` shows its protocol | service, servedAs, target |
-| \`applied\` | a save takes effect | revision, opened, updated, replaced, closed, kept, failed: names; exposed?: names of services that are now open to more people; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
+| \`applied\` | a save takes effect | revision, opened, updated, replaced, closed, kept, failed: names; exposed?: names that opened to more people; expired?: names closed by \`expires\`; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
 | \`rejected\` | a save has errors | errors: \`[{file, line, column, path, code, message, hint?, variable? (the one that is not set)}]\` |
 | \`inspector\` | the inspector's page is ready | url, askedPort? (when that port is in use) |
 | \`target\` | a local service becomes reachable or unreachable | service, target, routes? (to this target, if the service has several), reachable, error? |

@@ -43,6 +43,10 @@ describe('words of other programs', () => {
       ['demo'],
       'Use: portal init, then portal up. In a checkout of the source of Portal, `npm run demo` starts a demo.',
     ],
+    [
+      ['inspect'],
+      'Use: portal requests. To record them, set `inspect: true` on the service, or use portal expose PORT --inspect.',
+    ],
     [['toString'], undefined],
     [['lgos'], undefined],
   ])('names Portal’s command for %j', (argv, hint) => {
@@ -52,7 +56,7 @@ describe('words of other programs', () => {
   it.each([
     ['--subdomain', 'Use: --name NAME'],
     ['--subdomain=shop', 'Use: --name NAME'],
-    ['--basic-auth', 'Use: --pin PIN'],
+    ['--basic-auth', 'Use: --pin PIN. For user names and passwords, set `access.basic` in portal.yaml.'],
     ['-p', 'Give the port as an argument: portal expose 3000'],
     ['--nmae', undefined],
   ])('names Portal’s option for %s', (name, hint) => {

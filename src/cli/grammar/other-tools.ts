@@ -70,6 +70,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   ps: 'Use: portal status, or portal agents for all machines',
   ls: 'Use: portal status, or portal list for relays',
   top: 'Use: portal status',
+  inspect:
+    'Use: portal requests. To record them, set `inspect: true` on the service, or use portal expose PORT --inspect.',
   diagnose: 'Use: portal doctor',
   check: 'Use: portal validate',
   verify: `Use: portal validate. ${CONVERT}`,
@@ -88,6 +90,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   demo: 'Use: portal init, then portal up. In a checkout of the source of Portal, `npm run demo` starts a demo.',
 };
 
+const PIN_OR_BASIC = 'Use: --pin PIN. For user names and passwords, set `access.basic` in portal.yaml.';
+
 const OPTIONS: Readonly<Record<string, string>> = {
   '--subdomain': 'Use: --name NAME',
   '--hostname':
@@ -98,8 +102,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
   '-p': 'Give the port as an argument: portal expose 3000',
   '--authtoken': NO_ACCOUNT,
   '--token': NO_ACCOUNT,
-  '--basic-auth': 'Use: --pin PIN',
-  '--auth': 'Use: --pin PIN',
+  '--basic-auth': PIN_OR_BASIC,
+  '--auth': PIN_OR_BASIC,
   '--cidr-allow': 'Use: --allow-ip ADDRESS',
   '--server': 'Use: --relay URL',
   '--host': 'To send another Host header, use --host-header NAME. For another relay, use --relay URL.',

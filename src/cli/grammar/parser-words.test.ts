@@ -19,7 +19,7 @@ function errorFor(...argv: string[]): CommanderError {
     .addOption(new Option('--format <format>').choices(['text', 'markdown']))
     .addOption(new Option('--plain').conflicts('format'))
     .action(() => undefined);
-  program.command('init').action(() => undefined);
+  for (const name of ['init', 'down']) program.command(name).action(() => undefined);
   program
     .command('completion')
     .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
@@ -41,6 +41,11 @@ it.each([
   [['list', '--limit'], '--limit needs a value: --limit <number>', undefined],
   [['replay'], '<id> is missing', undefined],
   [['list', 'a'], '`list` takes no arguments', undefined],
+  [
+    ['down', 'web'],
+    '`down` takes no arguments',
+    'To stop one service, remove it from portal.yaml and save the file.',
+  ],
   [
     ['init', '3000'],
     '`init` takes no arguments',

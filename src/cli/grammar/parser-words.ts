@@ -8,8 +8,9 @@ interface Words {
   readonly hint?: string;
 }
 
-/** Options that take what users write as an argument. */
+/** Commands that take no argument, or fewer than users give them. */
 const HINTS: Readonly<Record<string, string>> = {
+  down: 'To stop one service, remove it from portal.yaml and save the file.',
   init: 'Name the port with `--port PORT`, or the file of another program with `--from FILE`.',
 };
 

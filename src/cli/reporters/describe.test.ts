@@ -34,6 +34,16 @@ it('describes a change of the configuration without its number', () => {
   );
 });
 
+it.each([
+  [['bye'], [], 'expired bye (5 ms)'],
+  [['bye'], ['web'], 'applied the configuration: updated web; expired bye (5 ms)'],
+])('says that services ended by their `expires`: %j', (expired, updated, text) => {
+  const none = { opened: [], replaced: [], kept: [], failed: [] };
+  expect(
+    shown({ event: 'applied', revision: 7, ...none, updated, closed: expired, expired, durationMs: 5 }),
+  ).toBe(text);
+});
+
 it('marks a save that opens services to more people', () => {
   const none = { opened: [], replaced: [], closed: [], kept: [], failed: [] };
   const updated = ['web', 'api'];

@@ -294,15 +294,18 @@ export function errorLines({ code, message, hint }: ErrorSummary): string[] {
 }
 
 function describeApplied(event: Applied, { yellow }: Style): string {
-  const { opened, updated, replaced, closed, failed, exposed = [], retiring = {} } = event;
-  const changes = Object.entries({ opened, updated, replaced, closed, failed })
+  const { opened, updated, replaced, failed, exposed = [], expired = [], retiring = {} } = event;
+  const closed = event.closed.filter((service) => !expired.includes(service));
+  const changes = Object.entries({ opened, updated, replaced, closed, expired, failed })
     .filter(([, names]) => names.length > 0)
     .map(([what, names]) => `${what} ${firstNames(names)}`);
   const still = Object.entries(retiring).map(([service, count]) => `${service}: ${describeRetiring(count)}`);
+  const hasOnlyExpired = expired.length > 0 && changes.length === 1;
   const what = [changes.join('; ') || 'no change', ...still].join('; ');
   const opens = exposed.length === 1 ? 'opens' : 'open';
   const wider = exposed.length === 0 ? '' : yellow(`; ! ${firstNames(exposed)} ${opens} to more people`);
-  return `applied the configuration: ${what} (${Math.round(event.durationMs)} ms)${wider}`;
+  const began = hasOnlyExpired ? '' : 'applied the configuration: ';
+  return `${began}${what} (${Math.round(event.durationMs)} ms)${wider}`;
 }
 
 /** More names than this are counted. */
