@@ -122,7 +122,7 @@ services:
     await writeFile(join(person.folder, 'portal.yaml'), file);
     const env = { PORTAL_ALLOW: '1' };
     const running = person.start(['connect', 'db', 'web'], { env });
-    await running.line(/press Ctrl\+C/);
+    await running.line(/press Ctrl-C/);
     await expect
       .poll(() => running.stdout)
       .toMatch(
