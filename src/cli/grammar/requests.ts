@@ -32,7 +32,7 @@ export function addRequests(program: Command, execute: Execute): void {
         'Use a status such as 404, a class such as 5xx, or broken.',
       ),
     )
-    .addOption(since('--since <time>', 'show only requests since then: 30m, 2h, or a date and time'))
+    .addOption(since('--since <time>', 'show only requests newer than this: 30m, 2h, or a date and time'))
     .addOption(
       choices(
         '--method <method>',
