@@ -207,6 +207,8 @@ test('status and logs of chosen services, and of the latest events', async () =>
 
   const logged = async (...args: string[]) =>
     jsonLines((await person.run(['logs', '--json', ...args])).stdout).map(({ time }) => time);
+  // The last events after a start: what each target speaks.
+  await expect.poll(() => jsonLines(up.stdout).filter(({ event }) => event === 'served')).toHaveLength(2);
   const all = await logged();
   expect(all.length).toBeGreaterThan(3);
   expect(await logged('--tail', '2')).toEqual(all.slice(-2));
