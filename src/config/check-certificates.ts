@@ -26,9 +26,8 @@ function notLocal(services: readonly ServiceSpec[], root: Tree): Finding[] {
       });
     const [first] = found;
     if (!first) return [];
-    const what = found.map(({ service }) => JSON.stringify(service));
     const why = isAutomatic ? ', and public CAs connect to port 443 of a relay elsewhere only' : '';
-    const message = `${what.length === 1 ? 'service' : 'services'} ${listOf(what, 'and')} will get no certificate: the local CA issues none for ${first.names}${why}`;
+    const message = `${noCertificate(found)}: the local CA issues none for ${first.names}${why}`;
     const hint = isAutomatic
       ? 'Use a relay on port 443, or your own certificate: `tls: { cert, key }`.'
       : 'Remove `tls: local`, or use your own certificate: `tls: { cert, key }`.';
@@ -36,16 +35,20 @@ function notLocal(services: readonly ServiceSpec[], root: Tree): Finding[] {
   });
 }
 
+function noCertificate(services: readonly Pick<ServiceSpec, 'service'>[]): string {
+  const names = services.map(({ service }) => JSON.stringify(service));
+  return `${names.length === 1 ? 'service' : 'services'} ${listOf(names, 'and')} will get no certificate`;
+}
+
 /** Services with `tls: acme` whose names exist only on this machine or its network. */
 function notPublic(services: readonly ServiceSpec[], root: Tree): Finding[] {
   const found = services.filter(hasOnlyLocalNames);
   const [first] = found;
   if (!first) return [];
-  const what = found.map(({ service }) => JSON.stringify(service));
   const names = first.hostname ?? 'names below localhost';
   return [
     finding(root, ['services', first.service, 'tls'], {
-      message: `${what.length === 1 ? 'service' : 'services'} ${listOf(what, 'and')} will get no certificate: Let's Encrypt issues none for ${names}`,
+      message: `${noCertificate(found)}: Let's Encrypt issues none for ${names}`,
       hint: 'For this machine only, remove `tls: acme`. For public names, add a relay, for example `relays: { urls: [https://relay.example.com] }`.',
     }),
   ];

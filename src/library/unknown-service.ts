@@ -1,5 +1,6 @@
 import { nearest } from '../config/suggest.js';
 import { PortalError } from '../lib/errors.js';
+import { isPath } from './path-word.js';
 
 /** Throws if one of `names` is not a known service. */
 export function checkServices(names: readonly string[], known: readonly string[], owner: string): void {
@@ -7,8 +8,7 @@ export function checkServices(names: readonly string[], known: readonly string[]
   if (unknown === undefined) return;
   const meant = nearest(unknown, known);
   const others = meant === undefined ? `Services: ${known.join(', ')}.` : `Did you mean \`${meant}\`?`;
-  const isFile = /[/\\]|\.ya?ml$/.test(unknown);
   throw new PortalError('usage', `${owner} has no service ${JSON.stringify(unknown)}`, {
-    hint: isFile ? `To name a file, use \`-f ${unknown}\`.` : others,
+    hint: isPath(unknown) ? `To name a file, use \`-f ${unknown}\`.` : others,
   });
 }

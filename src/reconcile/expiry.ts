@@ -22,14 +22,13 @@ export class ExpiryClock {
 
   /** `desired` without its expired services. */
   unexpired(desired: Desired, now = Date.now()): Desired {
-    const isExpired = ({ expires }: ServiceSpec): boolean => (this.expiresAt(expires) ?? Infinity) <= now;
-    return { ...desired, services: desired.services.filter((service) => !isExpired(service)) };
+    return { ...desired, services: desired.services.filter((spec) => !this.#isExpired(spec, now)) };
   }
 
   /** The names of the services of `desired` that have expired. */
   expired(desired: Desired, now = Date.now()): ReadonlySet<string> {
-    const left = new Set(this.unexpired(desired, now).services.map(({ service }) => service));
-    return new Set(desired.services.map(({ service }) => service).filter((service) => !left.has(service)));
+    const expired = desired.services.filter((spec) => this.#isExpired(spec, now));
+    return new Set(expired.map(({ service }) => service));
   }
 
   /** Milliseconds until the next service expires, or until the next check. Undefined if none expires. */
@@ -48,5 +47,9 @@ export class ExpiryClock {
 
   stop(): void {
     clearTimeout(this.#timer);
+  }
+
+  #isExpired({ expires }: ServiceSpec, now: number): boolean {
+    return (this.expiresAt(expires) ?? Infinity) <= now;
   }
 }

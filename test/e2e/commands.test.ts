@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import { httpsGet } from '../support/visitor.js';
 import { jsonLines, Person, PROCESSES, type Line, type Running } from './cli-support.js';
+import { isAlive } from '../../src/lib/is-alive.js';
 
 /** Nothing is allowed by the environment. */
 const ASKED = { PORTAL_ALLOW: '' };
@@ -53,15 +54,6 @@ async function up(person: Person, env: NodeJS.ProcessEnv = {}, args: readonly st
     JSON.parse(await httpsGet(urls(service), String(ca))) as Served;
   return { agent, ready, urls, get, ca: String(ca) };
 }
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 const started = (agent: Running, name: string): number =>
   jsonLines(agent.stdout).filter(

@@ -13,6 +13,7 @@ import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, handedOver, httpService, service, visit } from '../support/world.js';
 import { jsonLines, Person, type Running } from './cli-support.js';
 import { line, Peer, tcp } from './relay-peer.js';
+import { isAlive } from '../../src/lib/is-alive.js';
 
 /** `portal relay --workers`: one relay of several processes. */
 
@@ -83,14 +84,6 @@ async function agentsAtBoth({ running, spec }: Started, name: string, target: nu
 }
 
 const errorOf = (stdout: string) => jsonLines(stdout).map(({ time: _time, ...rest }) => rest);
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 it('serves visitors of every mode, whichever worker they arrive at', async () => {
   const operator = await Person.create();

@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import { afterEach, expect, it, vi } from 'vitest';
 import { readLines } from './lines.js';
 import { ProcessGroup } from './process-group.js';
+import { isAlive } from '../../lib/is-alive.js';
 
 const groups: ProcessGroup[] = [];
 afterEach(() => {
@@ -9,15 +10,6 @@ afterEach(() => {
   vi.restoreAllMocks();
   for (const group of groups.splice(0)) group.kill();
 });
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 /** A shell and a child that ignore SIGTERM. Resolves with their process ids once they run. */
 async function stubborn(): Promise<{ group: ProcessGroup; pids: number[] }> {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Guardian } from './guardian.js';
 import { Program, type ProgramState } from './program.js';
+import { isAlive } from '../../lib/is-alive.js';
 
 const guardian = new Guardian();
 const programs: Program[] = [];
@@ -43,15 +44,6 @@ function start(run: string, { cwd = tmpdir(), env = {} }: { cwd?: string; env?: 
     });
   return { program, states, lines, until };
 }
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 describe('a program', () => {
   it('gets its environment and folder, and its output is read', async () => {

@@ -4,6 +4,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import type { ControlClient } from '../control/client.js';
 import { findAgent } from '../running/find-agent.js';
 import { printEvent } from '../print.js';
+import { isAlive } from '../../lib/is-alive.js';
 
 interface Options {
   readonly file?: string;
@@ -59,12 +60,4 @@ async function followToEnd(agent: ControlClient, signal: AbortSignal): Promise<v
 async function untilExited(pid: number): Promise<void> {
   const until = performance.now() + EXIT_WAIT_MS;
   while (performance.now() < until && isAlive(pid)) await delay(10);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }

@@ -11,7 +11,7 @@ import { createStyle } from '../text/style.js';
 import { shellQuote } from '../../lib/shell-quote.js';
 import { PortalError } from '../../lib/errors.js';
 import { checkServices } from '../../library/unknown-service.js';
-import { isPath } from '../grammar/path-word.js';
+import { isPath } from '../../library/path-word.js';
 
 interface Options {
   readonly follow?: true;

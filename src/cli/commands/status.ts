@@ -24,7 +24,7 @@ import {
 import { describeHeldNow, describeHold } from '../reporters/describe-held.js';
 import { describeCommands } from '../running/status-commands.js';
 import { checkServices } from '../../library/unknown-service.js';
-import { isPath } from '../grammar/path-word.js';
+import { isPath } from '../../library/path-word.js';
 import { formatAge, formatAgo, formatBytes, formatWait, timeText } from '../text/amounts.js';
 import { isStarting, servedState } from '../../agent/served-state.js';
 import { targetProblems, withoutRelayError } from '../running/state.js';

@@ -1,5 +1,5 @@
 import type { Problem } from '../../config/problem.js';
-import type { Reporter, TimedEvent } from '../reporters/reporter.js';
+import { rewording, type Reporter, type TimedEvent } from '../reporters/reporter.js';
 
 /** Words for problems in a configuration that the flags of `portal expose` define. Its user has no portal.yaml to edit. */
 
@@ -39,14 +39,7 @@ export function inFlags({ path, message, hint }: Pick<Problem, 'path' | 'message
 
 /** A reporter of events whose errors advise flags. */
 export function reportingFlags(reporter: Reporter): Reporter {
-  return {
-    begin: (expected) => reporter.begin(expected),
-    event: (event) => reporter.event(eventInFlags(event)),
-    problems: (problems, severity) => reporter.problems(problems, severity),
-    warning: (message) => reporter.warning(message),
-    attach: (snapshot) => reporter.attach?.(snapshot),
-    close: () => reporter.close(),
-  };
+  return rewording(reporter, { event: eventInFlags });
 }
 
 function eventInFlags(event: TimedEvent): TimedEvent {

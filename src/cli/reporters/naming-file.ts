@@ -1,18 +1,11 @@
 import type { ErrorSummary } from '../../agent/status.js';
-import type { Reporter, TimedEvent } from './reporter.js';
+import { rewording, type Reporter, type TimedEvent } from './reporter.js';
 
 /** A reporter whose hints name the configuration in their commands. */
 export function namingFile(reporter: Reporter, hinted: (hint: string) => string): Reporter {
   const named = <Hinted extends { readonly hint?: string }>(each: Hinted): Hinted =>
     each.hint === undefined ? each : { ...each, hint: hinted(each.hint) };
-  return {
-    begin: (expected) => reporter.begin(expected),
-    event: (event) => reporter.event(eventWith(event, named)),
-    problems: (problems, severity) => reporter.problems(problems.map(named), severity),
-    warning: (message) => reporter.warning(message),
-    attach: (snapshot) => reporter.attach?.(snapshot),
-    close: () => reporter.close(),
-  };
+  return rewording(reporter, { event: (event) => eventWith(event, named), problem: named });
 }
 
 function eventWith(

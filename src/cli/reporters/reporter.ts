@@ -30,3 +30,19 @@ export interface Reporter {
   /** Stops drawing progress. Idempotent. */
   close(): Promise<void>;
 }
+
+export interface ReporterChanges {
+  readonly event: (event: TimedEvent) => TimedEvent;
+  /** Default: problems stay as they are. */
+  readonly problem?: (problem: Problem) => Problem;
+}
+
+/** `reporter`, with other words in what it shows. */
+export const rewording = (reporter: Reporter, { event, problem }: ReporterChanges): Reporter => ({
+  begin: (expected) => reporter.begin(expected),
+  event: (each) => reporter.event(event(each)),
+  problems: (problems, severity) => reporter.problems(problem ? problems.map(problem) : problems, severity),
+  warning: (message) => reporter.warning(message),
+  attach: (snapshot) => reporter.attach?.(snapshot),
+  close: () => reporter.close(),
+});
