@@ -429,6 +429,29 @@ it('checks the sources of certificates', async () => {
   );
 });
 
+it('counts an unreachable CA once, however many services use it', async () => {
+  const at = await relay();
+  const { port } = await httpService((_request, response) => response.end('here'));
+  const dns = await dnsServer(() => []);
+  const [gone] = await freePorts(1);
+  await write(
+    `version: 1\nacme: { directory: 'https://localhost:${gone}/dir' }\n` +
+      `relays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\nservices:\n` +
+      ['one', 'two', 'three']
+        .map((name) => `  ${name}: { target: ${port}, hostname: ${name}.acme.test, tls: acme }\n`)
+        .join(''),
+  );
+  const { of, lines } = await examine('--dns', dns.address);
+  const [first, ...others] = of('service.acme');
+  expect(first).toMatch(/^problem: the CA at localhost:\d+ does not respond: [^\n]*ECONNREFUSED/);
+  expect(others).toEqual(Array(2).fill(`${first}: see service one above`));
+  expect(lines.filter(({ check }) => check === 'service.acme').map((line) => line['because'])).toEqual([
+    undefined,
+    'service one',
+    'service one',
+  ]);
+});
+
 it('prints text for people, in colour only if wanted', async () => {
   const [port] = await freePorts(1);
   await write(`version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`);

@@ -1,21 +1,22 @@
-import { usesLocalCa } from '../../certificates/spec.js';
 import { isIP } from 'node:net';
 import pLimit from 'p-limit';
 import { relayKey } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import type { Identity } from '../../identity/identity.js';
+import { hasLocalCa } from '../../library/agent.js';
 import type { LockEntries } from '../../config/lock-file.js';
 import { lockFileOf, RelayLock } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
 import { withActualPort } from '../../reconcile/embedded.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
+import { Cas } from '../doctor/cas.js';
 import { checkAgent, checkLeases, type AgentFindings } from '../doctor/agent.js';
 import { checkConfiguration, relaysOf } from '../doctor/configuration.js';
 import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js';
 import { Names } from '../doctor/names.js';
 import { checkPrivate } from '../doctor/private.js';
 import { checkRelay } from '../doctor/relay.js';
-import { count, type Finding, type Level, type Subject } from '../doctor/report.js';
+import { Causes, count, type Finding, type Level, type Subject } from '../doctor/report.js';
 import { checkService } from '../doctor/service.js';
 import { dnsServers } from '../dns-servers.js';
 import { summarizeProblem } from '../failure.js';
@@ -55,7 +56,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const identity = await checkIdentity(identityFile, services);
   report.print(identity.subject);
   report.print(await checkFolders(context, identityFile, services));
-  if (services.some(({ tls }) => usesLocalCa(tls))) report.print(await checkLocalCa(paths, context.env));
+  if (services.some(hasLocalCa)) report.print(await checkLocalCa(paths, context.env));
 
   // These checks connect to relays and targets, which reveals the variables in their names.
   const troubled =
@@ -98,6 +99,7 @@ async function checkNetwork(
   if (desired.candidates) report.print(await checkMoreRelays(context, desired));
   const found = await Promise.all(relays);
   const facts = found.map((relay) => relay.facts);
+  const cas = new Cas();
   const services = desired.services.map((spec) => {
     const keys = new Set(spec.relays.map(relayKey));
     // A relay with an IP address as its name has no names below it. checkRelay reports this.
@@ -105,6 +107,7 @@ async function checkNetwork(
     return limit(async () => {
       const subject = await checkService(spec, {
         names,
+        cas,
         relays: own,
         address: identity?.address,
         acmeDir: paths.acmeDir,
@@ -157,6 +160,7 @@ function totals({ warning, problem, skipped }: Record<Level, number>): string {
 class Report {
   readonly #context: Context;
   readonly #hinted: (text: string) => string;
+  readonly #causes = new Causes();
   readonly #counts: Record<Level, number> = { ok: 0, warning: 0, problem: 0, skipped: 0 };
 
   /** @param hinted names the file in commands */
@@ -170,7 +174,7 @@ class Report {
     const { bold } = createStyle(stdout.color);
     if (!json && subject.findings.length > 0) stdout.line(bold(printable(subject.about)));
     for (const found of subject.findings) {
-      const finding = this.#forFile(found);
+      const finding = this.#forFile(this.#causes.relate(found));
       if (finding.because === undefined) this.#counts[finding.level]++;
       if (json) printEvent(this.#context, 'check', finding);
       else this.#line(finding);

@@ -1,13 +1,10 @@
+import { causeOf } from './cas.js';
 import { readCertificateFiles } from '../../certificates/files.js';
 import { covers } from '../../certificates/local-names.js';
 import { AcmeStore, type RejectedOrder } from '../../certificates/acme/store.js';
-import { exchange } from '../../certificates/acme/transport.js';
 import { LETS_ENCRYPT, sourceFor, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
-import { readConfined } from '../../lib/confined.js';
-import { cannotRead, PortalError } from '../../lib/errors.js';
 import { formatEnd } from '../text/amounts.js';
 import { nextTry } from '../reporters/describe.js';
-import { proxyFor } from '../proxy.js';
 import type { Subject } from './report.js';
 import type { ServiceContext } from './service.js';
 
@@ -59,7 +56,7 @@ async function checkFiles(
 async function checkAcme(
   spec: AcmeSpec,
   hostname: string,
-  { acmeDir, names, relays }: ServiceContext,
+  { acmeDir, names, relays, cas }: ServiceContext,
   subject: Subject,
 ): Promise<void> {
   try {
@@ -87,10 +84,10 @@ async function checkAcme(
   }
   let identities: readonly string[] = [];
   try {
-    identities = await caaIdentities(spec);
+    identities = await cas.caaIdentities(spec);
     subject.ok('service.acme', `the CA at ${new URL(spec.directory).host} responds`);
   } catch (error) {
-    subject.failed('service.acme', error);
+    subject.failed('service.acme', error, { cause: causeOf(spec) });
   }
   for (const { port, key } of relays) {
     if (port === 443 || spec.directory !== LETS_ENCRYPT) continue;
@@ -149,32 +146,4 @@ function reportNoCertificate(hostname: string, subject: Subject): void {
       'service.certificate',
       `no certificate for ${hostname} yet; the CA issues none while its DNS record is missing or wrong`,
     );
-}
-
-/** Fetches the CA's directory, and returns the CA's names in CAA records. */
-async function caaIdentities({ directory, caFile }: AcmeSpec): Promise<readonly string[]> {
-  const trust =
-    caFile === undefined
-      ? undefined
-      : await readConfined(caFile).catch((error: unknown) => {
-          throw new PortalError('acme_unreachable', cannotRead(caFile, error), {
-            hint: 'Check the path in `acme: { ca }`. It is relative to the file that contains it.',
-          });
-        });
-  const wire = { signal: AbortSignal.timeout(10_000), proxyFor, ...(trust !== undefined && { trust }) };
-  const { status, text } = await exchange(wire, { url: directory, method: 'GET' });
-  const parsed = status === 200 ? tryJson(text) : undefined;
-  if (!parsed?.newOrder)
-    throw new PortalError('acme_unreachable', `${directory} is not the directory of a CA (HTTP ${status})`, {
-      hint: 'Correct `acme: { directory }`.',
-    });
-  return parsed.meta?.caaIdentities ?? [];
-}
-
-function tryJson(text: string): { newOrder?: string; meta?: { caaIdentities?: string[] } } | undefined {
-  try {
-    return JSON.parse(text) as { newOrder?: string };
-  } catch {
-    return undefined;
-  }
 }

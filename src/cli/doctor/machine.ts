@@ -1,4 +1,6 @@
-import { usesAcme, usesLocalCa } from '../../certificates/spec.js';
+import { kindOf } from '../../agent/spec.js';
+import { usesAcme } from '../../certificates/spec.js';
+import { hasLocalCa } from '../../library/agent.js';
 import { access, constants, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Desired } from '../../config/desired.js';
@@ -58,12 +60,11 @@ export async function checkFolders(
   services: Desired['services'],
 ): Promise<Subject> {
   const subject = new Subject('folders');
-  const sources = services.map(({ tls }) => tls);
   const folders = new Set([
     dirname(identityFile),
     paths.runDir,
-    ...(sources.some(usesLocalCa) ? [paths.caDir] : []),
-    ...(sources.some(usesAcme) ? [paths.acmeDir] : []),
+    ...(services.some(hasLocalCa) ? [paths.caDir] : []),
+    ...(services.some(({ mode, tls }) => kindOf(mode) === 'tls' && usesAcme(tls)) ? [paths.acmeDir] : []),
   ]);
   for (const folder of folders) {
     const refused = await whyNotWritable(folder);

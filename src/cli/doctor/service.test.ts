@@ -6,6 +6,7 @@ import { AcmeStore } from '../../certificates/acme/store.js';
 import type { TlsSpec } from '../../certificates/spec.js';
 import { PortalError } from '../../lib/errors.js';
 import type { Names } from './names.js';
+import { Cas } from './cas.js';
 import { checkService } from './service.js';
 
 async function dnsFinding(addresses: string[] | undefined, here: string[] = []) {
@@ -35,6 +36,7 @@ async function findingsOf({
       onlyHere: () => Promise.resolve(here),
       caa: () => Promise.resolve(undefined),
     } as unknown as Names,
+    cas: new Cas(),
     relays: [
       {
         key: 'https://relay.example.com',

@@ -9,6 +9,7 @@ import { delay } from '../../lib/wait.js';
 import { formatTarget, type Target } from '../../net/target.js';
 import { PROOF_LABEL, PROOF_PREFIX } from '../../protocol/domains.js';
 import { whileDown } from '../running/while-down.js';
+import type { Cas } from './cas.js';
 import { checkCertificate } from './certificate.js';
 import { checkDatagrams } from './datagrams.js';
 import type { Names } from './names.js';
@@ -24,6 +25,7 @@ const RESPONSE_MS = 1_500;
 
 export interface ServiceContext {
   readonly names: Names;
+  readonly cas: Cas;
   /** The relays that the service is published on. */
   readonly relays: readonly RelayFacts[];
   /** Address of the identity; undefined before it exists. */
@@ -178,7 +180,11 @@ async function checkNames(
     const record = `A DNS record for all names has to point to the relay: *.${domain}. CNAME ${domain}. If the relay is not yours, tell its operator.`;
     if (!addresses?.length) {
       const message = `${hostname} has no address in DNS, so visitors cannot reach it`;
-      await reportMissing({ hostname, addresses, message, hint: record }, names, subject);
+      await reportMissing(
+        { hostname, addresses, message, hint: record, cause: `dns *.${domain}` },
+        names,
+        subject,
+      );
     } else if (ofRelay.length > 0 && !addresses.some((each) => ofRelay.includes(each)))
       // A relay may have one address for agents and another for visitors.
       subject.warning(
@@ -196,11 +202,13 @@ interface Missing {
   readonly addresses: readonly string[] | undefined;
   readonly message: string;
   readonly hint: string;
+  /** Set if all names below one domain lack the same record. */
+  readonly cause?: string;
 }
 
 /** Reports a name without an address in DNS. The hosts file of this machine may have one. */
 async function reportMissing(
-  { hostname, addresses, message, hint }: Missing,
+  { hostname, addresses, message, hint, cause }: Missing,
   names: Names,
   subject: Subject,
 ): Promise<void> {
@@ -212,7 +220,7 @@ async function reportMissing(
       `${hostname} resolves to ${here.join(', ')} only on this machine (hosts file); DNS has no address for other visitors`,
       hint,
     );
-  else subject.problem('service.dns', message, hint);
+  else subject.problem('service.dns', message, hint, cause === undefined ? {} : { cause });
 }
 
 async function checkOwnDomain(hostname: string, context: ServiceContext, subject: Subject): Promise<void> {
