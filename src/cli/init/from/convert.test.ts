@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { loadConfig } from '../../../config/load.js';
+import { temporaryFolder } from '../../../../test/support/folder.js';
+import { PasswordWorker } from '../../../lib/passwords/worker.js';
 import { convert, draftText, makeValid } from './convert.js';
 import { readForeign } from './read.js';
 
@@ -354,8 +356,8 @@ tunnels:
 endpoints: [{ name: inner, url: "https://api.internal", upstream: { url: 3003, proxy_protocol: 2 } }]
 `,
       [
-        'web: `deny_cidrs` was dropped: everyone can visit until you set `access.allowIps`.',
-        'web: `basic_auth`, `oauth`, `verify_webhook` were dropped: everyone can visit until you set `access.basic` with hashes from `portal hash`, `access.oidc` and `access.webhook`.',
+        'web: `deny_cidrs` was dropped: more people can visit until you set `access.allowIps`.',
+        'web: `basic_auth`, `oauth`, `verify_webhook` were dropped: more people can visit until you set `access.oidc` or `access.basic` with hashes from `portal hash` and `access.webhook`.',
         'web: `request_header` was not converted: write `routes` with `headers`.',
         'wild: *.example.com is a wildcard. Write a service with its own `hostname` for each name below it.',
         'inner: api.internal is not a public name, so it was not converted.',
@@ -463,4 +465,31 @@ it('does not publish a service whose list of addresses is invalid', async () => 
   const { services, notes } = await converted('ngrok.yml', text);
   expect(services).toEqual({ b: { target: 2 } });
   expect(notes).toContain('a: it was not converted, because its list of addresses has an invalid range.');
+});
+
+it('writes the gates to fill in as comments that become valid', async () => {
+  const tunnel = (guard: string): string => `{ addr: 3000, ${guard}, inspect: true }`;
+  const guards = ['oauth: { provider: google }', 'auth: "user:pass"', 'traffic_policy: { inbound: [] }'];
+  const limited =
+    'ip_restriction: { allow_cidrs: [10.0.0.0/8], deny_cidrs: [10.1.0.0/16] }, verify_webhook: { secret: x }';
+  const text = [
+    'version: "2"',
+    'tunnels:',
+    ...[...guards, limited].map((guard, i) => `  s${i}: ${tunnel(guard)}`),
+  ];
+  const folder = await temporaryFolder();
+  await writeFile(join(folder, 'ngrok.yml'), text.join('\n'));
+  const { program, fields } = await readForeign(folder, 'ngrok.yml');
+  const draft = convert(program, fields);
+  const yaml = draftText(draft, { program, file: 'ngrok.yml', schema: './portal.schema.json' });
+  const filledIn = yaml.replace(/^( +)# /gm, '$1');
+  const env = {
+    OIDC_SECRET: 'x'.repeat(32),
+    WEBHOOK_SECRET: 'x'.repeat(32),
+    ALICE_HASH: await new PasswordWorker().hash('a password', 'bcrypt'),
+  };
+  const loaded = await loadConfig({ file: '-', cwd: folder, env, stdin: async () => filledIn });
+  expect(
+    loaded.ok ? loaded.desired.services.map(({ access }) => Object.keys(access).toSorted()) : loaded.problems,
+  ).toEqual([['oidc'], ['basic'], ['oidc'], ['allowIps', 'webhook']]);
 });

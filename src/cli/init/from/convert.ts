@@ -1,4 +1,4 @@
-import { stringify } from 'yaml';
+import { Document, isMap, stringify } from 'yaml';
 import { loadConfig } from '../../../config/load.js';
 import { fromPointer } from '../../../config/tree.js';
 import { FOREIGN_NAMES, type ForeignProgram } from '../../../config/foreign.js';
@@ -8,6 +8,7 @@ import { fromCloudflared } from './cloudflared.js';
 import { fromCompose } from './compose.js';
 import { Draft, type DraftService, type Fields } from './draft.js';
 import { fromFrp } from './frp.js';
+import { examplesOf } from './gates.js';
 import { fromNgrok } from './ngrok.js';
 
 const CONVERTERS: Readonly<Record<ForeignProgram, (file: Fields, draft: Draft) => void>> = {
@@ -65,9 +66,6 @@ export function draftText(
   draft: Draft,
   from: { program: ForeignProgram; file: string; schema: string },
 ): string {
-  const services = Object.fromEntries(
-    [...draft.services].map(([name, service]) => [name, shortened(service)]),
-  );
   const notes = draft.notes.map((note) => `# ${note}\n`).join('');
   return [
     `# yaml-language-server: $schema=${from.schema}\n`,
@@ -75,9 +73,29 @@ export function draftText(
     notes,
     `version: 1\n\n`,
     relaysText(draft),
-    stringify({ services }, { lineWidth: 0 }),
+    servicesText(draft),
   ].join('');
 }
+
+/** The services, with the gates to fill in as comments below those that lost theirs. */
+function servicesText({ services, gates }: Draft): string {
+  const written = [...services].map(([name, service]) => [
+    name,
+    gates.has(name) ? service : shortened(service),
+  ]);
+  const document = new Document({ services: Object.fromEntries(written) });
+  for (const [name, keys] of gates) {
+    const access = document.getIn(['services', name, 'access']);
+    const lines = examplesOf([...keys].filter((key) => !isMap(access) || !access.has(key)));
+    if (lines.length === 0) continue;
+    const service = document.getIn(['services', name]);
+    if (isMap(access)) access.comment = commentOf(lines);
+    else if (isMap(service)) service.comment = commentOf(['access:', ...lines.map((line) => `  ${line}`)]);
+  }
+  return document.toString({ lineWidth: 0 });
+}
+
+const commentOf = (lines: readonly string[]): string => lines.map((line) => ` ${line}`).join('\n');
 
 function relaysText(draft: Draft): string {
   if (!usesRelayPort(draft)) return '';

@@ -1,7 +1,7 @@
 import { rangeProblem } from '../../../net/cidr.js';
 import { parseTarget } from '../../../net/target.js';
-import { listOf as joined } from '../../../config/suggest.js';
 import { dnsLabel } from '../../../config/variables.js';
+import { gatesFor, instructionFor, isGuard, type GateKey } from './gates.js';
 
 /** A converted service, with the keys of portal.yaml. */
 export interface DraftService {
@@ -31,6 +31,8 @@ export class Draft {
   readonly services = new Map<string, DraftService>();
   /** Sentences for the user, each about one service or the whole file. */
   readonly notes: string[] = [];
+  /** The gates that replace a service's dropped settings, for the user to fill in. */
+  readonly gates = new Map<string, ReadonlySet<GateKey>>();
 
   /** Adds a service under a free name similar to `name`, and returns that name. */
   add(name: string, service: DraftService): string {
@@ -53,17 +55,21 @@ export class Draft {
    */
   noteRest(about: { service: string } | { program: string }, fields: Fields, read: readonly string[]): void {
     const keys = Object.keys(fields).filter((key) => !read.includes(key));
-    const guards = keys.filter((key) => key in GUARDS);
-    const others = keys.filter((key) => !(key in GUARDS));
+    const guards = keys.filter(isGuard);
+    const others = keys.filter((key) => !isGuard(key));
     if ('program' in about) {
       if (keys.length > 0)
         this.note(`Settings of ${about.program} itself were not converted: ${listed(keys)}.`);
       return;
     }
-    if (guards.length > 0)
+    if (guards.length > 0) {
+      const before = this.gates.get(about.service) ?? [];
+      this.gates.set(about.service, new Set([...before, ...gatesFor(guards)]));
+      const who = this.services.get(about.service)?.access ? 'more people' : 'everyone';
       this.note(
-        `${about.service}: ${listed(guards)} ${guards.length === 1 ? 'was' : 'were'} dropped: everyone can visit until you set ${gatesFor(guards)}.`,
+        `${about.service}: ${listed(guards)} ${guards.length === 1 ? 'was' : 'were'} dropped: ${who} can visit until you set ${instructionFor(guards)}.`,
       );
+    }
     for (const key of others.filter((each) => each in BY_HAND))
       this.note(`${about.service}: \`${key}\` was not converted: ${BY_HAND[key]}.`);
     const unknown = others.filter((key) => !(key in BY_HAND));
@@ -125,38 +131,6 @@ export class Draft {
 }
 
 const DNS_RECORDS = '`portal doctor` prints the DNS records to create.';
-
-const PASSWORDS = '`access.basic` with hashes from `portal hash`';
-const SIGN_IN = '`access.oidc`';
-const ADDRESSES = '`access.allowIps`';
-const SIGNATURES = '`access.webhook`';
-
-/** Settings of the other programs that decide who may visit, with what to set instead; undefined if that depends. */
-const GUARDS: Readonly<Record<string, string | undefined>> = {
-  oauth: SIGN_IN,
-  oidc: SIGN_IN,
-  saml: undefined,
-  jwt_validation: undefined,
-  traffic_policy: undefined,
-  policy: undefined,
-  verify_webhook: SIGNATURES,
-  webhook_verification: SIGNATURES,
-  mutual_tls_cas: undefined,
-  user_agent_filter: undefined,
-  deny_cidrs: ADDRESSES,
-  access: SIGN_IN,
-  ipRules: ADDRESSES,
-  routeByHTTPUser: undefined,
-  auth: PASSWORDS,
-  basic_auth: PASSWORDS,
-  httpUser: PASSWORDS,
-  httpPassword: PASSWORDS,
-};
-
-function gatesFor(guards: readonly string[]): string {
-  const gates = new Set(guards.map((key) => GUARDS[key]));
-  return gates.has(undefined) ? '`access`' : joined([...gates] as string[], 'and');
-}
 
 /** Keys whose counterpart the user must write. */
 const BY_HAND: Readonly<Record<string, string>> = {
