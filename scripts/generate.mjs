@@ -23,14 +23,14 @@ const root = new URL('../', import.meta.url);
 
 /** @type {Generated[]} */
 const documents = [
-  { path: 'src/config/schema-types.ts', render: async () => renderSchemaTypes(schema()) },
+  { path: 'src/config/schema/types.ts', render: async () => renderSchemaTypes(schema()) },
   {
     path: 'schema/portal.schema.json',
     render: async () =>
       renderEditorSchema(
         schema(),
-        (await built('config/mode-rules.js')).MODE_RULES,
-        (await built('config/schema-url.js')).SCHEMA_URL,
+        (await built('config/checks/mode-rules.js')).MODE_RULES,
+        (await built('config/schema/url.js')).SCHEMA_URL,
       ),
   },
   { path: 'docs/reference/config.md', render: async () => renderConfigDoc(schema()) },

@@ -14,7 +14,7 @@ export default defineConfig({
       'test/node-version.test.ts',
     ],
     // Slow, and bytes move the same way on every Node. pour-internals.test.ts checks the internals that differ.
-    exclude: ['src/net/pour.test.ts'],
+    exclude: ['src/net/splice/pour.test.ts'],
     testTimeout: 60_000,
     expect: { poll: { timeout: 20_000 } },
     pool: 'forks',

@@ -51,18 +51,18 @@ const TIME_OF_DAY: readonly string[] = [
   // A visitor's browser, across reloads.
   'agent/pages/page-style.ts',
   'lib/shared-file.ts',
-  'reconcile/expiry.ts',
-  'reconcile/holding.ts',
-  'reconcile/sharing.ts',
+  'reconcile/local/expiry.ts',
+  'reconcile/local/holding.ts',
+  'reconcile/local/sharing.ts',
   'relay/agents/agents.ts',
   'relay/agents/api.ts',
   'relay/agents/view.ts',
-  'relay/lease-opening.ts',
-  'relay/leases.ts',
-  'relay/peers.ts',
-  'relay/ports.ts',
+  'relay/leases/lease-opening.ts',
+  'relay/leases/leases.ts',
+  'relay/hops/peers.ts',
+  'relay/leases/ports.ts',
   'relay/parts/health.ts',
-  'relay/reservations.ts',
+  'relay/names/reservations.ts',
 ];
 
 /**
@@ -76,7 +76,7 @@ const MAY_CONNECT: readonly string[] = [
   'agent/target/upstream.ts',
   'cli/control/claim.ts',
   'net/dial.ts',
-  'net/target-dial.ts',
+  'net/target/dial.ts',
 ];
 
 const src = fileURLToPath(new URL('../src', import.meta.url));

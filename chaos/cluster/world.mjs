@@ -23,7 +23,7 @@ import { directLanesOf, LIMITS, DRAIN_MS } from './shape.mjs';
 const child = (name) => fileURLToPath(new URL(`../children/${name}.mjs`, import.meta.url));
 const POSTGRES_PORT = 5432;
 const NAMES_KEPT_MS = 120_000;
-/** The last use of a name that was not held for long is stored with an old date (relay/reservations.ts). */
+/** The last use of a name that was not held for long is stored with an old date (relay/names/reservations.ts). */
 const DAY_MS = 24 * 3_600_000;
 
 export class World {

@@ -108,7 +108,7 @@ const ANNOTATIONS = new Set(['title', 'description', 'examples', 'default']);
 
 /**
  * A schema with each reference replaced by its target, so that an error's `schemaPath` starts at the root
- * (src/config/schema.ts follows it).
+ * (src/config/schema/schema.ts follows it).
  */
 function flat(schema, { $defs } = schema) {
   const walk = (node, isMap = false) => {

@@ -1,7 +1,7 @@
 /**
  * The schema for editors, which check portal.yaml as written. The program checks values after it replaces variables
  * (schema/portal.values.schema.json), so here each value may also be a text with `${…}`. The exclusions between modes
- * and keys are code in the program (src/config/mode-rules.ts), and conditions here.
+ * and keys are code in the program (src/config/checks/mode-rules.ts), and conditions here.
  */
 
 const VARIABLE = {

@@ -1,8 +1,8 @@
 import type { TlsSpec } from '../certificates/spec.js';
 import type { ReplicaPolicy } from '../protocol/messages.js';
 import { kindOf as kindOfWire, type LeaseKind } from '../protocol/kind.js';
-import type { Drain } from '../net/splice.js';
-import { formatTarget, type Target } from '../net/target.js';
+import type { Drain } from '../net/splice/splice.js';
+import { formatTarget, type Target } from '../net/target/target.js';
 import { readsHttp } from './access/kinds.js';
 import type { Mode, WireMode } from './served-as.js';
 

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
-import { TARGET_EXAMPLES, targetAdvice } from '../config/advice.js';
+import { TARGET_EXAMPLES, targetAdvice } from '../config/words/advice.js';
 import { PortalError } from '../lib/errors.js';
-import { formatTarget, parseTarget, withAbsolutePath } from '../net/target.js';
+import { formatTarget, parseTarget, withAbsolutePath } from '../net/target/target.js';
 
 /** The flags of `portal expose`. */
 export interface ExposeFlags {

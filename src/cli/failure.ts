@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import type { ErrorSummary } from '../agent/status.js';
-import type { Problem } from '../config/problem.js';
+import type { Problem } from '../config/text/problem.js';
 import type { ProblemSummary } from '../reconcile/events.js';
 import { ERRORS } from '../lib/error-codes.js';
 import { PortalError, asPortalError, systemCode, type ErrorCode } from '../lib/errors.js';
@@ -58,7 +58,7 @@ async function explained(context: Context, error: ConfigInvalid): Promise<readon
 /** Prints the warnings of a valid configuration. */
 export async function reportWarnings(context: Context, warnings: readonly Problem[]): Promise<void> {
   if (warnings.length === 0 || context.verbosity === 'quiet') return;
-  const { formatProblem } = await import('../config/frame.js');
+  const { formatProblem } = await import('../config/text/frame.js');
   for (const warning of warnings)
     context.stderr.line(formatProblem(warning, { color: context.stderr.color, severity: 'warning' }));
 }
@@ -70,7 +70,7 @@ async function reportProblems(context: Context, problems: readonly Problem[]): P
     context.stdout.data(jsonLine({ time: new Date().toISOString(), event: 'rejected', errors }));
     return;
   }
-  const { formatProblem } = await import('../config/frame.js');
+  const { formatProblem } = await import('../config/text/frame.js');
   const style = createStyle(context.stderr.color);
   for (const problem of problems) {
     context.stderr.line(formatProblem(problem, { color: context.stderr.color }));

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { findConfig } from '../config/find.js';
+import { findConfig } from '../config/files/find.js';
 import type { Identity } from '../identity/identity.js';
 import { loadIdentity } from '../identity/file.js';
 import { confinedPath } from '../lib/confined.js';

@@ -1,7 +1,7 @@
 import { relayKey, type UrlRelay } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
-import { LockInvalid, type LockEntries } from '../config/lock-file.js';
-import { loadLock, lockFileOf } from '../config/lock.js';
+import { LockInvalid, type LockEntries } from '../config/files/lock-file.js';
+import { loadLock, lockFileOf } from '../config/files/lock.js';
 import { ConfigInvalid } from '../library/config-invalid.js';
 
 /** The entries of portal.lock, for the relays of a configuration. */

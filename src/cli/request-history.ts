@@ -2,7 +2,7 @@ import { historyFolder } from '../agent/inspect/history/history.js';
 import type { HistoryFolder } from '../agent/inspect/history/files.js';
 import { idText } from '../agent/inspect/history/ids.js';
 import type { Outcome, RequestRow } from '../agent/inspect/wire.js';
-import { findConfig } from '../config/find.js';
+import { findConfig } from '../config/files/find.js';
 import type { Identity } from '../identity/identity.js';
 import { PortalError } from '../lib/errors.js';
 import type { Context } from './context.js';

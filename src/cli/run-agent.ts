@@ -7,7 +7,7 @@ import { packageFile } from '../lib/package-file.js';
 import type { Scope } from '../lib/scope.js';
 import type { MetricsServer } from '../metrics/server.js';
 import type { PortalEvent } from '../reconcile/events.js';
-import { ExpiryClock } from '../reconcile/expiry.js';
+import { ExpiryClock } from '../reconcile/local/expiry.js';
 import type { Notice } from '../reconcile/notices.js';
 import type { Runner } from '../reconcile/runner.js';
 import type { Context, ExitCode } from './context.js';

@@ -1,22 +1,22 @@
-import { parseDotenv, type Dotenv } from './dotenv.js';
-import { KEY as ENV_FILE, readEnvFiles, type EnvFileOptions, type EnvFiles } from './env-file.js';
+import { parseDotenv, type Dotenv } from './variables/dotenv.js';
+import { KEY as ENV_FILE, readEnvFiles, type EnvFileOptions, type EnvFiles } from './variables/env-file.js';
 import { withoutExtensions } from './extensions.js';
-import { overlayOf, type Found } from './find.js';
-import type { Finding } from './finding.js';
-import { foreignFinding } from './foreign.js';
-import { identityAddress } from './identity-address.js';
-import { KEY as INCLUDE, readIncluded, type IncludeOptions } from './include.js';
-import { mergeIncluded } from './include-merge.js';
-import { dotenvName, shownName, type Inputs, type ReadFile, type Texts } from './input-files.js';
-import type { Lookup } from './interpolate.js';
+import { overlayOf, type Found } from './files/find.js';
+import type { Finding } from './text/finding.js';
+import { foreignFinding } from './words/foreign.js';
+import { identityAddress } from './variables/identity-address.js';
+import { KEY as INCLUDE, readIncluded, type IncludeOptions } from './files/include.js';
+import { mergeIncluded } from './files/include-merge.js';
+import { dotenvName, shownName, type Inputs, type ReadFile, type Texts } from './files/input-files.js';
+import type { Lookup } from './variables/interpolate.js';
 import type { LoadOptions } from './load.js';
 import { mergeOverlay, omitServices } from './merge.js';
-import { parse, type Parsed } from './parse.js';
-import { filesOnDisk } from './read-text.js';
-import { Source, type Place } from './source.js';
-import { substitute, type Substituted } from './substitute.js';
-import { child, onlyKeys, withEntriesOf, type Tree } from './tree.js';
-import { namesIdentity, variables, withDotenv } from './variables.js';
+import { parse, type Parsed } from './text/parse.js';
+import { filesOnDisk } from './files/read-text.js';
+import { Source, type Place } from './text/source.js';
+import { substitute, type Substituted } from './variables/substitute.js';
+import { child, onlyKeys, withEntriesOf, type Tree } from './text/tree.js';
+import { namesIdentity, variables, withDotenv } from './variables/variables.js';
 
 const NOTHING: Tree = {
   kind: 'map',

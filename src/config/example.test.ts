@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parse as parseYaml } from 'yaml';
 import { expect, it } from 'vitest';
 import { loadConfig } from './load.js';
-import { portalSchema, validate, type Schema } from './schema.js';
+import { portalSchema, validate, type Schema } from './schema/schema.js';
 
 const FILE = fileURLToPath(new URL('../../examples/portal.yaml', import.meta.url));
 

@@ -1,4 +1,4 @@
-import type { Entry, Tree } from './tree.js';
+import type { Entry, Tree } from './text/tree.js';
 
 /**
  * The configuration without the keys that begin with `x-`, at the top and in services. As in Docker Compose, they hold what

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { formatProblem } from './frame.js';
+import { formatProblem } from './text/frame.js';
 import { loadConfig } from './load.js';
 
 const WORDS = [

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { mergePatch } from './merge.js';
-import { parse } from './parse.js';
-import { Source, sourceText } from './source.js';
-import { placeOf, toValue, type Tree } from './tree.js';
+import { parse } from './text/parse.js';
+import { Source, sourceText } from './text/source.js';
+import { placeOf, toValue, type Tree } from './text/tree.js';
 
 function tree(text: string, file = 'x'): Tree {
   return parse(new Source(file, text)).tree;

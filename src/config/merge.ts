@@ -1,4 +1,4 @@
-import type { Entry, Tree } from './tree.js';
+import type { Entry, Tree } from './text/tree.js';
 
 /**
  * Applies `patch` to `target` as RFC 7396 (JSON Merge Patch) defines: mappings merge, null removes, everything else

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { loadConfig } from './load.js';
-import type { Problem } from './problem.js';
+import type { Problem } from './text/problem.js';
 
 /** The messages for a text. */
 async function said(services: string, rest = ''): Promise<string[]> {

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import type { CommandSpec } from '../agent/spec.js';
-import { FREE_PORT, parseTarget, type Target } from '../net/target.js';
+import { FREE_PORT, parseTarget, type Target } from '../net/target/target.js';
 import type { Desired } from './desired.js';
-import type { RouteOptions } from './schema-types.js';
+import type { RouteOptions } from './schema/types.js';
 
 /** The settings of a service or a route that concern its program. */
 type Options = Pick<RouteOptions, 'target' | 'command' | 'cwd' | 'env'>;

@@ -18,12 +18,12 @@ import {
 } from '../agent/spec.js';
 import { checksummed } from '../lib/eip55.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
-import { withAbsolutePath } from '../net/target.js';
+import { withAbsolutePath } from '../net/target/target.js';
 import type { CandidatesSpec, Desired } from './desired.js';
 import { commandOf, targetOf } from './normalise-command.js';
 import { automaticTls, type Names } from './automatic-tls.js';
-import { modeOf } from './mode.js';
-import { originOf } from './relay-refs.js';
+import { modeOf } from './checks/mode.js';
+import { originOf } from './checks/relay-refs.js';
 import type {
   Access,
   Health,
@@ -36,7 +36,7 @@ import type {
   Service,
   ServiceOptions,
   Webhook,
-} from './schema-types.js';
+} from './schema/types.js';
 
 export const DEFAULT_EMBEDDED_PORT = 8443;
 

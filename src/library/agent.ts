@@ -4,7 +4,7 @@ import { ShareStore } from '../agent/access/share/store.js';
 import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
-import { lockFileOf, RelayLock } from '../config/lock.js';
+import { lockFileOf, RelayLock } from '../config/files/lock.js';
 import { loadIdentity } from '../identity/file.js';
 import type { Identity } from '../identity/identity.js';
 import { confinedPath } from '../lib/confined.js';

@@ -1,5 +1,5 @@
 import type { ErrorSummary } from '../agent/status.js';
-import type { PortalConfig, Service, ServiceOptions } from '../config/schema-types.js';
+import type { PortalConfig, Service, ServiceOptions } from '../config/schema/types.js';
 import type { ErrorCode } from '../lib/error-codes.js';
 import type { PortalEvent } from '../reconcile/events.js';
 

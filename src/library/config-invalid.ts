@@ -1,4 +1,4 @@
-import type { Problem } from '../config/problem.js';
+import type { Problem } from '../config/text/problem.js';
 import { PortalError, type ErrorCode, type PortalErrorOptions } from '../lib/errors.js';
 
 /** All errors of a configuration, with their places. */

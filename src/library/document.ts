@@ -1,6 +1,6 @@
 import type { LoadOptions } from '../config/load.js';
 import type { Desired } from '../config/desired.js';
-import type { Problem } from '../config/problem.js';
+import type { Problem } from '../config/text/problem.js';
 import { PortalError } from '../lib/errors.js';
 import type { ConfigProblem } from './api.js';
 import { load } from './load.js';

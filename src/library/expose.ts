@@ -1,5 +1,5 @@
 import type { Desired } from '../config/desired.js';
-import { formatTarget, parseTarget } from '../net/target.js';
+import { formatTarget, parseTarget } from '../net/target/target.js';
 import type { ExposeOptions, RunOptions, Tunnel } from './api.js';
 import { ownName } from './derived-name.js';
 import { loadDocument } from './document.js';

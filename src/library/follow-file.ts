@@ -1,7 +1,7 @@
 import type { Desired } from '../config/desired.js';
-import { followConfig } from '../config/follow.js';
+import { followConfig } from '../config/files/follow.js';
 import type { LoadOptions, LoadResult } from '../config/load.js';
-import type { Problem } from '../config/problem.js';
+import type { Problem } from '../config/text/problem.js';
 import { asPortalError, type PortalError } from '../lib/errors.js';
 import type { Gate } from './admission.js';
 import type { Loaded } from './load.js';

@@ -1,6 +1,6 @@
 import type { Desired } from '../config/desired.js';
 import { PortalError } from '../lib/errors.js';
-import { nearest } from '../config/suggest.js';
+import { nearest } from '../config/words/suggest.js';
 
 export interface Selected {
   /** Services by name. Empty: all whose profile is active. */

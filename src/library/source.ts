@@ -1,5 +1,5 @@
 import type { Desired } from '../config/desired.js';
-import type { Problem } from '../config/problem.js';
+import type { Problem } from '../config/text/problem.js';
 import type { Notice } from '../reconcile/notices.js';
 import { admission, type Gate } from './admission.js';
 import type { Configuration } from './api.js';

@@ -1,4 +1,4 @@
-import { nearest } from '../config/suggest.js';
+import { nearest } from '../config/words/suggest.js';
 import { PortalError } from '../lib/errors.js';
 import { isPath } from './path-word.js';
 

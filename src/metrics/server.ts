@@ -2,8 +2,8 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import { listenError } from '../net/listen-error.js';
-import { listening } from '../net/listening.js';
+import { listenError } from '../net/listen/listen-error.js';
+import { listening } from '../net/listen/listening.js';
 import type { Exporter } from './exporter.js';
 
 /** The operator's own address, in plain HTTP: metrics, and pages that load balancers and supervisors ask. */
@@ -59,7 +59,7 @@ export async function serveMetrics({
       });
     },
   );
-  // A relay reserves file descriptors for these (relay/descriptors.ts).
+  // A relay reserves file descriptors for these (relay/protection/descriptors.ts).
   server.maxConnections = 32;
   await listening(server, () => server.listen({ host, port })).catch((error: unknown) => {
     throw listenError(error, host, port);

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { lowestOf } from './reset.js';
+import { lowestOf } from './splice/reset.js';
 
 /** The client at the other end of a connection: its normalised address, and its port. Both are undefined once the connection has closed. */
 export interface Client {

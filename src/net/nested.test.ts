@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../certificates/local-ca.js';
-import { resetSocket } from './reset.js';
+import { resetSocket } from './splice/reset.js';
 
 /** A client's TLS within TLS, as in a chain. Returns its layers, TCP first. */
 async function nested(depth: number): Promise<Socket[]> {

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { isLoopback } from './udp.js';
+import { isLoopback } from './datagrams/udp.js';
 
 /** Watches this machine's IP addresses. They change when a laptop joins another Wi-Fi network, or when a cable is unplugged. */
 

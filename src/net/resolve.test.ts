@@ -6,7 +6,7 @@ import {
   type Resolved,
   type Resolver,
 } from './resolve.js';
-import { addressesOf, remember, type TcpTarget } from './target-addresses.js';
+import { addressesOf, remember, type TcpTarget } from './target/addresses.js';
 
 afterEach(() => {
   vi.useRealTimers();

@@ -3,7 +3,7 @@ import { retirementOf, type RelaySpec } from '../agent/spec.js';
 import type { Phase } from '../agent/status.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, type Deferred } from '../lib/wait.js';
-import type { Drain } from '../net/splice.js';
+import type { Drain } from '../net/splice/splice.js';
 import { isFinal } from './announce.js';
 import { publicPlace, type Action, type ActiveLease, type Placement } from './plan.js';
 

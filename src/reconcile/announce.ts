@@ -1,5 +1,5 @@
 import type { AgentLease } from '../agent/lease/lease.js';
-import { formatTarget } from '../net/target.js';
+import { formatTarget } from '../net/target/target.js';
 import type { PortalEvent, ServiceAddresses } from './events.js';
 import { opensToMore, type Action } from './plan.js';
 

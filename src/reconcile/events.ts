@@ -10,7 +10,7 @@ import type {
 } from '../agent/status.js';
 import type { HeldEvent } from '../agent/hold/held-requests.js';
 import type { ServedAs } from '../agent/served-as.js';
-import type { Problem } from '../config/problem.js';
+import type { Problem } from '../config/text/problem.js';
 import type { Notice } from './notices.js';
 
 /** The public addresses of a service, and its protocol. */

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { NameRejection } from '../agent/lease/rejected-name.js';
 import { caName, certificatesFrom } from '../certificates/spec.js';
-import { maskUrl } from '../config/mask-urls.js';
+import { maskUrl } from '../config/variables/mask-urls.js';
 
 /** Something that was created, or that differs from what was requested. Users see `message` once. */
 export type Notice = { readonly message: string } & (

@@ -5,12 +5,12 @@ import type { AcmeOptions } from '../certificates/acme/certificates.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
 import type { CandidatePoolOptions } from './candidates/pool.js';
-import type { EmbeddedRelay, EmbeddedSpec } from './embedded.js';
-import type { ProxyFor } from './endpoint.js';
+import type { EmbeddedRelay, EmbeddedSpec } from './relays/embedded.js';
+import type { ProxyFor } from './relays/endpoint.js';
 import type { PortalEvent } from './events.js';
-import type { InspectorSettings } from './inspection.js';
+import type { InspectorSettings } from './local/inspection.js';
 import type { PortHolder } from './notices.js';
-import type { RelayTrust } from './relays.js';
+import type { RelayTrust } from './relays/relays.js';
 
 export interface RunnerOptions {
   /** Absolute path of portal.yaml; null without one. */

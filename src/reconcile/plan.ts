@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { admitsMore } from '../agent/access/kinds.js';
 import { kindOf, relayKey, targetsOf, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
-import { formatTarget } from '../net/target.js';
+import { formatTarget } from '../net/target/target.js';
 import { expectedAddress } from './expected-address.js';
 
 /**

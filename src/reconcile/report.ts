@@ -1,19 +1,19 @@
-import { countOverruns } from '../net/udp-overruns.js';
+import { countOverruns } from '../net/datagrams/udp-overruns.js';
 import { summaryOf } from '../agent/session/phase.js';
 import type { AgentLease } from '../agent/lease/lease.js';
 import type { LeaseStatus } from '../agent/status.js';
 import type { CertificateSources } from '../certificates/live.js';
 import type { Desired } from '../config/desired.js';
 import type { ActiveLeases } from './active.js';
-import type { Commands } from './commands.js';
+import type { Commands } from './local/commands.js';
 import type { CandidatePool } from './candidates/pool.js';
 import { surveyOfAgent, type Survey, type SurveyOptions } from './candidates/survey.js';
 import { addressesOf } from './announce.js';
 import type { AgentStatus, Readiness } from './events.js';
-import type { ExpiryClock } from './expiry.js';
-import type { LocalServices } from './local-services.js';
-import type { RelayPool } from './relays.js';
-import type { Unplaced } from './unplaced.js';
+import type { ExpiryClock } from './local/expiry.js';
+import type { LocalServices } from './local/local-services.js';
+import type { RelayPool } from './relays/relays.js';
+import type { Unplaced } from './relays/unplaced.js';
 
 export interface ReportOptions extends SurveyOptions {
   readonly active: ActiveLeases;

@@ -3,7 +3,7 @@ import type { AgentLease } from '../agent/lease/lease.js';
 import type { AgentInfo } from '../agent/session/report.js';
 import type { HeldCounts } from '../agent/status.js';
 import type { Desired } from '../config/desired.js';
-import type { Problem } from '../config/problem.js';
+import type { Problem } from '../config/text/problem.js';
 import { within } from '../lib/wait.js';
 import { isSettled } from './active.js';
 import { isFinal } from './announce.js';
@@ -14,9 +14,9 @@ import { RunnerParts } from './parts.js';
 import { Passes } from './passes.js';
 import { placements, plan, type Action } from './plan.js';
 import { RunState } from './run-state.js';
-import type { Sharing } from './sharing.js';
+import type { Sharing } from './local/sharing.js';
 
-export type { EmbeddedRelay, EmbeddedSpec } from './embedded.js';
+export type { EmbeddedRelay, EmbeddedSpec } from './relays/embedded.js';
 export type { RunnerOptions } from './options.js';
 
 /** A pass reports after this time, even if a relay has not responded yet. */

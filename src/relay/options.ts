@@ -3,16 +3,16 @@ import type { AcmeChallenges } from '../certificates/acme/challenges.js';
 import type { Logger } from '../lib/logger.js';
 import type { DropReason } from '../protocol/datagrams/drops.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
-import type { DenyList } from './access-lists.js';
-import type { LabelList } from './labels.js';
-import type { KeyPair } from './http.js';
-import type { Address } from '../net/listen-error.js';
-import type { SharedSocket, TakeOver } from './listen.js';
+import type { DenyList } from './protection/access-lists.js';
+import type { LabelList } from './names/labels.js';
+import type { KeyPair } from './public-port/http-surface.js';
+import type { Address } from '../net/listen/listen-error.js';
+import type { SharedSocket, TakeOver } from './public-port/listen.js';
 import type { LimitName, RelayLimits } from './limits.js';
 import type { Cluster, ClusterCounts } from './nodes/nodes.js';
-import type { PeerSpec } from './peers.js';
-import type { PortRange } from './ports.js';
-import type { RedirectSpec } from './redirect.js';
+import type { PeerSpec } from './hops/peers.js';
+import type { PortRange } from './leases/ports.js';
+import type { RedirectSpec } from './public-port/redirect.js';
 import type { readStats } from './stats.js';
 
 /** A relay for the code that starts it: its options and its methods. */

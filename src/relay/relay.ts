@@ -12,10 +12,10 @@ import type { Parts } from './parts/parts.js';
 import { settingsOf, type Place, type Settings } from './parts/settings.js';
 import { CARRIERS, Surface } from './parts/surface.js';
 import { Visiting } from './parts/visiting.js';
-import { PORT_KINDS } from './ports.js';
+import { PORT_KINDS } from './leases/ports.js';
 import { runningRelay } from './running-relay.js';
 import { shutDown } from './shutdown.js';
-import { Turns } from './turns.js';
+import { Turns } from './protection/turns.js';
 
 export type { RelayLimits } from './limits.js';
 export type { Relay, RelayOptions, RelayStats } from './options.js';

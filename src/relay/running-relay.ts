@@ -1,5 +1,5 @@
-import { EMPTY_LIST } from './access-lists.js';
-import { disconnectDenied } from './disconnect-denied.js';
+import { EMPTY_LIST } from './protection/access-lists.js';
+import { disconnectDenied } from './protection/disconnect-denied.js';
 import type { Relay, RelayCounts } from './options.js';
 import type { Parts } from './parts/parts.js';
 import type { Place, Settings } from './parts/settings.js';

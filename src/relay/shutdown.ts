@@ -1,6 +1,6 @@
 import type { Logger } from '../lib/logger.js';
 import { until } from '../lib/wait.js';
-import { acceptWaiting } from './listen.js';
+import { acceptWaiting } from './public-port/listen.js';
 import type { Parts } from './parts/parts.js';
 import type { Settings } from './parts/settings.js';
 

@@ -1,11 +1,11 @@
-import { countOverruns } from '../net/udp-overruns.js';
+import { countOverruns } from '../net/datagrams/udp-overruns.js';
 import type { AgentsSurface } from './agents/surface.js';
 import type { Datagrams } from './datagrams/datagrams.js';
-import type { AccessLists } from './access-lists.js';
-import type { LeaseRegistry } from './leases.js';
+import type { AccessLists } from './protection/access-lists.js';
+import type { LeaseRegistry } from './leases/leases.js';
 import type { Store } from './store/store.js';
 import type { Tallies } from './tallies.js';
-import type { VisitorGate } from './visitors.js';
+import type { VisitorGate } from './visitors/visitors.js';
 
 export interface StatsParts {
   readonly leases: LeaseRegistry;

@@ -1,9 +1,9 @@
 import type { Logger } from '../lib/logger.js';
 import type { Agents } from './agents/agents.js';
-import type { ExpiryClock } from './expiry-clock.js';
-import type { LeaseRegistry } from './leases.js';
+import type { ExpiryClock } from './names/expiry-clock.js';
+import type { LeaseRegistry } from './leases/leases.js';
 import type { RelayLimits } from './limits.js';
-import type { Reservations } from './reservations.js';
+import type { Reservations } from './names/reservations.js';
 
 const STORE_UPKEEP_MS = 3_600_000;
 const MIN_CONFIRM_MS = 50;

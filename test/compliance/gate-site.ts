@@ -11,7 +11,7 @@ import { ShareStore } from '../../src/agent/access/share/store.js';
 import type { RequestRow } from '../../src/agent/inspect/wire.js';
 import type { AccessSpec, Mode, RelaySpec } from '../../src/agent/spec.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
-import { parseTarget } from '../../src/net/target.js';
+import { parseTarget } from '../../src/net/target/target.js';
 import { chainTo } from '../support/chain.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/folder.js';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { resetSocket } from '../../src/net/reset.js';
+import { resetSocket } from '../../src/net/splice/reset.js';
 import { LIMITS } from '../../src/protocol/limits.js';
 import { nameOf, newTicket, showTicket } from '../../src/protocol/ticket.js';
 import type { RelayLimits } from '../../src/relay/relay.js';

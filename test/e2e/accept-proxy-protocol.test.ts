@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { AddressSet } from '../../src/net/cidr.js';
-import { proxyHeader } from '../../src/net/proxy-protocol.js';
+import { proxyHeader } from '../../src/net/proxy-protocol/header.js';
 import type { RelayOptions } from '../../src/relay/relay.js';
 import { daemon } from '../support/daemon.js';
 import { programFor } from '../support/debian.js';

@@ -9,7 +9,7 @@ import type { RequestListener } from 'node:http';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { ServedAs } from '../../src/agent/spec.js';
-import { parseTarget } from '../../src/net/target.js';
+import { parseTarget } from '../../src/net/target/target.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/folder.js';
 import { grpcClient, grpcService } from '../support/grpc.js';

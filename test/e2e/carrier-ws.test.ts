@@ -8,7 +8,7 @@ import { openControl } from '../../src/agent/session/connect.js';
 import type { ControlChannel } from '../../src/agent/session/control.js';
 import { showing } from '../../src/agent/data/show-ticket.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { resetSocket } from '../../src/net/reset.js';
+import { resetSocket } from '../../src/net/splice/reset.js';
 import { DATA_SUBPROTOCOL, LIMITS, PATHS } from '../../src/protocol/limits.js';
 import type { FromRelay } from '../../src/protocol/messages.js';
 import { newTicket } from '../../src/protocol/ticket.js';

@@ -1,7 +1,7 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
-import { parseTarget } from '../../src/net/target.js';
+import { parseTarget } from '../../src/net/target/target.js';
 import { agent, desired, httpService, readAll, relay, service, tcpService, visit } from '../support/world.js';
 
 /** A path to the relay that holds the visitor's bytes after its ClientHello until the test releases them. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ServiceSpec } from '../../src/agent/spec.js';
-import { resetSocket } from '../../src/net/reset.js';
+import { resetSocket } from '../../src/net/splice/reset.js';
 import { LIMITS } from '../../src/protocol/limits.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import {

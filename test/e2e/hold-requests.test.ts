@@ -6,7 +6,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { chain } from '../support/chain.js';
 import { HOLD, holdingPlace, HOOKS_HOST, receiver, sendHook } from '../support/hold.js';
 import { readAll, visit } from '../support/world.js';
-import { parseTarget } from '../../src/net/target.js';
+import { parseTarget } from '../../src/net/target/target.js';
 
 /** Which requests are held, and where they are delivered. */
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Recorders } from '../../src/agent/inspect/recorder.js';
 import type { HttpLimits } from '../../src/agent/modes/http/limits.js';
 import { systemCode } from '../../src/lib/errors.js';
-import type { Drain } from '../../src/net/splice.js';
+import type { Drain } from '../../src/net/splice/splice.js';
 import {
   bodyOf,
   DATA,

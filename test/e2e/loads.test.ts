@@ -93,7 +93,7 @@ describe('portal', () => {
     // From the other modules, only names and numbers that the help shows.
     expect(within(modules, /^src\/(?!cli\/|lib\/)/).toSorted()).toEqual([
       'src/agent/inspect/history/ids.ts',
-      'src/config/suggest.ts',
+      'src/config/words/suggest.ts',
       // The error of an invalid file.
       'src/library/config-invalid.ts',
       'src/protocol/limits.ts',

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it, type TestContext } from 'vitest';
 import { silenceMs, LIMITS } from '../../src/protocol/limits.js';
-import { formatAddress } from '../../src/net/listen-error.js';
+import { formatAddress } from '../../src/net/listen/listen-error.js';
 import { startOn, twoMachines, type TwoMachines } from '../support/namespaces.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { readDenyList, type DenyList } from '../../src/relay/access-lists.js';
+import { readDenyList, type DenyList } from '../../src/relay/protection/access-lists.js';
 import { PostgresPath } from '../support/postgres-path.js';
 import { postgresNode } from '../support/postgres-node.js';
 import { usePostgres } from '../support/postgres.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { EMPTY_LIST, readDenyList } from '../../src/relay/access-lists.js';
+import { EMPTY_LIST, readDenyList } from '../../src/relay/protection/access-lists.js';
 import { ALONE } from '../../src/relay/nodes/nodes.js';
 import { startRejoiningRelay, type JoinedNode } from '../../src/relay/nodes/rejoining-relay.js';
 import { caFolder } from '../support/ca-pool.js';

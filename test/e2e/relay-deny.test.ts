@@ -2,7 +2,7 @@ import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { EMPTY_LIST, readDenyList } from '../../src/relay/access-lists.js';
+import { EMPTY_LIST, readDenyList } from '../../src/relay/protection/access-lists.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, handedOver, httpService, relay, service, visit } from '../support/world.js';
 import { Person } from './cli-support.js';

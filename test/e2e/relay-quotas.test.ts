@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { eventually } from '../support/eventually.js';
-import { readDenyList } from '../../src/relay/access-lists.js';
-import { readLabelList, withDefaultLabels } from '../../src/relay/labels.js';
+import { readDenyList } from '../../src/relay/protection/access-lists.js';
+import { readLabelList, withDefaultLabels } from '../../src/relay/names/labels.js';
 import { relay } from '../support/world.js';
 import { Peer, type RelayError } from './relay-peer.js';
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { listenForRedirects } from '../../src/relay/redirect.js';
-import type { Front } from '../../src/relay/front.js';
+import { listenForRedirects } from '../../src/relay/public-port/redirect.js';
+import type { Front } from '../../src/relay/public-port/front.js';
 import { log } from '../support/log.js';
 import { freePorts } from '../support/ports.js';
 import { agent, desired, handedOver, service, visit } from '../support/world.js';

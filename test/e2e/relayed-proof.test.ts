@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { AgentsClient } from '../../src/agent/agents-client.js';
 import { openControl } from '../../src/agent/session/connect.js';
 import type { RelayEndpoint } from '../../src/agent/session/relay-endpoint.js';
-import { RelayLock } from '../../src/config/lock.js';
+import { RelayLock } from '../../src/config/files/lock.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { channelOf } from '../../src/protocol/channel.js';
 import { proveRelay } from '../../src/protocol/relay-proof.js';

@@ -6,7 +6,7 @@ import type { TLSSocket } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { ServiceSpec } from '../../src/agent/spec.js';
-import { parseTarget } from '../../src/net/target.js';
+import { parseTarget } from '../../src/net/target/target.js';
 import { eventually } from '../support/eventually.js';
 import { agent, desired, get, relay, service, tcpService, visit } from '../support/world.js';
 import { udpService, udpVisitor } from '../support/udp.js';

@@ -4,7 +4,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTcp } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { TargetProtocols } from '../../src/agent/target/target-protocols.js';
-import { parseTarget } from '../../src/net/target.js';
+import { parseTarget } from '../../src/net/target/target.js';
 import { grpcClient, grpcService } from '../support/grpc.js';
 import { log } from '../support/log.js';
 import {

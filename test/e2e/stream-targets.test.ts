@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createServer as createTls, type TlsOptions, type TLSSocket } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
-import { resetSocket } from '../../src/net/reset.js';
+import { resetSocket } from '../../src/net/splice/reset.js';
 import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, get, readAll, relay, service, visit } from '../support/world.js';
 

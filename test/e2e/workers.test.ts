@@ -6,7 +6,7 @@ import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { silent } from '../../src/lib/logger.js';
 import { deferred } from '../../src/lib/wait.js';
-import { readDenyList } from '../../src/relay/access-lists.js';
+import { readDenyList } from '../../src/relay/protection/access-lists.js';
 import { createWorkerMetrics } from '../../src/relay/metrics/workers.js';
 import { serveMainProcess } from '../../src/relay/workers/worker.js';
 import { startWorkers, type Workers } from '../../src/relay/workers/workers.js';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, TLSSocket, type SecureVersion } from 'node:tls';
 import { onTestFinished } from 'vitest';
-import { readClientHello } from '../../src/net/client-hello.js';
+import { readClientHello } from '../../src/net/tls/client-hello.js';
 import type { TestRelay } from './world.js';
 
 export interface DataMiddleman {

@@ -13,7 +13,7 @@ import { TargetProtocols } from '../../src/agent/target/target-protocols.js';
 import { upstreamOf } from '../../src/agent/target/upstream.js';
 import type { RouteSpec, ServiceSpec } from '../../src/agent/spec.js';
 import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
-import { parseTarget } from '../../src/net/target.js';
+import { parseTarget } from '../../src/net/target/target.js';
 import { log } from './log.js';
 import { temporaryFolder } from './folder.js';
 import { service } from './world.js';

@@ -5,17 +5,17 @@ import { LIMITS } from '../../src/protocol/limits.js';
 import type { FromAgent } from '../../src/protocol/messages.js';
 import type { LeaseDirectory } from '../../src/relay/directory/directory.js';
 import { MemoryDirectory } from '../../src/relay/directory/memory.js';
-import type { DomainProofs } from '../../src/relay/domains.js';
-import { ReservedLabels } from '../../src/relay/labels.js';
-import type { OwnHolder } from '../../src/relay/lease.js';
-import { LeaseRegistry, type LeaseRegistryOptions } from '../../src/relay/leases.js';
+import type { DomainProofs } from '../../src/relay/names/domains.js';
+import { ReservedLabels } from '../../src/relay/names/labels.js';
+import type { OwnHolder } from '../../src/relay/leases/lease.js';
+import { LeaseRegistry, type LeaseRegistryOptions } from '../../src/relay/leases/leases.js';
 import type { RelayLimits } from '../../src/relay/limits.js';
-import { PublicPorts } from '../../src/relay/ports.js';
-import { Quotas } from '../../src/relay/quotas.js';
-import { Reservations } from '../../src/relay/reservations.js';
+import { PublicPorts } from '../../src/relay/leases/ports.js';
+import { Quotas } from '../../src/relay/protection/quotas.js';
+import { Reservations } from '../../src/relay/names/reservations.js';
 import { Tallies } from '../../src/relay/tallies.js';
-import { VisitorGate } from '../../src/relay/visitors.js';
-import type { Descriptors } from '../../src/relay/descriptors.js';
+import { VisitorGate } from '../../src/relay/visitors/visitors.js';
+import type { Descriptors } from '../../src/relay/protection/descriptors.js';
 import { MemoryStore } from '../../src/relay/store/memory.js';
 
 const NO_OTHERS: LeaseRegistryOptions['remote'] = {

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 import { frame, goaway, PREFACE, rstStream, windowUpdate } from './h2-frames.js';
 import { caFolder } from './ca-pool.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
-import { resetSocket } from '../../src/net/reset.js';
+import { resetSocket } from '../../src/net/splice/reset.js';
 import { temporaryFolder } from './folder.js';
 
 /** Numbers between 0 and 1 that a seed determines (mulberry32). */

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { connect as connectH2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { resetSocket } from '../../src/net/reset.js';
+import { resetSocket } from '../../src/net/splice/reset.js';
 import { fields, frame, goaway, PREFACE, rstStream, windowUpdate } from './h2-frames.js';
 import { pick, someBytes, type Random } from './rude-target.js';
 

@@ -1,7 +1,7 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { connect as tlsConnect, TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
-import { readClientHello } from '../../src/net/client-hello.js';
+import { readClientHello } from '../../src/net/tls/client-hello.js';
 
 /** A device in front of a relay that reads the traffic. */
 export interface Eavesdropper {

@@ -11,7 +11,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import { temporaryFolder } from './folder.js';
 import { caFolder } from './ca-pool.js';
 import { log } from './log.js';
-import { parseTarget } from '../../src/net/target.js';
+import { parseTarget } from '../../src/net/target/target.js';
 import type { PortalEvent } from '../../src/reconcile/events.js';
 import { createRunner, type Runner, type RunnerOptions } from '../../src/reconcile/runner.js';
 import { startRelay, type Relay, type RelayOptions } from '../../src/relay/relay.js';

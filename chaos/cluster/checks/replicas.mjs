@@ -8,7 +8,7 @@ const BEFORE_MS = 20_000;
 /** With fewer visits of a name than this, one replica may get all. */
 const LEAST_VISITS = 40;
 const HEARD_MS = 1_500;
-/** A replica that lets a visitor wait for longer loses its visitors for a while (relay/visitors.ts). */
+/** A replica that lets a visitor wait for longer loses its visitors for a while (relay/visitors/visitors.ts). */
 const STALLED_MS = 1_000;
 
 /** `lanes` of replicated names have their `policy`: 'spread' or 'failover'. */

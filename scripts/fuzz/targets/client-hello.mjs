@@ -5,7 +5,7 @@ import { assert, assertSame, built, timed } from '../check.mjs';
 /** The ClientHello parser. */
 
 export async function load() {
-  const { MAX_CLIENT_HELLO_BYTES, readClientHello } = await built('net/client-hello.js');
+  const { MAX_CLIENT_HELLO_BYTES, readClientHello } = await built('net/tls/client-hello.js');
   const fixtures = new URL('../../../test/fixtures/client-hellos.json', import.meta.url);
   const hellos = JSON.parse(readFileSync(fixtures, 'utf8')).map(({ hex }) => Buffer.from(hex, 'hex'));
   const large = intoRecords(

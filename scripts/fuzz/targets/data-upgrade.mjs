@@ -70,8 +70,8 @@ class Wire extends Duplex {
 const turn = () => new Promise(setImmediate);
 
 export async function load() {
-  const { createHttpSurface } = await built('relay/http.js');
-  const { Turns } = await built('relay/turns.js');
+  const { createHttpSurface } = await built('relay/public-port/http-surface.js');
+  const { Turns } = await built('relay/protection/turns.js');
   const { readUpgradeResponse } = await built('agent/data/upgrade-response.js');
   let taken;
   const surface = createHttpSurface({

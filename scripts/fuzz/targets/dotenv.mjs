@@ -49,8 +49,8 @@ function nestVariables(random, input) {
 }
 
 export async function load() {
-  const { parseDotenv } = await built('config/dotenv.js');
-  const { Source } = await built('config/source.js');
+  const { parseDotenv } = await built('config/variables/dotenv.js');
+  const { Source } = await built('config/text/source.js');
   const environment = new Map([
     ['HOME', '/home/me'],
     ['SECRET', 'from the environment'],

@@ -54,7 +54,7 @@ function insertPart(random, input) {
 const known = (entries) => [...entries].map(([origin, { address }]) => `${origin} ${address}`).toSorted();
 
 export async function load() {
-  const { LockInvalid, readLock, withRelay } = await built('config/lock-file.js');
+  const { LockInvalid, readLock, withRelay } = await built('config/files/lock-file.js');
   Error.stackTraceLimit = 0;
   return {
     corpus: GOOD.map((text) => Buffer.from(text)),

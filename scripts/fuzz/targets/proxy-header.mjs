@@ -65,7 +65,7 @@ const canonical = (address) => {
 
 export async function load() {
   const { decodeFromRelay } = await built('protocol/decode.js');
-  const { proxyHeader } = await built('net/proxy-protocol.js');
+  const { proxyHeader } = await built('net/proxy-protocol/header.js');
   const { PortalError } = await built('lib/errors.js');
   Error.stackTraceLimit = 0;
   return {

@@ -45,7 +45,7 @@ const nameOf = (where) => (typeof where === 'object' ? 'ticket' : (where ?? 'non
 
 export async function load() {
   const { readTicketLine, ticketLine } = await built('protocol/ticket-line.js');
-  const { Front } = await built('relay/front.js');
+  const { Front } = await built('relay/public-port/front.js');
   let routed;
   const front = new Front({
     firstBytesMs: 600_000,

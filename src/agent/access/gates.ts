@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { resetSocket } from '../../net/reset.js';
+import { resetSocket } from '../../net/splice/reset.js';
 import { replyLine } from '../../protocol/connect.js';
 import { valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
 import { respondWith } from '../modes/http/own-response.js';

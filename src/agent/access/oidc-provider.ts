@@ -1,5 +1,5 @@
 import type * as Client from 'openid-client';
-import { sendRequest } from '../../net/send-request.js';
+import { sendRequest } from '../../net/http/send-request.js';
 import type { ProxyFor } from '../../net/proxy/server.js';
 import type { OidcSpec } from '../spec.js';
 import { accountOf, hasEmail, hasGroups, type Account, type Claims } from './oidc-allow.js';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { FREE_PORT, parseTarget } from '../../net/target.js';
+import { FREE_PORT, parseTarget } from '../../net/target/target.js';
 import { portalVariables } from './environment.js';
 
 const URLS = new Map([

@@ -1,4 +1,4 @@
-import type { Target } from '../../net/target.js';
+import type { Target } from '../../net/target/target.js';
 
 /** The public URLs of each service, the first relay's first. */
 export type ServiceUrls = ReadonlyMap<string, readonly string[]>;

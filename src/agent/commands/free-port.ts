@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { systemCode } from '../../lib/errors.js';
-import { listening } from '../../net/listening.js';
+import { listening } from '../../net/listen/listening.js';
 
 const MAX_ATTEMPTS = 20;
 

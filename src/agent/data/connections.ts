@@ -3,7 +3,7 @@ import pRetry from 'p-retry';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { deferred, within, type Deferred } from '../../lib/wait.js';
-import { resetSocket } from '../../net/reset.js';
+import { resetSocket } from '../../net/splice/reset.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../../protocol/messages.js';
 import type { RelayEndpoint } from '../session/relay-endpoint.js';

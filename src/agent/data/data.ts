@@ -4,8 +4,8 @@ import type { TLSSocket } from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
 import { PortalError } from '../../lib/errors.js';
 import { deadline, within } from '../../lib/wait.js';
-import { resetSocket } from '../../net/reset.js';
-import { WsSocket } from '../../net/ws-socket.js';
+import { resetSocket } from '../../net/splice/reset.js';
+import { WsSocket } from '../../net/websocket/socket.js';
 import {
   DATA_MESSAGES,
   DATA_SUBPROTOCOL,

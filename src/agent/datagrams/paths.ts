@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import { PortalError } from '../../lib/errors.js';
-import { connectUdp, isLoopback, type UdpSocket } from '../../net/udp.js';
-import { WebSocketFrames } from '../../net/ws-frames.js';
+import { connectUdp, isLoopback, type UdpSocket } from '../../net/datagrams/udp.js';
+import { WebSocketFrames } from '../../net/websocket/frames.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import { PACKET_OVERHEAD, PacketOpener, PacketSealer } from '../../protocol/datagrams/packets.js';
 import type { FramePath } from '../../protocol/datagrams/writer.js';

@@ -4,7 +4,7 @@ import { relative, sep } from 'node:path';
 import send from 'send';
 import { confinedPath } from '../../lib/confined.js';
 import { realPath } from '../../lib/real-path.js';
-import { listening } from '../../net/listening.js';
+import { listening } from '../../net/listen/listening.js';
 import { findFile } from './find-file.js';
 
 /** Serves the files of a folder over HTTP, on a loopback port of this process. */

@@ -5,7 +5,7 @@ import { WebSocketServer } from 'ws';
 import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { pageHeaders, readAssets, type Asset } from '../../lib/page-files.js';
-import { listening } from '../../net/listening.js';
+import { listening } from '../../net/listen/listening.js';
 import type { HeldStatus, LeaseStatus, RelayStatus } from '../status.js';
 import { ApiError, InspectorApi, json } from './api.js';
 import { Guard, LIVE_PROTOCOL } from './guard.js';

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Logger } from '../../lib/logger.js';
-import { resetSocket } from '../../net/reset.js';
-import type { Drain } from '../../net/splice.js';
+import { resetSocket } from '../../net/splice/reset.js';
+import type { Drain } from '../../net/splice/splice.js';
 import type { VisitorInfo } from '../modes/mode.js';
 import { openServing, type Serving, type ServingOptions } from '../serving/serving.js';
 import { servedMode, type ServiceSpec } from '../spec.js';

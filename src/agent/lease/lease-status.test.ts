@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { service } from '../../../test/support/world.js';
 import { PortalError } from '../../lib/errors.js';
-import { parseTarget } from '../../net/target.js';
+import { parseTarget } from '../../net/target/target.js';
 import { Tally } from '../../lib/tally.js';
 import { Rejections } from '../access/rejections.js';
 import { Proof } from '../proof/proof.js';

@@ -1,4 +1,4 @@
-import { formatTarget } from '../../net/target.js';
+import { formatTarget } from '../../net/target/target.js';
 import { gatesOf } from '../access/kinds.js';
 import { NO_TRAFFIC } from '../modes/mode.js';
 import { summaryOf } from '../session/phase.js';

@@ -5,7 +5,7 @@ import pRetry from 'p-retry';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { delay, until } from '../../lib/wait.js';
-import type { Drain } from '../../net/splice.js';
+import type { Drain } from '../../net/splice/splice.js';
 import { requiredAlpn } from '../access/kinds.js';
 import { checkOffer } from '../capabilities.js';
 import type { VisitorInfo } from '../modes/mode.js';

@@ -3,7 +3,7 @@ import type { Identity } from '../../identity/identity.js';
 import type { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import type { ProxyFor } from '../../net/proxy/server.js';
-import type { Target } from '../../net/target.js';
+import type { Target } from '../../net/target/target.js';
 import type { RejectionReason } from '../access/rejections.js';
 import type { Shares } from '../access/share/shares.js';
 import type { AccessLog } from '../access-log.js';

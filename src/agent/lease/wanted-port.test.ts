@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseTarget } from '../../net/target.js';
+import { parseTarget } from '../../net/target/target.js';
 import { wantedPort } from './wanted-port.js';
 
 const game = (target: string, port?: number) => ({ mode: 'udp', target: parseTarget(target), port }) as const;

@@ -1,4 +1,4 @@
-import { isLoopback } from '../../net/target.js';
+import { isLoopback } from '../../net/target/target.js';
 import { kindOf, type ServiceSpec } from '../spec.js';
 
 /**

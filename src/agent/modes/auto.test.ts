@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { log } from '../../../test/support/log.js';
-import { parseTarget } from '../../net/target.js';
+import { parseTarget } from '../../net/target/target.js';
 import { CONNECT_ALPN, LIMITS } from '../../protocol/limits.js';
 import type { Decision } from '../target/decision.js';
 import type { Decided } from '../target/known-targets.js';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Drain } from '../../net/splice.js';
+import type { Drain } from '../../net/splice/splice.js';
 import type { ServiceSpec } from '../spec.js';
 
 /** What every mode does with a lease's visitors. Each mode has one file or folder. */

@@ -1,5 +1,5 @@
 import type { Logger } from '../../lib/logger.js';
-import { resetSocket } from '../../net/reset.js';
+import { resetSocket } from '../../net/splice/reset.js';
 import type { ServiceSpec } from '../spec.js';
 import { PipedHandler, type PipedHooks } from './piped.js';
 

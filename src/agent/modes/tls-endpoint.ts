@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/logger.js';
-import { lingerBelow } from '../../net/linger.js';
+import { lingerBelow } from '../../net/splice/linger.js';
 import { until } from '../../lib/wait.js';
-import { socketBelow } from '../../net/reset.js';
-import type { Drain } from '../../net/splice.js';
-import { CIPHERS } from '../../net/ciphers.js';
+import { socketBelow } from '../../net/splice/reset.js';
+import type { Drain } from '../../net/splice/splice.js';
+import { CIPHERS } from '../../net/tls/ciphers.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { exporterOf, type ProbeTarget } from '../proof/probe.js';

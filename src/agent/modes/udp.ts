@@ -1,9 +1,9 @@
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import type { TcpTarget } from '../../net/target-addresses.js';
-import { AnyPortDatagrams } from '../../net/any-port-datagrams.js';
-import { TargetDatagrams, type Datagrams } from '../../net/target-datagrams.js';
-import { formatTarget, type Target } from '../../net/target.js';
+import type { TcpTarget } from '../../net/target/addresses.js';
+import { AnyPortDatagrams } from '../../net/datagrams/any-port-datagrams.js';
+import { TargetDatagrams, type Datagrams } from '../../net/datagrams/target-datagrams.js';
+import { formatTarget, type Target } from '../../net/target/target.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FlowAddress } from '../../protocol/datagrams/frames.js';
 import { LIMITS } from '../../protocol/limits.js';

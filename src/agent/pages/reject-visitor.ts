@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { endWith } from '../../net/last-words.js';
-import { resetSocket } from '../../net/reset.js';
+import { endWith } from '../../net/splice/last-words.js';
+import { resetSocket } from '../../net/splice/reset.js';
 import { protocolOf } from './first-line.js';
 import { SERVER_GOAWAY } from '../target/h2-frames.js';
 import { valuesOf } from '../modes/http/exchange.js';

@@ -1,5 +1,5 @@
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
-import { isLoopback } from '../../net/target.js';
+import { isLoopback } from '../../net/target/target.js';
 
 /** Timeout of the agent's own visits. */
 export const PROBE_MS = 5_000;

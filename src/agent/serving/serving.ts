@@ -1,7 +1,7 @@
 import type { AccessLog } from '../access-log.js';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../lib/logger.js';
-import type { Drain } from '../../net/splice.js';
+import type { Drain } from '../../net/splice/splice.js';
 import type { FromRelay } from '../../protocol/messages.js';
 import type { CertificateSources } from '../../certificates/live.js';
 import type { RenewalStatus } from '../../certificates/acme/held.js';

@@ -3,7 +3,7 @@ import { duplexPair } from 'node:stream';
 import { createServer, type TlsOptions } from 'node:tls';
 import { once } from 'node:events';
 import { within } from '../../lib/wait.js';
-import { CIPHERS } from '../../net/ciphers.js';
+import { CIPHERS } from '../../net/tls/ciphers.js';
 import { secure } from '../../net/dial.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 

@@ -1,9 +1,9 @@
 import { accessEntry } from '../access-log.js';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { resetSocket } from '../../net/reset.js';
+import { resetSocket } from '../../net/splice/reset.js';
 import pRetry from 'p-retry';
-import type { Drain } from '../../net/splice.js';
+import type { Drain } from '../../net/splice/splice.js';
 import type { Logger } from '../../lib/logger.js';
 import type { AcmeChallenges } from '../../certificates/acme/challenges.js';
 import type { RenewalStatus } from '../../certificates/acme/held.js';

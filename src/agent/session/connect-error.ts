@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { isLoopback } from '../../net/target.js';
-import { alertIn, TLS_ALERT } from '../../net/tls-alert.js';
-import { UNTRUSTED } from '../../net/untrusted.js';
+import { isLoopback } from '../../net/target/target.js';
+import { alertIn, TLS_ALERT } from '../../net/tls/alert.js';
+import { UNTRUSTED } from '../../net/tls/untrusted.js';
 import { relayYaml } from '../../lib/relay-yaml.js';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import type { RelayEndpoint } from './relay-endpoint.js';

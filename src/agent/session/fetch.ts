@@ -1,10 +1,10 @@
-import { fetchOnce, type Fetched, type GetOptions } from '../../net/get.js';
+import { fetchOnce, type Fetched, type GetOptions } from '../../net/http/get.js';
 import { connectError } from './connect-error.js';
 import { openTcp, relayTls, destinationOf, type RelayEndpoint } from './relay-endpoint.js';
 
 /** One GET over HTTPS with a timeout and a size limit: relays' descriptors, lists of relays. */
 
-export type { Fetched } from '../../net/get.js';
+export type { Fetched } from '../../net/http/get.js';
 
 export interface FetchOptions extends GetOptions {
   /** Timeout from the start of the connection to the last byte. */

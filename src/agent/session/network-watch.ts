@@ -1,5 +1,5 @@
 import { ownAddresses, type OwnAddresses } from '../../net/own-addresses.js';
-import { isLoopback } from '../../net/udp.js';
+import { isLoopback } from '../../net/datagrams/udp.js';
 import { delay } from '../../lib/wait.js';
 import type { ControlChannel } from './control.js';
 

@@ -2,7 +2,7 @@ import { isIP, type Socket } from 'node:net';
 import { createSecureContext, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
 import { createConnection, type CreateConnection } from '../../net/create-connection.js';
 import { dial, secure, secureTo, socketTo, tlsNameOf } from '../../net/dial.js';
-import { SOCKET_BUFFER_BYTES } from '../../net/splice.js';
+import { SOCKET_BUFFER_BYTES } from '../../net/splice/splice.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { Resumption } from '../data/resumption.js';
 

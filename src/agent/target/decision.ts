@@ -1,4 +1,4 @@
-import type { Target } from '../../net/target.js';
+import type { Target } from '../../net/target/target.js';
 import type { Decided } from './known-targets.js';
 import type { TargetProtocols } from './target-protocols.js';
 

@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
-import { formatTarget, targetHost, type Target } from '../../net/target.js';
+import { formatTarget, targetHost, type Target } from '../../net/target/target.js';
 import type { HealthSpec, ServiceSpec } from '../spec.js';
 import { connectTarget, upstreamOf } from './upstream.js';
 

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { log } from '../../../test/support/log.js';
-import { formatTarget, parseTarget } from '../../net/target.js';
+import { formatTarget, parseTarget } from '../../net/target/target.js';
 import { KnownTargets } from './known-targets.js';
 import { TargetProtocols } from './target-protocols.js';
 

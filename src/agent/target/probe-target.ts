@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { deadline } from '../../lib/wait.js';
-import { endedUnannounced } from '../../net/close-notify.js';
-import { formatTarget, type Target } from '../../net/target.js';
+import { endedUnannounced } from '../../net/tls/close-notify.js';
+import { formatTarget, type Target } from '../../net/target/target.js';
 import { CLIENT_GOAWAY, isSettings, PREFACE } from './h2-frames.js';
 import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
 

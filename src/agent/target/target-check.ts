@@ -1,8 +1,8 @@
 import pLimit from 'p-limit';
 import { asPortalError } from '../../lib/errors.js';
 import { deadline } from '../../lib/wait.js';
-import { isListening } from '../../net/listeners.js';
-import { formatTarget, type Target } from '../../net/target.js';
+import { isListening } from '../../net/listen/listeners.js';
+import { formatTarget, type Target } from '../../net/target/target.js';
 import type { ServiceSpec } from '../spec.js';
 import { connectTarget, upstreamOf } from './upstream.js';
 import { folderProblem } from '../folders/folder-problem.js';

@@ -1,6 +1,6 @@
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { formatTarget, type Target } from '../../net/target.js';
+import { formatTarget, type Target } from '../../net/target/target.js';
 import { probeClose, probeHttp, probeHttp2, isHttp, type Speaks } from './probe-target.js';
 import {
   KnownTargets,

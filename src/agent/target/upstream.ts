@@ -9,13 +9,13 @@ import {
 import { readConfined } from '../../lib/confined.js';
 import { cannotRead, PortalError, systemCode, unreadableHint } from '../../lib/errors.js';
 import { abortReason, deadline } from '../../lib/wait.js';
-import { watchEnd } from '../../net/close-notify.js';
-import { LOCAL_HEADER } from '../../net/proxy-protocol.js';
-import { SOCKET_BUFFER_BYTES } from '../../net/splice.js';
-import { dialTarget } from '../../net/target-dial.js';
-import { formatTarget, isLoopback, type Target } from '../../net/target.js';
+import { watchEnd } from '../../net/tls/close-notify.js';
+import { LOCAL_HEADER } from '../../net/proxy-protocol/header.js';
+import { SOCKET_BUFFER_BYTES } from '../../net/splice/splice.js';
+import { dialTarget } from '../../net/target/dial.js';
+import { formatTarget, isLoopback, type Target } from '../../net/target/target.js';
 import { CONNECT_ALPN } from '../../protocol/limits.js';
-import { UNTRUSTED } from '../../net/untrusted.js';
+import { UNTRUSTED } from '../../net/tls/untrusted.js';
 import type { ServiceSpec, TargetTls } from '../spec.js';
 
 /** Shorter than the two seconds after which a visitor is rejected because the service is down. */

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContext, type Server } from 'node:tls';
-import { readClientHello } from '../../net/client-hello.js';
+import { readClientHello } from '../../net/tls/client-hello.js';
 
 /** ALPN protocol of a validating CA (RFC 8737 §6.2). */
 export const ACME_ALPN = 'acme-tls/1';

@@ -1,7 +1,7 @@
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { isProxyError, type ProxyFor } from '../../net/proxy/server.js';
-import { sendRequest } from '../../net/send-request.js';
-import { UNTRUSTED } from '../../net/untrusted.js';
+import { sendRequest } from '../../net/http/send-request.js';
+import { UNTRUSTED } from '../../net/tls/untrusted.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
 /**

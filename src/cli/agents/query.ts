@@ -3,7 +3,7 @@ import { AgentsClient } from '../../agent/agents-client.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import { asPortalError, type PortalError } from '../../lib/errors.js';
 import type { AgentsResponse } from '../../protocol/agents.js';
-import { endpointOf } from '../../reconcile/endpoint.js';
+import { endpointOf } from '../../reconcile/relays/endpoint.js';
 import { proxyFor } from '../proxy.js';
 import type { RelaysToQuery } from './relays.js';
 

@@ -1,8 +1,8 @@
 import { basename, resolve } from 'node:path';
 import { relayKey, type UrlRelay } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
-import { RelayLock } from '../../config/lock.js';
-import { fromPointer } from '../../config/tree.js';
+import { RelayLock } from '../../config/files/lock.js';
+import { fromPointer } from '../../config/text/tree.js';
 import { loadIdentity } from '../../identity/file.js';
 import type { Identity } from '../../identity/identity.js';
 import { PortalError } from '../../lib/errors.js';

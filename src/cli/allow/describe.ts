@@ -1,8 +1,8 @@
 import { GATE_KINDS } from '../../agent/access/kinds.js';
 import { relayKey, targetsOf, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
-import { describePermission, variableText, type Permission } from '../../config/permissions.js';
-import { formatTarget } from '../../net/target.js';
+import { describePermission, variableText, type Permission } from '../../config/permissions/permissions.js';
+import { formatTarget } from '../../net/target/target.js';
 import { relayName } from '../reporters/describe.js';
 import { printable, type Style } from '../text/style.js';
 import { shortAddress, shortText } from './short.js';

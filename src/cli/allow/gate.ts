@@ -1,5 +1,5 @@
 import { isAbsolute, relative } from 'node:path';
-import type { Permission } from '../../config/permissions.js';
+import type { Permission } from '../../config/permissions/permissions.js';
 import type { LoadResult } from '../../config/load.js';
 import { PortalError } from '../../lib/errors.js';
 import { ERRORS } from '../../lib/error-codes.js';

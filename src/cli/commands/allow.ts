@@ -1,4 +1,4 @@
-import { findConfig } from '../../config/find.js';
+import { findConfig } from '../../config/files/find.js';
 import { PortalError } from '../../lib/errors.js';
 import { describeRequest, describePermissions, shortPermissions } from '../allow/describe.js';
 import { permissionRequest, shownFile } from '../allow/gate.js';

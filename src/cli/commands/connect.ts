@@ -2,7 +2,7 @@ import { checksummed, isAddress, isMistyped } from '../../lib/eip55.js';
 import { loadIdentity } from '../../identity/file.js';
 import type { Identity } from '../../identity/identity.js';
 import { PortalError } from '../../lib/errors.js';
-import { withActualPort } from '../../reconcile/embedded.js';
+import { withActualPort } from '../../reconcile/relays/embedded.js';
 import { canAsk, needAllowed } from '../allow/gate.js';
 import { confirm } from '../confirm.js';
 import { UnknownAgent, PlaceConnector, type Expected } from '../connect/connection.js';

@@ -1,8 +1,8 @@
 import { lstat, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { PortalError, asPortalError, systemCode } from '../../lib/errors.js';
-import { isListening } from '../../net/listeners.js';
-import { parseTarget } from '../../net/target.js';
+import { isListening } from '../../net/listen/listeners.js';
+import { parseTarget } from '../../net/target/target.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { copySchema, editorSchema } from '../init/editor-schema.js';
 import { guessPort } from '../init/guess-port.js';
@@ -48,7 +48,7 @@ async function convertFile(context: Context, from: string, file: string): Promis
   const { convert, draftText, makeValid } = await import('../init/from/convert.js');
   const { program, fields, isToml } = await readForeign(context.cwd, from);
   if (resolve(context.cwd, from) === file) {
-    const { conversionHint } = await import('../../config/foreign.js');
+    const { conversionHint } = await import('../../config/words/foreign.js');
     throw new PortalError('usage', `${from} is the file that this command writes`, {
       hint: conversionHint({ kind: 'file', path: file, shown: from }, program, isToml),
     });

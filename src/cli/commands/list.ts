@@ -1,4 +1,4 @@
-import { RelayLock } from '../../config/lock.js';
+import { RelayLock } from '../../config/files/lock.js';
 import { silent } from '../../lib/logger.js';
 import type { Survey, SurveyedRelay } from '../../reconcile/candidates/survey.js';
 import { askAgent } from '../running/ask-agent.js';

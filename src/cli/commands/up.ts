@@ -1,4 +1,4 @@
-import { findConfig } from '../../config/find.js';
+import { findConfig } from '../../config/files/find.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { canAsk, createGate } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';

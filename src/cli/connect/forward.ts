@@ -1,8 +1,8 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
-import { listening } from '../../net/listening.js';
-import { resetSocket } from '../../net/reset.js';
-import { SOCKET_BUFFER_BYTES, SpliceSet } from '../../net/splice.js';
+import { listening } from '../../net/listen/listening.js';
+import { resetSocket } from '../../net/splice/reset.js';
+import { SOCKET_BUFFER_BYTES, SpliceSet } from '../../net/splice/splice.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { PlaceConnector } from './connection.js';
 

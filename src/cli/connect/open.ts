@@ -5,8 +5,8 @@ import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { secure } from '../../net/dial.js';
 import { readLine } from '../../net/read-line.js';
-import { SOCKET_BUFFER_BYTES } from '../../net/splice.js';
-import { alertIn, TLS_ALERT } from '../../net/tls-alert.js';
+import { SOCKET_BUFFER_BYTES } from '../../net/splice/splice.js';
+import { alertIn, TLS_ALERT } from '../../net/tls/alert.js';
 import { channelOf } from '../../protocol/channel.js';
 import {
   denialIn,

@@ -7,7 +7,7 @@ import type { Desired } from '../../config/desired.js';
 import { PortalError, systemCode, type PortalErrorOptions } from '../../lib/errors.js';
 import type { AccessEntry } from '../../agent/access-log.js';
 import type { AgentStatus, Readiness } from '../../reconcile/events.js';
-import type { Shared, ShareRequest } from '../../reconcile/sharing.js';
+import type { Shared, ShareRequest } from '../../reconcile/local/sharing.js';
 import type { Survey } from '../../reconcile/candidates/survey.js';
 import type { Action } from '../../reconcile/plan.js';
 import { errorOf } from '../failure.js';

@@ -8,7 +8,7 @@ import { readBounded } from '../../lib/read-bounded.js';
 import type { AccessEntry } from '../../agent/access-log.js';
 import type { AgentStatus, Readiness } from '../../reconcile/events.js';
 import type { Survey } from '../../reconcile/candidates/survey.js';
-import type { Shared, ShareRequest } from '../../reconcile/sharing.js';
+import type { Shared, ShareRequest } from '../../reconcile/local/sharing.js';
 import type { Action } from '../../reconcile/plan.js';
 import { summarizeError } from '../failure.js';
 import { pidFileOf } from './address.js';

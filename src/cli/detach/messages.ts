@@ -1,5 +1,5 @@
 import type { ErrorSummary } from '../../agent/status.js';
-import type { Problem } from '../../config/problem.js';
+import type { Problem } from '../../config/text/problem.js';
 import type { Expected, TimedEvent } from '../reporters/reporter.js';
 
 /** Messages of a background agent to the process that started it, over Node's IPC channel. */

@@ -1,5 +1,5 @@
 import type { LeaseStatus } from '../../agent/status.js';
-import { listOf } from '../../config/suggest.js';
+import { listOf } from '../../config/words/suggest.js';
 import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';

@@ -2,7 +2,7 @@ import { fetchFrom } from '../../agent/session/fetch.js';
 import { relayKey, type RelaySpec, type ServiceSpec, type UrlRelay } from '../../agent/spec.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../../protocol/limits.js';
-import { endpointOf } from '../../reconcile/endpoint.js';
+import { endpointOf } from '../../reconcile/relays/endpoint.js';
 import { proxyFor } from '../proxy.js';
 import type { RelayContext, RelayFindings } from './relay-findings.js';
 import { Subject } from './report.js';

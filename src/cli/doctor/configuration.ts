@@ -1,10 +1,10 @@
 import { access } from 'node:fs/promises';
 import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
-import { loadLock, lockFileOf } from '../../config/lock.js';
-import type { LockEntries } from '../../config/lock-file.js';
-import type { Problem } from '../../config/problem.js';
-import { listOf } from '../../config/suggest.js';
+import { loadLock, lockFileOf } from '../../config/files/lock.js';
+import type { LockEntries } from '../../config/files/lock-file.js';
+import type { Problem } from '../../config/text/problem.js';
+import { listOf } from '../../config/words/suggest.js';
 import { notAllowedYet } from '../allow/gate.js';
 import type { Context } from '../context.js';
 import type { Usable } from '../running/load-usable.js';

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
 import type { Identity } from '../../identity/identity.js';
-import { sameAddress } from '../../config/lock-file.js';
+import { sameAddress } from '../../config/files/lock-file.js';
 import { ERRORS } from '../../lib/error-codes.js';
 import { systemCode } from '../../lib/errors.js';
 import type { Paths } from '../../lib/paths.js';

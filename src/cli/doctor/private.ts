@@ -1,6 +1,6 @@
 import { kindOf, type ServiceSpec } from '../../agent/spec.js';
 import type { LeaseStatus } from '../../agent/status.js';
-import { sameAddress } from '../../config/lock-file.js';
+import { sameAddress } from '../../config/files/lock-file.js';
 import type { Identity } from '../../identity/identity.js';
 import { checksummed } from '../../lib/eip55.js';
 import { asPortalError } from '../../lib/errors.js';

@@ -10,7 +10,7 @@ import {
 import type { ServiceSpec } from '../../agent/spec.js';
 import { connectTarget, upstreamOf } from '../../agent/target/upstream.js';
 import { within } from '../../lib/wait.js';
-import { formatTarget, targetHost, type Target } from '../../net/target.js';
+import { formatTarget, targetHost, type Target } from '../../net/target/target.js';
 import type { Subject } from './report.js';
 
 /** Checks whether the target rejects requests for its public name. */

@@ -1,4 +1,4 @@
-import type { LockEntries } from '../../config/lock-file.js';
+import type { LockEntries } from '../../config/files/lock-file.js';
 import type { SignedDescriptor } from '../../protocol/descriptor.js';
 import type { Names } from './names.js';
 import type { Subject } from './report.js';

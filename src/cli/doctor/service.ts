@@ -6,7 +6,7 @@ import { connectTarget, upstreamOf } from '../../agent/target/upstream.js';
 import { folderProblem } from '../../agent/folders/folder-problem.js';
 import { asPortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
-import { formatTarget, type Target } from '../../net/target.js';
+import { formatTarget, type Target } from '../../net/target/target.js';
 import { PROOF_LABEL, PROOF_PREFIX } from '../../protocol/domains.js';
 import { whileDown } from '../running/while-down.js';
 import type { Cas } from './cas.js';

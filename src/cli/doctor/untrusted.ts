@@ -3,7 +3,7 @@ import { openTcp, destinationOf, type RelayEndpoint } from '../../agent/session/
 import { readDescriptor } from '../../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../../protocol/limits.js';
 import { secure, tlsNameOf } from '../../net/dial.js';
-import { fetchOnce } from '../../net/get.js';
+import { fetchOnce } from '../../net/http/get.js';
 import { formatEnd } from '../text/amounts.js';
 import { printable } from '../text/style.js';
 

@@ -1,4 +1,4 @@
-import type { Problem } from '../../config/problem.js';
+import type { Problem } from '../../config/text/problem.js';
 import { rewording, type Reporter, type TimedEvent } from '../reporters/reporter.js';
 
 /** Words for problems in a configuration that the flags of `portal expose` define. Its user has no portal.yaml to edit. */

@@ -55,7 +55,7 @@ function takesWord(group: Command): boolean {
 }
 
 async function unknownCommand(parent: Command, word: string): Promise<never> {
-  const { nearest } = await import('../../config/suggest.js');
+  const { nearest } = await import('../../config/words/suggest.js');
   const names = parent.commands.map((child) => child.name());
   const meant = nearest(word, names);
   const all = `Commands: ${names.join(', ')}.`;

@@ -1,5 +1,5 @@
 import type { CommanderError } from 'commander';
-import { listOf } from '../../config/suggest.js';
+import { listOf } from '../../config/words/suggest.js';
 
 /** Rewrites errors of the command line's parser, which uses its own terms and puts the hint into the message. */
 

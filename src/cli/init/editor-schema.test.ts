@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../test/support/folder.js';
-import { SCHEMA_URL } from '../../config/schema-url.js';
+import { SCHEMA_URL } from '../../config/schema/url.js';
 import { packageFile } from '../../lib/package-file.js';
 import { copySchema, editorSchema, type EditorSchema } from './editor-schema.js';
 

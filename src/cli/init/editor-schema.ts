@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { SCHEMA_URL } from '../../config/schema-url.js';
+import { SCHEMA_URL } from '../../config/schema/url.js';
 import { packageFile } from '../../lib/package-file.js';
 
 /** The schema's path in a project that installs Portal. */

@@ -1,5 +1,5 @@
 import { execFile, type ChildProcess } from 'node:child_process';
-import { isLoopback } from '../../net/target.js';
+import { isLoopback } from '../../net/target/target.js';
 
 /** Actions of the live view's keys. Each loads its code on first use. */
 

@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path';
 import type { Desired } from '../../config/desired.js';
-import type { Files } from '../../config/read-text.js';
+import type { Files } from '../../config/files/read-text.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { plan, placements, type Action } from '../../reconcile/plan.js';
 import { load, loadOptions } from '../../library/load.js';

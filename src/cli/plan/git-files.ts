@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { isAbsolute, posix, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { filesOnDisk, tooLarge, type Files } from '../../config/read-text.js';
-import { MAX_FILE_BYTES } from '../../config/yaml.js';
+import { filesOnDisk, tooLarge, type Files } from '../../config/files/read-text.js';
+import { MAX_FILE_BYTES } from '../../config/text/yaml.js';
 
 const run = promisify(execFile);
 const GIT_MS = 10_000;

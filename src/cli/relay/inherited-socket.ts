@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { makePrivateFolder } from '../../lib/private-file.js';
-import type { SharedSocket } from '../../relay/listen.js';
+import type { SharedSocket } from '../../relay/public-port/listen.js';
 import { claimSocket } from '../control/claim.js';
 import { usage } from '../expose-services.js';
 

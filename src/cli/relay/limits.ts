@@ -1,4 +1,4 @@
-import { nearest } from '../../config/suggest.js';
+import { nearest } from '../../config/words/suggest.js';
 import { PortalError } from '../../lib/errors.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { ADJUSTABLE, LIMIT_NAMES, rangeOf, type LimitName, type RelayLimits } from '../../relay/limits.js';

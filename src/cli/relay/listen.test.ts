@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { listenError } from '../../net/listen-error.js';
+import { listenError } from '../../net/listen/listen-error.js';
 import { explainListen, unreachableFromOutside } from './listen.js';
 
 const refused = (code: string, port: number) =>

@@ -1,7 +1,7 @@
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { covers } from '../../certificates/local-names.js';
-import { isLoopback } from '../../net/target.js';
-import { checkListen, listenHosts } from '../../relay/listen.js';
+import { isLoopback } from '../../net/target/target.js';
+import { checkListen, listenHosts } from '../../relay/public-port/listen.js';
 
 /** The addresses of `portal relay`: whether it may listen there, and what to do if not. */
 

@@ -1,7 +1,7 @@
-import { listOf } from '../../config/suggest.js';
+import { listOf } from '../../config/words/suggest.js';
 import type { Logger } from '../../lib/logger.js';
 import { scalar } from '../../lib/relay-yaml.js';
-import { formatAddress } from '../../net/listen-error.js';
+import { formatAddress } from '../../net/listen/listen-error.js';
 import type { Relay } from '../../relay/relay.js';
 import type { Context } from '../context.js';
 import { printEvent } from '../print.js';

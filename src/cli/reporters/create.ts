@@ -24,7 +24,7 @@ export async function createReporter(context: Context, options: OutputOptions): 
 async function reporterFor(context: Context, { plain }: OutputOptions): Promise<Reporter> {
   const { stdout, stderr, verbosity } = context;
   if (context.json) return jsonReporter({ stdout, stderr });
-  const { formatProblem } = await import('../../config/frame.js');
+  const { formatProblem } = await import('../../config/text/frame.js');
   const outputs = { stdout, stderr, verbosity, formatProblem };
   if (!plain && verbosity === 'normal' && canDraw(context)) {
     const { terminalReporter } = await import('./terminal.js');

@@ -1,4 +1,4 @@
-import { listOf } from '../../config/suggest.js';
+import { listOf } from '../../config/words/suggest.js';
 import type {
   ErrorSummary,
   LeaseStatus,
@@ -6,7 +6,7 @@ import type {
   ReplicasStatus,
   Unproven,
 } from '../../agent/status.js';
-import { isLoopback } from '../../net/target.js';
+import { isLoopback } from '../../net/target/target.js';
 import type { CommandExit, PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import type { Notice } from '../../reconcile/notices.js';
 import { formatWait } from '../text/amounts.js';

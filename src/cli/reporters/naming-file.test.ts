@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Problem } from '../../config/problem.js';
+import type { Problem } from '../../config/text/problem.js';
 import { namingFile } from './naming-file.js';
 import type { Reporter, TimedEvent } from './reporter.js';
 

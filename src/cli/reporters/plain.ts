@@ -1,5 +1,5 @@
-import type { Problem } from '../../config/problem.js';
-import type { formatProblem } from '../../config/frame.js';
+import type { Problem } from '../../config/text/problem.js';
+import type { formatProblem } from '../../config/text/frame.js';
 import type { PortalEvent } from '../../reconcile/events.js';
 import { LeaseBoard } from '../../library/lease-board.js';
 import type { Output } from '../output.js';

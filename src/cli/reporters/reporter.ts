@@ -1,4 +1,4 @@
-import type { Problem } from '../../config/problem.js';
+import type { Problem } from '../../config/text/problem.js';
 import type { ExpectedLeases } from '../../library/lease-board.js';
 import type { PortalEvent } from '../../reconcile/events.js';
 import type { Snapshot } from '../live/model.js';

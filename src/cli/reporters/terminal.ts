@@ -1,7 +1,7 @@
 import { columns } from '../text/columns.js';
 import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
-import type { Problem } from '../../config/problem.js';
+import type { Problem } from '../../config/text/problem.js';
 import { createStyle, printable } from '../text/style.js';
 import { EventGroups } from './event-groups.js';
 import { EventFilter, STEPS } from './event-filter.js';

@@ -1,4 +1,4 @@
-import { findConfig } from '../../config/find.js';
+import { findConfig } from '../../config/files/find.js';
 import { ERRORS } from '../../lib/error-codes.js';
 import { PortalError } from '../../lib/errors.js';
 import type { Context } from '../context.js';

@@ -1,5 +1,5 @@
 import { isAbsolute, relative, resolve } from 'node:path';
-import { findConfig } from '../../config/find.js';
+import { findConfig } from '../../config/files/find.js';
 import { shellQuote } from '../../lib/shell-quote.js';
 import type { Context } from '../context.js';
 

@@ -1,5 +1,5 @@
-import type { Problem } from '../../config/problem.js';
-import { fromPointer } from '../../config/tree.js';
+import type { Problem } from '../../config/text/problem.js';
+import { fromPointer } from '../../config/text/tree.js';
 import { ConfigInvalid } from '../../library/config-invalid.js';
 import { load, loadOptions, type Loaded } from '../../library/load.js';
 import type { Context } from '../context.js';

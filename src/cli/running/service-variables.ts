@@ -1,7 +1,7 @@
 import { portalVariables } from '../../agent/commands/environment.js';
 import { commandsOf, type NamedCommand } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
-import { withActualPort } from '../../reconcile/embedded.js';
+import { withActualPort } from '../../reconcile/relays/embedded.js';
 import { serviceUrls } from '../../reconcile/service-urls.js';
 import { needAllowed } from '../allow/gate.js';
 import { askAgent } from './ask-agent.js';

@@ -1,4 +1,4 @@
-import { listOf } from '../../config/suggest.js';
+import { listOf } from '../../config/words/suggest.js';
 import { hasSeveralTargets, isStarting } from '../../agent/served-state.js';
 import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
 

@@ -1,4 +1,4 @@
-import type { Problem } from '../../config/problem.js';
+import type { Problem } from '../../config/text/problem.js';
 import type { ConfigInvalid } from '../../library/config-invalid.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import { agentKey } from './agent-key.js';

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { findConfig } from '../../config/find.js';
+import { findConfig } from '../../config/files/find.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import type { Context } from '../context.js';
 import type { ServiceManager } from './manager.js';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { dirname, basename, isAbsolute, resolve } from 'node:path';
-import { dnsLabel } from '../../config/variables.js';
+import { dnsLabel } from '../../config/variables/variables.js';
 import { PortalError } from '../../lib/errors.js';
 import { portalHome } from '../../lib/paths.js';
 import type { Context } from '../context.js';

@@ -1,5 +1,5 @@
 import type { LoadResult } from '../../config/load.js';
-import type { Permission } from '../../config/permissions.js';
+import type { Permission } from '../../config/permissions/permissions.js';
 import { confine } from '../../lib/confined.js';
 import type { Gate } from '../admission.js';
 import { ConfigInvalid } from '../config-invalid.js';

@@ -11,7 +11,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
-import type { Permission } from '../../config/permissions.js';
+import type { Permission } from '../../config/permissions/permissions.js';
 import { temporaryFolder } from '../../../test/support/folder.js';
 import { AllowStore } from './store.js';
 

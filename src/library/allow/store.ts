@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { readdir, realpath, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { MAX_PERMISSIONS, type Permission } from '../../config/permissions.js';
+import { MAX_PERMISSIONS, type Permission } from '../../config/permissions/permissions.js';
 import { isMissing, PortalError } from '../../lib/errors.js';
 import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
 import { isSameSecret } from '../../lib/same-secret.js';

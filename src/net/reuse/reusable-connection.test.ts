@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemCode } from '../../lib/errors.js';
-import { SpliceSet } from '../splice.js';
+import { SpliceSet } from '../splice/splice.js';
 import { frameHeader } from './frames.js';
 import { ReusableConnection, type ReusableOwner } from './reusable-connection.js';
 

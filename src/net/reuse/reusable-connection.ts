@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { resetSocket } from '../reset.js';
+import { resetSocket } from '../splice/reset.js';
 import { FrameReader, frameHeader, type FrameType } from './frames.js';
 import { VisitSocket, type VisitBelow } from './visit-socket.js';
 

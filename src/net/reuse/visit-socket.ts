@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { bytesOf, HandlelessSocket } from '../handleless-socket.js';
+import { bytesOf, HandlelessSocket } from '../splice/handleless-socket.js';
 
 type Done = (error?: Error | null) => void;
 

@@ -1,6 +1,6 @@
 import type { SignedDescriptor } from '../../agent/session/directory.js';
 import type { UrlRelay } from '../../agent/spec.js';
-import { sameAddress } from '../../config/lock-file.js';
+import { sameAddress } from '../../config/files/lock-file.js';
 import { PortalError } from '../../lib/errors.js';
 
 /** A relay that the pool may use in addition to the relays in the file. Times are monotonic milliseconds. */

@@ -2,7 +2,7 @@ import { fetchRelayList } from '../../agent/session/directory.js';
 import { asPortalError } from '../../lib/errors.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import type { Logger } from '../../lib/logger.js';
-import { endpointOf, type ProxyFor } from '../endpoint.js';
+import { endpointOf, type ProxyFor } from '../relays/endpoint.js';
 
 /** Limit per announcing relay, so that one relay cannot crowd out the announcements of others. */
 const MAX_PER_RELAY = 64;

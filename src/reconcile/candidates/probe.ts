@@ -1,7 +1,7 @@
 import { fetchDescriptor, type SignedDescriptor } from '../../agent/session/directory.js';
 import type { UrlRelay } from '../../agent/spec.js';
-import { endpointOf, type ProxyFor } from '../endpoint.js';
-import type { RelayTrust } from '../relays.js';
+import { endpointOf, type ProxyFor } from '../relays/endpoint.js';
+import type { RelayTrust } from '../relays/relays.js';
 import { expectKey } from './candidate.js';
 
 export interface ProbeOptions {

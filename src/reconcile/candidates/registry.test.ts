@@ -8,7 +8,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa, type LocalCa } from '../../certificates/local-ca.js';
 import { confine, unconfine } from '../../lib/confined.js';
 import { silent } from '../../lib/logger.js';
-import { readCa } from '../endpoint.js';
+import { readCa } from '../relays/endpoint.js';
 import { Registry, type RegistryOptions } from './registry.js';
 
 const ADDRESS = '0x371531b8ED16256DE8a3f97A99BA7206788143e0';

@@ -2,7 +2,7 @@ import type { UrlRelay } from '../../agent/spec.js';
 import type { CandidatesSpec } from '../../config/desired.js';
 import type { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { endpointOf, type ProxyFor } from '../endpoint.js';
+import { endpointOf, type ProxyFor } from '../relays/endpoint.js';
 import type { Candidate } from './candidate.js';
 import { Discovery } from './discovery.js';
 import { Registry } from './registry.js';

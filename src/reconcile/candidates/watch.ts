@@ -1,5 +1,5 @@
 import { PortalError } from '../../lib/errors.js';
-import type { SessionState } from '../relays.js';
+import type { SessionState } from '../relays/relays.js';
 
 export interface SessionWatchOptions {
   readonly isChosen: (key: string) => boolean;

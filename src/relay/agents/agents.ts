@@ -3,7 +3,7 @@ import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { FromAgent } from '../../protocol/messages.js';
-import type { LeaseRegistry } from '../leases.js';
+import type { LeaseRegistry } from '../leases/leases.js';
 import type { Store } from '../store/store.js';
 
 /** What this module needs from a session. */

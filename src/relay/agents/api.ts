@@ -10,12 +10,12 @@ import { channelOf } from '../../protocol/channel.js';
 import { PATHS } from '../../protocol/limits.js';
 import { proveRelay } from '../../protocol/relay-proof.js';
 import { networkOf } from '../../net/cidr.js';
-import type { Turns } from '../turns.js';
+import type { Turns } from '../protection/turns.js';
 import { sendError, sendJson, HttpRefusal, readFields } from './http.js';
 import type { AgentsEverywhere } from './everywhere.js';
 import type { SignedIn, SignIns } from './sign-in.js';
 import type { SignInsEverywhere } from './sign-ins-everywhere.js';
-import type { LeaseRegistry } from '../leases.js';
+import type { LeaseRegistry } from '../leases/leases.js';
 import { viewOf, type ViewParts, type ViewPlace } from './view.js';
 
 export interface AgentsApiOptions extends ViewParts {

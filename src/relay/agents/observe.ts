@@ -1,6 +1,6 @@
 import type { LeaseRecord } from '../directory/record.js';
-import type { LeaseRegistry } from '../leases.js';
-import { agentId } from '../agent-id.js';
+import type { LeaseRegistry } from '../leases/leases.js';
+import { agentId } from '../sessions/agent-id.js';
 import type { Agents, ReportedService } from './agents.js';
 
 /** What one node of a relay knows of the agents that an identity may see: plain data, for any node that shows it. */

@@ -2,9 +2,9 @@ import { expect, it } from 'vitest';
 import { generateIdentity } from '../../identity/keys.js';
 import { Tally } from '../../lib/tally.js';
 import { LIMITS } from '../../protocol/limits.js';
-import type { AccessLists } from '../access-lists.js';
+import type { AccessLists } from '../protection/access-lists.js';
 import type { RelayLimits } from '../limits.js';
-import type { Quotas } from '../quotas.js';
+import type { Quotas } from '../protection/quotas.js';
 import { SignIns } from './sign-in.js';
 
 /** Sign-ins of a client with many identities. */

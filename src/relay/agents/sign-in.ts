@@ -7,9 +7,9 @@ import { plainAddress } from '../../net/client-address.js';
 import { buildChallenge, STATEMENTS, verifyProof } from '../../protocol/challenge.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { NetworkTable, placeFor } from '../../net/network-table.js';
-import type { AccessLists } from '../access-lists.js';
+import type { AccessLists } from '../protection/access-lists.js';
 import type { RelayLimits } from '../limits.js';
-import type { Quotas } from '../quotas.js';
+import type { Quotas } from '../protection/quotas.js';
 import { RateLimits } from './rate-limit.js';
 
 interface Pending {

@@ -3,9 +3,9 @@ import type { AgentsResponse, AgentView, NameView, ServiceView } from '../../pro
 import { LIMITS } from '../../protocol/limits.js';
 import { publicPlaceOf, replicaUses, type LeaseRecord } from '../directory/record.js';
 import { publicAddressOf, type PublicPlace } from '../addresses.js';
-import type { NamedUntil, Reservations } from '../reservations.js';
+import type { NamedUntil, Reservations } from '../names/reservations.js';
 import type { SeenAgent, Store } from '../store/store.js';
-import { agentId } from '../agent-id.js';
+import { agentId } from '../sessions/agent-id.js';
 import type { ReportedService } from './agents.js';
 import type { Observation, Observed, ObservedLease } from './observe.js';
 

@@ -2,11 +2,11 @@ import type { RemoteInfo } from 'node:dgram';
 import { FairPlaces, type Place } from '../../lib/fair-places.js';
 import { networkOf } from '../../net/cidr.js';
 import { plainAddress } from '../../net/client-address.js';
-import type { UdpSocket } from '../../net/udp.js';
+import type { UdpSocket } from '../../net/datagrams/udp.js';
 import type { ByteRate } from '../../net/rate.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import { encodeOpening } from '../../protocol/datagrams/frames.js';
-import type { LocalLease } from '../lease.js';
+import type { LocalLease } from '../leases/lease.js';
 
 /** Where the datagrams of a lease go: the link of the session that serves it. */
 export interface FlowLink {

@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { SpliceSet } from '../../net/splice.js';
+import { SpliceSet } from '../../net/splice/splice.js';
 import { DATAGRAMS_SUBPROTOCOL, LIMITS } from '../../protocol/limits.js';
 import { upgrades } from '../http/websockets.js';
 import type { ForwardedDatagrams, Links, TakeForwarded } from '../nodes/links.js';
 import type { Nodes } from '../nodes/nodes.js';
 import { issuersOf } from '../nodes/tags.js';
-import { shownAs, type ShownTicket } from '../shown-ticket.js';
+import { shownAs, type ShownTicket } from '../tickets/shown-ticket.js';
 
 export interface ForwardedSocketsOptions {
   readonly nodes: Nodes;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { RemoteInfo } from 'node:dgram';
-import { isLoopback, type UdpSocket } from '../../net/udp.js';
+import { isLoopback, type UdpSocket } from '../../net/datagrams/udp.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import type { FramePath } from '../../protocol/datagrams/writer.js';
 import {
@@ -11,7 +11,7 @@ import {
   PacketSealer,
 } from '../../protocol/datagrams/packets.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { bindOnAllHosts, type ListenHost } from '../listen.js';
+import { bindOnAllHosts, type ListenHost } from '../public-port/listen.js';
 import type { PacketForwarding } from './forwarding.js';
 
 type PacketSource = Pick<RemoteInfo, 'address' | 'port'>;

@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws';
 import { PortalError } from '../../lib/errors.js';
-import { WebSocketFrames } from '../../net/ws-frames.js';
+import { WebSocketFrames } from '../../net/websocket/frames.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import { readFrames, type FrameSink } from '../../protocol/datagrams/frames.js';
 import { Reassembly } from '../../protocol/datagrams/reassembly.js';

@@ -1,5 +1,5 @@
 import { PortalError } from '../../lib/errors.js';
-import { otherName } from '../other-name.js';
+import { otherName } from '../leases/other-name.js';
 import type { LeaseRecord } from './record.js';
 
 /** What a node asks for. The directory adds the node and the epoch. */

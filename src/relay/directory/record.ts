@@ -1,5 +1,5 @@
 import type { LeaseKind } from '../../protocol/kind.js';
-import { agentId } from '../agent-id.js';
+import { agentId } from '../sessions/agent-id.js';
 import type { ReplicaPolicy, ReplicaUse, WireCarrier } from '../../protocol/messages.js';
 
 /** What every node of a relay may know of a lease: plain data. A change replaces the record. */

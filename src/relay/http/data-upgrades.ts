@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { WebSocket, WebSocketServer } from 'ws';
-import { socketBelow } from '../../net/reset.js';
-import { WsSocket } from '../../net/ws-socket.js';
+import { socketBelow } from '../../net/splice/reset.js';
+import { WsSocket } from '../../net/websocket/socket.js';
 import { DATA_MESSAGES, DATA_SUBPROTOCOL, DATA_UPGRADE } from '../../protocol/limits.js';
 import type { WireCarrier } from '../../protocol/messages.js';
 import { confirmReuse, REUSE, REUSE_HEADER } from '../../protocol/reuse.js';
-import { SharedConnection, SingleConnection, type DataConnection } from '../data-connection.js';
-import type { HttpSurfaceOptions } from '../http.js';
-import { whenRedeemed, type TakeData } from '../redeemed.js';
-import { shownAgainOn, shownOn } from '../shown-ticket.js';
+import { SharedConnection, SingleConnection, type DataConnection } from '../data/data-connection.js';
+import type { HttpSurfaceOptions } from '../public-port/http-surface.js';
+import { whenRedeemed, type TakeData } from '../tickets/redeemed.js';
+import { shownAgainOn, shownOn } from '../tickets/shown-ticket.js';
 import { offers, refuse, upgradeOf, type Asked } from './messages.js';
 
 /** Upgrades to data connections. An agent sends no data before the visitor comes. */

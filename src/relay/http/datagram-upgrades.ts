@@ -1,8 +1,8 @@
 import type { WebSocketServer } from 'ws';
-import { socketBelow } from '../../net/reset.js';
+import { socketBelow } from '../../net/splice/reset.js';
 import { DATAGRAMS_SUBPROTOCOL } from '../../protocol/limits.js';
-import type { HttpSurfaceOptions } from '../http.js';
-import { shownOn } from '../shown-ticket.js';
+import type { HttpSurfaceOptions } from '../public-port/http-surface.js';
+import { shownOn } from '../tickets/shown-ticket.js';
 import { offers, refuse, type Asked } from './messages.js';
 
 type Options = Pick<HttpSurfaceOptions, 'hasDescriptors' | 'onDatagrams' | 'forwardDatagrams' | 'onTrusted'>;

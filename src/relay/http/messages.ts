@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { endWith } from '../../net/last-words.js';
+import { endWith } from '../../net/splice/last-words.js';
 import { LIMITS } from '../../protocol/limits.js';
-import type { Rejection } from '../sessions.js';
+import type { Rejection } from '../sessions/sessions.js';
 
 /** What every part of the HTTP surface reads in a request, and how it rejects one. */
 

@@ -1,5 +1,5 @@
 import { ERRORS } from '../../lib/error-codes.js';
-import type { SpliceEnd } from '../../net/spliced.js';
+import type { SpliceEnd } from '../../net/splice/spliced.js';
 import type { DropReason } from '../../protocol/datagrams/drops.js';
 import { LIMIT_NAMES } from '../limits.js';
 import type { RelayStats } from '../relay.js';

@@ -1,9 +1,9 @@
 import { asPortalError } from '../../lib/errors.js';
 import type { WireCarrier } from '../../protocol/messages.js';
-import type { LocalLease } from '../lease.js';
+import type { LocalLease } from '../leases/lease.js';
 import type { Tallies } from '../tallies.js';
-import type { Visitor } from '../visitor.js';
-import type { VisitorGate } from '../visitors.js';
+import type { Visitor } from '../visitors/visitor.js';
+import type { VisitorGate } from '../visitors/visitors.js';
 import type { Links } from './links.js';
 
 export interface ForwardingOptions {

@@ -1,5 +1,5 @@
 import type { AcmeChallenges, ChallengePair } from '../../certificates/acme/challenges.js';
-import { listenError } from '../../net/listen-error.js';
+import { listenError } from '../../net/listen/listen-error.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { RelayOptions } from '../options.js';
 import { joinCluster, type PostgresCluster } from '../postgres/cluster.js';

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { PortalError } from '../../lib/errors.js';
 import { deadline } from '../../lib/wait.js';
 import type { WireCarrier } from '../../protocol/messages.js';
-import type { PlainTicket } from '../shown-ticket.js';
+import type { PlainTicket } from '../tickets/shown-ticket.js';
 
 /** A visitor that another node forwards: the lease that it visits, and where it comes from. */
 export interface ForwardedVisitor {

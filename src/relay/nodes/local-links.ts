@@ -1,8 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { dialHop } from '../hop-dial.js';
-import { listening } from '../../net/listening.js';
-import { SOCKET_BUFFER_BYTES } from '../../net/splice.js';
+import { dialHop } from '../hops/dial.js';
+import { listening } from '../../net/listen/listening.js';
+import { SOCKET_BUFFER_BYTES } from '../../net/splice/splice.js';
 import { acceptLink, openLink, type Forwarded, type Links, type TakeForwarded } from './links.js';
 import type { Nodes } from './nodes.js';
 

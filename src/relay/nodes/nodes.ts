@@ -1,6 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
-import type { DenyList, ListElsewhere } from '../access-lists.js';
+import type { DenyList, ListElsewhere } from '../protection/access-lists.js';
 import type { LeaseDirectory } from '../directory/directory.js';
 import type { Store } from '../store/store.js';
 import type { Links } from './links.js';

@@ -1,9 +1,9 @@
 import { asPortalError } from '../../lib/errors.js';
 import { silent, type Logger } from '../../lib/logger.js';
 import { delay } from '../../lib/wait.js';
-import type { DenyList } from '../access-lists.js';
-import type { KeyPair } from '../http.js';
-import type { LabelList } from '../labels.js';
+import type { DenyList } from '../protection/access-lists.js';
+import type { KeyPair } from '../public-port/http-surface.js';
+import type { LabelList } from '../names/labels.js';
 import { startRelay, type Relay, type RelayOptions } from '../relay.js';
 import type { Cluster } from './nodes.js';
 

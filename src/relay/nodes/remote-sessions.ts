@@ -1,9 +1,9 @@
 import { delay, within } from '../../lib/wait.js';
-import { DataPool } from '../data.js';
+import { DataPool } from '../data/data.js';
 import type { LeaseRecord } from '../directory/record.js';
-import type { LeaseHolder, LocalLease } from '../lease.js';
-import type { DataTickets } from '../data-tickets.js';
-import type { VisitorGate } from '../visitors.js';
+import type { LeaseHolder, LocalLease } from '../leases/lease.js';
+import type { DataTickets } from '../tickets/data-tickets.js';
+import type { VisitorGate } from '../visitors/visitors.js';
 import type { Forwarding } from './forwarding.js';
 import { ask, type Nodes } from './nodes.js';
 

@@ -3,12 +3,12 @@ import type { FromRelay, WireCarrier } from '../../protocol/messages.js';
 import { PortalError } from '../../lib/errors.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { LeaseDirectory } from '../directory/directory.js';
-import type { Hops } from '../hops.js';
-import type { LeaseRegistry } from '../leases.js';
-import type { Sessions } from '../sessions.js';
-import { shownAs, type PlainTicket } from '../shown-ticket.js';
-import type { DataTickets } from '../data-tickets.js';
-import type { UnservedCause } from '../unserved.js';
+import type { Hops } from '../hops/hops.js';
+import type { LeaseRegistry } from '../leases/leases.js';
+import type { Sessions } from '../sessions/sessions.js';
+import { shownAs, type PlainTicket } from '../tickets/shown-ticket.js';
+import type { DataTickets } from '../tickets/data-tickets.js';
+import type { UnservedCause } from '../visitors/unserved.js';
 import type { Nodes } from './nodes.js';
 import type { RemoteSessions } from './remote-sessions.js';
 

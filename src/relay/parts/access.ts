@@ -1,9 +1,9 @@
 import { AddressSet } from '../../net/cidr.js';
 import { clientOf, plainAddress } from '../../net/client-address.js';
 import type { Socket } from 'node:net';
-import { AccessLists, EMPTY_LIST } from '../access-lists.js';
-import { Descriptors } from '../descriptors.js';
-import { Quotas } from '../quotas.js';
+import { AccessLists, EMPTY_LIST } from '../protection/access-lists.js';
+import { Descriptors } from '../protection/descriptors.js';
+import { Quotas } from '../protection/quotas.js';
 import type { Settings } from './settings.js';
 
 /** Who may use the relay, and how much of it. */

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import { Hops } from '../hops.js';
-import { Peers } from '../peers.js';
+import { Hops } from '../hops/hops.js';
+import { Peers } from '../hops/peers.js';
 import type { Access } from './access.js';
 import type { Leasing } from './leasing.js';
 import type { DurableState } from './durable-state.js';

@@ -4,9 +4,9 @@ import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import { PortalError } from '../../lib/errors.js';
 import type { Work } from '../../protocol/work.js';
-import type { ControlBegins } from '../http.js';
-import { Session, type SessionContext } from '../session.js';
-import { Sessions, type Rejection } from '../sessions.js';
+import type { ControlBegins } from '../public-port/http-surface.js';
+import { Session, type SessionContext } from '../sessions/session.js';
+import { Sessions, type Rejection } from '../sessions/sessions.js';
 import type { Access } from './access.js';
 import type { Settings } from './settings.js';
 

@@ -1,9 +1,9 @@
 import { createHmac } from 'node:crypto';
 import type { Agents } from '../agents/agents.js';
-import { ExpiryClock } from '../expiry-clock.js';
-import type { LeaseRegistry } from '../leases.js';
-import type { Refusals } from '../quotas.js';
-import { Reservations } from '../reservations.js';
+import { ExpiryClock } from '../names/expiry-clock.js';
+import type { LeaseRegistry } from '../leases/leases.js';
+import type { Refusals } from '../protection/quotas.js';
+import { Reservations } from '../names/reservations.js';
 import { openStore, type Store } from '../store/store.js';
 import { startUpkeep, warnOfClock } from '../upkeep.js';
 import type { Settings } from './settings.js';

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import type { KeyPair } from '../http.js';
+import type { KeyPair } from '../public-port/http-surface.js';
 
 /** Owns what is wrong with a relay, as /healthz reports it. */
 export class Health {

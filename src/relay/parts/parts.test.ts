@@ -1,9 +1,9 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { generateIdentity } from '../../identity/keys.js';
 import { FakeSocket } from '../../../test/support/fake-socket.js';
-import { readDenyList } from '../access-lists.js';
+import { readDenyList } from '../protection/access-lists.js';
 import type { RelayOptions } from '../options.js';
-import type { SessionContext } from '../session.js';
+import type { SessionContext } from '../sessions/session.js';
 import { Access } from './access.js';
 import { Control } from './control.js';
 import { Health } from './health.js';

@@ -1,5 +1,5 @@
 import type { AgentsSurface } from '../agents/surface.js';
-import type { Turns } from '../turns.js';
+import type { Turns } from '../protection/turns.js';
 import type { Access } from './access.js';
 import type { Chains } from './chains.js';
 import type { Control } from './control.js';

@@ -1,8 +1,8 @@
 import { silent, type Logger } from '../../lib/logger.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { limitsFor } from '../descriptors.js';
+import { limitsFor } from '../protection/descriptors.js';
 import type { RelayLimits } from '../limits.js';
-import type { ListenHost } from '../listen.js';
+import type { ListenHost } from '../public-port/listen.js';
 import { machineLog } from '../nodes/machine-log.js';
 import { ALONE, type Nodes } from '../nodes/nodes.js';
 import { ticketTagOf } from '../nodes/tags.js';

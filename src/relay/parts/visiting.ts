@@ -1,20 +1,20 @@
 import type { Duplex } from 'node:stream';
 import type { WireCarrier } from '../../protocol/messages.js';
-import type { DataPool } from '../data.js';
+import type { DataPool } from '../data/data.js';
 import { Datagrams } from '../datagrams/datagrams.js';
-import type { ListenHost } from '../listen.js';
-import type { LeaseRegistry } from '../leases.js';
+import type { ListenHost } from '../public-port/listen.js';
+import type { LeaseRegistry } from '../leases/leases.js';
 import { Forwarding } from '../nodes/forwarding.js';
 import type { Links } from '../nodes/links.js';
 import type { Nodes } from '../nodes/nodes.js';
 import { RemoteSessions } from '../nodes/remote-sessions.js';
 import { askIssuers, issuersOf } from '../nodes/tags.js';
-import type { DataConnection } from '../data-connection.js';
-import type { Redeeming, TakeData } from '../redeemed.js';
-import type { ShownTicket } from '../shown-ticket.js';
+import type { DataConnection } from '../data/data-connection.js';
+import type { Redeeming, TakeData } from '../tickets/redeemed.js';
+import type { ShownTicket } from '../tickets/shown-ticket.js';
 import { Tallies } from '../tallies.js';
-import { DataTickets, type Redeemed } from '../data-tickets.js';
-import { VisitorGate } from '../visitors.js';
+import { DataTickets, type Redeemed } from '../tickets/data-tickets.js';
+import { VisitorGate } from '../visitors/visitors.js';
 import type { Access } from './access.js';
 import type { Settings } from './settings.js';
 

@@ -1,6 +1,6 @@
 import { silent, type Logger } from '../../lib/logger.js';
 import { delay } from '../../lib/wait.js';
-import { readDenyList, type DenyList, type ListElsewhere } from '../access-lists.js';
+import { readDenyList, type DenyList, type ListElsewhere } from '../protection/access-lists.js';
 import type { SharedDenials } from '../nodes/nodes.js';
 import { asPortalError } from '../../lib/errors.js';
 import type { DenialRow } from './changes.js';

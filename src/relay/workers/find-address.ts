@@ -7,7 +7,7 @@ import {
   listenHosts,
   takingOver,
   type Listening,
-} from '../listen.js';
+} from '../public-port/listen.js';
 import type { RelayOptions } from '../options.js';
 
 /** Where the workers of a relay listen. */

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { generateIdentity } from '../../identity/keys.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { readDenyList } from '../access-lists.js';
-import { readLabelList } from '../labels.js';
+import { readDenyList } from '../protection/access-lists.js';
+import { readLabelList } from '../names/labels.js';
 import type { RelayOptions } from '../options.js';
 import { dividedLimits } from './divided-limits.js';
 import { optionsOf, plainOptions } from './plain.js';

@@ -1,7 +1,7 @@
 import { identityFromPrivateKey, privateKeyOf } from '../../identity/keys.js';
 import { AddressSet } from '../../net/cidr.js';
-import type { DenyList } from '../access-lists.js';
-import type { LabelList } from '../labels.js';
+import type { DenyList } from '../protection/access-lists.js';
+import type { LabelList } from '../names/labels.js';
 import type { BuildInfo } from '../../metrics/metric.js';
 import type { RelayOptions } from '../options.js';
 

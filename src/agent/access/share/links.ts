@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { resetSocket } from '../../../net/reset.js';
+import { resetSocket } from '../../../net/splice/reset.js';
 import { TokenBuckets } from '../../../lib/token-bucket.js';
 import { valuesOf, type Client, type Exchange } from '../../modes/http/exchange.js';
 import { redirectWith, respondWith } from '../../modes/http/own-response.js';

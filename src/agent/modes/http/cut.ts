@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { resetSocket } from '../../../net/reset.js';
+import { resetSocket } from '../../../net/splice/reset.js';
 import type { Client } from './exchange.js';
 
 /**

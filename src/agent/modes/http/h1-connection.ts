@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { endedUnannounced } from '../../../net/close-notify.js';
+import { endedUnannounced } from '../../../net/tls/close-notify.js';
 import { UpstreamError } from './dial.js';
 import type { Headers } from './exchange.js';
 import { SilentError } from './forward.js';

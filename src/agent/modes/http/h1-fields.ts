@@ -1,4 +1,4 @@
-import { HEADER_NAME } from '../../../net/http-headers.js';
+import { HEADER_NAME } from '../../../net/http/headers.js';
 
 /** Header and trailer fields of HTTP/1.1 as text: Latin-1, so that each character is one byte. */
 

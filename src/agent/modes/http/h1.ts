@@ -2,7 +2,7 @@ import { createServer, METHODS, ServerResponse, type IncomingMessage, type Serve
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
-import { endWith } from '../../../net/last-words.js';
+import { endWith } from '../../../net/splice/last-words.js';
 import { cut } from './cut.js';
 import type { HttpLimits } from './limits.js';
 import { protocolOf } from '../../pages/first-line.js';

@@ -1,5 +1,5 @@
 import { withoutSession } from '../../access/cookies.js';
-import { CONNECTION_HEADERS, FRAMING_HEADERS } from '../../../net/http-headers.js';
+import { CONNECTION_HEADERS, FRAMING_HEADERS } from '../../../net/http/headers.js';
 import type { Exchange, Headers } from './exchange.js';
 import { underAlias } from './alias.js';
 import { isForbiddenField } from './forbidden-fields.js';

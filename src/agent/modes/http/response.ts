@@ -1,4 +1,4 @@
-import { CONNECTION_HEADERS } from '../../../net/http-headers.js';
+import { CONNECTION_HEADERS } from '../../../net/http/headers.js';
 import type { Exchange, Follows, Headers } from './exchange.js';
 import { UpstreamError } from './dial.js';
 import { isUnder } from './paths.js';

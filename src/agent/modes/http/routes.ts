@@ -1,4 +1,4 @@
-import { formatTarget, isThisMachine, type Target } from '../../../net/target.js';
+import { formatTarget, isThisMachine, type Target } from '../../../net/target/target.js';
 import type { RouteSpec, ServiceSpec } from '../../spec.js';
 import { pathOf, readLeniently } from './paths.js';
 import type { Upstream } from './upstream.js';

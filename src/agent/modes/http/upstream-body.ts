@@ -1,6 +1,6 @@
 import { Agent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { endedUnannounced } from '../../../net/close-notify.js';
+import { endedUnannounced } from '../../../net/tls/close-notify.js';
 import type { HttpLimits } from './limits.js';
 import { dialWithCallback, UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';

@@ -7,7 +7,7 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import { within } from '../../../lib/wait.js';
-import type { Target } from '../../../net/target.js';
+import type { Target } from '../../../net/target/target.js';
 import { alpnOf } from '../../target/upstream.js';
 import { lenientSettings, type HttpLimits } from './limits.js';
 import { UpstreamError, type Dial } from './dial.js';

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { asPortalError } from '../../../lib/errors.js';
 import { FairPlaces } from '../../../lib/fair-places.js';
-import type { Target } from '../../../net/target.js';
+import type { Target } from '../../../net/target/target.js';
 import { isHttp, type Speaks, type TargetProtocols } from '../../target/target-protocols.js';
 import type { TargetTls } from '../../spec.js';
 import { connectTarget } from '../../target/upstream.js';

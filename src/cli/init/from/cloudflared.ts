@@ -1,4 +1,4 @@
-import { FOREIGN_NAMES } from '../../../config/foreign.js';
+import { FOREIGN_NAMES } from '../../../config/words/foreign.js';
 import { fieldsOf, listOf, routeTo, textOf, type Draft, type DraftService, type Fields } from './draft.js';
 
 /**

@@ -1,4 +1,4 @@
-import { dnsLabel } from '../../../config/variables.js';
+import { dnsLabel } from '../../../config/variables/variables.js';
 import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } from './draft.js';
 
 /** Container ports whose protocol is not HTTP and does not start with TLS. */

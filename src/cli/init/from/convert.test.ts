@@ -468,14 +468,13 @@ it('does not publish a service whose list of addresses is invalid', async () => 
 });
 
 it('writes the gates to fill in as comments that become valid', async () => {
-  const tunnel = (guard: string): string => `{ addr: 3000, ${guard}, inspect: true }`;
   const guards = ['oauth: { provider: google }', 'auth: "user:pass"', 'traffic_policy: { inbound: [] }'];
   const limited =
     'ip_restriction: { allow_cidrs: [10.0.0.0/8], deny_cidrs: [10.1.0.0/16] }, verify_webhook: { secret: x }';
   const text = [
     'version: "2"',
     'tunnels:',
-    ...[...guards, limited].map((guard, i) => `  s${i}: ${tunnel(guard)}`),
+    ...[...guards, limited].map((guard, i) => `  s${i}: { addr: 3000, ${guard} }`),
   ];
   const folder = await temporaryFolder();
   await writeFile(join(folder, 'ngrok.yml'), text.join('\n'));

@@ -1,9 +1,9 @@
 import { Document, isMap, stringify } from 'yaml';
 import { loadConfig } from '../../../config/load.js';
-import { fromPointer } from '../../../config/tree.js';
-import { FOREIGN_NAMES, type ForeignProgram } from '../../../config/foreign.js';
+import { fromPointer } from '../../../config/text/tree.js';
+import { FOREIGN_NAMES, type ForeignProgram } from '../../../config/words/foreign.js';
 import { DEFAULT_EMBEDDED_PORT } from '../../../config/normalise.js';
-import { isReservedByDefault } from '../../../relay/labels.js';
+import { isReservedByDefault } from '../../../relay/names/labels.js';
 import { fromCloudflared } from './cloudflared.js';
 import { fromCompose } from './compose.js';
 import { Draft, type DraftService, type Fields } from './draft.js';

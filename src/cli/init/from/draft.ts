@@ -1,6 +1,6 @@
 import { rangeProblem } from '../../../net/cidr.js';
-import { parseTarget } from '../../../net/target.js';
-import { dnsLabel } from '../../../config/variables.js';
+import { parseTarget } from '../../../net/target/target.js';
+import { dnsLabel } from '../../../config/variables/variables.js';
 import { gatesFor, instructionFor, isGuard, type GateKey } from './gates.js';
 
 /** A converted service, with the keys of portal.yaml. */

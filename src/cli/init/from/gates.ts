@@ -1,4 +1,4 @@
-import { listOf } from '../../../config/suggest.js';
+import { listOf } from '../../../config/words/suggest.js';
 
 /** Settings of other programs that decide who may visit, and the gates of Portal that replace them. */
 

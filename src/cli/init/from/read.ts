@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { foreignProgram, type ForeignProgram } from '../../../config/foreign.js';
-import { parse } from '../../../config/parse.js';
-import { Source } from '../../../config/source.js';
-import { toValue } from '../../../config/tree.js';
+import { foreignProgram, type ForeignProgram } from '../../../config/words/foreign.js';
+import { parse } from '../../../config/text/parse.js';
+import { Source } from '../../../config/text/source.js';
+import { toValue } from '../../../config/text/tree.js';
 import { cannotRead, PortalError, systemCode, unreadableHint } from '../../../lib/errors.js';
 import { fieldsOf, type Fields } from './draft.js';
 

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import type { Expiry } from '../../agent/spec.js';
+import type { Desired } from '../../config/desired.js';
+import { ExpiryClock } from './expiry.js';
+
+const STARTED_AT = 1_000_000;
+
+function desiredOf(expiries: Record<string, Expiry | undefined>): Desired {
+  const services = Object.entries(expiries).map(([service, expires]) => ({ service, expires }));
+  return { file: undefined, identityFile: undefined, relays: [], services } as unknown as Desired;
+}
+
+const clock = new ExpiryClock(STARTED_AT);
+const some = desiredOf({ always: undefined, soon: { afterMs: 50 }, later: { at: STARTED_AT + 90 } });
+
+describe('services that expire', () => {
+  it.each([
+    [0, ['always', 'soon', 'later'], 50],
+    [49, ['always', 'soon', 'later'], 1],
+    [50, ['always', 'later'], 40],
+    [90, ['always'], undefined],
+  ])('%i ms after the start', (ms, left, next) => {
+    const now = STARTED_AT + ms;
+    expect(clock.unexpired(some, now).services.map(({ service }) => service)).toEqual(left);
+    expect(clock.nextMs(some, now)).toBe(next);
+    const ended = ['always', 'soon', 'later'].filter((service) => !left.includes(service));
+    expect([...clock.expired(some, now)]).toEqual(ended);
+  });
+
+  it('never waits longer than a timer can', () => {
+    const far = desiredOf({ far: { at: STARTED_AT + 400 * 24 * 3_600_000 } });
+    expect(clock.nextMs(far, STARTED_AT)).toBe(2_147_483_647);
+  });
+});

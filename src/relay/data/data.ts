@@ -1,0 +1,338 @@
+import { LIMITS } from '../../protocol/limits.js';
+import type { FromRelay, WireCarrier } from '../../protocol/messages.js';
+import type { DataConnection } from './data-connection.js';
+import { KeptConnections } from './kept-connections.js';
+import type { LocalLease } from '../leases/lease.js';
+import type { SessionRef } from '../nodes/remote-sessions.js';
+import type { DataTickets } from '../tickets/data-tickets.js';
+import type { Visitor } from '../visitors/visitor.js';
+import type { VisitorGate } from '../visitors/visitors.js';
+
+interface IdleConnection {
+  readonly id: string;
+  readonly data: DataConnection;
+  readonly forget: () => void;
+}
+
+/** The data connections of one carrier. */
+interface Lane {
+  readonly carrier: WireCarrier;
+  /** Oldest first. The newest is used first, so that surplus connections of a burst grow old and close. */
+  readonly idle: IdleConnection[];
+  /** Tickets issued and not used yet. */
+  readonly tickets: Set<string>;
+  /** Leases with waiting visitors, in the order in which they are served. */
+  readonly hungry: Set<LocalLease>;
+  /** Target size of the idle pool, beyond the connections that visitors wait for. */
+  spare: number;
+  /** Set after `spare` grew, until a connection requested since then arrives: before that nobody knows whether it is enough. */
+  hasGrown: boolean;
+  /** Set during a pause, in which the relay requests no idle connections because the agent lost those it had. */
+  redial: NodeJS.Timeout | undefined;
+  redialMs: number;
+  /** Connections in a row that arrived at another node instead of this one. */
+  missed: number;
+  /** The node where the last of them arrived. */
+  missedTo: string | undefined;
+  /** How many more may do so until the pool pauses. Only visitors renew it. */
+  patience: number;
+}
+
+const aheadOf = ({ idle, tickets }: Lane): number => idle.length + tickets.size;
+
+const MIN_SPARE = 2;
+/** Connections with tickets of other nodes that are kept beyond the target. They replace ones that this pool would request. */
+const MAX_SURPLUS = 16;
+/** Each connection arrives at a node at random. */
+const PATIENCE = 32;
+/** A pool is refilled in parts of its size, so that a large one needs few messages to the agent. */
+const REFILLS = 8;
+/** Connections in a row at other nodes after which visitors are forwarded instead, where that is possible. */
+const STARVED = 3;
+/**
+ * The same, after which each visitor is forwarded at once. One connection at a time is still requested, to notice when they
+ * arrive here again. With ten nodes and random arrivals, so many miss one of them in 3 of 100 cases.
+ */
+const LOST = 32;
+/** Connections requested for each waiting visitor, if the previous ones arrived at other nodes. */
+const MAX_TRIES = 16;
+/** The pool shrinks by half when no visitor had to wait for this long. */
+const SPARE_DECAY_MS = 30_000;
+
+export interface DataPoolOptions {
+  readonly session: SessionRef;
+  readonly tickets: DataTickets;
+  readonly gate: Pick<VisitorGate, 'join'>;
+  readonly send: (message: FromRelay<'dial' | 'visit'>) => void;
+  readonly idleDataConnectionMs: number;
+  /** Called for a lease whose visitors wait, while their connections arrive at other nodes, the last one at `node`. */
+  readonly onStarved?: (lease: LocalLease, node: string) => void;
+}
+
+/**
+ * Owns the data connections of one session, including its idle pool. The relay sees the demand, so it alone decides the size:
+ * two at first, twice as many when a visitor finds none, and half when that stops. Visitors that wait for a returning agent
+ * do not count, since the agent already has to open a connection for each.
+ */
+export class DataPool {
+  readonly #options: DataPoolOptions;
+  readonly #lanes = new Map<WireCarrier, Lane>();
+  readonly #decay: NodeJS.Timeout;
+  /** Lanes that may need connections for the visitors of this turn. */
+  readonly #due = new Set<Lane>();
+  #dialling: NodeJS.Immediate | undefined;
+  /** Connections that can serve another visitor once the agent shows a ticket. */
+  readonly #kept: KeptConnections;
+  #closed = false;
+
+  constructor(options: DataPoolOptions) {
+    this.#options = options;
+    this.#kept = new KeptConnections(options.idleDataConnectionMs);
+    this.#decay = setInterval(() => this.#shrink(), SPARE_DECAY_MS).unref();
+  }
+
+  /** Call when a lease opens: requests idle connections before its first visitor arrives. */
+  warm(carrier: WireCarrier): void {
+    this.#dial(this.#lane(carrier));
+  }
+
+  /** The session whose data connections these are. */
+  get session(): SessionRef {
+    return this.#options.session;
+  }
+
+  /** Call when visitors wait for `lease`. */
+  serve(lease: LocalLease): void {
+    for (const carrier of lease.waiting.carriers) {
+      const lane = this.#lane(carrier);
+      lane.patience = PATIENCE;
+      for (let visitor = lease.waiting.first(carrier); visitor; visitor = lease.waiting.first(carrier)) {
+        const connection = lane.idle.pop();
+        if (!connection) break;
+        connection.forget();
+        lane.redialMs = LIMITS.minRedialMs;
+        this.#start(visitor, connection.id, connection.data);
+      }
+      if (lease.waiting.count(carrier) > 0) {
+        lane.hungry.add(lease);
+        if (!lane.hasGrown) lane.spare = Math.min(lane.spare * 2, LIMITS.maxIdleDataConnections);
+        lane.hasGrown = true;
+      }
+      if (this.#isLost(lane)) {
+        this.#dial(lane);
+        this.#starved(lane, lease);
+      } else this.#dialSoon(lane);
+    }
+  }
+
+  /** Call when another node did not take a visitor, so that visitors need connections here. */
+  forwardFailed(carrier: WireCarrier): void {
+    const lane = this.#lane(carrier);
+    lane.missed = Math.min(lane.missed, STARVED);
+    this.#dialSoon(lane);
+  }
+
+  /** Call when the lease goes to another session, which serves its visitors from now on. */
+  forget(lease: LocalLease): void {
+    for (const lane of this.#lanes.values()) lane.hungry.delete(lease);
+  }
+
+  /** Call when a ticket is used: its connection arrives next. */
+  redeemed(ticket: string, carrier: WireCarrier): void {
+    this.#lane(carrier).tickets.delete(ticket);
+  }
+
+  /** Call when the connection for a ticket of this pool arrived at another `node`, which keeps it. */
+  missed(ticket: string, carrier: WireCarrier, node: string): void {
+    const lane = this.#lane(carrier);
+    lane.tickets.delete(ticket);
+    lane.missed++;
+    lane.missedTo = node;
+    if (lane.patience-- <= 0) this.#pause(lane);
+    if (lane.missed >= STARVED) for (const hungry of lane.hungry) this.#starved(lane, hungry);
+    if (!this.#isLost(lane)) this.#dialSoon(lane);
+  }
+
+  /** Takes a data connection that arrived with a valid ticket of this pool. */
+  accept(id: string, carrier: WireCarrier, data: DataConnection): void {
+    const lane = this.#lane(carrier);
+    lane.missed = 0;
+    this.#take(lane, id, data);
+  }
+
+  /** Takes a data connection that arrived with a ticket of another node. Closes it if neither visitors nor the idle pool need it. */
+  acceptStray(id: string, carrier: WireCarrier, data: DataConnection): void {
+    const lane = this.#lane(carrier);
+    if (lane.hungry.size === 0 && lane.idle.length >= lane.spare + Math.min(MAX_SURPLUS, 2 * lane.spare))
+      data.destroy();
+    else this.#take(lane, id, data);
+  }
+
+  /** Call when a ticket expires unused. */
+  expired(ticket: string, carrier: WireCarrier): void {
+    const lane = this.#lane(carrier);
+    lane.tickets.delete(ticket);
+    this.#dial(lane);
+  }
+
+  /** Closes idle connections. Connections of visitors continue. */
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#decay);
+    clearImmediate(this.#dialling);
+    for (const lane of this.#lanes.values()) {
+      clearTimeout(lane.redial);
+      this.#options.tickets.revoke(lane.tickets);
+      for (const { data, forget } of lane.idle) {
+        forget();
+        data.destroy();
+      }
+    }
+    this.#lanes.clear();
+    this.#kept.close();
+  }
+
+  #take(lane: Lane, id: string, data: DataConnection): void {
+    if (this.#closed || data.isClosed || !data.belongTo(this.#kept)) {
+      data.destroy();
+      return this.#dialSoon(lane);
+    }
+    lane.hasGrown = false;
+    const visitor = this.#nextVisitor(lane);
+    if (visitor) this.#start(visitor, id, data);
+    else this.#keep(lane, id, data);
+  }
+
+  #lane(carrier: WireCarrier): Lane {
+    let lane = this.#lanes.get(carrier);
+    if (!lane) {
+      lane = {
+        carrier,
+        idle: [],
+        tickets: new Set(),
+        hungry: new Set(),
+        spare: MIN_SPARE,
+        hasGrown: false,
+        redial: undefined,
+        redialMs: LIMITS.minRedialMs,
+        missed: 0,
+        missedTo: undefined,
+        patience: PATIENCE,
+      };
+      this.#lanes.set(carrier, lane);
+    }
+    return lane;
+  }
+
+  #inLine({ carrier, hungry }: Lane): number {
+    let count = 0;
+    for (const lease of hungry) {
+      const waiting = lease.waiting.count(carrier);
+      if (waiting === 0) hungry.delete(lease);
+      count += waiting;
+    }
+    return count;
+  }
+
+  /** The first visitor of the lease whose turn it is. That lease moves to the end of the round. */
+  #nextVisitor({ carrier, hungry }: Lane): Visitor | undefined {
+    for (const lease of hungry) {
+      hungry.delete(lease);
+      const visitor = lease.waiting.first(carrier);
+      if (!visitor) continue;
+      hungry.add(lease);
+      return visitor;
+    }
+    return undefined;
+  }
+
+  #start(visitor: Visitor, connection: string, data: DataConnection): void {
+    const { lease, remote } = visitor;
+    this.#options.send({ type: 'visit', connection, lease: lease.record.id, remote });
+    this.#options.gate.join(visitor, data);
+  }
+
+  #keep(lane: Lane, id: string, data: DataConnection): void {
+    const drop = (): void => {
+      connection.forget();
+      lane.idle.splice(lane.idle.indexOf(connection), 1);
+      data.destroy();
+    };
+    const retire = setTimeout(() => {
+      drop();
+      lane.redialMs = LIMITS.minRedialMs;
+      this.#dial(lane);
+    }, this.#options.idleDataConnectionMs);
+    const stopWatching = data.watch(() => {
+      drop();
+      this.#pause(lane);
+      this.#dial(lane);
+    });
+    const connection: IdleConnection = {
+      id,
+      data,
+      forget: () => {
+        clearTimeout(retire);
+        stopWatching();
+      },
+    };
+    lane.idle.push(connection);
+  }
+
+  /**
+   * Requests no idle connections for a while, longer each time in a row: an agent or network that drops them must not keep
+   * both ends busy. Waiting visitors still get connections.
+   */
+  #pause(lane: Lane): void {
+    if (lane.redial) return;
+    lane.redial = setTimeout(() => {
+      lane.redial = undefined;
+      this.#dial(lane);
+    }, lane.redialMs).unref();
+    lane.redialMs = Math.min(lane.redialMs * 2, LIMITS.maxRedialMs);
+  }
+
+  /** Sends one message for all visitors of a turn: one message each would cost more than the connections. */
+  #dialSoon(lane: Lane): void {
+    this.#due.add(lane);
+    this.#dialling ??= setImmediate(() => {
+      this.#dialling = undefined;
+      for (const each of this.#due) this.#dial(each);
+      this.#due.clear();
+    });
+  }
+
+  #dial(lane: Lane): void {
+    if (this.#closed) return;
+    const waiting = this.#inLine(lane);
+    const tries = Math.min(MAX_TRIES, 1 + Math.floor(lane.missed / Math.max(1, waiting)));
+    const needed = this.#isLost(lane)
+      ? Math.min(waiting, 1)
+      : waiting * tries + (lane.redial ? 0 : lane.spare);
+    const want = needed - aheadOf(lane);
+    if (waiting === 0 && want < lane.spare / REFILLS) return;
+    let room = LIMITS.maxDataConnectionsAhead;
+    for (const each of this.#lanes.values()) room -= aheadOf(each);
+    for (let left = Math.min(want, room); left > 0; left -= LIMITS.maxTicketsPerDial) {
+      const length = Math.min(left, LIMITS.maxTicketsPerDial);
+      const tickets = Array.from({ length }, () => this.#options.tickets.issue(this, lane.carrier));
+      for (const { ticket } of tickets) lane.tickets.add(ticket);
+      this.#options.send({ type: 'dial', carrier: lane.carrier, tickets });
+    }
+  }
+
+  /** The connections for the visitors of a lease arrive at other nodes. */
+  #starved({ carrier, missedTo }: Lane, lease: LocalLease): void {
+    if (missedTo !== undefined && lease.waiting.count(carrier) > 0)
+      this.#options.onStarved?.(lease, missedTo);
+  }
+
+  /** Whether visitors are forwarded, because their connections arrive at other nodes. */
+  #isLost({ missed }: Lane): boolean {
+    return this.#options.onStarved !== undefined && missed >= LOST;
+  }
+
+  #shrink(): void {
+    for (const lane of this.#lanes.values()) lane.spare = Math.max(MIN_SPARE, Math.floor(lane.spare / 2));
+  }
+}
