@@ -1,6 +1,6 @@
 /** A lease that the relay has opened, but that no visit of the agent has reached. */
 import { describe, expect, it } from 'vitest';
-import { describeStatus } from '../../src/cli/commands/status.js';
+import { describeStatus } from '../../src/cli/status/describe-status.js';
 import { createStyle } from '../../src/cli/text/style.js';
 import { eavesdropper } from '../support/terminating-relay.js';
 import { agent, desired, get, httpService, relay, service } from '../support/world.js';

@@ -1,6 +1,6 @@
 /** Visitors that a relay could not serve: their agent learns about them. */
 import { describe, expect, it } from 'vitest';
-import { describeStatus } from '../../src/cli/commands/status.js';
+import { describeStatus } from '../../src/cli/status/describe-status.js';
 import { createStyle } from '../../src/cli/text/style.js';
 import { agent, desired, handedOver, relay, service, visit } from '../support/world.js';
 import { Peer, sendHello, settled } from './relay-peer.js';

@@ -3,7 +3,7 @@ import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import { timeText } from '../text/amounts.js';
 import { createStyle } from '../text/style.js';
-import { describeStatus } from './status.js';
+import { describeStatus } from './describe-status.js';
 
 const NOW = Date.parse('2026-01-01T00:00:00Z');
 
