@@ -5,7 +5,7 @@ import { PortalError } from '../../lib/errors.js';
 import { ERRORS } from '../../lib/error-codes.js';
 import { confirm } from '../confirm.js';
 import type { Context, ExitCode } from '../context.js';
-import { commandFor, hintFor } from '../running/for-file.js';
+import { commandFor, hintFor, hintsFor } from '../running/for-file.js';
 import type { Gate } from '../../library/admission.js';
 import type { Loaded } from '../../library/load.js';
 import { createStyle, printable } from '../text/style.js';
@@ -99,12 +99,11 @@ export async function notAllowed(
 
 async function withHints(context: Context, result: LoadResult): Promise<LoadResult> {
   if (result.ok) return result;
-  const problems = result.problems.map(async (problem) =>
-    problem.hint === undefined
-      ? problem
-      : { ...problem, hint: await hintFor(context, problem.hint, result.file) },
+  const hinted = await hintsFor(context, result.file);
+  const problems = result.problems.map((problem) =>
+    problem.hint === undefined ? problem : { ...problem, hint: hinted(problem.hint) },
   );
-  return { ...result, problems: await Promise.all(problems) };
+  return { ...result, problems };
 }
 
 /** The path, relative if it is in the current folder or below. */

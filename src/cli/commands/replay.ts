@@ -3,10 +3,8 @@ import { find } from '../../agent/inspect/history/search.js';
 import type { RequestRow } from '../../agent/inspect/wire.js';
 import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { controlPlace } from '../control/address.js';
-import { ControlClient } from '../control/client.js';
 import { findAgent } from '../running/find-agent.js';
-import { agentKey } from '../running/agent-key.js';
+import { agentFor } from '../running/ask-agent.js';
 import { printEvent } from '../print.js';
 import { formatBytes } from '../text/amounts.js';
 import { msText, ownHistory, plainRow, statusText } from '../request-history.js';
@@ -31,9 +29,8 @@ async function replay(context: Context, id: number, which: Options): Promise<Req
   const source = !isNamed ? await sourceOf(context, id) : undefined;
   if (source === undefined) return (await findAgent(context, which)).replay(id);
   try {
-    return await new ControlClient(controlPlace(context.paths.runDir).address(await agentKey(source))).replay(
-      id,
-    );
+    const agent = await agentFor(context, source);
+    return await agent.replay(id);
   } catch (error) {
     if (!(error instanceof PortalError) || error.code !== 'not_running') throw error;
     throw new PortalError('not_running', `no agent is running for ${source}, which received this request`, {

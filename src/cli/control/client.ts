@@ -30,6 +30,14 @@ export interface LogsOptions {
   readonly onRecent?: (entries: number) => void;
 }
 
+export interface ControlOptions {
+  readonly timeoutMs?: number;
+  /** The portal.yaml of the agent, for errors. */
+  readonly file?: string;
+  /** What to do if it is not running. */
+  readonly hint?: string;
+}
+
 /** Talks to a running agent over its local socket. Every call throws `not_running` if no agent listens. */
 export class ControlClient {
   readonly #path: string;
@@ -37,18 +45,7 @@ export class ControlClient {
   readonly #file: string | undefined;
   readonly #hint: string | undefined;
 
-  /**
-   * @param options.file the portal.yaml of the agent, for errors
-   * @param options.hint what to do if it is not running
-   */
-  constructor(
-    path: string,
-    {
-      timeoutMs = RESPONSE_TIMEOUT_MS,
-      file,
-      hint,
-    }: { timeoutMs?: number; file?: string; hint?: string } = {},
-  ) {
+  constructor(path: string, { timeoutMs = RESPONSE_TIMEOUT_MS, file, hint }: ControlOptions = {}) {
     this.#path = path;
     this.#timeoutMs = timeoutMs;
     this.#file = file;

@@ -1,10 +1,8 @@
 import type { Problem } from '../../config/text/problem.js';
 import type { ConfigInvalid } from '../../library/config-invalid.js';
 import type { AgentStatus } from '../../reconcile/events.js';
-import { agentKey } from './agent-key.js';
+import { agentFor } from './ask-agent.js';
 import type { Context } from '../context.js';
-import { controlPlace } from '../control/address.js';
-import { ControlClient } from '../control/client.js';
 
 /** Variables that are set where the agent was started, and not in this shell. */
 
@@ -31,11 +29,11 @@ export function writeToDotenv({ length }: readonly string[]): string {
 
 /** The problems of `error`, with other hints if only variables are not set that the agent of the file has. */
 export async function explainUnset(
-  { paths }: Pick<Context, 'paths'>,
+  context: Pick<Context, 'paths'>,
   { file, problems }: ConfigInvalid,
 ): Promise<readonly Problem[]> {
   if (file === undefined || !problems.every(({ variable }) => variable !== undefined)) return problems;
-  const status = await statusOf(paths.runDir, file);
+  const status = await statusOf(context, file);
   if (variablesOfAgent(status, problems).length === 0) return problems;
   return problems.map((problem) => ({
     ...problem,
@@ -43,10 +41,10 @@ export async function explainUnset(
   }));
 }
 
-async function statusOf(runDir: string, file: string): Promise<AgentStatus | undefined> {
+async function statusOf(context: Pick<Context, 'paths'>, file: string): Promise<AgentStatus | undefined> {
   try {
-    const address = controlPlace(runDir).address(await agentKey(file));
-    return await new ControlClient(address, { timeoutMs: RESPONSE_MS }).status();
+    const agent = await agentFor(context, file, { timeoutMs: RESPONSE_MS });
+    return await agent.status();
   } catch {
     return undefined;
   }

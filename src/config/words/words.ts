@@ -99,26 +99,29 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   workdir: 'cwd',
 };
 
-/** Keys of Docker Compose services besides their ports. */
-const COMPOSE_KEYS: ReadonlySet<string> = new Set([
-  'image', 'build', 'container_name', 'networks', 'restart', 'volumes',
-]); // prettier-ignore
-
-/** Keys of other programs that Portal needs no equivalent for. */
-const NEEDLESS: Readonly<Record<string, string>> = {
-  schemes: 'Remove it: every service has an https:// URL.',
-  region: 'Portal has no regions. Name a relay near you in `relays`.',
-  auth: 'For user names and passwords, use `access.basic`. For one PIN, use `access.pin`.',
-};
-
-/** The same in `relays`. */
+const OF_COMPOSE = 'Docker Compose has this key, and Portal does not. Remove it.';
 const NO_TOKENS =
   'Portal has no tokens. The operator of a relay can list your identity with `portal relay --allow`; `portal identity` shows it.';
-const NEEDLESS_IN_RELAYS: Readonly<Record<string, string>> = {
-  token: NO_TOKENS,
-  authtoken: NO_TOKENS,
-  auth: NO_TOKENS,
-  region: 'Portal has no regions. Name a relay near you in `urls`.',
+
+/** Keys of other programs without an equivalent, with what to do instead. */
+const FOREIGN_KEYS: Readonly<Record<'service' | 'relays', Readonly<Record<string, string>>>> = {
+  service: {
+    image: OF_COMPOSE,
+    build: OF_COMPOSE,
+    container_name: OF_COMPOSE,
+    networks: OF_COMPOSE,
+    restart: OF_COMPOSE,
+    volumes: OF_COMPOSE,
+    schemes: 'Remove it: every service has an https:// URL.',
+    region: 'Portal has no regions. Name a relay near you in `relays`.',
+    auth: 'For user names and passwords, use `access.basic`. For one PIN, use `access.pin`.',
+  },
+  relays: {
+    token: NO_TOKENS,
+    authtoken: NO_TOKENS,
+    auth: NO_TOKENS,
+    region: 'Portal has no regions. Name a relay near you in `urls`.',
+  },
 };
 
 /** The place of a key that exists only in another mapping. */
@@ -139,11 +142,8 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
   const value = treeAt(root, [...path, key]);
   const has = (definition: string, name: string): boolean =>
     Object.hasOwn(schema.$defs?.[definition]?.properties ?? {}, name);
-  if (path[0] === 'services' && path.length === 2 && COMPOSE_KEYS.has(key))
-    return 'Docker Compose has this key, and Portal does not. Remove it.';
-  if (path[0] === 'services' && path.length === 2 && Object.hasOwn(NEEDLESS, key)) return NEEDLESS[key];
-  if (path[0] === 'relays' && path.length === 1 && Object.hasOwn(NEEDLESS_IN_RELAYS, key))
-    return NEEDLESS_IN_RELAYS[key];
+  const foreign = foreignKey(key, path);
+  if (foreign !== undefined) return foreign;
   if (key === 'relay' && path.length === 0) {
     const advised = relaysAdvice(value);
     if (advised !== undefined) return advised;
@@ -163,6 +163,13 @@ export function misplaced(key: string, path: Path, root: Tree, schema: Schema): 
     return `Write \`access: { ${key}: … }\`.`;
   const home = PLACES.find(([name]) => has(name, key));
   return home && `\`${key}\` belongs in ${home[1]}.`;
+}
+
+function foreignKey(key: string, path: Path): string | undefined {
+  const isService = path[0] === 'services' && path.length === 2;
+  const isRelays = path[0] === 'relays' && path.length === 1;
+  const keys = isService ? FOREIGN_KEYS.service : isRelays ? FOREIGN_KEYS.relays : {};
+  return Object.hasOwn(keys, key) ? keys[key] : undefined;
 }
 
 /** Whether another program calls the target `key`. */
