@@ -41,7 +41,7 @@ export interface RelayOptions {
   /** Certificate for `domain`. Agents cannot connect until the relay has one, from here or from `serveCertificate`. */
   readonly tls?: KeyPair | undefined;
   /** Keys of TLS session tickets, 48 bytes that all nodes of the relay share. Default: random. */
-  readonly ticketKeys?: Uint8Array | undefined;
+  readonly tlsTicketKeys?: Uint8Array | undefined;
   /** ACME challenges for `domain`, served on the public port. */
   readonly challenges?: AcmeChallenges;
   /** DNS servers for the proofs of domains, `address:port`. Default: the system's. */

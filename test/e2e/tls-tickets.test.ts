@@ -44,9 +44,9 @@ async function resumes(at: At, session: Buffer): Promise<boolean> {
 }
 
 it('resumes at every node with the same keys, even after a new certificate, and at no other relay', async () => {
-  const ticketKeys = randomBytes(48);
-  const one = await relay({ ticketKeys });
-  const [same, other] = [await relay({ ticketKeys, ca: one.ca }), await relay({ ca: one.ca })];
+  const tlsTicketKeys = randomBytes(48);
+  const one = await relay({ tlsTicketKeys });
+  const [same, other] = [await relay({ tlsTicketKeys, ca: one.ca }), await relay({ ca: one.ca })];
   const session = await issuedBy(one);
   expect(await resumes(same, session)).toBe(true);
   expect(await resumes(other, session)).toBe(false);

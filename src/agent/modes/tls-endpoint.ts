@@ -9,13 +9,13 @@ import { CIPHERS } from '../../net/tls/ciphers.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { exporterOf, type ProbeTarget } from '../proof/probe.js';
-import type { SharedTickets } from '../serving/shared-tickets.js';
+import type { SharedTlsTickets } from '../serving/shared-tls-tickets.js';
 import type { VisitorInfo } from './mode.js';
 
 export interface TlsEndpointOptions {
   readonly certificate: ServingCertificate;
   /** Default: keys of its own. */
-  readonly tickets?: SharedTickets | undefined;
+  readonly tlsTickets?: SharedTlsTickets | undefined;
   /** Chooses one of the protocols that a visitor offers (RFC 7301). Undefined ends the handshake with an alert. */
   readonly choose: (offered: readonly string[]) => string | undefined;
   /** A visitor offered only unsupported protocols. */
@@ -30,7 +30,7 @@ export class TlsEndpoint implements ProbeTarget {
   readonly #options: TlsEndpointOptions;
   readonly #server: Server;
   #certificate: ServingCertificate;
-  #tickets: SharedTickets | undefined;
+  #tlsTickets: SharedTlsTickets | undefined;
   /** Connections with an unfinished TLS handshake. */
   readonly #arriving = new Map<Socket, VisitorInfo>();
   readonly #probes = new Map<string, () => void>();
@@ -38,7 +38,7 @@ export class TlsEndpoint implements ProbeTarget {
   constructor(options: TlsEndpointOptions) {
     this.#options = options;
     this.#certificate = options.certificate;
-    this.#tickets = options.tickets;
+    this.#tlsTickets = options.tlsTickets;
     this.#server = this.#createServer();
   }
 
@@ -54,9 +54,9 @@ export class TlsEndpoint implements ProbeTarget {
   }
 
   /** Shares the keys of TLS sessions with other agents from now on. */
-  shareTickets(tickets: SharedTickets): void {
-    if (this.#tickets) return;
-    this.#tickets = tickets;
+  shareTlsTickets(tlsTickets: SharedTlsTickets): void {
+    if (this.#tlsTickets) return;
+    this.#tlsTickets = tlsTickets;
     this.#server.setSecureContext(this.#tlsOptions());
   }
 
@@ -103,7 +103,7 @@ export class TlsEndpoint implements ProbeTarget {
       minVersion: 'TLSv1.2',
       ciphers: CIPHERS,
       honorCipherOrder: true,
-      ...this.#tickets,
+      ...this.#tlsTickets,
     };
   }
 

@@ -29,7 +29,7 @@ import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.j
 import { requestReconnect, rejectVisitor } from '../pages/reject-visitor.js';
 import { alpnOf, isConnect } from '../target/upstream.js';
 import { AlpnOffer } from './offer.js';
-import { isOfReplica, sharedTickets, type SharedTickets } from './shared-tickets.js';
+import { isOfReplica, sharedTlsTickets, type SharedTlsTickets } from './shared-tls-tickets.js';
 import type { ProveOptions, ServedAs, Serving, ServingOptions } from './serving.js';
 
 /** Visits that must all meet a certificate of someone else before this counts as an interception, with replicas. */
@@ -87,7 +87,7 @@ class TlsServing implements Serving {
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
   /** Used while there are replicas. */
-  readonly #tickets: SharedTickets;
+  readonly #tlsTickets: SharedTlsTickets;
   /** Set with the first certificate. A CA that issues it may need a response here first. */
   #endpoint: TlsEndpoint | undefined;
   /** Visitors that arrived before the endpoint, and a function that passes each to it. */
@@ -110,7 +110,7 @@ class TlsServing implements Serving {
     this.#options = options;
     this.#offer = offer;
     this.#hostname = opened.hostname;
-    this.#tickets = sharedTickets(options.sessionKey, opened.hostname);
+    this.#tlsTickets = sharedTlsTickets(options.sessionKey, opened.hostname);
     this.#spec = spec;
     this.#mode = servedMode(spec);
     this.#log = log;
@@ -143,7 +143,7 @@ class TlsServing implements Serving {
   update(spec: ServiceSpec): void {
     this.#spec = spec;
     this.#certificate.update(spec.tls);
-    if (spec.replicas) this.#endpoint?.shareTickets(this.#tickets);
+    if (spec.replicas) this.#endpoint?.shareTlsTickets(this.#tlsTickets);
     // The handler being created starts with the latest settings.
     if (this.#changing) return;
     if (servedMode(spec) !== this.#mode) return void (this.#changing = this.#changeMode(spec));
@@ -167,7 +167,7 @@ class TlsServing implements Serving {
         alpn: this.#offer.possibleNames,
         // It may be renewed during the visit: the previous one is ours as well.
         isOurs: (fingerprint) => [before, endpoint.certificate.fingerprint].includes(fingerprint),
-        isOfReplica: replicas && ((session) => isOfReplica(session, endpoint.certificate, this.#tickets)),
+        isOfReplica: replicas && ((session) => isOfReplica(session, endpoint.certificate, this.#tlsTickets)),
         target: endpoint,
         signal,
       });
@@ -215,7 +215,7 @@ class TlsServing implements Serving {
     if (this.#endpoint) return this.#endpoint.serveCertificate(certificate);
     this.#endpoint = new TlsEndpoint({
       certificate,
-      tickets: this.#spec.replicas && this.#tickets,
+      tlsTickets: this.#spec.replicas && this.#tlsTickets,
       choose: (offered) => this.#offer.choose(offered),
       onNoCommonProtocol: () => this.#offer.noCommonProtocol(),
       onVisitor: (socket, visitor) => this.#offer.whenKnown(() => this.#admit(socket, visitor)),

@@ -7,7 +7,7 @@ import { createHttpSurface, type HttpSurface, type KeyPair } from '../public-por
 import type { Address } from '../../net/listen/listen-error.js';
 import { listenHosts } from '../public-port/listen.js';
 import { listenForRedirects } from '../public-port/redirect.js';
-import { SharedTicketKeys } from '../public-port/tls-ticket-keys.js';
+import { SharedTlsTicketKeys } from '../public-port/tls-ticket-keys.js';
 import { openByLine } from '../tickets/ticket-line.js';
 import type { Turns } from '../protection/turns.js';
 import type { Access } from './access.js';
@@ -40,7 +40,7 @@ export class Surface {
   readonly #settings: Settings;
   readonly #parts: SurfaceParts;
   readonly #http: HttpSurface;
-  readonly #ticketKeys: SharedTicketKeys | undefined;
+  readonly #tlsTicketKeys: SharedTlsTicketKeys | undefined;
   #url = '';
 
   constructor(settings: Settings, parts: SurfaceParts, capabilities: readonly string[]) {
@@ -49,9 +49,9 @@ export class Surface {
     this.front = this.#createFront();
     const { cluster, identity } = settings.options;
     // Processes of one machine share random keys.
-    this.#ticketKeys = cluster && !cluster.sharesPorts ? new SharedTicketKeys(identity) : undefined;
+    this.#tlsTicketKeys = cluster && !cluster.sharesPorts ? new SharedTlsTicketKeys(identity) : undefined;
     this.#http = this.#createHttp();
-    this.#ticketKeys?.follow((keys) => this.#http.useTicketKeys(keys));
+    this.#tlsTicketKeys?.follow((keys) => this.#http.useTlsTicketKeys(keys));
     const { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession } = settings.limits;
     this.own = new OwnDescriptor(settings.options.identity, () => ({
       url: this.#url,
@@ -92,7 +92,7 @@ export class Surface {
 
   /** Closes every connection that came in here. */
   async close(): Promise<void> {
-    this.#ticketKeys?.close();
+    this.#tlsTicketKeys?.close();
     this.#http.close();
     await this.front.close();
   }
@@ -148,7 +148,7 @@ export class Surface {
     const { access, visiting, leasing, chains, control, agents, health, turns } = this.#parts;
     return createHttpSurface({
       tls: options.tls,
-      ticketKeys: this.#ticketKeys?.current ?? options.ticketKeys,
+      tlsTicketKeys: this.#tlsTicketKeys?.current ?? options.tlsTicketKeys,
       url: () => this.#url,
       serves: (hostname) => leasing.leases.serves(hostname),
       requestHeadMs: limits.requestHeadMs,

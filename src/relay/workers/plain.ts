@@ -27,7 +27,7 @@ const COPIED = [
   'publicPort',
   'proxies',
   'datagramPort',
-  'ticketKeys',
+  'tlsTicketKeys',
   'httpRedirect',
   'dnsServers',
   'ports',

@@ -14,7 +14,7 @@ import type { Relay, RelayOptions } from '../options.js';
 import { Health } from '../parts/health.js';
 import { settingsOf, type Settings } from '../parts/settings.js';
 import { openStore, type Store } from '../store/store.js';
-import { TICKET_KEY_BYTES } from '../public-port/tls-ticket-keys.js';
+import { TLS_TICKET_KEY_BYTES } from '../public-port/tls-ticket-keys.js';
 import { dividedLimits } from './divided-limits.js';
 import { findAddress } from './find-address.js';
 import { WorkerLink, type WorkerProcess } from './link.js';
@@ -87,8 +87,8 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
     this.#store = store;
     this.#health = new Health(options.tls);
     // A data connection resumes the TLS session of another one, at any worker.
-    const ticketKeys = randomBytes(TICKET_KEY_BYTES);
-    this.#options = plainOptions({ ...options, limits, ticketKeys }, metrics);
+    const tlsTicketKeys = randomBytes(TLS_TICKET_KEY_BYTES);
+    this.#options = plainOptions({ ...options, limits, tlsTicketKeys }, metrics);
     const shared = {
       directory: new MemoryDirectory(),
       store,

@@ -7,17 +7,17 @@ import { CIPHERS } from '../../net/tls/ciphers.js';
 import { secure } from '../../net/dial.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 
-const TICKET_KEYS_BYTES = 48;
+const TLS_TICKET_KEY_BYTES = 48;
 const RESUME_MS = 2_000;
 
 /** What lets every replica of an identity continue the TLS sessions of the others. */
-export interface SharedTickets extends Required<Pick<TlsOptions, 'ticketKeys' | 'sessionIdContext'>> {
+export interface SharedTlsTickets extends Required<Pick<TlsOptions, 'ticketKeys' | 'sessionIdContext'>> {
   readonly hostname: string;
 }
 
 /** @param sessionKey a secret that all agents of the identity derive */
-export function sharedTickets(sessionKey: Buffer, hostname: string): SharedTickets {
-  const ticketKeys = hkdfSync('sha256', sessionKey, '', `tls tickets ${hostname}`, TICKET_KEYS_BYTES);
+export function sharedTlsTickets(sessionKey: Buffer, hostname: string): SharedTlsTickets {
+  const ticketKeys = hkdfSync('sha256', sessionKey, '', `tls tickets ${hostname}`, TLS_TICKET_KEY_BYTES);
   return { hostname, ticketKeys: Buffer.from(ticketKeys), sessionIdContext: 'portal replicas' };
 }
 
@@ -29,10 +29,10 @@ export function sharedTickets(sessionKey: Buffer, hostname: string): SharedTicke
 export async function isOfReplica(
   session: Buffer,
   { cert, key }: ServingCertificate,
-  { hostname, ...tickets }: SharedTickets,
+  { hostname, ...tlsTickets }: SharedTlsTickets,
 ): Promise<boolean> {
   // The same ciphers as for visitors: a session can only continue with the hash of its cipher.
-  const server = createServer({ cert, key, ciphers: CIPHERS, honorCipherOrder: true, ...tickets });
+  const server = createServer({ cert, key, ciphers: CIPHERS, honorCipherOrder: true, ...tlsTickets });
   const [here, there] = duplexPair();
   server.on('tlsClientError', () => there.destroy());
   server.on('secureConnection', (socket) => socket.on('error', () => undefined));
