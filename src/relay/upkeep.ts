@@ -29,13 +29,13 @@ export function startUpkeep({
   machineLog,
 }: UpkeepParts): () => void {
   const upkeep = setInterval(() => {
-    leases.refresh();
+    leases.names.refresh();
     agents.refresh();
     warnOfClock(clock, machineLog);
     reservations.forget().catch((error: unknown) => log.error({ err: error }, 'cannot clean up the store'));
   }, STORE_UPKEEP_MS).unref();
   const confirmMs = Math.min(60_000, Math.max(MIN_CONFIRM_MS, limits.reserveAfterMs / 4));
-  const confirming = setInterval(() => leases.confirm(confirmMs), confirmMs).unref();
+  const confirming = setInterval(() => leases.names.confirm(confirmMs), confirmMs).unref();
   return () => {
     clearInterval(upkeep);
     clearInterval(confirming);

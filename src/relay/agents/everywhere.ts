@@ -25,7 +25,7 @@ export class AgentsEverywhere {
     const { nodes, agents, leases } = options;
     nodes.serve({
       observeAgents: (_from: string, identity: string) => observe(identity, options),
-      agentTraffic: (_from: string, places: readonly string[]) => leases.trafficElsewhere(places),
+      agentTraffic: (_from: string, places: readonly string[]) => leases.elsewhere.traffic(places),
       agentInstances: (_from: string, identity: string, id: string) => instancesOf(identity, id, options),
       disconnectAgents: (_from: string, identity: string, instances: readonly string[], why: string) =>
         agents.disconnect(identity, instances, why),
@@ -79,7 +79,7 @@ export class AgentsEverywhere {
     const places = processes.flatMap(({ leases }) => leases.map(({ record }) => record.place));
     const { leases: own } = this.#options;
     const more = [
-      own.trafficElsewhere(places),
+      own.elsewhere.traffic(places),
       ...(await this.#askAll<ReadonlyMap<string, ObservedTraffic>>('agentTraffic', places)),
     ];
     const sum = (place: string, traffic: ObservedTraffic): ObservedTraffic =>

@@ -83,7 +83,7 @@ describe('leases', () => {
 
   it('keep their name reserved while they are held, also against a lease of another kind', async () => {
     const { leases, pass } = await heldFor(900);
-    leases.confirm(200);
+    leases.names.confirm(200);
     await new Promise(setImmediate);
     pass(200);
     await expect(leases.open(leaseSession(BOB), leaseOpen('web'))).rejects.toMatchObject({
@@ -95,7 +95,7 @@ describe('leases', () => {
     const { leases, store, pass } = await heldFor(850);
     vi.spyOn(store, 'reserve').mockRejectedValueOnce(new Error('the disk is full'));
     for (let call = 0; call < 2; call++) {
-      leases.confirm(200);
+      leases.names.confirm(200);
       await new Promise(setImmediate);
       pass(100);
     }
@@ -188,9 +188,9 @@ describe('an opening that fails', () => {
 describe('after a restart', () => {
   it('visitors of a reserved name wait for its agent, which serves them', async () => {
     const { leases, directory } = await restarted();
-    const expected = leases.expect('web.relay.test');
+    const expected = leases.expected.at('web.relay.test');
     expect(expected).toMatchObject({ holder: undefined, record: { owner: ALICE, epoch: 0 } });
-    expect([leases.expect('other.relay.test'), directory.lookup('web.relay.test')]).toEqual([
+    expect([leases.expected.at('other.relay.test'), directory.lookup('web.relay.test')]).toEqual([
       undefined,
       undefined,
     ]);
@@ -198,20 +198,20 @@ describe('after a restart', () => {
     expect(await leases.open(alice, leaseOpen('web'))).toBe(expected);
     expect(directory.lookup('web.relay.test')).toEqual(expected?.record);
     await leases.close(alice, expected!.record.id);
-    expect(leases.expect('web.relay.test')).toBeUndefined();
+    expect(leases.expected.at('web.relay.test')).toBeUndefined();
   });
 
   it('visitors of a released name do not wait', async () => {
     const { leases } = await restarted();
     await leases.release(ALICE, 'web');
-    expect(leases.expect('web.relay.test')).toBeUndefined();
+    expect(leases.expected.at('web.relay.test')).toBeUndefined();
   });
 
   it('visitors do not wait for the store', async () => {
     const { leases, store } = await restarted();
     const read = vi.spyOn(store, 'reservation');
-    expect(leases.expect('web.relay.test')).toBeDefined();
-    expect(leases.expect('other.relay.test')).toBeUndefined();
+    expect(leases.expected.at('web.relay.test')).toBeDefined();
+    expect(leases.expected.at('other.relay.test')).toBeUndefined();
     expect(read).not.toHaveBeenCalled();
   });
 
@@ -220,10 +220,10 @@ describe('after a restart', () => {
     await expect(leases.open(leaseSession(BOB), leaseOpen('web'))).rejects.toMatchObject({
       code: 'name_reserved',
     });
-    expect(leases.expect('web.relay.test')).toBeDefined();
+    expect(leases.expected.at('web.relay.test')).toBeDefined();
     await expect(leases.open(leaseSession(BOB), leaseOpen('web'))).rejects.toMatchObject({
       code: 'name_taken',
     });
-    expect(leases.expect('web.relay.test')).toBeDefined();
+    expect(leases.expected.at('web.relay.test')).toBeDefined();
   });
 });

@@ -1,31 +1,37 @@
-import { randomUUID } from 'node:crypto';
+import { KeyedQueue } from '../../lib/keyed-queue.js';
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { LEASE_KINDS, type LeaseKind } from '../../protocol/kind.js';
+import type { LeaseKind } from '../../protocol/kind.js';
 import type { FromAgent } from '../../protocol/messages.js';
-import type { LeaseChange } from '../directory/directory.js';
-import {
-  displaces,
-  placeOf,
-  publicPlaceOf,
-  type LeaseRecord,
-  type ReplicaState,
-} from '../directory/record.js';
-import { newLease, type OwnHolder, type LocalLease } from './lease.js';
-import { LeasesElsewhere } from './leases-elsewhere.js';
-import { LeaseOpening, type LeaseOpeningOptions } from './lease-opening.js';
-import { LeaseTable } from './lease-table.js';
-import { nameOf } from '../names/names.js';
-import { Replicas, type VisitorTraits } from './replicas.js';
+import type { LeaseDirectory } from '../directory/directory.js';
+import { publicPlaceOf, type LeaseRecord, type ReplicaState } from '../directory/record.js';
+import type { Reservations } from '../names/reservations.js';
+import type { RemoteSessions } from '../nodes/remote-sessions.js';
+import type { Quotas } from '../protection/quotas.js';
 import { ReturningAgents } from '../sessions/returning-agents.js';
 import type { VisitorGate } from '../visitors/visitors.js';
+import { ClaimsElsewhere } from './claims-elsewhere.js';
+import { ExpectedLeases } from './expected-leases.js';
+import type { OwnHolder, LocalLease } from './lease.js';
+import { LeaseClaims, type LeaseClaimsOptions } from './lease-claims.js';
+import { LeaseOpening } from './lease-opening.js';
+import { LeasePorts } from './lease-ports.js';
+import { LeaseTable } from './lease-table.js';
+import { LeasesElsewhere } from './leases-elsewhere.js';
+import { NameUses } from './name-uses.js';
+import type { PublicPorts } from './ports.js';
+import { releaseName } from './release-name.js';
+import { Replicas, type VisitorTraits } from './replicas.js';
 
-export interface LeaseRegistryOptions extends Omit<
-  LeaseOpeningOptions,
-  'table' | 'returning' | 'elsewhere' | 'onOpened' | 'onOrphaned'
-> {
+export interface LeaseRegistryOptions extends LeaseClaimsOptions {
+  readonly directory: LeaseDirectory;
+  readonly remote: Pick<RemoteSessions, 'of' | 'onEnd' | 'noMoreVisits' | 'freePort' | 'cut' | 'drop'>;
+  readonly reservations: Reservations;
+  readonly ports: PublicPorts;
+  readonly quotas: Quotas;
   /** Where visitors wait. */
   readonly queues: Pick<VisitorGate, 'move' | 'onStalled' | 'onUnanswered'>;
+  readonly maxLeasesPerSession: number;
   readonly graceMs: number;
   readonly reserveAfterMs: number;
   readonly log: Logger;
@@ -36,43 +42,61 @@ const HEARD_MS = 1_000;
 
 /** The leases of this process: which session holds which hostname, which identity may have it, and for how long. */
 export class LeaseRegistry {
+  /** What keeps the names of these leases reserved. */
+  readonly names: NameUses;
+  /** What makes leases for visitors who arrive before the agents of the previous process. */
+  readonly expected: ExpectedLeases;
   readonly #table: LeaseTable;
   readonly #returning = new ReturningAgents();
   readonly #elsewhere: LeasesElsewhere;
+  readonly #claimsElsewhere: ClaimsElsewhere;
   readonly #opening: LeaseOpening;
   readonly #replicas: Replicas;
   readonly #options: LeaseRegistryOptions;
-  readonly #unwatch: () => void;
 
   constructor(options: LeaseRegistryOptions) {
     this.#options = options;
-    const onOrphaned = (lease: LocalLease): void => this.#orphaned(lease);
-    this.#table = new LeaseTable({ ...options, onOrphaned });
-    this.#elsewhere = new LeasesElsewhere({
+    const onOrphaned = (lease: LocalLease): void =>
+      this.#replicas.leave(lease, publicPlaceOf(lease.record.place));
+    const table = new LeaseTable({ ...options, onOrphaned });
+    const elsewhere = new LeasesElsewhere({
       ...options,
       holderOf: (session) => options.remote.of(session),
       onHolderLost: (lease) => this.#settle(lease.record.place),
       onOrphaned,
     });
+    this.#table = table;
+    this.#elsewhere = elsewhere;
     this.#replicas = new Replicas({
       ...options,
-      leaseAt: (place) => this.#table.at(place) ?? this.#elsewhere.at(place),
+      leaseAt: (place) => table.at(place) ?? elsewhere.at(place),
       move: (visitor, lease) => options.queues.move(visitor, lease),
     });
     options.queues.onUnanswered(({ lease: { record }, validates }) =>
       this.find(publicPlaceOf(record.place), { validates }),
     );
     options.queues.onStalled((lease) => this.#replicas.stalled(lease, publicPlaceOf(lease.record.place)));
+    this.names = new NameUses({ ...options, table });
+    const common = { ...options, table, elsewhere, returning: this.#returning, onOrphaned };
+    this.expected = new ExpectedLeases(common);
+    const turns = new KeyedQueue();
+    const leasePorts = new LeasePorts({ ...common, turns });
     this.#opening = new LeaseOpening({
-      ...options,
+      ...common,
+      claims: new LeaseClaims(options),
+      names: this.names,
+      leasePorts,
+      turns,
       onOpened: (lease) => this.#settle(lease.record.place),
-      onOrphaned,
-      table: this.#table,
-      elsewhere: this.#elsewhere,
-      returning: this.#returning,
     });
-    this.#unwatch = options.directory.watch((change) => this.#heard(change));
-    options.remote.onEnd((session) => this.#elsewhere.lost(session));
+    this.#claimsElsewhere = new ClaimsElsewhere({
+      ...common,
+      onChanged: (place) => {
+        this.#settle(place);
+        leasePorts.settle(publicPlaceOf(place));
+      },
+    });
+    options.remote.onEnd((session) => elsewhere.lost(session));
   }
 
   get size(): number {
@@ -82,6 +106,11 @@ export class LeaseRegistry {
   /** Number of leases of each kind; `away`: leases whose agent is disconnected. */
   get sizes(): Readonly<Record<LeaseKind | 'away', number>> {
     return this.#table.sizes;
+  }
+
+  /** What this node has of leases of other nodes. */
+  get elsewhere(): Pick<LeasesElsewhere, 'at' | 'cut' | 'traffic'> {
+    return this.#elsewhere;
   }
 
   /** The lease for a new visitor of a public place, at this node or another one. */
@@ -106,11 +135,6 @@ export class LeaseRegistry {
     return this.#options.directory.at(hostname).length > 0 || this.#table.at(hostname) !== undefined;
   }
 
-  /** The traffic of visitors here, of leases that other nodes serve, by place. */
-  trafficElsewhere(places: readonly string[]): ReturnType<LeasesElsewhere['traffic']> {
-    return this.#elsewhere.traffic(places);
-  }
-
   /** The records of a public place, of any node. */
   recordsAt(publicPlace: string): readonly LeaseRecord[] {
     return this.#options.directory.at(publicPlace);
@@ -121,60 +145,10 @@ export class LeaseRegistry {
     return this.#table.at(place);
   }
 
-  /** The lease at a place, if another node serves it. */
-  elsewhere(place: string): LocalLease | undefined {
-    return this.#elsewhere.at(place);
-  }
-
   /** Call when the relay starts: agents of the previous process reconnect within `graceMs`. */
   async start(): Promise<void> {
     const { reservations, graceMs } = this.#options;
     this.#returning.start(graceMs, await reservations.current());
-  }
-
-  /**
-   * A lease for visitors of a reserved name whose agent has not reconnected since the start. They wait as if the agent had
-   * disconnected a moment ago. Undefined if no agent is expected.
-   */
-  expect(hostname: string): LocalLease | undefined {
-    const { directory, reservations, quotas, domain } = this.#options;
-    const name = nameOf(hostname, domain);
-    const expected = name === undefined ? undefined : this.#returning.of(name);
-    if (name === undefined || !expected || this.#table.stopped) return undefined;
-    const { reservation, leftMs } = expected;
-    if (!reservations.holds(reservation)) return undefined;
-    const owner = reservation.address;
-    const lease = newLease({
-      record: {
-        id: randomUUID(),
-        place: hostname,
-        name,
-        hostname,
-        isOwnDomain: false,
-        kind: 'tls',
-        owner,
-        instance: undefined,
-        portHost: undefined,
-        node: directory.node,
-        session: undefined,
-        // Claimed when the agent returns, which may be at another node.
-        epoch: 0,
-        port: undefined,
-        // The carrier that every agent can use, whatever it requests later.
-        carrier: 'tls',
-      },
-      rate: quotas.rateOf(owner),
-      storedAt: reservation.usedAt,
-      firm: reservations.isFirm(reservation),
-    });
-    try {
-      this.#table.add(lease, undefined);
-    } catch {
-      return undefined;
-    }
-    // Stores nothing: a visit does not count as use of the name.
-    lease.graceTimer = setTimeout(() => this.#table.remove(lease), leftMs).unref();
-    return lease;
   }
 
   /** Opens a lease for `holder`, or hands over the existing lease of its identity. */
@@ -186,7 +160,7 @@ export class LeaseRegistry {
   async close(holder: OwnHolder, id: string): Promise<void> {
     const lease = this.#own(holder, id);
     this.#table.remove(lease);
-    void this.#store(lease);
+    void this.names.store(lease);
     await this.#options.remote.noMoreVisits(lease.record, HEARD_MS);
   }
 
@@ -211,27 +185,6 @@ export class LeaseRegistry {
       lease.graceTimer = setTimeout(() => this.#expire(lease), this.#options.graceMs);
       lease.graceTimer.unref();
       this.#settle(lease.record.place);
-    }
-  }
-
-  /** Stores the last use of names, so that a name in use never expires. Called periodically. */
-  refresh(): void {
-    const before = Date.now() - this.#options.reservations.refreshMs;
-    for (const lease of this.#table.all())
-      if (lease.storedAt !== undefined && lease.storedAt <= before) void this.#store(lease);
-  }
-
-  /**
-   * Marks names that were held long enough as reserved. Called every `everyMs`. The reservation of the first use must not end
-   * before the next call, since another identity could get the name then.
-   */
-  confirm(everyMs: number): void {
-    const before = performance.now() - this.#options.reserveAfterMs + everyMs;
-    for (const lease of this.#table.all()) {
-      if (lease.firm || lease.heldSince > before) continue;
-      lease.firm = true;
-      // The next call tries again.
-      void this.#store(lease).then((isStored) => (lease.firm = isStored));
     }
   }
 
@@ -265,11 +218,6 @@ export class LeaseRegistry {
     }
   }
 
-  /** Disconnects the visitors of a lease that another node has. */
-  cutElsewhere(place: string): void {
-    this.#elsewhere.cut(place);
-  }
-
   /** Ends a lease that waits for its agent. */
   drop(place: string): void {
     const lease = this.#table.at(place);
@@ -286,7 +234,7 @@ export class LeaseRegistry {
       if (lease.record.owner !== identity || lease.record.instance !== instance) continue;
       this.#cut(lease);
       this.#table.remove(lease);
-      void this.#store(lease);
+      void this.names.store(lease);
     }
   }
 
@@ -294,16 +242,8 @@ export class LeaseRegistry {
    * Releases a name that `identity` has reserved, with its ports. Any identity may take it then. Ends a lease that waits for
    * its agent. Throws `name_in_use` while an agent serves the name, and `not_found` if this identity has not reserved it.
    */
-  async release(identity: string, name: string): Promise<void> {
-    const leases = [...this.#table.all()].filter(
-      ({ record }) => record.owner === identity && record.name === name && !record.isOwnDomain,
-    );
-    if (leases.some(({ holder }) => holder)) throw nameInUse(name);
-    await this.#dropElsewhere(identity, name);
-    for (const lease of leases) this.#table.remove(lease);
-    this.#returning.forget(name);
-    if (await this.#options.reservations.release(name, identity)) return;
-    throw new PortalError('not_found', `"${name}" is not reserved for your identity on this relay`);
+  release(identity: string, name: string): Promise<void> {
+    return releaseName({ ...this.#options, table: this.#table, returning: this.#returning }, identity, name);
   }
 
   /** Closes the public ports of all leases. Connected visitors stay. */
@@ -313,7 +253,7 @@ export class LeaseRegistry {
 
   /** Ends every lease here. Their places stay with their identities until the directory closes, and then as it decides. */
   clear(): void {
-    this.#unwatch();
+    this.#claimsElsewhere.close();
     this.#returning.close();
     this.#elsewhere.clear();
     for (const lease of this.#table.all()) {
@@ -332,68 +272,13 @@ export class LeaseRegistry {
     if (lease.holder) return;
     this.#options.log.info({ hostname: lease.record.hostname }, 'lease expired: its agent did not return');
     this.#table.remove(lease);
-    void this.#store(lease);
-  }
-
-  /** Ends the leases of `identity` for `name` that wait for their agent at other nodes. Throws `name_in_use`. */
-  async #dropElsewhere(identity: string, name: string): Promise<void> {
-    const { directory, domain, remote } = this.#options;
-    const hostname = `${name}.${domain}`;
-    const records = LEASE_KINDS.flatMap((kind) => directory.at(placeOf({ kind, hostname }))).filter(
-      ({ owner, node }) => owner === identity && node !== directory.node,
-    );
-    if (records.some(({ session }) => session !== undefined)) throw nameInUse(name);
-    for (const { node, place } of records) await remote.drop(node, place);
+    void this.names.store(lease);
   }
 
   /** Disconnects the visitors of a lease, at every node. */
   #cut(lease: LocalLease): void {
     lease.traffic.cut();
     this.#options.remote.cut(lease);
-  }
-
-  /** Lets another node have a place. */
-  #heard(change: LeaseChange): void {
-    const { place, epoch, record } = change;
-    if (record && record.node !== this.#options.directory.node) this.#returning.returned(record);
-    if (record) this.#yieldTo(record);
-    const lease = this.#table.at(place);
-    if (!lease) this.#elsewhere.heard(change);
-    else if (record?.node !== this.#options.directory.node && epoch >= lease.record.epoch) {
-      this.#surrender(lease);
-      if (record) this.#elsewhere.adopt(lease, record);
-      else this.#orphaned(lease);
-    }
-    this.#settle(place);
-    this.#opening.settlePort(publicPlaceOf(place));
-  }
-
-  /** Ends the leases here that cannot share their public place with a claim of another node. */
-  #yieldTo(record: LeaseRecord): void {
-    if (record.node === this.#options.directory.node) return;
-    for (const lease of this.#table.allAt(publicPlaceOf(record.place))) {
-      if (!displaces(record, lease.record) || record.epoch < lease.record.epoch) continue;
-      this.#surrender(lease);
-      this.#orphaned(lease);
-    }
-  }
-
-  #surrender(lease: LocalLease): void {
-    const { holder } = lease;
-    this.#options.log.info({ hostname: lease.record.hostname }, 'lease moved to another node');
-    this.#table.surrender(lease);
-    holder?.revoked(lease, 'taken over by a newer session of the same identity');
-  }
-
-  /** The visitors in the queue of an ended lease go to a lease of the same public place, or leave. */
-  #orphaned(lease: LocalLease): void {
-    if (lease.waiting.size === 0) return;
-    const at = publicPlaceOf(lease.record.place);
-    const whole = this.#table.at(at) ?? this.#elsewhere.at(at);
-    if (whole && whole !== lease)
-      for (const visitor of lease.waiting.all()) this.#options.queues.move(visitor, whole);
-    else this.#replicas.leave(lease, at);
-    lease.waiting.clear();
   }
 
   /** A CA connects to the name, and only one replica can respond. */
@@ -414,27 +299,4 @@ export class LeaseRegistry {
     this.#replicas.settle(publicPlace);
     for (const lease of this.#table.allAt(publicPlace)) lease.holder?.replicasChanged?.(lease);
   }
-
-  /** Stores the last use of a name. Logs a failure, since the lease does not depend on it, and resolves with false. */
-  async #store(lease: LocalLease): Promise<boolean> {
-    const { record, network, firm } = lease;
-    if (lease.storedAt === undefined) return false;
-    lease.storedAt = Date.now();
-    if (record.isOwnDomain) return true;
-    const user = { address: record.owner, network };
-    try {
-      await this.#options.reservations.use(record.name, user, lease.storedAt, firm);
-      return true;
-    } catch (error) {
-      this.#options.log.error({ err: error }, 'cannot store the last use of a name');
-      return false;
-    }
-  }
-}
-
-function nameInUse(name: string): PortalError {
-  return new PortalError(
-    'name_in_use',
-    `an agent serves "${name}" now; stop or disconnect the agent, then release the name`,
-  );
 }

@@ -68,12 +68,17 @@ export class Replicas {
       if (lease.waiting.size > 0 && !this.keeps(lease, publicPlace)) this.#moveAll(lease, publicPlace);
   }
 
-  /** Moves the visitors that wait for a replica that ended. False if there is no other replica. */
-  leave(lease: LocalLease, publicPlace: string): boolean {
-    const others = this.#at(publicPlace).filter((other) => other !== lease);
-    if (others.length === 0) return false;
-    this.#moveAll(lease, publicPlace, others);
-    return true;
+  /** Moves the visitors that wait for a lease that ended to another lease of its public place. Without one, they leave. */
+  leave(lease: LocalLease, publicPlace: string): void {
+    if (lease.waiting.size === 0) return;
+    const { leaseAt, move } = this.#options;
+    const whole = leaseAt(publicPlace);
+    if (whole && whole !== lease) for (const visitor of lease.waiting.all()) move(visitor, whole);
+    else {
+      const others = this.#at(publicPlace).filter((other) => other !== lease);
+      if (others.length > 0) this.#moveAll(lease, publicPlace, others);
+    }
+    lease.waiting.clear();
   }
 
   /** Call when a visitor has waited long for a data connection of `lease`: others get its visitors for a while. */

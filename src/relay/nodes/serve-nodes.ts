@@ -45,7 +45,7 @@ export function serveNodes({ nodes, directory, sessions, leases, tickets, hops, 
       lease.unserved.add(reason, count);
       lease.holder?.gaveUp(lease);
     },
-    cut: (_from: string, place: string) => leases.cutElsewhere(place),
+    cut: (_from: string, place: string) => leases.elsewhere.cut(place),
     drop: (_from: string, place: string) => leases.drop(place),
     heard: async (from: string, place: string, epoch: number) => {
       const hasHeard = (): boolean => (directory.lookup(place)?.epoch ?? Infinity) > epoch;

@@ -84,11 +84,11 @@ it('a relay that stops is unhealthy', () => {
 it('visitors of reserved names wait once the relay listens', async () => {
   const { leasing: made, durable } = await leasing();
   await durable.store.reserve('web', '0xA', Date.now());
-  expect(made.leases.expect('web.relay.test')).toBeUndefined();
+  expect(made.leases.expected.at('web.relay.test')).toBeUndefined();
   await made.expectAgents();
-  expect(made.leases.expect('web.relay.test')).toBeDefined();
+  expect(made.leases.expected.at('web.relay.test')).toBeDefined();
   await made.close();
-  expect([made.leases.size, made.leases.expect('web.relay.test')]).toEqual([0, undefined]);
+  expect([made.leases.size, made.leases.expected.at('web.relay.test')]).toEqual([0, undefined]);
 });
 
 it('a relay offers the kinds of ports that have a range', async () => {

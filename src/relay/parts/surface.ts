@@ -129,7 +129,7 @@ export class Surface {
         if (!leasing.isCurrent()) return false;
         const { serverName, alpn } = hello;
         const lease =
-          leases.find(serverName, { validates: alpn.includes(ACME_ALPN) }) ?? leases.expect(serverName);
+          leases.find(serverName, { validates: alpn.includes(ACME_ALPN) }) ?? leases.expected.at(serverName);
         if (lease) visiting.gate.admit(lease, socket, hello, head);
         else visiting.tallies.visitorsUnserved.add('unknown_name');
         return lease !== undefined;

@@ -118,7 +118,8 @@ export class Visiting {
       const { visitor } = forwarded;
       // Data connections for another node's session may arrive here only, but not while this node stops.
       const lease =
-        leases.own(visitor.place) ?? (this.remote.forwardsOnly ? undefined : leases.elsewhere(visitor.place));
+        leases.own(visitor.place) ??
+        (this.remote.forwardsOnly ? undefined : leases.elsewhere.at(visitor.place));
       if (lease?.record.epoch !== visitor.epoch) return undefined;
       return (socket) => this.gate.admitForwarded(lease, visitor, socket);
     });

@@ -34,7 +34,7 @@ export class RequestConnections {
     this.#connections.delete(socketBelow(socket as Socket) ?? socket);
   }
 
-  /** Closes the oldest connection of the network with the most; false if there are none. */
+  /** Closes the oldest connection of the network with the most; false without any. */
   closeCrowded(): boolean {
     const crowded = this.#connections.crowded();
     if (!crowded) return false;
