@@ -1,3 +1,4 @@
+import { LONGEST_TIMER_MS } from '../lib/wait.js';
 import type { LIMITS } from '../protocol/limits.js';
 
 /** The limits that an operator can set. `portal relay --limit` and docs/reference/cli.md list them from this table. */
@@ -109,12 +110,9 @@ export type RelayLimits = { readonly [K in LimitName]: number };
 
 export const LIMIT_NAMES = Object.keys(ADJUSTABLE) as LimitName[];
 
-/** The longest delay of a Node timer, in milliseconds. */
-const MAX_TIMER_MS = 2_147_483_647;
-
 /** Lowest and highest value of a limit. */
 export function rangeOf(name: LimitName): { readonly min: number; readonly max: number } {
-  const { min = 1, max = name.endsWith('Ms') ? MAX_TIMER_MS : Number.MAX_SAFE_INTEGER }: Adjustable =
+  const { min = 1, max = name.endsWith('Ms') ? LONGEST_TIMER_MS : Number.MAX_SAFE_INTEGER }: Adjustable =
     ADJUSTABLE[name];
   return { min, max };
 }

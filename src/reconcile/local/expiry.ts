@@ -1,8 +1,6 @@
 import type { Expiry, ServiceSpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
-
-/** The longest wait of setTimeout (2^31 − 1 ms). For a longer wait, the clock checks again. */
-const LONGEST_WAIT_MS = 2_147_483_647;
+import { LONGEST_TIMER_MS } from '../../lib/wait.js';
 
 /** When services expire. */
 export class ExpiryClock {
@@ -35,7 +33,7 @@ export class ExpiryClock {
   nextMs(desired: Desired, now = Date.now()): number | undefined {
     const moments = desired.services.flatMap(({ expires }) => this.expiresAt(expires) ?? []);
     const next = Math.min(...moments.filter((moment) => moment > now));
-    return next === Infinity ? undefined : Math.min(next - now, LONGEST_WAIT_MS);
+    return next === Infinity ? undefined : Math.min(next - now, LONGEST_TIMER_MS);
   }
 
   /** Calls `onDue` once when `desired` must be checked again. Replaces the previous watch. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { resetSocket } from '../../../net/splice/reset.js';
 import { TokenBuckets } from '../../../lib/token-bucket.js';
+import { LONGEST_TIMER_MS } from '../../../lib/wait.js';
 import { valuesOf, type Client, type Exchange } from '../../modes/http/exchange.js';
 import { redirectWith, respondWith } from '../../modes/http/own-response.js';
 import { isWellFormed } from '../../modes/http/paths.js';
@@ -18,8 +19,6 @@ import { linksIn, readToken, shareCookie, type ShareLink, type ShareScope } from
 
 /** Verifying a signature costs more than a request. */
 const VERIFICATIONS = { perSecond: 2, burst: 20, maxKeys: 10_000 } as const;
-/** Node's longest timer. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Browsers read these as another host. */
 const OTHER_HOST = /^\/[/\\]/;
 
@@ -145,7 +144,7 @@ export class ShareLinks {
         if (this.#shares.isOpen(opened.link, later)) opened.timer = this.#endWith(opened, later);
         else disconnect(opened);
       },
-      Math.min(ms, MAX_TIMER_MS),
+      Math.min(ms, LONGEST_TIMER_MS),
     ).unref();
   }
 
