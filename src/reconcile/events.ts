@@ -8,7 +8,7 @@ import type {
   RelayStatus,
   Unproven,
 } from '../agent/status.js';
-import type { HeldEvent } from '../agent/hold/held-requests.js';
+import type { HeldEvent } from '../agent/hold/held-events.js';
 import type { ServedAs } from '../agent/served-as.js';
 import type { Problem } from '../config/text/problem.js';
 import type { Notice } from './notices.js';

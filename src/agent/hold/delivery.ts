@@ -1,7 +1,7 @@
 import { deferred } from '../../lib/wait.js';
 import type { OwnResponse } from '../inspect/wire.js';
 import { OwnExchange } from '../modes/http/own-exchange.js';
-import type { Outcome } from './held-requests.js';
+import type { Outcome } from './handlers.js';
 import type { HeldRequest } from './store.js';
 
 /** In the response to the sender, and in the request to the target: the id of the held request. */

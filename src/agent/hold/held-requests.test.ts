@@ -1,7 +1,9 @@
 import { beforeEach, afterEach, expect, it, vi } from 'vitest';
 import { deferred, type Deferred } from '../../lib/wait.js';
 import { log } from '../../../test/support/log.js';
-import { HeldRequests, type HeldEvent, type HeldOptions, type Outcome } from './held-requests.js';
+import type { Outcome } from './handlers.js';
+import type { HeldEvent } from './held-events.js';
+import { HeldRequests, type HeldOptions } from './held-requests.js';
 import type { HeldRequest, HeldStore } from './store.js';
 
 /** The queue, on a disk in memory and with a clock of the test. */
@@ -175,6 +177,24 @@ it('reports requests that expire, with the reason, and counts attempts of those 
   expect(held.counts.get('hooks')).toEqual({ held: 2, delivered: 0, expired: 2 });
 });
 
+it('keeps a request that arrives while the pause of one that has expired continues', async () => {
+  const { held, sent, deliver, put, answer } = await place();
+  answer(() => DOWN);
+  held.deliverWith('hooks', ROUTES, deliver);
+  // Attempts at 0 s, 0.5 s, 1.5 s and 3.5 s. The next one would be at 6.5 s.
+  await put('a', {}, 4_000);
+  await vi.advanceTimersByTimeAsync(4_500);
+  expect(held.status()).toEqual([]);
+  await put('b');
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(held.status()).toMatchObject([{ route: '/', waiting: 1 }]);
+  answer(accept);
+  held.retry('hooks');
+  await settled();
+  expect(sent.at(-1)).toBe('b');
+  expect(held.status()).toEqual([]);
+});
+
 it('does not expire a request that is being delivered', async () => {
   const { held, named, deliver, put, answer } = await place();
   const responding = deferred<Outcome>();
@@ -282,6 +302,15 @@ it('does not deliver twice in one run what it cannot delete', async () => {
   held.deliverWith('hooks', ROUTES, deliver);
   await vi.advanceTimersByTimeAsync(10_000);
   expect(sent).toEqual(['a']);
+});
+
+it('expires a request whose delivery throws', async () => {
+  const { held, named, put } = await place();
+  held.deliverWith('hooks', ROUTES, () => Promise.reject(new Error('EMFILE')));
+  await put('a', {}, 40_000);
+  await vi.advanceTimersByTimeAsync(40_001);
+  expect(named('expired')).toMatchObject([{ id: '1' }]);
+  await held.close(10);
 });
 
 it('can be wiped while it delivers, and closes after the delivery in progress', async () => {

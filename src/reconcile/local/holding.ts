@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { HeldRequests, type HeldEvent } from '../../agent/hold/held-requests.js';
+import type { HeldEvent } from '../../agent/hold/held-events.js';
+import { HeldRequests } from '../../agent/hold/held-requests.js';
 import type { HoldLimits } from '../../agent/hold/limits.js';
 import type { ServiceSpec } from '../../agent/spec.js';
 import type { AgentStatus } from '../events.js';

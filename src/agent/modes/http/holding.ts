@@ -1,7 +1,9 @@
 import type { Logger } from '../../../lib/logger.js';
 import { asPortalError } from '../../../lib/errors.js';
 import { DeliveryExchange, HELD_FIELD } from '../../hold/delivery.js';
-import type { Delivering, HeldRequests, Room } from '../../hold/held-requests.js';
+import type { Delivering } from '../../hold/handlers.js';
+import type { HeldRequests } from '../../hold/held-requests.js';
+import type { Room } from '../../hold/space.js';
 import type { Page } from '../../pages/page.js';
 import { held as heldPage, holdFull, notRunning } from '../../pages/pages.js';
 import type { Exchange } from './exchange.js';
