@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import type { Passed } from '../../src/agent/access/gate.js';
 import type { Exchange } from '../../src/agent/modes/http/exchange.js';
-import { OPEN } from '../../src/agent/modes/http/handler.js';
+import { OPEN } from '../../src/agent/modes/http/ask-gates.js';
 import { deferred } from '../../src/lib/wait.js';
 import { eventually } from '../support/eventually.js';
 import { ask, askH2, connectTo, edge, h2Visitor, HOST } from '../support/http-edge.js';

@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
 import { DeliveringHandlers, type Deliver } from './handlers.js';
 
+const first: Deliver = () => Promise.resolve({ kind: 'down' });
+const second: Deliver = () => Promise.resolve({ kind: 'delivered', status: 200 });
+
 it('finds the first handler of the service that has the route now', () => {
   const asked: string[] = [];
   const handlers = new DeliveringHandlers((service) => asked.push(service));
-  const first: Deliver = () => Promise.resolve({ kind: 'down' });
-  const second: Deliver = () => Promise.resolve({ kind: 'delivered', status: 200 });
   const one = handlers.add('hooks', new Set(['/']), first);
   const two = handlers.add('hooks', new Set(['/', '/stripe']), second);
   expect(handlers.of('hooks', '/')).toBe(first);

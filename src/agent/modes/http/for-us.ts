@@ -15,7 +15,10 @@ const LOCAL_ORIGIN = new RegExp(`^https?://${LOCAL}$`);
 const OWN_ORIGINS: ReadonlySet<string> = new Set(['', 'none', 'same-origin']);
 
 /** Whether the Host header names the service. The owner may repeat any request. */
-export function isForUs({ authority, client: { hostname, isConnect, socket } }: Exchange): boolean {
+export function isForUs({
+  authority,
+  client: { hostname, isConnect, socket },
+}: Pick<Exchange, 'authority' | 'client'>): boolean {
   return socket === undefined || isConnect === true || isHost(authority, hostname);
 }
 

@@ -19,3 +19,9 @@ export function redirectWith(
   exchange.onOwnResponse?.(as);
   respond(exchange, 303, 'See Other', [...OWN_HEADERS, 'Location', to, ...headers], '');
 }
+
+/** Responds to `OPTIONS *`, which refers to the whole server: that is Portal. */
+export function respondToAsterisk(exchange: Exchange): void {
+  exchange.onOwnResponse?.({ code: 'options', title: 'OPTIONS for the whole server' });
+  respond(exchange, 204, 'No Content', ['Cache-Control', 'no-store'], '');
+}
