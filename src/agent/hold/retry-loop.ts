@@ -11,7 +11,7 @@ export type Step =
 
 export interface RetryLoopOptions {
   readonly step: () => Promise<Step>;
-  /** Called when no step is in progress any more. A pause may have started. */
+  /** Called when a step has ended and no other one starts. A pause may have started. */
   readonly onRest: () => void;
   /** A step threw. The longest pause follows. */
   readonly onError: (error: unknown) => void;

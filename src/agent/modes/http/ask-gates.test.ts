@@ -31,7 +31,7 @@ function asking(exchange: Exchange, answer: () => Passed | Promise<Passed>): Exc
 
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-it('passes on what the gates let through, at once or later', async () => {
+it('forwards what the gates let through, at once or later', async () => {
   const { exchange } = exchangeOf();
   const changed = { ...exchange };
   expect(asking(exchange, () => changed)).toEqual([changed]);
@@ -43,7 +43,7 @@ it('passes on what the gates let through, at once or later', async () => {
   expect(passed[0]).toBe(changed);
 });
 
-it('passes nothing on if a gate has responded', async () => {
+it('forwards nothing if a gate has responded', async () => {
   const { exchange, noted } = exchangeOf();
   expect(asking(exchange, () => undefined)).toEqual([]);
   const later = asking(exchange, () => Promise.resolve(undefined));
@@ -51,7 +51,7 @@ it('passes nothing on if a gate has responded', async () => {
   expect([later, noted]).toEqual([[], []]);
 });
 
-it('passes nothing on once the visitor has disconnected', async () => {
+it('forwards nothing once the visitor has disconnected', async () => {
   const { exchange, disconnect } = exchangeOf();
   const judged = deferred<Passed>();
   const passed = asking(exchange, () => judged.promise);

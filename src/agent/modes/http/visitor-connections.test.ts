@@ -8,7 +8,7 @@ import { VisitorConnections } from './visitor-connections.js';
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** A socket that notes how it ends. It closes when the test says so, or is destroyed. */
+/** A socket that notes how it ends. It closes when it is destroyed. */
 class FakeSocket extends EventEmitter {
   readonly ends: string[] = [];
   bytesRead = 0;
