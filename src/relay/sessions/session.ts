@@ -8,7 +8,6 @@ import { checksumAddress } from '../../identity/keys.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { exportDatagramKey } from '../../protocol/datagrams/exporter.js';
-import { decodeFromAgent, encode } from '../../protocol/decode.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../../protocol/messages.js';
 import type { Work } from '../../protocol/work.js';
@@ -22,13 +21,13 @@ import { Handshake, type HandshakeContext } from './handshake.js';
 import { HeldVisits } from '../data/held-visits.js';
 import type { Hops } from '../hops/hops.js';
 import type { LocalLease, OwnHolder } from '../leases/lease.js';
-import { ReplicaNotices } from '../leases/replica-notices.js';
-import { UnservedNotices } from '../visitors/unserved.js';
 import type { LeaseRegistry } from '../leases/leases.js';
 import type { Forwarding } from '../nodes/forwarding.js';
 import type { RemoteSessions } from '../nodes/remote-sessions.js';
 import type { PublicPorts } from '../leases/ports.js';
-import { Liveness } from './liveness.js';
+import { ControlChannel } from './control-channel.js';
+import { LeaseNotices } from './lease-notices.js';
+import { openedOf, replicaChangesOf, welcomeOf } from './session-messages.js';
 import type { Quotas } from '../protection/quotas.js';
 import type { Tallies } from '../tallies.js';
 import type { DataTickets } from '../tickets/data-tickets.js';
@@ -72,9 +71,6 @@ export interface Admission {
   readonly onOpen: () => void;
 }
 
-/** WebSocket close codes (RFC 6455 §7.4.1). The reason is one of our error codes. */
-const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008, fault: 1011 } as const;
-
 /**
  * One control channel, from the opening of its WebSocket to its end. Leases refer to the session object that holds them,
  * so messages and the close of an old session never affect a newer session of the same agent.
@@ -86,7 +82,7 @@ export class Session implements OwnHolder {
   readonly remoteAddress: string | undefined;
   instance = '';
   version = '';
-  readonly #ws: WebSocket;
+  readonly #channel: ControlChannel;
   readonly #socket: TLSSocket;
   readonly #admission: Admission;
   readonly #context: SessionContext;
@@ -96,24 +92,25 @@ export class Session implements OwnHolder {
   #log: Logger;
   #state: 'handshake' | 'open' | 'closed' = 'handshake';
   readonly #handshake: Handshake;
-  readonly #liveness: Liveness;
   #understandsDrain = false;
   #isDraining = false;
-  /** Defined if the agent understands `lease.unserved`. */
-  #notices: UnservedNotices | undefined;
-  /** Defined if the agent understands `lease.replicas`. */
-  #replicaNotices: ReplicaNotices | undefined;
-  readonly #visits = new HeldVisits((message) => this.#send(message));
-  #requests = 0;
+  /** Defined once the session is open. */
+  #notices: LeaseNotices | undefined;
+  readonly #visits = new HeldVisits((message) => this.#channel.send(message));
 
   /** `socket` is the TLS session below `ws`. Keys of datagrams are derived from it. */
   constructor(ws: WebSocket, socket: TLSSocket, context: SessionContext, admission: Admission) {
     this.#admission = admission;
-    this.#ws = ws;
     this.#socket = socket;
     this.#context = context;
     this.remoteAddress = clientOf(socket).address;
     this.#log = context.log.child({ session: this.id, address: this.remoteAddress ?? '' });
+    this.#channel = new ControlChannel(ws, {
+      onMessage: (message) => this.#handle(message),
+      onInvalid: (error) => this.#fail(error),
+      onClosed: () => this.#closed(),
+      log: () => this.#log,
+    });
     this.pool = new DataPool({
       session: { node: context.node, session: this.id },
       tickets: context.tickets,
@@ -127,12 +124,8 @@ export class Session implements OwnHolder {
       onHello: () => admission.onHello(),
       onProven: (hello) => this.#welcome(hello),
       onFailed: (error) => this.#fail(error),
-      send: (message) => this.#send(message),
+      send: (message) => this.#channel.send(message),
     });
-    this.#liveness = new Liveness(ws);
-    ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
-    ws.on('error', (error) => this.#log.debug({ err: error }, 'control channel error'));
-    ws.on('close', () => this.#closed());
   }
 
   /** The TCP connection below TLS. */
@@ -146,7 +139,7 @@ export class Session implements OwnHolder {
 
   /** Milliseconds since the last data from the agent. */
   get silentMs(): number {
-    return this.#liveness.silentMs;
+    return this.#channel.silentMs;
   }
 
   get open(): boolean {
@@ -159,24 +152,23 @@ export class Session implements OwnHolder {
   }
 
   async alive(ms: number): Promise<boolean> {
-    return this.open && this.#liveness.responds(ms);
+    return this.open && this.#channel.responds(ms);
   }
 
   gaveUp(lease: LocalLease): void {
-    this.#notices?.add(lease);
+    this.#notices?.gaveUp(lease);
   }
 
   replicasChanged(lease: LocalLease): void {
-    this.#replicaNotices?.add(lease);
+    this.#notices?.replicasChanged(lease);
   }
 
   revoked(lease: LocalLease, reason: string): void {
     this.pool.forget(lease);
-    this.#replicaNotices?.forget(lease);
     this.#notices?.forget(lease);
     this.#visits.forget(lease.record.id);
     const { record } = lease;
-    const tell = (): void => this.#send({ type: 'lease.revoked', lease: record.id, reason });
+    const tell = (): void => this.#channel.send({ type: 'lease.revoked', lease: record.id, reason });
     // Once the agent knows, it ends this session.
     if (this.#isDraining) void this.#context.remote.noMoreVisits(record, LIMITS.drainLingerMs).then(tell);
     else tell();
@@ -195,13 +187,13 @@ export class Session implements OwnHolder {
   drain(reason: string, reconnectAfterMs: number): void {
     if (!this.open || !this.#understandsDrain) return;
     this.#isDraining = true;
-    this.#send({ type: 'drain', reason, reconnectAfterMs });
+    this.#channel.send({ type: 'drain', reason, reconnectAfterMs });
   }
 
   /** Tells the agent to reconnect later, and closes. Ignores later messages. */
   announceShutdown(reason: string, reconnectAfterMs: number): void {
-    if (this.open) this.#send({ type: 'goaway', reason, reconnectAfterMs });
-    this.#ws.close(CLOSE.goingAway, 'shutting_down');
+    if (this.open) this.#channel.send({ type: 'goaway', reason, reconnectAfterMs });
+    this.#channel.goAway();
     this.#closed();
   }
 
@@ -226,25 +218,12 @@ export class Session implements OwnHolder {
   }
 
   terminate(): void {
-    this.#ws.terminate();
+    this.#channel.terminate();
   }
 
   /** Forwards the visitors of a lease to the node where its data connections arrive. */
   #forwardAll(lease: LocalLease, node: string): void {
     this.#context.forwarding?.forwardAll(lease, [node], (carrier) => this.pool.forwardFailed(carrier));
-  }
-
-  #receive(data: Buffer, isBinary: boolean): void {
-    this.#liveness.heard();
-    if (this.closed) return;
-    let message: FromAgent;
-    try {
-      if (isBinary) throw new PortalError('protocol', 'control messages must be text');
-      message = decodeFromAgent(data);
-      this.#handle(message);
-    } catch (error) {
-      this.#fail(asPortalError(error));
-    }
   }
 
   #handle(message: FromAgent): void {
@@ -265,44 +244,29 @@ export class Session implements OwnHolder {
     this.#context.agents.admit(this);
     this.#context.quotas.openSession(this);
     this.#state = 'open';
-    this.#understandsDrain = hello.understands?.includes('drain') ?? false;
-    if (hello.understands?.includes('lease.unserved'))
-      this.#notices = new UnservedNotices((notice) => this.#send(notice));
-    if (hello.understands?.includes('lease.replicas'))
-      this.#replicaNotices = new ReplicaNotices(
-        (place) => this.#context.leases.recordsAt(place),
-        (notice) => this.#send(notice),
-      );
+    const { understands = [] } = hello;
+    this.#understandsDrain = understands.includes('drain');
+    this.#notices = new LeaseNotices(
+      understands,
+      (place) => this.#context.leases.recordsAt(place),
+      (notice) => this.#channel.send(notice),
+    );
     this.#log.info({ version: this.version }, 'session open');
     this.#context.tallies.sessionsOpened++;
     this.#context.agents.joined(this);
-    const { publicPort, datagramPort, capabilities, carriers, heartbeatMs } = this.#context;
-    this.#send({
-      type: 'welcome',
-      session: this.id,
-      publicPort,
-      ...(datagramPort !== undefined && { datagramPort }),
-      capabilities: [...capabilities],
-      carriers: [...carriers],
-      heartbeatMs,
-      ticketLine: true,
-    });
-    this.#liveness.start(heartbeatMs, () => {
-      this.#log.info({}, 'agent timed out');
-      this.#ws.terminate();
-    });
+    this.#channel.send(welcomeOf(this.id, this.#context));
+    this.#channel.startHeartbeat(this.#context.heartbeatMs);
     this.#admission.onOpen();
   }
 
   async #request(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<void> {
-    // If an agent sends requests faster than the relay responds, stop reading: TCP slows the agent down.
-    if (++this.#requests === LIMITS.maxRequestsInFlight) this.#ws.pause();
+    this.#channel.requestBegan();
     const opens = message.type === 'lease.open';
     if (opens) this.#visits.opening();
     let opened: string | undefined;
     try {
       const response = await this.#responseTo(message);
-      this.#send(response);
+      this.#channel.send(response);
       if (response.type === 'lease.opened') opened = response.lease;
       // After the response, so that the agent knows the lease before its first visitor arrives.
       if (message.type === 'lease.open' && message.mode !== 'udp') this.pool.warm(message.carrier);
@@ -310,10 +274,10 @@ export class Session implements OwnHolder {
       const failure = asPortalError(error);
       this.#context.tallies.requestsFailed.add(failure.code);
       if (!isOnWire(failure)) this.#log.error({ err: error }, 'request failed');
-      this.#send({ type: 'error', id: message.id, ...wireError(failure) });
+      this.#channel.send({ type: 'error', id: message.id, ...wireError(failure) });
     } finally {
       if (opens) this.#visits.answered(opened);
-      if (this.#requests-- === LIMITS.maxRequestsInFlight) this.#ws.resume();
+      this.#channel.requestEnded();
     }
   }
 
@@ -323,19 +287,13 @@ export class Session implements OwnHolder {
     if (message.type === 'lease.open') {
       const lease = await leases.open(this, message);
       // Reports visitors that nobody could serve while the agent was disconnected.
-      this.#notices?.add(lease);
-      const { hostname, kind } = lease.record;
-      const ports = kind === 'tls' ? undefined : this.#context.ports.rangeOf(kind);
-      const address = publicAddressOf(lease.record, this.#context);
-      this.#log.info({ hostname, ...address }, 'lease open');
-      return {
-        type: 'lease.opened',
-        id,
-        lease: lease.record.id,
-        hostname,
-        ...address,
-        ...(ports && { ports }),
-      };
+      this.#notices?.gaveUp(lease);
+      const opened = openedOf(id, lease.record, this.#context);
+      this.#log.info(
+        { hostname: opened.hostname, ...publicAddressOf(lease.record, this.#context) },
+        'lease open',
+      );
+      return opened;
     }
     if (message.type === 'hop.open') return this.#context.hops.issue(this, message, this.#socket);
     if (message.type === 'datagrams.open') return this.#context.datagrams.open(message, this.datagrams);
@@ -350,24 +308,10 @@ export class Session implements OwnHolder {
     return { type: 'ok', id };
   }
 
-  #send(message: FromRelay): void {
-    if (this.#ws.readyState !== this.#ws.OPEN) return;
-    if (this.#ws.bufferedAmount > LIMITS.maxControlBacklogBytes) {
-      this.#log.warn({}, 'agent does not read its control channel');
-      this.#ws.terminate();
-      return;
-    }
-    this.#ws.send(encode(message));
-  }
-
   #fail(error: PortalError): void {
     this.#log.info({ code: error.code, reason: error.message }, 'control channel rejected');
     this.#context.tallies.channelsFailed.add(error.code);
-    const wire = wireError(error);
-    const { code } = wire;
-    this.#send({ type: 'error', ...wire });
-    const close = code === 'protocol' ? 'protocol' : code === 'internal' ? 'fault' : 'refused';
-    this.#ws.close(CLOSE[close], code);
+    this.#channel.reject(error);
     this.#closed();
   }
 
@@ -376,9 +320,8 @@ export class Session implements OwnHolder {
     const wasOpen = this.open;
     this.#state = 'closed';
     this.#notices?.close();
-    this.#replicaNotices?.close();
     this.#handshake.close();
-    this.#liveness.close();
+    this.#channel.close();
     this.pool.close();
     this.#context.datagrams.forget(this.datagrams);
     this.#context.hops.forget(this);
@@ -387,13 +330,4 @@ export class Session implements OwnHolder {
     this.#context.quotas.closeSession(this);
     if (wasOpen) this.#log.info({}, 'session closed');
   }
-}
-
-/** The fields of the message that are there. */
-function replicaChangesOf({ healthy, probing, validating }: FromAgent<'lease.replica'>) {
-  return {
-    ...(healthy !== undefined && { healthy }),
-    ...(probing !== undefined && { probing }),
-    ...(validating !== undefined && { validating }),
-  };
 }
