@@ -3,16 +3,16 @@ import { isDeepStrictEqual } from 'node:util';
 import { missingFor } from '../../agent/capabilities.js';
 import { relayKey } from '../../agent/spec.js';
 import type { CandidatesSpec, Desired } from '../../config/desired.js';
-import { ERRORS } from '../../lib/error-codes.js';
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { deferred, within } from '../../lib/wait.js';
 import type { ProxyFor } from '../relays/endpoint.js';
 import type { ActiveLease } from '../plan.js';
 import type { RelayTrust, SessionState } from '../relays/relays.js';
 import { healthOf, newCandidate, markDown, markHealthy, type Candidate } from './candidate.js';
 import { choose, NOTHING_CHOSEN, type Choice } from './choose.js';
 import { withCurrentRelays, withChosen } from './extend.js';
+import { FirstChoice } from './first-choice.js';
+import { noRelayError } from './no-relay.js';
 import { Prober } from './prober.js';
 import type { Registry } from './registry.js';
 import { Sources } from './sources.js';
@@ -69,15 +69,13 @@ export class CandidatePool {
   readonly #prober: Prober;
   readonly #watch: SessionWatch;
   readonly #sources: Sources;
+  readonly #firstChoice: FirstChoice;
   #spec: CandidatesSpec | undefined;
   #desired: Desired | undefined;
   #candidates = new Map<string, Candidate>();
   #choice: Choice = NOTHING_CHOSEN;
   /** Relays of the registry that are part of a chain, and therefore not candidates. */
   #inChains = 0;
-  #isSettled = false;
-  #settled = deferred<void>();
-  #settleAt = Infinity;
   #tick: NodeJS.Timeout | undefined;
 
   constructor(options: CandidatePoolOptions) {
@@ -85,6 +83,7 @@ export class CandidatePool {
     this.#paces = { ...PACES, ...options.paces };
     // Every pending operation listens to this signal.
     setMaxListeners(0, this.#stop.signal);
+    this.#firstChoice = new FirstChoice(this.#paces.firstMs, this.#stop.signal);
     this.#sources = new Sources({
       ...options,
       onChange: () => this.#gather(),
@@ -115,13 +114,12 @@ export class CandidatePool {
 
   /** Whether the first choice has been made, or there is nothing to choose. */
   get isSettled(): boolean {
-    return !this.#spec || this.#isSettled;
+    return !this.#spec || this.#firstChoice.isMade;
   }
 
   /** Resolves once the first choice has been made, after at most `ms`. */
   async settled(ms: number): Promise<void> {
-    if (this.isSettled) return;
-    await within(this.#settled.promise, ms, 'the choice of relays', this.#stop.signal).catch(() => undefined);
+    if (!this.isSettled) await this.#firstChoice.made(ms);
   }
 
   /** Adopts the candidates and services of `desired`. */
@@ -133,7 +131,7 @@ export class CandidatePool {
     const isOther = this.#sources.follow(spec) || !this.#spec;
     this.#spec = spec;
     if (!spec) return this.#forget();
-    if (isOther) this.#awaitSources();
+    if (isOther) this.#firstChoice.await(this.#sources.loaded);
     this.#tick ??= setInterval(() => this.#onTick(), this.#paces.tickMs).unref();
     this.#gather();
   }
@@ -151,24 +149,12 @@ export class CandidatePool {
 
   /** Why a service on the pool has no relay now. */
   noRelayError(): PortalError {
-    const registry = this.#sources.registry();
-    const { error: cause } = registry ?? {};
-    if (cause && registry?.relays === 0)
-      return new PortalError('no_relay', cause.message, {
-        cause,
-        hint: cause.hint ?? ERRORS[cause.code].remedy,
-      });
-    return new PortalError('no_relay', this.#noRelayReason(registry));
-  }
-
-  #noRelayReason(registry: ReturnType<Sources['registry']>): string {
-    const isUnread = registry && registry.fetchedAt === undefined;
-    if (!this.isSettled)
-      return isUnread ? `${registry.source} has not responded yet` : 'no relay has responded yet';
-    if (this.#choice.active.length > 0) return 'another service uses this name on every relay';
-    if (!registry) return 'no relay announces another relay';
-    if (this.#inChains === 0) return `${registry.source} lists no relay`;
-    return `${registry.source} lists no free relay: ${describeChained(this.#inChains)} here, and the pool does not use those`;
+    return noRelayError({
+      registry: this.#sources.registry(),
+      isSettled: this.isSettled,
+      hasChosen: this.#choice.active.length > 0,
+      inChains: this.#inChains,
+    });
   }
 
   /** Whether a relay is in use because the pool chose it. */
@@ -198,25 +184,13 @@ export class CandidatePool {
     await this.#sources.close();
   }
 
-  /** Starts the timeout of the first choice once the sources of candidates are loaded. */
-  #awaitSources(): void {
-    this.#settleAt = Infinity;
-    const { loaded } = this.#sources;
-    const begin = (): void => {
-      if (loaded === this.#sources.loaded) this.#settleAt = performance.now() + this.#paces.firstMs;
-    };
-    void loaded.then(begin);
-  }
-
   #forget(): void {
     clearInterval(this.#tick);
     this.#tick = undefined;
     for (const key of this.#choice.active) this.#watch.forget(key);
     this.#candidates = new Map();
     this.#choice = NOTHING_CHOSEN;
-    this.#isSettled = false;
-    this.#settled = deferred();
-    this.#settleAt = Infinity;
+    this.#firstChoice.reset();
   }
 
   /** Collects the current candidates. Known ones keep their state. */
@@ -284,7 +258,7 @@ export class CandidatePool {
     const [spec, desired] = [this.#spec, this.#desired];
     if (!spec || !desired || this.#stop.signal.aborted) return;
     const now = performance.now();
-    if (!this.#isSettled && !this.#maySettle(now, spec.maxActive)) return;
+    if (!this.#firstChoice.isMade && !this.#firstChoice.isDue(this.candidates, spec.maxActive, now)) return;
     const services = desired.services.filter(({ onPool }) => onPool);
     // A candidate without a probe result cannot be chosen.
     const isKnown = ({ relay, healthyAt, downAt }: Candidate): boolean =>
@@ -305,7 +279,7 @@ export class CandidatePool {
     });
     const before = new Set(this.#choice.active);
     this.#choice = choose(contenders, this.#choice, spec.maxActive, now, desired.relays.length === 0);
-    this.#settle();
+    if (this.#firstChoice.make()) this.#options.onSettled();
     const { active } = this.#choice;
     const added = active.filter((key) => !before.has(key));
     if (added.length === 0 && active.length === before.size) return;
@@ -317,25 +291,6 @@ export class CandidatePool {
     this.#options.log.info({ active }, 'chose relays for the pool');
     this.#options.onChoice();
   }
-
-  #settle(): void {
-    if (this.#isSettled) return;
-    this.#isSettled = true;
-    this.#settled.resolve();
-    this.#options.onSettled();
-  }
-
-  /** Whether the first choice can be made: all candidates have responded, or enough of them in time. */
-  #maySettle(now: number, wanted: number): boolean {
-    if (this.#settleAt === Infinity) return false;
-    const { firstMs } = this.#paces;
-    const open = this.candidates.filter(
-      ({ healthyAt, downAt }) => healthyAt === undefined && downAt === undefined,
-    );
-    const withResult = this.candidates.filter(({ healthyAt }) => healthyAt !== undefined).length;
-    const isLate = now > this.#settleAt - firstMs * 0.7 && withResult >= wanted;
-    return open.length === 0 || isLate || now > this.#settleAt;
-  }
 }
 
 /** Relays that are part of a chain. */
@@ -343,6 +298,3 @@ function chainHops({ services }: Pick<Desired, 'services'>): Set<string> {
   const chains = services.flatMap((service) => service.relays).filter((relay) => relay.kind === 'chain');
   return new Set(chains.flatMap(({ hops }) => hops.map(relayKey)));
 }
-
-const describeChained = (count: number): string =>
-  count === 1 ? '1 of its relays is part of a chain' : `${count} of its relays are part of a chain`;
