@@ -22,8 +22,8 @@ export interface LiveCertificateOptions {
   readonly log: Logger;
 }
 
-/** How often to check whether the local CA must issue a new certificate. */
-const CHECK_MS = 12 * 3_600_000;
+/** How often to check whether the local CA must issue a new certificate. Short, because timers stop while a machine sleeps. */
+const CHECK_MS = 3_600_000;
 
 /** The current certificate of one hostname. Follows its source and changes of the source. */
 export class LiveCertificate {

@@ -1,6 +1,7 @@
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { within } from '../../lib/wait.js';
+import { atTime } from '../../lib/wall-clock.js';
 import type { ServingCertificate } from '../source.js';
 import type { AcmeAuthority } from './authority.js';
 import type { AcmeStore, DatedCertificate, RejectedOrder } from './store.js';
@@ -30,8 +31,8 @@ const LATEST_AT = 0.9;
 /** A certificate with a shorter life is renewed before a response of the CA would matter. */
 const MIN_QUERIED_LIFE_MS = 3_600_000;
 const QUERY_AGAIN_MS = 6 * 3_600_000;
-/** Node's timers are limited to 24 days and stop while a machine sleeps, so the agent checks the clock this often. */
-const CHECK_MS = 3_600_000;
+/** Timeout of the first certificate. */
+const FIRST_MS = 3_600_000;
 
 export interface HoldListener {
   /** A new certificate is available. Never called for the one that `first` resolves with. */
@@ -68,7 +69,7 @@ export class HeldCertificate {
   #order: Promise<DatedCertificate> | undefined;
   #read: Promise<void> | undefined;
   #failure: RejectedOrder | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #stopWaiting: (() => void) | undefined;
   #asking: NodeJS.Timeout | undefined;
 
   constructor(hostname: string, options: HeldOptions) {
@@ -99,11 +100,11 @@ export class HeldCertificate {
       this.#read = undefined;
       throw error;
     });
-    await within(this.#read, CHECK_MS, 'the stored certificate', signal);
+    await within(this.#read, FIRST_MS, 'the stored certificate', signal);
     if (this.#certificate && isValid(this.#certificate)) return this.#certificate;
     const { error, nextAt = 0 } = this.#failure ?? {};
     if (error && this.#isWaiting) throw withPause(error, nextAt - Date.now());
-    return await within(this.#obtain(), CHECK_MS, `the certificate for ${this.hostname}`, signal);
+    return await within(this.#obtain(), FIRST_MS, `the certificate for ${this.hostname}`, signal);
   }
 
   status(): RenewalStatus {
@@ -117,7 +118,7 @@ export class HeldCertificate {
 
   close(): void {
     this.#stop.abort(new PortalError('aborted', 'the certificate is no longer needed'));
-    clearTimeout(this.#timer);
+    this.#stopWaiting?.();
     clearTimeout(this.#asking);
   }
 
@@ -261,14 +262,10 @@ export class HeldCertificate {
 
   /** Waits until the next renewal or attempt. */
   #wait(): void {
-    clearTimeout(this.#timer);
+    this.#stopWaiting?.();
     const at = this.#failure?.nextAt ?? this.#renewAt;
     if (at === undefined || this.#stop.signal.aborted) return;
-    const check = (): void => {
-      if (Date.now() < at) this.#wait();
-      else this.#obtain().catch(() => undefined);
-    };
-    this.#timer = setTimeout(check, Math.min(CHECK_MS, Math.max(0, at - Date.now()))).unref();
+    this.#stopWaiting = atTime(at, () => void this.#obtain().catch(() => undefined));
   }
 }
 

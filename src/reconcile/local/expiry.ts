@@ -1,11 +1,11 @@
 import type { Expiry, ServiceSpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
-import { LONGEST_TIMER_MS } from '../../lib/wait.js';
+import { atTime } from '../../lib/wall-clock.js';
 
 /** When services expire. */
 export class ExpiryClock {
   readonly #startedAt: number;
-  #timer: NodeJS.Timeout | undefined;
+  #stop: (() => void) | undefined;
 
   /** @param startedAt start time in milliseconds since the epoch, for relative expiries (`expires: 8h`) */
   constructor(startedAt: number) {
@@ -29,22 +29,22 @@ export class ExpiryClock {
     return new Set(expired.map(({ service }) => service));
   }
 
-  /** Milliseconds until the next service expires, or until the next check. Undefined if none expires. */
-  nextMs(desired: Desired, now = Date.now()): number | undefined {
+  /** When the next service expires, in milliseconds since the epoch. Undefined if none expires. */
+  nextAt(desired: Desired, now = Date.now()): number | undefined {
     const moments = desired.services.flatMap(({ expires }) => this.expiresAt(expires) ?? []);
     const next = Math.min(...moments.filter((moment) => moment > now));
-    return next === Infinity ? undefined : Math.min(next - now, LONGEST_TIMER_MS);
+    return next === Infinity ? undefined : next;
   }
 
-  /** Calls `onDue` once when `desired` must be checked again. Replaces the previous watch. */
+  /** Calls `onDue` once when the next service of `desired` expires. Replaces the previous watch. */
   watch(desired: Desired, onDue: () => void): void {
     this.stop();
-    const ms = this.nextMs(desired);
-    if (ms !== undefined) this.#timer = setTimeout(onDue, ms).unref();
+    const at = this.nextAt(desired);
+    if (at !== undefined) this.#stop = atTime(at, onDue);
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#stop?.();
   }
 
   #isExpired({ expires }: ServiceSpec, now: number): boolean {

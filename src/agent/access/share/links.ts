@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { resetSocket } from '../../../net/splice/reset.js';
 import { TokenBuckets } from '../../../lib/token-bucket.js';
-import { LONGEST_TIMER_MS } from '../../../lib/wait.js';
+import { atTime } from '../../../lib/wall-clock.js';
 import { valuesOf, type Client, type Exchange } from '../../modes/http/exchange.js';
 import { redirectWith, respondWith } from '../../modes/http/own-response.js';
 import { isWellFormed } from '../../modes/http/paths.js';
@@ -28,7 +28,8 @@ export type Found = ShareLink | 'responded' | 'none';
 interface Opened {
   readonly link: ShareLink;
   readonly sockets: Set<Socket>;
-  timer: NodeJS.Timeout | undefined;
+  /** Ends the wait for the end of the link. */
+  stop: (() => void) | undefined;
 }
 
 /** The share links of one lease: exchanges a link for a cookie, and recognises the cookie. */
@@ -82,7 +83,7 @@ export class ShareLinks {
 
   /** The exchange of a visitor that passes a gate with the link. */
   pass(exchange: Exchange, link: ShareLink): Exchange {
-    this.#follow(link, exchange.client, Date.now());
+    this.#follow(link, exchange.client);
     return link.path === '/' ? exchange : limited(exchange);
   }
 
@@ -121,31 +122,26 @@ export class ShareLinks {
   }
 
   /** So that the visitor is disconnected when the link ends. */
-  #follow(link: ShareLink, { socket }: Client, now: number): void {
+  #follow(link: ShareLink, { socket }: Client): void {
     if (!socket) return;
-    const opened: Opened = this.#opened.get(link.id) ?? { link, sockets: new Set(), timer: undefined };
+    const opened: Opened = this.#opened.get(link.id) ?? { link, sockets: new Set(), stop: undefined };
     if (opened.sockets.has(socket)) return;
     opened.sockets.add(socket);
     this.#opened.set(link.id, opened);
-    opened.timer ??= this.#endWith(opened, now);
+    opened.stop ??= this.#endWith(opened);
     socket.once('close', () => {
       opened.sockets.delete(socket);
       if (opened.sockets.size > 0) return;
-      clearTimeout(opened.timer);
+      opened.stop?.();
       this.#opened.delete(link.id);
     });
   }
 
-  #endWith(opened: Opened, now: number): NodeJS.Timeout {
-    const ms = Math.max(0, opened.link.until * 1_000 - now);
-    return setTimeout(
-      () => {
-        const later = Date.now();
-        if (this.#shares.isOpen(opened.link, later)) opened.timer = this.#endWith(opened, later);
-        else disconnect(opened);
-      },
-      Math.min(ms, LONGEST_TIMER_MS),
-    ).unref();
+  #endWith(opened: Opened): () => void {
+    return atTime(opened.link.until * 1_000, () => {
+      if (this.#shares.isOpen(opened.link, Date.now())) opened.stop = this.#endWith(opened);
+      else disconnect(opened);
+    });
   }
 
   #scopeOf({ hostname }: Client): ShareScope | undefined {
