@@ -7,6 +7,7 @@ import { openLocalCa } from '../../certificates/local-ca.js';
 import { temporaryFolder } from '../../../test/support/folder.js';
 import { PortalError } from '../../lib/errors.js';
 import { connectError } from './connect-error.js';
+import { isFinal } from './retry.js';
 
 const URL_OF_RELAY = 'https://relay.example.com';
 
@@ -48,6 +49,14 @@ it('a relay that does not know the name is described as such', async () => {
   expect(error.hint).toBe(
     'Use the URL that `portal relay` prints, with the name of its --domain. The operator of the relay knows it.',
   );
+});
+
+it('a clock that is behind is described as such, and retried', () => {
+  const cause = Object.assign(new Error('certificate is not yet valid'), { code: 'CERT_NOT_YET_VALID' });
+  const error = connectError(cause, { url: URL_OF_RELAY });
+  expect(error.message).toBe(`the certificate of ${URL_OF_RELAY} is not valid yet`);
+  expect(error.hint).toMatch(/^Check the clock of this machine\. It shows \d{4}-/);
+  expect(isFinal(error)).toBe(false);
 });
 
 it('finds the alert in an error of the socket', () => {

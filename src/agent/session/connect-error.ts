@@ -18,12 +18,21 @@ export function connectError(error: unknown, { url, ca }: Pick<RelayEndpoint, 'u
   const system = systemCode(error);
   // Node 24 adds a hint about its own options.
   const reason = asPortalError(error).message.replace(/; if the root CA is installed locally.*$/s, '');
+  if (system === 'CERT_NOT_YET_VALID') return notYetValid(error, url);
   if (system && UNTRUSTED.has(system)) return untrusted(error, { system, reason, url, ca });
   const { why, hint } = handshakeFailure(reason, url) ??
     networkFailure(system, url) ?? { why: system ?? reason };
   return new PortalError('relay_unreachable', `${url} is unreachable: ${why}`, {
     cause: error,
     ...(hint !== undefined && { hint }),
+  });
+}
+
+/** Not `relay_untrusted`, which is final: a machine without a clock of its own starts in the past, until it has the time from the network. */
+function notYetValid(cause: unknown, url: string): PortalError {
+  return new PortalError('relay_unreachable', `the certificate of ${url} is not valid yet`, {
+    cause,
+    hint: `Check the clock of this machine. It shows ${new Date().toISOString()}.`,
   });
 }
 

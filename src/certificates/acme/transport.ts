@@ -71,7 +71,7 @@ function untrusted(url: string, trust: string | undefined, cause: unknown): Port
 }
 
 function untrustedHint(code: string | undefined, trust: string | undefined): string {
-  if (code === 'CERT_HAS_EXPIRED')
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
     return "Check this machine's clock. If it is right, tell the operator of the CA.";
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return "Correct the host in the URL of the CA's directory.";
   if (trust !== undefined)
