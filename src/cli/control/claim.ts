@@ -1,6 +1,6 @@
 import { chmod, mkdir, rm, rmdir, stat } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
-import { PortalError, systemCode } from '../../lib/errors.js';
+import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 
 /** A claim takes milliseconds, so an older lock is from a process that was killed during it. */
@@ -76,7 +76,8 @@ async function lock(path: string): Promise<() => Promise<void>> {
       return () => rmdir(path).catch(() => undefined);
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') {
-        throw new PortalError('state_unwritable', `cannot create ${path}`, { cause: error });
+        const why = systemCode(error) ?? asPortalError(error).message;
+        throw new PortalError('state_unwritable', `${path} cannot be created (${why})`, { cause: error });
       }
     }
     const held = await stat(path).catch(() => undefined);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readdir, rm, rmdir, stat, utimes } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, rmdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -166,6 +166,15 @@ test('removes a lock whose owner was killed', async () => {
   const longAgo = new Date(Date.now() - 60_000);
   await utimes(`${path}.lock`, longAgo, longAgo);
   expect(await start(path)).toBeDefined();
+});
+
+test('says why the folder of sockets cannot be written', async () => {
+  const file = join(await folder(), 'file');
+  await writeFile(file, '');
+  await expect(start(join(file, 'a.sock'))).rejects.toMatchObject({
+    code: 'state_unwritable',
+    message: `${join(file, 'a.sock.lock')} cannot be created (ENOTDIR)`,
+  });
 });
 
 test('sockets are in a private folder, with a short name for each file', async () => {

@@ -1,7 +1,7 @@
 import { kindOf } from '../../agent/spec.js';
 import { usesAcme } from '../../certificates/spec.js';
 import { hasLocalCa } from '../../library/agent.js';
-import { access, constants, readFile, stat } from 'node:fs/promises';
+import { access, constants, readFile, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
@@ -70,12 +70,14 @@ export async function checkFolders(
     const refused = await whyNotWritable(folder);
     if (refused === undefined) subject.ok('folders.writable', folder);
     else {
-      const { message, hint } = whyUnwritable(env, folder) ?? { hint: 'Set PORTAL_HOME to another folder.' };
+      const { message, hint } = whyUnwritable(env, folder) ?? { hint: ELSEWHERE };
       subject.problem('folders.writable', `${folder} is not writable: ${message ?? refused}`, hint);
     }
   }
   return subject;
 }
+
+const ELSEWHERE = 'Free space there if the disk is full, or set PORTAL_HOME to another folder.';
 
 /** The nearest existing parent decides. */
 async function whyNotWritable(folder: string): Promise<string | undefined> {
@@ -83,12 +85,23 @@ async function whyNotWritable(folder: string): Promise<string | undefined> {
     try {
       if (!(await stat(at)).isDirectory()) return `${at} is not a folder`;
       await access(at, constants.W_OK | constants.X_OK);
-      return undefined;
+      return (await isFull(at)) ? `no space left at ${at} (ENOSPC)` : undefined;
     } catch (error) {
       const code = systemCode(error) ?? 'unknown reason';
       if (code !== 'ENOENT' || dirname(at) === at) return `${at} (${code})`;
     }
   }
+}
+
+/** Keys, certificates and locks need less. */
+const MIN_FREE_BYTES = 64 * 1024;
+
+/** False if the system does not say. */
+async function isFull(folder: string): Promise<boolean> {
+  const found = await statfs(folder).catch(() => undefined);
+  // Some file systems report no blocks or no files at all.
+  if (!found || found.blocks === 0) return false;
+  return found.bavail * found.bsize < MIN_FREE_BYTES || (found.files > 0 && found.ffree === 0);
 }
 
 /** Checks that the certificate stores of this machine trust the local CA. */

@@ -27,7 +27,7 @@ export async function openSqliteStore(file: string, driver?: OpenDatabase): Prom
       {
         cause: error,
         ...(isReadOnly(error) && {
-          hint: `Give ${file}, its -wal and -shm files and their folder to the user that runs the relay (chown).`,
+          hint: `Give ${file}, its -wal and -shm files and their folder to the user that runs the relay (chown). If the file system is read-only, use another folder: --data-dir.`,
         }),
       },
     );
