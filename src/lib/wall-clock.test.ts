@@ -38,7 +38,7 @@ it('waits longer after the clock is set back', () => {
   expect(calls.count).toBe(1);
 });
 
-it.each([-1, 0])('calls later, not immediately, for a time that is over: %i', (ms) => {
+it.each([-1, 0])('calls later, not immediately, for a time in the past: %i', (ms) => {
   const calls = waiting(ms);
   expect(calls.count).toBe(0);
   vi.advanceTimersByTime(1);

@@ -27,7 +27,7 @@ describe('services that expire', () => {
     expect([...clock.expired(some, now)]).toEqual(ended);
   });
 
-  it('end by the clock, also after the machine slept', () => {
+  it('end by the clock, even if the machine slept', () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
     let due = 0;
