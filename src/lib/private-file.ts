@@ -58,10 +58,27 @@ export function createFile(file: string, content: string, mode: number): Promise
       await link(temporary, file);
       return true;
     } catch (error) {
-      if (systemCode(error) === 'EEXIST') return false;
+      const code = systemCode(error);
+      if (code === 'EEXIST') return false;
+      if (code !== undefined && NO_LINKS.has(code)) throw onForeignDisk(file, code, error);
       throw error;
     }
   });
+}
+
+/** What systems report for a hard link on FAT or exFAT. */
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/** On such a file system, every user could read a key. */
+function onForeignDisk(file: string, code: string, cause: unknown): PortalError {
+  return new PortalError(
+    'state_unwritable',
+    `${file} cannot be written: its file system has no hard links (${code})`,
+    {
+      cause,
+      hint: 'File systems for memory cards (FAT, exFAT) have no permissions, so other users could read your keys. Set PORTAL_HOME to a folder on a disk of this machine.',
+    },
+  );
 }
 
 /**
@@ -129,6 +146,7 @@ async function throughTemporary<T>(
     }
     return await publish(temporary);
   } catch (error) {
+    if (error instanceof PortalError) throw error;
     const why = systemCode(error) ?? String(error);
     throw new PortalError('state_unwritable', `${file} cannot be written (${why})`, { cause: error });
   } finally {
