@@ -51,6 +51,7 @@ const TIME_OF_DAY: readonly string[] = [
   // A visitor's browser, across reloads.
   'agent/pages/page-style.ts',
   'lib/shared-file.ts',
+  'lib/wall-clock.ts',
   'reconcile/local/expiry.ts',
   'reconcile/local/holding.ts',
   'reconcile/local/sharing.ts',
