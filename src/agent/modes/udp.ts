@@ -1,9 +1,6 @@
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import type { TcpTarget } from '../../net/target/addresses.js';
-import { AnyPortDatagrams } from '../../net/datagrams/any-port-datagrams.js';
-import { TargetDatagrams, type Datagrams } from '../../net/datagrams/target-datagrams.js';
-import { formatTarget, type Target } from '../../net/target/target.js';
+import { formatTarget } from '../../net/target/target.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FlowAddress } from '../../protocol/datagrams/frames.js';
 import { LIMITS } from '../../protocol/limits.js';
@@ -12,26 +9,19 @@ import type { FlowReply, FlowSink, LocalFlow } from '../datagrams/flows.js';
 import type { OnReached } from '../target/target-protocols.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
 import { retiringIn, type Traffic } from './mode.js';
-
-/** Limit of datagrams that wait while a flow's socket opens, which may need a DNS lookup. */
-const MAX_HELD = 16;
-const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
-
-/** Length of a probe's token. */
-export const PROBE_BYTES = 32;
+import { UdpFlow } from './udp-flow.js';
+import { ExpectedProbes } from './udp-probes.js';
 
 /**
  * Mode `udp`: sends each visitor's datagrams to the target from a socket of their own. The local service sees one
  * peer per visitor, so its replies reach the right visitor.
  */
 export class UdpHandler implements FlowSink {
+  readonly probes = new ExpectedProbes();
   readonly #log: Logger;
   readonly #drops = new Drops();
   /** By visitor, because a flow outlives the session in which it started, and its number there. */
   readonly #flows = new Map<string, UdpFlow>();
-  readonly #probes = new Map<string, () => void>();
-  /** The latest finished probe. Copies of it may arrive late. */
-  #pastProbe: string | undefined;
   readonly #timer: NodeJS.Timeout;
   /** Flows to a former target, with the time since then, oldest first. */
   readonly #retiring = new Map<UdpFlow, number>();
@@ -73,7 +63,7 @@ export class UdpHandler implements FlowSink {
       mayEnter: () => this.#gates.admits(visitor),
       target: () => this.#spec.target,
       fromAnyPort: () => isFromAnyPort(this.#spec),
-      isProbe: (payload) => this.#isProbe(payload),
+      isProbe: (payload) => this.probes.take(payload),
       drops: this.#drops,
       received: (bytes) => (this.#bytesIn += bytes),
       replied: (bytes) => {
@@ -140,26 +130,6 @@ export class UdpHandler implements FlowSink {
     };
   }
 
-  /**
-   * Calls `arrived` when a datagram with exactly these bytes arrives. It is not forwarded, even if it arrives after the
-   * returned function was called.
-   */
-  expectProbe(token: Buffer, arrived: () => void): () => void {
-    const key = token.toString('latin1');
-    this.#probes.set(key, arrived);
-    return () => {
-      if (this.#pastProbe !== undefined) this.#probes.delete(this.#pastProbe);
-      this.#pastProbe = key;
-    };
-  }
-
-  #isProbe(payload: Buffer): boolean {
-    if (payload.length !== PROBE_BYTES || this.#probes.size === 0) return false;
-    const arrived = this.#probes.get(payload.toString('latin1'));
-    arrived?.();
-    return arrived !== undefined;
-  }
-
   #failed(error: unknown): void {
     const { service, target } = this.#spec;
     const code = systemCode(error);
@@ -188,128 +158,6 @@ export class UdpHandler implements FlowSink {
       flow.end();
     }
   }
-}
-
-interface FlowOptions {
-  readonly mayEnter: () => boolean;
-  readonly target: () => Target;
-  readonly fromAnyPort: () => boolean;
-  readonly isProbe: (payload: Buffer) => boolean;
-  readonly drops: Drops;
-  readonly received: (bytes: number) => void;
-  readonly replied: (bytes: number) => void;
-  readonly failed: (error: unknown) => void;
-  readonly ended: () => void;
-}
-
-class UdpFlow implements LocalFlow {
-  reply: FlowReply;
-  lastAt = performance.now();
-  readonly #options: FlowOptions;
-  #socket: Datagrams | undefined;
-  #held: Buffer[] | undefined;
-  #ended = false;
-  isAllowed: boolean;
-
-  constructor(reply: FlowReply, options: FlowOptions) {
-    this.reply = reply;
-    this.#options = options;
-    this.isAllowed = options.mayEnter();
-  }
-
-  /** The gate has changed: ends a flow that is no longer allowed. */
-  review(): void {
-    this.isAllowed = this.#options.mayEnter();
-    if (!this.isAllowed && this.#socket) this.terminate();
-  }
-
-  deliver(payload: Buffer): void {
-    const { drops, isProbe, received } = this.#options;
-    if (this.#ended) return drops.add('no_flow');
-    if (isProbe(payload)) {
-      if (!this.#socket) this.terminate();
-      return;
-    }
-    if (!this.isAllowed) return drops.add('refused');
-    this.lastAt = performance.now();
-    const socket = this.#socket;
-    if (!socket) return this.#hold(payload);
-    if (socket.send(payload)) received(payload.length);
-    else drops.add('busy');
-  }
-
-  get ended(): boolean {
-    return this.#ended;
-  }
-
-  /** Whether a target is connected or connecting. */
-  get hasTarget(): boolean {
-    return this.#socket !== undefined || this.#held !== undefined;
-  }
-
-  end(reply: FlowReply = this.reply): void {
-    if (this.#ended || reply !== this.reply) return;
-    this.#ended = true;
-    this.#socket?.close();
-    this.#options.ended();
-  }
-
-  /** Ends the flow here and at the relay. The visitor's next datagram starts another. */
-  terminate(): void {
-    this.reply.end();
-    this.end();
-  }
-
-  #hold(payload: Buffer): void {
-    if (!this.#held) {
-      this.#held = [];
-      void this.#open();
-    }
-    if (this.#held.length < MAX_HELD) this.#held.push(payload);
-    else this.#options.drops.add('busy');
-  }
-
-  async #open(): Promise<void> {
-    const { target, fromAnyPort, drops, failed } = this.#options;
-    let socket: Datagrams;
-    try {
-      const kind = fromAnyPort() ? AnyPortDatagrams : TargetDatagrams;
-      socket = await kind.open(forDatagrams(target()), SOCKET_BUFFER_BYTES, {
-        onMessage: (payload) => this.#forwardReply(payload),
-        // The flow continues, because the service may come back.
-        onFailed: (error, lost) => {
-          drops.add('unreachable', lost);
-          failed(error);
-        },
-        onOverrun: (count) => drops.add('receive_buffer', count),
-        onEnd: () => this.terminate(),
-      });
-    } catch (error) {
-      failed(error);
-      drops.add('unreachable', this.#held?.length ?? 0);
-      return this.terminate();
-    }
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    if (this.#ended) {
-      // The flow was evicted before its socket was ready. Its datagrams are still sent.
-      for (const payload of held) socket.send(payload);
-      return socket.close();
-    }
-    this.#socket = socket;
-    for (const payload of held) this.deliver(payload);
-  }
-
-  #forwardReply(payload: Buffer): void {
-    this.lastAt = performance.now();
-    this.#options.replied(payload.length);
-    this.reply.send(payload);
-  }
-}
-
-function forDatagrams(target: Target): TcpTarget {
-  if (target.kind === 'tcp') return target;
-  throw new PortalError('internal', 'a unix socket cannot receive datagrams');
 }
 
 function isFromAnyPort({ udp }: ServiceSpec): boolean {

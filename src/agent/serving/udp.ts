@@ -7,7 +7,8 @@ import { connectUdp } from '../../net/datagrams/udp.js';
 import type { Drain } from '../../net/splice/splice.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Traffic } from '../modes/mode.js';
-import { PROBE_BYTES, UdpHandler } from '../modes/udp.js';
+import { PROBE_BYTES } from '../modes/udp-probes.js';
+import { UdpHandler } from '../modes/udp.js';
 import { notThrough, openPortHint, PROBE_MS } from '../proof/not-through.js';
 import type { ServiceSpec } from '../spec.js';
 import type { ProveOptions, Serving, ServingOptions } from './serving.js';
@@ -72,7 +73,7 @@ class UdpServing implements Serving {
     let repeat: NodeJS.Timeout | undefined;
     try {
       const arrived = new Promise<void>((resolve, reject) => {
-        forget = this.#handler.expectProbe(token, resolve);
+        forget = this.#handler.probes.expect(token, resolve);
         socket.onFailed(reject);
         const send = (): void => void socket.send(token);
         repeat = setInterval(send, REPEAT_MS);
