@@ -10,24 +10,18 @@ import type { RenewalStatus } from '../../certificates/acme/held.js';
 import { LiveCertificate } from '../../certificates/live.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
-import { LIMITS } from '../../protocol/limits.js';
 import { AutoHandler } from '../modes/auto.js';
-import {
-  NO_TRAFFIC,
-  retiringIn,
-  sumTraffic,
-  type ModeHandler,
-  type Traffic,
-  type VisitorInfo,
-} from '../modes/mode.js';
+import type { ModeHandler, Traffic, VisitorInfo } from '../modes/mode.js';
 import type { PipedHooks } from '../modes/piped.js';
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
 import { probe } from '../proof/probe.js';
 import { RETRY } from '../session/retry.js';
-import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.js';
+import { servedMode, type ServiceSpec } from '../spec.js';
 import { requestReconnect, rejectVisitor } from '../pages/reject-visitor.js';
 import { alpnOf, isConnect } from '../target/upstream.js';
+import { EarlyVisitors } from './early-visitors.js';
+import { ModeHandlers } from './mode-handlers.js';
 import { AlpnOffer } from './offer.js';
 import { isOfReplica, sharedTlsTickets, type SharedTlsTickets } from './shared-tls-tickets.js';
 import type { ProveOptions, ServedAs, Serving, ServingOptions } from './serving.js';
@@ -90,20 +84,10 @@ class TlsServing implements Serving {
   readonly #tlsTickets: SharedTlsTickets;
   /** Set with the first certificate. A CA that issues it may need a response here first. */
   #endpoint: TlsEndpoint | undefined;
-  /** Visitors that arrived before the endpoint, and a function that passes each to it. */
-  readonly #early = new Map<Socket, () => void>();
+  readonly #early = new EarlyVisitors();
+  readonly #handlers: ModeHandlers;
   /** The latest settings. */
   #spec: ServiceSpec;
-  /** The mode of the current handler. */
-  #mode: Mode;
-  #handler: ModeHandler;
-  /** Resolves once the handler of the next mode serves. */
-  #changing: Promise<void> | undefined;
-  /** Handlers of previous modes, until their visitors have left. */
-  readonly #former = new Set<ModeHandler>();
-  /** The traffic of closed handlers. */
-  #past: Traffic = NO_TRAFFIC;
-  #closed = false;
 
   constructor(options: ServingOptions, offer: AlpnOffer, handler: ModeHandler) {
     const { spec, opened, certificates, log } = options;
@@ -112,9 +96,12 @@ class TlsServing implements Serving {
     this.#hostname = opened.hostname;
     this.#tlsTickets = sharedTlsTickets(options.sessionKey, opened.hostname);
     this.#spec = spec;
-    this.#mode = servedMode(spec);
     this.#log = log;
-    this.#handler = handler;
+    this.#handlers = new ModeHandlers(spec, handler, {
+      make: (of) => handlerFor(of, log, offer, options),
+      // The offer and the handler change together.
+      onServed: (served) => offer.update(served),
+    });
     offer.decision.onChange(options.onServedAs);
     this.#challenges = certificates.acme.challenges;
     this.#certificate = new LiveCertificate({
@@ -130,7 +117,7 @@ class TlsServing implements Serving {
     this.#challenges.offer(this.#hostname, socket, () => {
       this.#offer.whenKnown(() => {
         if (this.#endpoint) this.#endpoint.visit(socket, visitor);
-        else this.#keep(socket, visitor);
+        else this.#early.keep(socket, () => this.#endpoint?.visit(socket, visitor));
       });
     });
   }
@@ -144,11 +131,7 @@ class TlsServing implements Serving {
     this.#spec = spec;
     this.#certificate.update(spec.tls);
     if (spec.replicas) this.#endpoint?.shareTlsTickets(this.#tlsTickets);
-    // The handler being created starts with the latest settings.
-    if (this.#changing) return;
-    if (servedMode(spec) !== this.#mode) return void (this.#changing = this.#changeMode(spec));
-    this.#offer.update(spec);
-    this.#handler.update(spec);
+    this.#handlers.update(spec);
   }
 
   async prove({ address, port, via, signal }: ProveOptions): Promise<void> {
@@ -184,23 +167,17 @@ class TlsServing implements Serving {
     const startedAt = performance.now();
     // A connection in its handshake counts as a visitor.
     await this.#endpoint?.arrived(drain);
-    this.#closed = true;
     const left = { ...drain, ms: Math.max(0, drain.ms - (performance.now() - startedAt)) };
     this.#offer.stop();
     this.#certificate.close();
-    await Promise.all([this.#handler, ...this.#former].map((handler) => handler.drain(left)));
+    await this.#handlers.drain(left);
     this.#offer.close();
-    for (const socket of this.#early.keys()) socket.destroy();
+    this.#early.destroy();
     this.#endpoint?.close();
   }
 
   traffic(): Traffic {
-    // During a change of mode, the current handler still serves in the old way.
-    const present = this.#handler.traffic();
-    return [...this.#former]
-      .map((former) => former.traffic())
-      .map(allRetiring)
-      .reduce(sumTraffic, sumTraffic(this.#past, this.#changing ? allRetiring(present) : present));
+    return this.#handlers.traffic();
   }
 
   servedAs(): ServedAs {
@@ -221,7 +198,7 @@ class TlsServing implements Serving {
       onVisitor: (socket, visitor) => this.#offer.whenKnown(() => this.#admit(socket, visitor)),
       log: this.#log,
     });
-    for (const serve of this.#early.values()) serve();
+    this.#early.serve();
   }
 
   /** Checked after the handshake, because before it there is no way to state the reason. */
@@ -254,58 +231,17 @@ class TlsServing implements Serving {
   /** The offer may have changed since the visitor's handshake. */
   #serve(socket: TLSSocket, visitor: VisitorInfo): void {
     // Wait for the next handler, so that the visitor need not move.
-    if (this.#changing) return void this.#changing.then(() => this.#serve(socket, visitor));
+    const { changing } = this.#handlers;
+    if (changing) return void changing.then(() => this.#serve(socket, visitor));
     const agreed = alpnOf(socket);
-    if (this.#closed || socket.destroyed) resetSocket(socket);
+    if (this.#handlers.isClosed || socket.destroyed) resetSocket(socket);
     else if (agreed === undefined || this.#offer.choose([agreed]) !== undefined)
-      this.#handler.visit(socket, visitor);
+      this.#handlers.visit(socket, visitor);
     else requestReconnect(socket, this.#spec.service);
   }
 
   /** Whether no visitor may be served, because no handler reads requests for the gates yet. */
   get #isSealed(): boolean {
-    return this.#options.gates.readsHttp && this.#mode !== 'http';
+    return this.#options.gates.readsHttp && this.#handlers.mode !== 'http';
   }
-
-  /** Lets a visitor wait for the first certificate, as long as the relay waits for the first response. */
-  #keep(socket: Socket, visitor: VisitorInfo): void {
-    const stop = (): void => {
-      clearTimeout(timer);
-      socket.off('close', stop);
-      this.#early.delete(socket);
-    };
-    const timer = setTimeout(() => socket.destroy(), LIMITS.firstResponseMs);
-    socket.once('close', stop);
-    this.#early.set(socket, () => {
-      stop();
-      this.#endpoint?.visit(socket, visitor);
-    });
-  }
-
-  /** The offer and the handler change at the same moment, so that a negotiated protocol always gets its handler. */
-  async #changeMode(spec: ServiceSpec): Promise<void> {
-    const next = await handlerFor(spec, this.#log, this.#offer, this.#options);
-    this.#changing = undefined;
-    if (this.#closed) return void next.drain({ ms: 0 });
-    const former = this.#handler;
-    this.#handler = next;
-    this.#mode = servedMode(spec);
-    this.#offer.update(spec);
-    // The settings may have changed again meanwhile.
-    if (this.#spec !== spec) this.update(this.#spec);
-    void this.#retire(former);
-  }
-
-  /** Closes the visitors of a replaced handler, each at its first quiet moment. */
-  async #retire(former: ModeHandler): Promise<void> {
-    this.#former.add(former);
-    await former.drain(retirementOf(this.#spec));
-    this.#former.delete(former);
-    const { bytesIn, bytesOut } = former.traffic();
-    this.#past = sumTraffic(this.#past, { visitors: 0, bytesIn, bytesOut });
-  }
-}
-
-function allRetiring(traffic: Traffic): Traffic {
-  return { ...traffic, ...retiringIn(traffic.visitors) };
 }
