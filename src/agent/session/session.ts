@@ -1,47 +1,32 @@
 import { once } from 'node:events';
 import pLimit from 'p-limit';
-import pRetry from 'p-retry';
-import type { Identity } from '../../identity/identity.js';
-import { asPortalError, PortalError } from '../../lib/errors.js';
+import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { delay, until } from '../../lib/wait.js';
+import { until } from '../../lib/wait.js';
 import type { OwnAddresses } from '../../net/own-addresses.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { openControl } from './connect.js';
+import { Connector, pauseAfterSession, type Connected, type ConnectorOptions } from './connector.js';
 import type { ControlChannel } from './control.js';
 import { mayReport, Reporter, type AgentInfo } from './report.js';
 import type { AgentLease } from '../lease/lease.js';
 import { NetworkWatch } from './network-watch.js';
 import { OpenSession } from './open-session.js';
-import type { RelayEndpoint } from './relay-endpoint.js';
-import { withJitter } from './retry.js';
 import { SessionLeases } from './session-leases.js';
 import { SessionTunnel } from './session-tunnel.js';
 import { summaryOf } from './phase.js';
 import type { RelayStatus } from '../status.js';
 
-/**
- * Pauses between attempts. They grow to full seconds only after a relay was unreachable for a while, and never exceed
- * ten seconds.
- */
-const RETRY = { minTimeout: 200, maxTimeout: 5_000, factor: 1.7 } as const;
-const pauseAfter = (retries: number): number =>
-  Math.min(RETRY.maxTimeout, Math.round((1 + Math.random()) * RETRY.minTimeout * RETRY.factor ** retries));
 /** A session that lasted this long counts as stable, and resets the pauses. */
 const STABLE_MS = 10_000;
-/** After address changes have interrupted an attempt once, the next ones run at least this long, then longer. */
-const MIN_ATTEMPT_MS = 500;
 /** 500 services must not start 500 handshakes at once. */
 const OPENING_AT_A_TIME = 24;
 /** Timeout of the check for `status`. */
 const CHECK_MS = 2_000;
 
-export interface SessionOptions {
-  /** How to reach the relay. Called before each attempt, because its inputs (a CA file, a free port) may change. */
-  readonly resolve: () => Promise<RelayEndpoint>;
-  readonly identity: Identity;
-  readonly instance: string;
-  readonly version: string;
+export interface SessionOptions extends Pick<
+  ConnectorOptions,
+  'resolve' | 'identity' | 'instance' | 'version' | 'log'
+> {
   /** The data about this agent that its identity's owner sees, if the relay shows it. Default: no reports. */
   readonly about?: () => AgentInfo;
   /** Called when the session connects, is lost, or an attempt fails. */
@@ -50,14 +35,6 @@ export interface SessionOptions {
   readonly onFallback?: () => void;
   /** This machine's addresses. */
   readonly network?: OwnAddresses;
-  readonly log: Logger;
-}
-
-interface Connected {
-  readonly channel: ControlChannel;
-  readonly endpoint: RelayEndpoint;
-  /** Aborts when the session should reconnect over another path. */
-  readonly moved: AbortSignal | undefined;
 }
 
 /** The agent's session with one relay: connects, reconnects, and reopens its leases. */
@@ -74,17 +51,25 @@ export class RelaySession {
   #state: RelayStatus['state'] = 'connecting';
   #since = new Date();
   #error: PortalError | undefined;
-  /** When the next attempt starts (performance.now), while one is waited for. */
-  #nextAt: number | undefined;
   /** Consecutive sessions that did not last. */
   #unstable = 0;
   readonly #network: NetworkWatch;
+  readonly #connector: Connector;
   readonly #done: Promise<void>;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#log = options.log;
     this.#network = new NetworkWatch(() => this.#channel, options.network);
+    this.#connector = new Connector({
+      ...options,
+      network: this.#network,
+      onFailed: (failure) => {
+        if (!this.#channel) this.#lost(failure, 'refused');
+      },
+      mayConnect: () => this.#waitIfDisconnected(),
+      signal: this.#stop.signal,
+    });
     this.#done = this.#run();
   }
 
@@ -117,6 +102,7 @@ export class RelaySession {
 
   status(): Omit<RelayStatus, 'relay'> {
     const rttMs = this.#channel?.rttMs;
+    const { nextInMs } = this.#connector;
     const { relayKey, capabilities, carriers } = this.#channel?.welcome ?? {};
     return {
       state: this.#state,
@@ -126,9 +112,7 @@ export class RelaySession {
       ...(capabilities && { capabilities, carriers }),
       ...this.#datagrams(),
       ...(this.#error && { error: summaryOf(this.#error) }),
-      ...(this.#nextAt !== undefined && {
-        nextInMs: Math.max(0, Math.round(this.#nextAt - performance.now())),
-      }),
+      ...(nextInMs !== undefined && { nextInMs }),
     };
   }
 
@@ -162,80 +146,13 @@ export class RelaySession {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        const pauseMs = await this.#hold(await this.#connect());
+        const pauseMs = await this.#hold(await this.#connector.connect());
         await this.#waitIfDisconnected();
-        if (!signal.aborted) await this.#pause(pauseMs);
+        if (!signal.aborted) await this.#connector.pause(pauseMs);
       } catch (error) {
         if (!signal.aborted) this.#log.error({ err: error }, 'the session failed');
       }
     }
-  }
-
-  /** The pause before another attempt. Ends immediately when this machine's addresses change. */
-  async #pause(ms: number): Promise<void> {
-    const signal = AbortSignal.any([this.#stop.signal, this.#network.changed]);
-    await this.#announced(ms, signal).catch(() => undefined);
-  }
-
-  /** Waits for the next attempt. `status` shows when it starts. */
-  async #announced(ms: number, signal: AbortSignal): Promise<void> {
-    this.#nextAt = performance.now() + ms;
-    await delay(ms, signal).finally(() => (this.#nextAt = undefined));
-  }
-
-  /**
-   * Opens a channel, next to an existing one. An attempt restarts when addresses change, each time after a longer delay. So a
-   * distant relay can also be reached while addresses change every second.
-   */
-  async #connect(): Promise<Connected> {
-    for (let leastMs = 0; ; leastMs = Math.min(LIMITS.handshakeMs, Math.max(MIN_ATTEMPT_MS, leastMs * 2))) {
-      const changed = this.#network.changedIn(leastMs);
-      try {
-        return await this.#attempts(AbortSignal.any([this.#stop.signal, changed.signal]));
-      } catch (error) {
-        if (this.#stop.signal.aborted || !changed.signal.aborted) throw error;
-        await this.#waitIfDisconnected();
-      } finally {
-        changed.end();
-      }
-    }
-  }
-
-  #attempts(signal: AbortSignal): Promise<Connected> {
-    const { resolve, identity, instance, version } = this.#options;
-    let isConnecting = false;
-    const attempt = async (): Promise<Connected> => {
-      const endpoint = await resolve();
-      isConnecting = false;
-      await endpoint.via?.ready?.(signal);
-      isConnecting = true;
-      const moved = endpoint.via?.moved?.();
-      const channel = await openControl({ endpoint, identity, instance, version, signal });
-      closeWith(this.#stop.signal, channel);
-      return { channel, endpoint, moved };
-    };
-    return pRetry(attempt, {
-      // `onFailedAttempt` makes the pauses, because `status` shows when they end.
-      minTimeout: 0,
-      maxTimeout: 0,
-      retries: Infinity,
-      signal,
-      // A pause that the relay requested replaces ours. While the tunnel is not ready, its own pauses are enough.
-      shouldConsumeRetry: ({ error }) => isConnecting && asPortalError(error).retryAfterMs === undefined,
-      onFailedAttempt: async ({ error, attemptNumber, retriesConsumed }) => {
-        if (signal.aborted) return;
-        const failure = asPortalError(error);
-        this.#log.info(
-          { code: failure.code, reason: failure.message, attempt: attemptNumber },
-          'cannot reach the relay',
-        );
-        if (!this.#channel) this.#lost(failure, 'refused');
-        await this.#waitIfDisconnected();
-        if (failure.retryAfterMs !== undefined)
-          await this.#announced(withJitter(failure.retryAfterMs), signal);
-        else if (isConnecting) await this.#announced(pauseAfter(retriesConsumed), signal);
-      },
-    });
   }
 
   /** An agent that its owner disconnected does not return to this relay until it restarts. */
@@ -290,8 +207,7 @@ export class RelaySession {
           this.#lost(error, 'lost');
         }
         this.#unstable = performance.now() - openedAt < STABLE_MS ? this.#unstable + 1 : 0;
-        const jitterMs = Math.random() * Math.min(RETRY.maxTimeout, RETRY.minTimeout * 2 ** this.#unstable);
-        resolve(reconnectAfterMs ?? jitterMs);
+        resolve(reconnectAfterMs ?? pauseAfterSession(this.#unstable));
       };
       channel.once('closed', end);
       moved?.addEventListener('abort', move, { once: true });
@@ -333,12 +249,4 @@ export class RelaySession {
     this.#state = state;
     this.#error = error;
   }
-}
-
-/** Closes `channel` with `signal`, even if no one has received it yet: pRetry drops results after an abort. */
-function closeWith(signal: AbortSignal, channel: ControlChannel): void {
-  const close = (): void => channel.close();
-  if (signal.aborted) return close();
-  signal.addEventListener('abort', close, { once: true });
-  channel.once('closed', () => signal.removeEventListener('abort', close));
 }
