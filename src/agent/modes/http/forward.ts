@@ -1,20 +1,15 @@
-import { PortalError, systemCode } from '../../../lib/errors.js';
 import type { Place } from '../../../lib/fair-places.js';
 import { publicOrigin } from './alias.js';
 import { isTooLarge, type HttpLimits } from './limits.js';
 import { UpstreamError } from './dial.js';
+import { BusyError, failurePage, HeadTooLargeError, isDown, isOverflow, StalledError } from './failures.js';
 import { withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
-import type { Page } from '../../pages/page.js';
-import { notRunning, notTrusted, PAGES } from '../../pages/pages.js';
 import { respondWith } from './own-response.js';
 import { responseTrailers, hasContentType } from './request.js';
 import { visitorHeaders } from './response.js';
 import { MAX_CHECKED_BYTES, mayReject, rejectionOf, type NameRejection } from '../../lease/rejected-name.js';
 import type { Route, RouteTable } from './routes.js';
 import type { SentBody } from './sent-body.js';
-
-/** The target did not start its response in time. */
-export class SilentError extends Error {}
 
 /**
  * One exchange between a visitor and its route's target. The code that talks to the target reports events to it. It ends
@@ -211,7 +206,7 @@ export class Forwarding {
   /** The response cannot be completed. */
   fail(problem: unknown): void {
     if (this.#isOver) return;
-    const error = systemCode(problem) === OVERFLOW ? new HeadTooLargeError(this.#limits) : problem;
+    const error = isOverflow(problem) ? new HeadTooLargeError(this.#limits) : problem;
     const unsent = this.#unsent(error);
     this.#finish(unsent ? undefined : error);
     if (unsent) return this.hold!.with(unsent);
@@ -220,7 +215,7 @@ export class Forwarding {
     // Node could not parse it: not HTTP, but possibly the message of a framework.
     if (rawPacket) this.#noteRejection(0, rawPacket);
     try {
-      respondWith(this.exchange, this.#page(error));
+      respondWith(this.exchange, failurePage(error, this.#service));
     } catch {
       // The visitor's connection accepts no response.
       this.exchange.abort();
@@ -255,16 +250,6 @@ export class Forwarding {
     if (this.#isBlocked) this.#breakOff(new StalledError('the visitor stopped reading the response'));
   }
 
-  #page(error: unknown): Page {
-    if (error instanceof HeadTooLargeError) return PAGES.responseTooLarge;
-    if (error instanceof BusyError) return PAGES.busy;
-    if (error instanceof StalledError) return PAGES.requestTimeout;
-    if (error instanceof SilentError) return PAGES.silent;
-    if (isDown(error)) return notRunning(this.#service);
-    if (error instanceof PortalError && error.code === 'target_untrusted') return notTrusted(this.#service);
-    return PAGES.badGateway;
-  }
-
   /** In order: an event stream's client reconnects. */
   #cutShort(): void {
     this.end([]);
@@ -287,30 +272,10 @@ export interface Hold {
   readonly with: (read: readonly Buffer[]) => void;
 }
 
-/** The target accepts no connection, so it got nothing. */
-const isDown = (error: unknown): boolean => error instanceof PortalError && error.code === 'target_down';
-
 /** The request comes from a page of another origin. */
 function isCrossOrigin(headers: Headers, authority: string): boolean {
   const at = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'origin');
   return at >= 0 && headers[at + 1]!.toLowerCase() !== publicOrigin(authority);
 }
-
-/** The code of `HeadOverflowError` and node:http. */
-const OVERFLOW = 'HPE_HEADER_OVERFLOW';
-
-class HeadTooLargeError extends Error {
-  constructor({ maxHeaders, maxHeadBytes }: HttpLimits) {
-    super(
-      `the target's response has more than ${maxHeaders} header fields, or more than ${maxHeadBytes} bytes of them`,
-    );
-  }
-}
-
-/** The visitor delays the target. */
-class StalledError extends Error {}
-
-/** Too many requests at one target. */
-export class BusyError extends Error {}
 
 const EVENT_STREAM = /^text\/event-stream\b/i;

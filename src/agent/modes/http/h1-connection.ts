@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { endedUnannounced } from '../../../net/tls/close-notify.js';
 import { UpstreamError } from './dial.js';
 import type { Headers } from './exchange.js';
-import { SilentError } from './forward.js';
+import { SilentError } from './failures.js';
 import { ResponseReader, type ResponseHead, type ResponseSink } from './h1-response.js';
 import type { HttpLimits } from './limits.js';
 
