@@ -5,7 +5,7 @@ import { UdpFlow } from './udp-flow.js';
 
 const PROBE = Buffer.from('probe');
 
-/** A flow that opens no socket, because its target is none for datagrams. */
+/** A flow that opens no socket, because a unix socket receives no datagrams. */
 function place({ isAllowed = true } = {}) {
   const drops = new Drops();
   const failures: unknown[] = [];

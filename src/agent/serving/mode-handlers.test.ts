@@ -7,7 +7,7 @@ import type { ModeHandler, VisitorInfo } from '../modes/mode.js';
 import type { ServiceSpec } from '../spec.js';
 import { ModeHandlers } from './mode-handlers.js';
 
-/** A handler that drains when the test says so. */
+/** A handler that drains when the test resolves `drained`. */
 class FakeHandler implements ModeHandler {
   readonly specs: ServiceSpec[] = [];
   readonly visits: Socket[] = [];

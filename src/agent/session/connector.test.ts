@@ -51,7 +51,7 @@ function place(failure: () => Error, over: Partial<ConnectorOptions> = {}) {
 const missing = (): Error => new Error('ENOENT: ca.pem');
 
 describe('Connector', () => {
-  it('pauses after each failure, longer each time, also if the relay cannot be looked up', async () => {
+  it('pauses after each failure, longer each time, even if the relay cannot be looked up', async () => {
     const { connector, at, failures, stop } = place(missing);
     const connecting = connector.connect();
     connecting.catch(() => undefined);

@@ -24,7 +24,7 @@ it.each([
   expect(failurePage(error, 'app')).toMatchObject({ status, code });
 });
 
-it('names the service whose target is down, to which nothing was sent', () => {
+it('names the service whose target is down, and got nothing', () => {
   expect(JSON.stringify(failurePage(DOWN, 'my-app'))).toContain('my-app');
   expect(isDown(DOWN)).toBe(true);
   expect(isDown(new PortalError('target_untrusted', 'self-signed'))).toBe(false);
