@@ -2,6 +2,7 @@ import { LIMITS } from '../../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../../protocol/messages.js';
 import type { DataConnection } from './data-connection.js';
 import { KeptConnections } from './kept-connections.js';
+import { PoolSize } from './pool-size.js';
 import type { LocalLease } from '../leases/lease.js';
 import type { SessionRef } from '../nodes/remote-sessions.js';
 import type { DataTickets } from '../tickets/data-tickets.js';
@@ -23,39 +24,16 @@ interface Lane {
   readonly tickets: Set<string>;
   /** Leases with waiting visitors, in the order in which they are served. */
   readonly hungry: Set<LocalLease>;
-  /** Target size of the idle pool, beyond the connections that visitors wait for. */
-  spare: number;
-  /** Set after `spare` grew, until a connection requested since then arrives: before that nobody knows whether it is enough. */
-  hasGrown: boolean;
+  readonly size: PoolSize;
   /** Set during a pause, in which the relay requests no idle connections because the agent lost those it had. */
   redial: NodeJS.Timeout | undefined;
   redialMs: number;
-  /** Connections in a row that arrived at another node instead of this one. */
-  missed: number;
-  /** The node where the last of them arrived. */
+  /** Where the last connection arrived that another node took. */
   missedTo: string | undefined;
-  /** How many more may do so until the pool pauses. Only visitors renew it. */
-  patience: number;
 }
 
 const aheadOf = ({ idle, tickets }: Lane): number => idle.length + tickets.size;
 
-const MIN_SPARE = 2;
-/** Connections with tickets of other nodes that are kept beyond the target. They replace ones that this pool would request. */
-const MAX_SURPLUS = 16;
-/** Each connection arrives at a node at random. */
-const PATIENCE = 32;
-/** A pool is refilled in parts of its size, so that a large one needs few messages to the agent. */
-const REFILLS = 8;
-/** Connections in a row at other nodes after which visitors are forwarded instead, where that is possible. */
-const STARVED = 3;
-/**
- * The same, after which each visitor is forwarded at once. One connection at a time is still requested, to notice when they
- * arrive here again. With ten nodes and random arrivals, so many miss one of them in 3 of 100 cases.
- */
-const LOST = 32;
-/** Connections requested for each waiting visitor, if the previous ones arrived at other nodes. */
-const MAX_TRIES = 16;
 /** The pool shrinks by half when no visitor had to wait for this long. */
 const SPARE_DECAY_MS = 30_000;
 
@@ -70,9 +48,8 @@ export interface DataPoolOptions {
 }
 
 /**
- * Owns the data connections of one session, including its idle pool. The relay sees the demand, so it alone decides the size:
- * two at first, twice as many when a visitor finds none, and half when that stops. Visitors that wait for a returning agent
- * do not count, since the agent already has to open a connection for each.
+ * Owns the data connections of one session, including its idle pool. Visitors that wait for a returning agent do not count for
+ * its size, since the agent already has to open a connection for each.
  */
 export class DataPool {
   readonly #options: DataPoolOptions;
@@ -105,7 +82,7 @@ export class DataPool {
   serve(lease: LocalLease): void {
     for (const carrier of lease.waiting.carriers) {
       const lane = this.#lane(carrier);
-      lane.patience = PATIENCE;
+      lane.size.visited();
       for (let visitor = lease.waiting.first(carrier); visitor; visitor = lease.waiting.first(carrier)) {
         const connection = lane.idle.pop();
         if (!connection) break;
@@ -115,10 +92,9 @@ export class DataPool {
       }
       if (lease.waiting.count(carrier) > 0) {
         lane.hungry.add(lease);
-        if (!lane.hasGrown) lane.spare = Math.min(lane.spare * 2, LIMITS.maxIdleDataConnections);
-        lane.hasGrown = true;
+        lane.size.grow();
       }
-      if (this.#isLost(lane)) {
+      if (lane.size.isLost) {
         this.#dial(lane);
         this.#starved(lane, lease);
       } else this.#dialSoon(lane);
@@ -128,7 +104,7 @@ export class DataPool {
   /** Call when another node did not take a visitor, so that visitors need connections here. */
   forwardFailed(carrier: WireCarrier): void {
     const lane = this.#lane(carrier);
-    lane.missed = Math.min(lane.missed, STARVED);
+    lane.size.forwardFailed();
     this.#dialSoon(lane);
   }
 
@@ -146,25 +122,23 @@ export class DataPool {
   missed(ticket: string, carrier: WireCarrier, node: string): void {
     const lane = this.#lane(carrier);
     lane.tickets.delete(ticket);
-    lane.missed++;
     lane.missedTo = node;
-    if (lane.patience-- <= 0) this.#pause(lane);
-    if (lane.missed >= STARVED) for (const hungry of lane.hungry) this.#starved(lane, hungry);
-    if (!this.#isLost(lane)) this.#dialSoon(lane);
+    if (lane.size.missed()) this.#pause(lane);
+    if (lane.size.isStarved) for (const hungry of lane.hungry) this.#starved(lane, hungry);
+    if (!lane.size.isLost) this.#dialSoon(lane);
   }
 
   /** Takes a data connection that arrived with a valid ticket of this pool. */
   accept(id: string, carrier: WireCarrier, data: DataConnection): void {
     const lane = this.#lane(carrier);
-    lane.missed = 0;
+    lane.size.arrived();
     this.#take(lane, id, data);
   }
 
   /** Takes a data connection that arrived with a ticket of another node. Closes it if neither visitors nor the idle pool need it. */
   acceptStray(id: string, carrier: WireCarrier, data: DataConnection): void {
     const lane = this.#lane(carrier);
-    if (lane.hungry.size === 0 && lane.idle.length >= lane.spare + Math.min(MAX_SURPLUS, 2 * lane.spare))
-      data.destroy();
+    if (lane.hungry.size === 0 && lane.idle.length >= lane.size.mostWithStrays) data.destroy();
     else this.#take(lane, id, data);
   }
 
@@ -197,7 +171,7 @@ export class DataPool {
       data.destroy();
       return this.#dialSoon(lane);
     }
-    lane.hasGrown = false;
+    lane.size.took();
     const visitor = this.#nextVisitor(lane);
     if (visitor) this.#start(visitor, id, data);
     else this.#keep(lane, id, data);
@@ -211,13 +185,10 @@ export class DataPool {
         idle: [],
         tickets: new Set(),
         hungry: new Set(),
-        spare: MIN_SPARE,
-        hasGrown: false,
+        size: new PoolSize({ canForward: this.#options.onStarved !== undefined }),
         redial: undefined,
         redialMs: LIMITS.minRedialMs,
-        missed: 0,
         missedTo: undefined,
-        patience: PATIENCE,
       };
       this.#lanes.set(carrier, lane);
     }
@@ -305,12 +276,8 @@ export class DataPool {
   #dial(lane: Lane): void {
     if (this.#closed) return;
     const waiting = this.#inLine(lane);
-    const tries = Math.min(MAX_TRIES, 1 + Math.floor(lane.missed / Math.max(1, waiting)));
-    const needed = this.#isLost(lane)
-      ? Math.min(waiting, 1)
-      : waiting * tries + (lane.redial ? 0 : lane.spare);
-    const want = needed - aheadOf(lane);
-    if (waiting === 0 && want < lane.spare / REFILLS) return;
+    const want = lane.size.wanted({ waiting, ahead: aheadOf(lane), isPaused: lane.redial !== undefined });
+    if (want === 0) return;
     let room = LIMITS.maxDataConnectionsAhead;
     for (const each of this.#lanes.values()) room -= aheadOf(each);
     for (let left = Math.min(want, room); left > 0; left -= LIMITS.maxTicketsPerDial) {
@@ -327,12 +294,7 @@ export class DataPool {
       this.#options.onStarved?.(lease, missedTo);
   }
 
-  /** Whether visitors are forwarded, because their connections arrive at other nodes. */
-  #isLost({ missed }: Lane): boolean {
-    return this.#options.onStarved !== undefined && missed >= LOST;
-  }
-
   #shrink(): void {
-    for (const lane of this.#lanes.values()) lane.spare = Math.max(MIN_SPARE, Math.floor(lane.spare / 2));
+    for (const lane of this.#lanes.values()) lane.size.shrink();
   }
 }
