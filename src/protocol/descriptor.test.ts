@@ -66,7 +66,10 @@ describe('a descriptor', () => {
   });
 
   it('is valid for its time', () => {
-    expect(codeOf(signed({ issuedAt: at(-25 * HOUR), expiresAt: at(-HOUR) }))).toBe('expired');
+    const old = signed({ issuedAt: at(-25 * HOUR), expiresAt: at(-HOUR) });
+    expect(codeOf(old)).toBe('expired');
+    const hint = `Check the clock of this machine. It shows ${at(0)}.`;
+    expect(() => readDescriptor(old, NOW)).toThrow(expect.objectContaining({ hint }));
     expect(codeOf(signed({ issuedAt: at(30_000) }))).toBe('taken');
     expect(codeOf(signed({ issuedAt: at(90_000) }))).toBe('descriptor_invalid');
     expect(codeOf(signed({ expiresAt: at(8 * 24 * HOUR) }))).toBe('descriptor_invalid');

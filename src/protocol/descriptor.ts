@@ -64,7 +64,9 @@ export function readDescriptor(value: unknown, now: Date): SignedDescriptor {
   // Negated, so that an invalid time fails as well.
   if (!(expiresAt - issuedAt <= MAX_VALID_MS)) throw invalid('it is valid for too long');
   if (expiresAt <= now.getTime())
-    throw new PortalError('expired', `the descriptor of ${value.url} expired at ${value.expiresAt}`);
+    throw new PortalError('expired', `the descriptor of ${value.url} expired at ${value.expiresAt}`, {
+      hint: `Check the clock of this machine. It shows ${now.toISOString()}.`,
+    });
   return value;
 }
 

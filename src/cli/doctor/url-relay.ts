@@ -173,7 +173,8 @@ function checkDescriptor(
     return undefined;
   }
   if (descriptor instanceof PortalError) {
-    subject.problem('relay.descriptor', descriptor.message, ERRORS.descriptor_invalid.remedy);
+    const hint = descriptor.hint ?? ERRORS.descriptor_invalid.remedy;
+    subject.problem('relay.descriptor', descriptor.message, hint);
     return undefined;
   }
   subject.ok(
