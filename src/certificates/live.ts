@@ -57,6 +57,16 @@ export class LiveCertificate {
     return certificate;
   }
 
+  /**
+   * The certificate of a public CA that an earlier process stored, without an order. Undefined if there is none, and for other
+   * sources. Rejects if it cannot be read within `timeoutMs`.
+   */
+  async stored(signal: AbortSignal, timeoutMs: number): Promise<ServingCertificate | undefined> {
+    const certificate = await this.#hold?.certificate.stored(signal, timeoutMs);
+    this.#serving ??= certificate;
+    return certificate;
+  }
+
   /** Switches to another source. */
   update(tls: TlsSpec): void {
     const next = sourceFor(tls, this.hostname);

@@ -96,15 +96,21 @@ export class HeldCertificate {
    * that error and `retryAfterMs`, until the next attempt is due.
    */
   async first(signal: AbortSignal): Promise<ServingCertificate> {
+    const stored = await this.stored(signal);
+    if (stored) return stored;
+    const { error, nextAt = 0 } = this.#failure ?? {};
+    if (error && this.#isWaiting) throw withPause(error, nextAt - Date.now());
+    return await within(this.#obtain(), FIRST_MS, `the certificate for ${this.hostname}`, signal);
+  }
+
+  /** The certificate to serve now, without an order. Undefined if none is stored, or if it has expired. */
+  async stored(signal: AbortSignal, timeoutMs = FIRST_MS): Promise<ServingCertificate | undefined> {
     this.#read ??= this.#readStored().catch((error: unknown) => {
       this.#read = undefined;
       throw error;
     });
-    await within(this.#read, FIRST_MS, 'the stored certificate', signal);
-    if (this.#certificate && isValid(this.#certificate)) return this.#certificate;
-    const { error, nextAt = 0 } = this.#failure ?? {};
-    if (error && this.#isWaiting) throw withPause(error, nextAt - Date.now());
-    return await within(this.#obtain(), FIRST_MS, `the certificate for ${this.hostname}`, signal);
+    await within(this.#read, timeoutMs, 'the stored certificate', signal);
+    return this.#certificate && isValid(this.#certificate) ? this.#certificate : undefined;
   }
 
   status(): RenewalStatus {

@@ -75,8 +75,8 @@ export async function openRelayCertificate(
     live.close();
     acme.close();
   };
-  // An ACME CA connects to the relay to validate it, so the relay must listen first.
-  if (tls.source !== 'acme') {
+  if (tls.source === 'acme') latest = await stored(live, stop.signal, log);
+  else {
     latest = await live.open(stop.signal).catch((error: unknown) => {
       close();
       throw asUsage(error);
@@ -95,6 +95,29 @@ export async function openRelayCertificate(
     reload: () => live.reread(),
     close,
   };
+}
+
+/** The nodes of a relay may share a database that does not respond. The relay must start without it. */
+const STORED_MS = 2_000;
+
+/**
+ * The certificate from before, so that the first connection to the relay itself does not fail. A CA validates a new one
+ * through the relay, which must listen first.
+ */
+async function stored(
+  live: LiveCertificate,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<ServingCertificate | undefined> {
+  try {
+    const certificate = await live.stored(signal, STORED_MS);
+    if (certificate)
+      log.info({ notAfter: certificate.notAfter.toISOString() }, 'serving the stored certificate');
+    return certificate;
+  } catch (error) {
+    log.warn({ reason: asPortalError(error).message }, 'cannot read the stored certificate yet');
+    return undefined;
+  }
 }
 
 /** The source of the certificate that the options choose. Throws `usage` if it cannot certify the domain. */
