@@ -6,12 +6,15 @@ import { opensToMore, type Action } from './plan.js';
 /** Reports the state of leases as events. */
 export class Announcer {
   readonly #emit: (event: PortalEvent) => void;
+  readonly #isReachable: (service: string) => boolean;
   #isReadyReported = false;
   /** How each service of mode auto is served, and the target that decided it. */
   readonly #served = new Map<string, string>();
 
-  constructor(emit: (event: PortalEvent) => void) {
+  /** @param isReachable whether the targets of a service respond */
+  constructor(emit: (event: PortalEvent) => void, isReachable: (service: string) => boolean) {
     this.#emit = emit;
+    this.#isReachable = isReachable;
   }
 
   lease(lease: AgentLease): void {
@@ -26,6 +29,7 @@ export class Announcer {
       ...otherPort,
       ...(privateOf !== undefined && { privateOf }),
       ...(phase === 'ready' && { proven: unproven === undefined }),
+      ...(phase === 'ready' && !this.#isReachable(spec.service) && { unreachable: true }),
       ...(unproven === undefined ? {} : { unproven }),
       ...(error === undefined ? {} : { error }),
       ...(nextInMs === undefined ? {} : { nextInMs }),
@@ -79,13 +83,11 @@ export class Announcer {
   /**
    * Reports `ready` once: when every service has a ready lease and all other leases are final.
    * @param services the services to run
-   * @param isReachable whether the targets of a service answer
    */
   ready(
     leases: readonly AgentLease[],
     services: readonly string[],
     isFinalLease: (lease: AgentLease) => boolean,
-    isReachable: (service: string) => boolean,
   ): void {
     if (this.#isReadyReported || services.length === 0) return;
     const ready = leases.filter(({ phase }) => phase === 'ready');
@@ -94,7 +96,7 @@ export class Announcer {
     this.#isReadyReported = true;
     const proven = new Set(ready.filter((lease) => !lease.unproven).map(({ spec }) => spec.service));
     const unproven = services.filter((service) => !proven.has(service));
-    const unreachable = services.filter((service) => !isReachable(service));
+    const unreachable = services.filter((service) => !this.#isReachable(service));
     this.#emit({
       event: 'ready',
       services: addressesOf(ready),

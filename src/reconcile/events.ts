@@ -48,6 +48,8 @@ export type PortalEvent =
       proven?: boolean;
       /** Why the lease is unproven. */
       unproven?: Unproven;
+      /** In phase `ready`: a target of the service is unreachable. */
+      unreachable?: true;
       /** Of a private service: the address of the identity that its visitors expect. They use `portal connect`. */
       privateOf?: string;
       error?: ErrorSummary;

@@ -76,7 +76,7 @@ export class RunnerParts {
     this.#hooks = hooks;
     const { emit, log, proxyFor, portHolder, identity, shareStore } = options;
     const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
-    this.announce = new Announcer(emit);
+    this.announce = new Announcer(emit, (service) => this.local.isReachable(service));
     this.unplaced = new Unplaced(emit);
     this.sharing = shareStore && new Sharing(identity, shareStore, () => this.active.all);
     this.inspection = this.#makeInspection();

@@ -277,7 +277,6 @@ export class Runner {
       this.#current.services.map(({ service }) => service),
       // For relays of the pool, the first outcome is enough.
       (lease) => isFinal(lease) || (this.#parts.candidates.isChosen(lease.relay) && isSettled(lease)),
-      (service) => this.#parts.local.isReachable(service),
     );
   }
 

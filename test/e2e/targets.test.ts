@@ -47,6 +47,17 @@ describe.each(['stream', 'http', 'auto', 'tcp'] as const)('a target of mode %s',
   });
 });
 
+it('a service that a save adds says with its address whether its target is down', async () => {
+  const { port } = await httpService((_, response) => response.end('hello'));
+  const one = await published({ mode: 'http' }, port);
+  const added = ['api', 'docs'].map((name) => service(name, name === 'docs' ? port : 1, { mode: 'http' }));
+  await one.runner.apply(desired([one.at.spec], one.spec, ...added));
+  const opened = (name: string): Promise<object> =>
+    one.event('lease', ({ service: of, phase }) => of === name && phase === 'ready');
+  expect(await opened('api')).toHaveProperty('unreachable', true);
+  expect(await opened('docs')).not.toHaveProperty('unreachable');
+});
+
 describe.each(['stream', 'http', 'auto'] as const)('a visitor of mode %s', (mode) => {
   it('who gets a 503 causes a report, once', async () => {
     const target = await httpService((_, response) => response.end('hello'));

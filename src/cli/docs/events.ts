@@ -15,7 +15,7 @@ events and fields may appear in any version: ignore what you do not know.
 | event | when | fields |
 |---|---|---|
 | \`started\` | the agent starts | pid, file, ca?, metrics? (their URL) |
-| \`lease\` | a lease changes its phase | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, portRange? (from, to), privateOf? (of a private service: the identity that visitors expect), error?, nextInMs? (until the next attempt); in phase \`ready\` proven, and unproven? (failures, reason) |
+| \`lease\` | a lease changes its phase | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, portRange? (from, to), privateOf? (of a private service: the identity that visitors expect), error?, nextInMs? (until the next attempt); in phase \`ready\` proven, unproven? (failures, reason), and unreachable? (true: a target is down) |
 | \`unplaced\` | a service has no relay now, and so no lease | service, error |
 | \`ready\` | the first leases of each service are ready or have failed | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`; unproven?, unreachable?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
 | \`served\` | the target of a service without \`mode\` shows its protocol | service, servedAs, target |

@@ -27,6 +27,20 @@ it.each([
   ).toBe(`game: ready at a:20005 (not port 25565: ${why})`);
 });
 
+it('does not call a service ready while its target is down', () => {
+  const lease = {
+    event: 'lease',
+    service: 'api',
+    relay: 'https://a',
+    url: 'https://api.a',
+    phase: 'ready',
+  } as const;
+  expect(shown({ ...lease, proven: true, unreachable: true })).toBe(
+    'api: published at https://api.a; the target is down',
+  );
+  expect(shown({ ...lease, proven: true })).toBe('api: ready at https://api.a');
+});
+
 it('describes a change of the configuration without its number', () => {
   const none = { opened: [], replaced: [], closed: [], kept: [], failed: [] };
   expect(shown({ event: 'applied', revision: 7, ...none, updated: ['web'], durationMs: 5.2 })).toBe(

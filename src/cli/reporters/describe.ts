@@ -102,7 +102,7 @@ function describeLease(event: Lease, style: Style): string {
   const why = event.error ? `: ${errorLines(event.error).join('\n')}` : '';
   switch (event.phase) {
     case 'ready':
-      return `${service}: ${readiness(event, style)} at ${where ?? relayName(event.relay)}${otherPort(event)}${unprovenWhy(event)}`;
+      return `${service}: ${readiness(event, style)} at ${where ?? relayName(event.relay)}${otherPort(event)}${unprovenWhy(event)}${event.unreachable ? '; the target is down' : ''}`;
     case 'failed':
       return `${service}: ${style.red('failed')}${via}${why}`;
     case 'retrying':
@@ -112,8 +112,11 @@ function describeLease(event: Lease, style: Style): string {
   }
 }
 
-const readiness = ({ unproven }: Pick<Lease, 'unproven'>, style: Style): string =>
-  unproven ? style.yellow(UNVERIFIED) : style.green('ready');
+/** A service whose target is down is published, and its visitors get an error. */
+function readiness({ unproven, unreachable }: Pick<Lease, 'unproven' | 'unreachable'>, style: Style): string {
+  if (unproven) return style.yellow(UNVERIFIED);
+  return unreachable ? style.yellow('published') : style.green('ready');
+}
 
 /** The relay opened the lease, but no visitor is known to have reached it. */
 export const UNVERIFIED = 'ready (unverified)';
