@@ -58,7 +58,7 @@ export class LiveCertificate {
   }
 
   /**
-   * The certificate of a public CA that an earlier process stored, without an order. Undefined if there is none, and for other
+   * The certificate of a public CA that an earlier process stored, without an order. Undefined without one, and for other
    * sources. Rejects if it cannot be read within `timeoutMs`.
    */
   async stored(signal: AbortSignal, timeoutMs: number): Promise<ServingCertificate | undefined> {

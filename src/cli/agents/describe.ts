@@ -65,7 +65,7 @@ function packed(parts: readonly string[], width: number): string[] {
 }
 
 /** Columns that a narrow terminal does not show, in the order of removal. An address gets a line of its own. */
-const OPTIONAL = ['METADATA', 'OUT', 'IN', 'VISITORS', 'RELAY', 'ADDRESS'];
+const OPTIONAL = ['METADATA', 'OUT', 'IN', 'OPEN', 'RELAY', 'ADDRESS'];
 
 function describeServices(services: MergedAgent['services'], style: Style, width: number): string[] {
   if (services.length === 0) return ['no services'];
@@ -90,7 +90,7 @@ function describeServices(services: MergedAgent['services'], style: Style, width
         'STATE',
         'ADDRESS',
         ...onRelay('RELAY'),
-        'VISITORS',
+        'OPEN',
         'IN',
         'OUT',
         ...(hasMetadata ? ['METADATA'] : []),

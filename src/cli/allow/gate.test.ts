@@ -85,7 +85,7 @@ services:
     '  publish at https://two.example.com (new)',
     '    web: localhost:3000',
     '    db: db.internal:5432',
-    "  get certificates from https://acme-v02.api.letsencrypt.org/directory, agreeing to this CA's terms of service",
+    "  get certificates from Let's Encrypt, agreeing to this CA's terms of service",
     '  reach db.internal:5432 (db)',
     '  send $user (your user name) to https://relay.example.com',
     '  send $user (your user name) to https://two.example.com',

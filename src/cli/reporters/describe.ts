@@ -156,7 +156,6 @@ const UNSERVED: Readonly<Record<string, string>> = {
   visitor_limit: 'the limit of visitors is reached',
 };
 
-/** How many visitors a relay gave up on, and why. */
 /** Ids of other agents that a line shows. */
 const MAX_REPLICAS_SHOWN = 4;
 
@@ -170,6 +169,7 @@ export function describeReplicas({ use, others }: ReplicasStatus): string {
   return `replica: ${use}; ${others.length} other ${agents} ${serve} this name: ${shown.join(', ')}${more}`;
 }
 
+/** How many visitors a relay gave up on, and why. */
 export function describeUnserved(counts: Readonly<Record<string, number>>): string {
   const reasons = Object.entries(counts).map(
     ([reason, count]) => `${count} (${UNSERVED[reason] ?? printable(reason)})`,

@@ -25,7 +25,18 @@ const UNDETECTED =
   'Portal has not detected yet whether the target speaks HTTP, because it has sent nothing. To choose, set `mode`.';
 
 /** Columns that a narrow terminal does not show, in the order of removal. An address gets a line of its own. */
-const OPTIONAL = ['OUT', 'IN', 'VERIFIED', 'SERVED AS', 'VISITORS', 'TARGET', 'FOR', 'RELAY', 'ADDRESS'];
+const OPTIONAL = [
+  'OUT',
+  'IN',
+  'VERIFIED',
+  'SERVED AS',
+  'REQUESTS',
+  'OPEN',
+  'TARGET',
+  'FOR',
+  'RELAY',
+  'ADDRESS',
+];
 
 /** The table of services, and below each what is wrong or unusual. */
 export function describeLeases(
@@ -45,6 +56,8 @@ export function describeLeases(
   const isOnSeveral = new Set(leases.map(({ service }) => service)).size < leases.length;
   const showsRelay = isOnSeveral || leases.some((lease) => publicAddress(lease) === undefined);
   const onRelay = (relay: string): string[] => (showsRelay ? [relay] : []);
+  const countsRequests = leases.some(({ requests }) => requests !== undefined);
+  const ofRequests = (cell: string): string[] => (countsRequests ? [cell] : []);
   const rows = leases.map((lease) => [
     lease.service,
     stateOf(lease),
@@ -55,6 +68,7 @@ export function describeLeases(
     lease.servedAs === 'undecided' ? 'unknown' : lease.servedAs,
     lease.provenAt === undefined ? 'never' : formatAgo(now - Date.parse(lease.provenAt)),
     String(lease.visitors),
+    ...ofRequests(lease.requests === undefined ? '' : String(lease.requests)),
     formatBytes(lease.bytesIn),
     formatBytes(lease.bytesOut),
   ]);
@@ -69,7 +83,8 @@ export function describeLeases(
         'TARGET',
         'SERVED AS',
         'VERIFIED',
-        'VISITORS',
+        'OPEN',
+        ...ofRequests('REQUESTS'),
         'IN',
         'OUT',
       ],

@@ -53,6 +53,15 @@ it('shows the relay of each lease if a service is on several', () => {
   expect(several).toMatch(/192\.0\.2\.1:2000 +https:\/\/b\.example +localhost:3000/);
 });
 
+it('shows open connections, and the requests so far of services that count them', () => {
+  const web = { ...lease('web', 'https://a.example'), visitors: 2, requests: 31 };
+  const shared = shown([web, lease('db', 'https://a.example')]);
+  expect(shared).toMatch(/VERIFIED +OPEN +REQUESTS +IN +OUT\n/);
+  expect(shared).toMatch(/^web .* 2 +31 +0 B +0 B$/m);
+  expect(shared).toMatch(/^db .* 0 +0 B +0 B$/m);
+  expect(shown([lease('db', 'https://a.example')])).not.toContain('REQUESTS');
+});
+
 it('shows the relay of a service without an address in a column of its own', () => {
   const failed = { ...lease('game', 'https://a.example'), phase: 'failed', tcpAddr: undefined };
   expect(shown([failed as unknown as LeaseStatus])).toMatch(

@@ -30,8 +30,7 @@ async function asked(text: string, options?: Parameters<typeof load>[1]): Promis
 }
 
 /** What the default `tls: auto` asks for at a public relay. */
-const CERTIFICATES =
-  "get certificates from https://acme-v02.api.letsencrypt.org/directory, agreeing to this CA's terms of service";
+const CERTIFICATES = "get certificates from Let's Encrypt, agreeing to this CA's terms of service";
 
 /** The permissions of a file with these relays. */
 async function keys(relays: string): Promise<string[]> {
@@ -219,7 +218,7 @@ services: { web: { target: 1, via: far } }`;
   it('includes certificates from a public CA, and the names that are looked up', async () => {
     const text = 'services: { web: { target: 1, hostname: shop.example.com, tls: acme } }';
     expect(await asked(text)).toEqual([
-      "get certificates from https://acme-v02.api.letsencrypt.org/directory, agreeing to this CA's terms of service",
+      "get certificates from Let's Encrypt, agreeing to this CA's terms of service",
       'look up shop.example.com in DNS',
     ]);
     const own = `acme: { directory: "https://ca.example/dir" }\n${text}`;
@@ -227,7 +226,7 @@ services: { web: { target: 1, via: far } }`;
       "get certificates from https://ca.example/dir, agreeing to this CA's terms of service",
     );
     expect((await asked(RELAY + text)).slice(1)).toEqual([
-      "get certificates from https://acme-v02.api.letsencrypt.org/directory, agreeing to this CA's terms of service",
+      "get certificates from Let's Encrypt, agreeing to this CA's terms of service",
     ]);
   });
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { RelaySpec, ServiceSpec } from '../../agent/spec.js';
-import { certificatesFrom, LETS_ENCRYPT, usesAcme } from '../../certificates/spec.js';
+import { caName, certificatesFrom, LETS_ENCRYPT, usesAcme } from '../../certificates/spec.js';
 import { relayCaKey, type Confined } from '../../lib/confined.js';
 import { formatTarget, isLoopback, isThisMachine } from '../../net/target/target.js';
 import type { Desired } from '../desired.js';
@@ -79,19 +79,22 @@ export async function permissionsOf(
   };
 }
 
-/** A permission as one line. */
 /** A variable as people know it. */
 export const variableText = (name: string): string =>
   name === 'user' ? '$user (your user name)' : `$${name}`;
 
 const CERTIFICATES = 'get certificates from';
 
+/** The URL identifies another CA exactly. */
+const nameOf = (directory: string): string => (directory === LETS_ENCRYPT ? caName(directory) : directory);
+
+/** A permission as one line. */
 export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 'path'>): string {
   switch (kind) {
     case 'relay':
       return of === '' ? `publish at ${what}` : `publish at ${what}, trusting the CA ${of}`;
     case 'source':
-      return of === CERTIFICATES ? `get ${certificatesFrom(what)}` : `${of} ${what}`;
+      return of === CERTIFICATES ? `get ${certificatesFrom(nameOf(what))}` : `${of} ${what}`;
     case 'reach':
       return `reach ${what} (${of})`;
     case 'file':

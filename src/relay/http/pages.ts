@@ -17,7 +17,7 @@ export interface PageParts {
 }
 
 const ABOUT = `This is a Portal relay. It forwards TLS connections to agents and cannot read them.
-It has no pages for people. Programs read what it offers, as JSON, at ${PATHS.relay}
+Programs read what it offers, as JSON, at ${PATHS.relay}
 `;
 
 export function serve(request: IncomingMessage, response: ServerResponse, options: PageParts): void {
