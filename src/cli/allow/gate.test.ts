@@ -87,8 +87,8 @@ services:
     '    db: db.internal:5432',
     "  get certificates from Let's Encrypt, agreeing to this CA's terms of service",
     '  reach db.internal:5432 (db)',
-    '  send $user (your user name) to https://relay.example.com',
-    '  send $user (your user name) to https://two.example.com',
+    '  send ${user} (your user name) to https://relay.example.com',
+    '  send ${user} (your user name) to https://two.example.com',
   ]);
   expect(await createGate(person({ isTTY: false }).context, {}).ask(await loaded(text))).toBeUndefined();
 });

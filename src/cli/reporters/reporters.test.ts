@@ -423,6 +423,21 @@ test('terminal: a relay whose key changed and changed back is reported both time
   await reporter.close();
 });
 
+test('terminal: an outage of a relay leaves one line for all of its services', async () => {
+  const { reporter, state, printed } = await withView();
+  const lost = { code: 'relay_unreachable', message: 'connection lost' };
+  state.relays = [{ relay: RELAY, state: 'retrying', since: '', error: lost }];
+  const services = ['web', 'api'] as const;
+  const lease = { event: 'lease', relay: RELAY } as const;
+  for (const service of services) reporter.event(at({ ...lease, service, phase: 'retrying', error: lost }));
+  state.relays = [{ relay: RELAY, state: 'connected', since: '' }];
+  for (const service of services) reporter.event(at({ ...lease, service, phase: 'ready' }));
+  await expect.poll(printed).toMatch(/: connected again after \d+ s/);
+  expect(printed().match(/connected again/g)).toHaveLength(1);
+  expect(printed()).not.toContain(': ready at');
+  await reporter.close();
+});
+
 test('terminal: the addresses stay on the screen after the view has ended', async () => {
   const { reporter, state, printed } = await withView();
   const lease = { service: 'web', relay: RELAY, phase: 'ready', mode: 'http', servedAs: 'http' } as const;

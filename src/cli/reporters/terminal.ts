@@ -1,4 +1,6 @@
+import { formatWait } from '../text/amounts.js';
 import { columns } from '../text/columns.js';
+import { relayName } from './describe.js';
 import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/text/problem.js';
@@ -37,6 +39,8 @@ class TerminalReporter implements Reporter {
   #live: Live | undefined;
   /** Leases that were lost with their relay, and are only in the view. */
   readonly #lost = new Set<string>();
+  /** When each of those relays was lost, by performance.now. */
+  readonly #lostAt = new Map<string, number>();
   /** Events from before the view opened. */
   readonly #early: TimedEvent[] = [];
   /** What to print after the progress, which erases the lines above the cursor when it ends. */
@@ -106,13 +110,30 @@ class TerminalReporter implements Reporter {
     if (!this.#live || !this.#snapshot || event.event !== 'lease') return false;
     const { service, relay, phase } = event;
     const key = `${service} ${relay}`;
-    if (phase === 'ready') return this.#lost.delete(key);
+    if (phase === 'ready') {
+      this.#recovered(relay);
+      return this.#lost.delete(key);
+    }
     const at = this.#snapshot().relays.find((one) => one.relay === relay);
     const isInView = phase === 'retrying' && at?.state !== 'connected';
-    if (isInView) this.#lost.add(key);
+    if (isInView) {
+      this.#lost.add(key);
+      if (!this.#lostAt.has(relay)) this.#lostAt.set(relay, performance.now());
+    }
     // A printed line, such as a changed key of the relay, needs another one when the lease is ready again.
-    else if (!STEPS.has(phase)) this.#lost.delete(key);
+    else if (!STEPS.has(phase)) {
+      this.#lost.delete(key);
+      this.#lostAt.delete(relay);
+    }
     return isInView;
+  }
+
+  /** One line for an outage, which the view no longer shows. */
+  #recovered(relay: string): void {
+    const at = this.#lostAt.get(relay);
+    if (at === undefined) return;
+    this.#lostAt.delete(relay);
+    this.#print(`${relayName(relay)}: connected again after ${formatWait(performance.now() - at)}`);
   }
 
   /** The view ends with the agent. Its addresses stay on the screen. */

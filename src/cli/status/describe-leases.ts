@@ -56,7 +56,7 @@ export function describeLeases(
   const isOnSeveral = new Set(leases.map(({ service }) => service)).size < leases.length;
   const showsRelay = isOnSeveral || leases.some((lease) => publicAddress(lease) === undefined);
   const onRelay = (relay: string): string[] => (showsRelay ? [relay] : []);
-  const countsRequests = leases.some(({ requests }) => requests !== undefined);
+  const countsRequests = leases.some(({ servedAs }) => servedAs === 'http');
   const ofRequests = (cell: string): string[] => (countsRequests ? [cell] : []);
   const rows = leases.map((lease) => [
     lease.service,
@@ -68,7 +68,7 @@ export function describeLeases(
     lease.servedAs === 'undecided' ? 'unknown' : lease.servedAs,
     lease.provenAt === undefined ? 'never' : formatAgo(now - Date.parse(lease.provenAt)),
     String(lease.visitors),
-    ...ofRequests(lease.requests === undefined ? '' : String(lease.requests)),
+    ...ofRequests(lease.servedAs === 'http' ? String(lease.requests ?? 0) : '–'),
     formatBytes(lease.bytesIn),
     formatBytes(lease.bytesOut),
   ]);

@@ -54,11 +54,13 @@ it('shows the relay of each lease if a service is on several', () => {
 });
 
 it('shows open connections, and the requests so far of services that count them', () => {
-  const web = { ...lease('web', 'https://a.example'), visitors: 2, requests: 31 };
-  const shared = shown([web, lease('db', 'https://a.example')]);
+  const web = { ...lease('web', 'https://a.example'), servedAs: 'http' as const };
+  const used = { ...web, visitors: 2, requests: 31 };
+  const shared = shown([used, { ...web, service: 'new' }, lease('db', 'https://a.example')]);
   expect(shared).toMatch(/VERIFIED +OPEN +REQUESTS +IN +OUT\n/);
   expect(shared).toMatch(/^web .* 2 +31 +0 B +0 B$/m);
-  expect(shared).toMatch(/^db .* 0 +0 B +0 B$/m);
+  expect(shared).toMatch(/^new .* 0 +0 +0 B +0 B$/m);
+  expect(shared).toMatch(/^db .* 0 +– +0 B +0 B$/m);
   expect(shown([lease('db', 'https://a.example')])).not.toContain('REQUESTS');
 });
 

@@ -272,7 +272,7 @@ services: { web: { target: 1, via: far } }`;
       `services: { a: { target: 1, access: { oidc: { issuer: "${issuer}", ${oidc} } } } }`;
     expect(await asked(at('https://login.example.com/a'), { env })).toEqual([
       'reach login.example.com:443 (a)',
-      'send $OIDC_CLIENT to login.example.com:443',
+      'send ${OIDC_CLIENT} to login.example.com:443',
     ]);
     expect(await asked(at('http://localhost:8080'), { env })).toEqual([]);
   });
@@ -309,17 +309,17 @@ services:
     expect(await asked(text, options)).toEqual([
       'publish at https://relay.example.com',
       CERTIFICATES,
-      'send $HOSTTYPE to https://relay.example.com',
-      'send $user (your user name) to https://relay.example.com',
-      'send $MADE to https://relay.example.com',
-      'send $HOME to https://relay.example.com',
-      'send $LANG to https://relay.example.com',
+      'send ${HOSTTYPE} to https://relay.example.com',
+      'send ${user} (your user name) to https://relay.example.com',
+      'send ${MADE} to https://relay.example.com',
+      'send ${HOME} to https://relay.example.com',
+      'send ${LANG} to https://relay.example.com',
     ]);
   });
 
   it('includes variables in a hostname that the embedded relay looks up', async () => {
     const text = 'services: { web: { target: 1, hostname: "${LANG:-x}.example.com" } }';
-    expect(await asked(text)).toEqual(['look up x.example.com in DNS', 'send $LANG to DNS servers']);
+    expect(await asked(text)).toEqual(['look up x.example.com in DNS', 'send ${LANG} to DNS servers']);
   });
 
   it('includes variables that other hosts or visitors read', async () => {
@@ -330,9 +330,9 @@ services:
       /: { target: "http://\${HOST:-x}.example.org", headers: { A: "\${API_TOKEN:-}" } }
       /own: { target: 1, headers: { B: "\${LOCAL:-}" }, responseHeaders: { C: "\${SHOWN:-}" } }`;
     expect((await asked(text)).slice(3)).toEqual([
-      'send $SHOWN to visitors',
-      'send $HOST to x.example.org:80',
-      'send $API_TOKEN to x.example.org:80',
+      'send ${SHOWN} to visitors',
+      'send ${HOST} to x.example.org:80',
+      'send ${API_TOKEN} to x.example.org:80',
     ]);
   });
 });

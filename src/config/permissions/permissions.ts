@@ -81,7 +81,7 @@ export async function permissionsOf(
 
 /** A variable as people know it. */
 export const variableText = (name: string): string =>
-  name === 'user' ? '$user (your user name)' : `$${name}`;
+  name === 'user' ? '${user} (your user name)' : `\${${name}}`;
 
 const CERTIFICATES = 'get certificates from';
 
