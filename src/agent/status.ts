@@ -115,6 +115,8 @@ export interface LeaseStatus extends PublicAddress {
   holdMs?: Readonly<Record<string, number>>;
   /** Why the local service is unhealthy, according to its `health`; absent if it is healthy. Visitors still reach it. */
   healthError?: string;
+  /** When the local service last became reachable or unreachable, healthy or unhealthy. Absent before the first check. */
+  localSince?: string;
 }
 
 /** Commands of a service that start. */

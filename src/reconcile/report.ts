@@ -94,6 +94,7 @@ export class Report {
     const healthError = local.healthErrorOf(service);
     const targetErrors = local.targetErrorsOf(service);
     const targetError = Object.values(targetErrors)[0];
+    const localSince = local.changedAt(service)?.toISOString();
     const starting = commands.startingOf(service);
     const late = starting?.targets.filter((target) => target in targetErrors) ?? [];
     return {
@@ -101,6 +102,7 @@ export class Report {
       ...(targetError !== undefined && { targetError, targetErrors }),
       ...(late.length > 0 && { starting: { ...starting, targets: late } }),
       ...(healthError !== undefined && { healthError }),
+      ...(localSince !== undefined && { localSince }),
       ...(at !== undefined && { expiresAt: new Date(at).toISOString() }),
     };
   }

@@ -39,11 +39,14 @@ describe.each(['stream', 'http', 'auto', 'tcp'] as const)('a target of mode %s',
     const one = await published({ mode, carrier: mode === 'tcp' ? 'tls' : 'raw' }, port);
     expect(one.verdicts()).toEqual([verdict(port, `nothing listens on port ${port}`)]);
     expect((await one.event('ready')).unreachable).toEqual(['app']);
-    expect((await one.runner.status()).leases[0]).toHaveProperty('targetError');
+    const [down] = (await one.runner.status()).leases;
+    expect(down).toHaveProperty('targetError');
     await listen(port);
     await one.event('target', ({ reachable }) => reachable);
     expect(one.verdicts()).toHaveLength(2);
-    expect((await one.runner.status()).leases[0]).not.toHaveProperty('targetError');
+    const [up] = (await one.runner.status()).leases;
+    expect(up).not.toHaveProperty('targetError');
+    expect(Date.parse(up!.localSince!)).toBeGreaterThan(Date.parse(down!.localSince!));
   });
 });
 

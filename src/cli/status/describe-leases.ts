@@ -61,7 +61,7 @@ export function describeLeases(
   const rows = leases.map((lease) => [
     lease.service,
     stateOf(lease),
-    formatAge(now - Date.parse(lease.since)),
+    formatAge(now - stateSince(lease)),
     publicAddress(lease) ?? '',
     ...onRelay(relayName(lease.relay)),
     targetOf(lease),
@@ -191,6 +191,14 @@ function targetOf(lease: LeaseStatus): string {
   if (targetError !== undefined)
     return down > 0 && down < targets.length ? `${where} (${down} down)` : `${where} (down)`;
   return healthError === undefined ? where : `${where} (unhealthy)`;
+}
+
+/** A published service changes its state with its local service, too. */
+function stateSince({ phase, since, localSince }: LeaseStatus): number {
+  const published = Date.parse(since);
+  return phase === 'ready' && localSince !== undefined
+    ? Math.max(published, Date.parse(localSince))
+    : published;
 }
 
 function stateOf(lease: LeaseStatus): string {

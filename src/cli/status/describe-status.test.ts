@@ -64,6 +64,14 @@ it('shows open connections, and the requests so far of services that count them'
   expect(shown([lease('db', 'https://a.example')])).not.toContain('REQUESTS');
 });
 
+it('shows since when a target is down, or back', () => {
+  const web = { ...lease('web', 'https://a.example'), localSince: '2025-12-31T23:59:57Z' };
+  expect(shown([{ ...web, targetError: 'nothing listens' }])).toMatch(/^web +target down +3s /m);
+  expect(shown([web])).toMatch(/^web +ready +3s /m);
+  expect(shown([{ ...web, phase: 'retrying' }])).toMatch(/^web +retrying +1m /m);
+  expect(shown([{ ...web, localSince: '2025-12-31T23:00:00Z' }])).toMatch(/^web +ready +1m /m);
+});
+
 it('shows the relay of a service without an address in a column of its own', () => {
   const failed = { ...lease('game', 'https://a.example'), phase: 'failed', tcpAddr: undefined };
   expect(shown([failed as unknown as LeaseStatus])).toMatch(

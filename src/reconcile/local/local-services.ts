@@ -26,6 +26,7 @@ export class LocalServices {
   readonly #targets: TargetWatch;
   readonly #health: HealthChecks;
   #specs: readonly ServiceSpec[] = [];
+  readonly #changedAt = new Map<string, Date>();
 
   constructor(options: LocalServicesOptions) {
     this.#options = options;
@@ -48,6 +49,8 @@ export class LocalServices {
   /** Checks exactly these services from now on. */
   follow(services: readonly ServiceSpec[]): void {
     this.#specs = services;
+    const names = new Set(services.map(({ service }) => service));
+    for (const service of this.#changedAt.keys()) if (!names.has(service)) this.#changedAt.delete(service);
     // Report a target that does not respond only once, and not as unhealthy as well.
     this.#targets.follow(services);
     this.#health.follow(services);
@@ -83,6 +86,11 @@ export class LocalServices {
     return this.#targets.errorsOf(service);
   }
 
+  /** When `service` last became reachable or unreachable, healthy or unhealthy. Undefined before the first check. */
+  changedAt(service: string): Date | undefined {
+    return this.#changedAt.get(service);
+  }
+
   /** Whether all targets of `service` are reachable, as far as known. */
   isReachable(service: string): boolean {
     return this.#targets.errorOf(service) === undefined;
@@ -101,6 +109,7 @@ export class LocalServices {
   #onTarget(service: string, target: string, error: string | undefined): void {
     const { emit, onReachable, onChange } = this.#options;
     const reachable = error === undefined;
+    this.#changedAt.set(service, new Date());
     const routes = this.#routesTo(service, target);
     emit({
       event: 'target',
@@ -127,6 +136,7 @@ export class LocalServices {
   #onHealth(service: string, error: string | undefined): void {
     const { emit, isStarting, onChange } = this.#options;
     const healthy = error === undefined;
+    this.#changedAt.set(service, new Date());
     const spec = this.#specs.find((one) => one.service === service);
     if (spec && !healthy) this.protocols.forget(formatTarget(spec.target));
     // The state of a program that starts is no news.
