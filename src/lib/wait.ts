@@ -1,9 +1,6 @@
 import { PortalError } from './errors.js';
 import { stalledMs } from './stalls.js';
 
-/** The longest delay of a Node timer (2^31 − 1 ms). A timer with a longer delay fires at once. */
-export const LONGEST_TIMER_MS = 2_147_483_647;
-
 /** The time in which this process did not run extends a timeout, by up to this many times the timeout. */
 const MOST_EXTENSIONS = 5;
 

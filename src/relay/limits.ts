@@ -1,4 +1,3 @@
-import { LONGEST_TIMER_MS } from '../lib/wait.js';
 import type { LIMITS } from '../protocol/limits.js';
 
 /** The limits that an operator can set. `portal relay --limit` and docs/reference/cli.md list them from this table. */
@@ -109,6 +108,9 @@ export type LimitName = keyof typeof ADJUSTABLE;
 export type RelayLimits = { readonly [K in LimitName]: number };
 
 export const LIMIT_NAMES = Object.keys(ADJUSTABLE) as LimitName[];
+
+/** The longest delay of a Node timer (2^31 − 1 ms). A timer with a longer delay fires at once. */
+const LONGEST_TIMER_MS = 2_147_483_647;
 
 /** Lowest and highest value of a limit. */
 export function rangeOf(name: LimitName): { readonly min: number; readonly max: number } {
