@@ -90,7 +90,11 @@ export async function openRelayCertificate(
       // The certificate may have changed while the relay was starting.
       if (latest) relay.serveCertificate(latest);
       // LiveCertificate logs errors and retries.
-      if (tls.source === 'acme') live.open(stop.signal).then(serve, () => undefined);
+      if (tls.source === 'acme')
+        live.open(stop.signal).then(
+          (certificate) => void (certificate !== latest && serve(certificate)),
+          () => undefined,
+        );
     },
     reload: () => live.reread(),
     close,
