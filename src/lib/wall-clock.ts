@@ -16,3 +16,7 @@ export function atTime(at: number, due: () => void): () => void {
   look();
   return () => clearTimeout(timer);
 }
+
+/** The hint of an error that a wrong clock of this machine explains. */
+export const checkClock = (now = new Date()): string =>
+  `Check the clock of this machine. It shows ${now.toISOString()}.`;

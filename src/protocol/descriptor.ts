@@ -2,6 +2,7 @@ import { validators, type Validator } from 'validators:descriptor';
 import type { Identity } from '../identity/identity.js';
 import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
+import { checkClock } from '../lib/wall-clock.js';
 import { PROTOCOL_VERSION } from './limits.js';
 
 /** A relay's description of itself (`GET /v1/relay`), signed with its key so that others can forward it. */
@@ -65,7 +66,7 @@ export function readDescriptor(value: unknown, now: Date): SignedDescriptor {
   if (!(expiresAt - issuedAt <= MAX_VALID_MS)) throw invalid('it is valid for too long');
   if (expiresAt <= now.getTime())
     throw new PortalError('expired', `the descriptor of ${value.url} expired at ${value.expiresAt}`, {
-      hint: `Check the clock of this machine. It shows ${now.toISOString()}.`,
+      hint: checkClock(now),
     });
   return value;
 }

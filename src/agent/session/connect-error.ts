@@ -5,6 +5,7 @@ import { alertIn, TLS_ALERT } from '../../net/tls/alert.js';
 import { UNTRUSTED } from '../../net/tls/untrusted.js';
 import { relayYaml } from '../../lib/relay-yaml.js';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { checkClock } from '../../lib/wall-clock.js';
 import type { RelayEndpoint } from './relay-endpoint.js';
 
 /** The error for a relay that was unreachable. */
@@ -32,7 +33,7 @@ export function connectError(error: unknown, { url, ca }: Pick<RelayEndpoint, 'u
 function notYetValid(cause: unknown, url: string): PortalError {
   return new PortalError('relay_unreachable', `the certificate of ${url} is not valid yet`, {
     cause,
-    hint: `Check the clock of this machine. It shows ${new Date().toISOString()}.`,
+    hint: checkClock(),
   });
 }
 

@@ -1,7 +1,7 @@
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { within } from '../../lib/wait.js';
-import { atTime } from '../../lib/wall-clock.js';
+import { atTime, checkClock } from '../../lib/wall-clock.js';
 import type { ServingCertificate } from '../source.js';
 import type { AcmeAuthority } from './authority.js';
 import type { AcmeStore, DatedCertificate, RejectedOrder } from './store.js';
@@ -281,7 +281,7 @@ function expired({ notAfter }: DatedCertificate, ca: string): PortalError {
   return new PortalError(
     'acme_rejected',
     `the certificate that ${ca} issued has already expired, at ${notAfter.toISOString()}`,
-    { hint: `Check the clock of this machine. It shows ${new Date().toISOString()}.` },
+    { hint: checkClock() },
   );
 }
 
