@@ -76,7 +76,9 @@ describe('behind an HTTP proxy', () => {
       ({ phase, error: why }) => phase === 'retrying' && why !== undefined,
     );
     expect(error).toMatchObject({ code: 'relay_unreachable' });
-    expect(error!.message).toContain('the proxy 127.0.0.1:1 is unreachable: ECONNREFUSED');
+    expect(error!.message).toContain(
+      'the proxy 127.0.0.1:1 is unreachable: it refused the connection (ECONNREFUSED)',
+    );
   });
 
   it('mode tcp works, unverified, through a proxy that allows only one port', async () => {

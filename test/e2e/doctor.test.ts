@@ -425,7 +425,7 @@ it('checks the sources of certificates', async () => {
   await write(file(`https://localhost:${gone}/dir`));
   const down = await examine('--dns', dns.address);
   expect(down.of('service.acme')[0]).toMatch(
-    /^problem: the CA at localhost:\d+ does not respond: ECONNREFUSED/,
+    /^problem: the CA at localhost:\d+ is unreachable: it refused the connection \(ECONNREFUSED\)/,
   );
 });
 
@@ -443,7 +443,7 @@ it('counts an unreachable CA once, however many services use it', async () => {
   );
   const { of, lines } = await examine('--dns', dns.address);
   const [first, ...others] = of('service.acme');
-  expect(first).toMatch(/^problem: the CA at localhost:\d+ does not respond: [^\n]*ECONNREFUSED/);
+  expect(first).toMatch(/^problem: the CA at localhost:\d+ is unreachable: [^\n]*ECONNREFUSED/);
   expect(others).toEqual(Array(2).fill(`${first}: see service one above`));
   expect(lines.filter(({ check }) => check === 'service.acme').map((line) => line['because'])).toEqual([
     undefined,

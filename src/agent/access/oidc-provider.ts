@@ -1,4 +1,5 @@
 import type * as Client from 'openid-client';
+import { failureReason } from '../../lib/failure-reason.js';
 import { sendRequest } from '../../net/http/send-request.js';
 import type { ProxyFor } from '../../net/proxy/server.js';
 import type { OidcSpec } from '../spec.js';
@@ -135,7 +136,7 @@ export class OidcProvider {
       maxBytes: MAX_RESPONSE_BYTES,
       proxyFor: this.#proxyFor,
     }).catch((error: unknown) => {
-      throw new ProviderDown(`${new URL(url).host} does not respond: ${messageOf(error)}`);
+      throw new ProviderDown(`${new URL(url).host} is unreachable: ${failureReason(error)}`);
     });
     if (answer.status >= 500) throw new ProviderDown(`${new URL(url).host} responds with ${answer.status}`);
     const fields = Object.entries(answer.headers).map(([name, value]): [string, string] => [

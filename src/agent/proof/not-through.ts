@@ -1,4 +1,5 @@
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { failureReason } from '../../lib/failure-reason.js';
 import { isLoopback } from '../../net/target/target.js';
 
 /** Timeout of the agent's own visits. */
@@ -9,7 +10,7 @@ export const PROBE_MS = 5_000;
  * counts as timed out, because the relay waited for this agent and gave up.
  */
 export function notThrough(where: string, error: unknown, tookMs = 0, hint?: string): PortalError {
-  const reason = systemCode(error) ?? asPortalError(error).message;
+  const reason = failureReason(error);
   const isLate = tookMs >= PROBE_MS && !isTimeout(error);
   const why = isLate ? `${reason} after ${Math.round(tookMs / 1000)} s` : reason;
   return new PortalError('not_through', `visitors do not reach ${where}: ${why}`, {

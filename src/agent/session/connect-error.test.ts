@@ -128,6 +128,7 @@ it.each([
     'relay.example.com has no address in DNS (ENOTFOUND)',
     'relay.example.com and *.relay.example.com',
   ],
+  ['EAI_AGAIN', 'DNS does not respond (EAI_AGAIN)', 'DNS server'],
   ['ECONNREFUSED', 'nothing listens on port 443 (ECONNREFUSED)', 'Start the relay.'],
 ])('%s comes with the remedy', (code, why, hint) => {
   const error = connectError(Object.assign(new Error(code), { code }), { url: URL_OF_RELAY });
@@ -136,6 +137,15 @@ it.each([
     message: `${URL_OF_RELAY} is unreachable: ${why}`,
     hint: expect.stringContaining(hint) as string,
   });
+});
+
+it.each([
+  ['ENETUNREACH', 'this machine has no route to it (ENETUNREACH)'],
+  ['ECONNRESET', 'it closed the connection (ECONNRESET)'],
+  ['EXDEV', 'EXDEV'],
+])('%s is explained where there are words for it', (code, why) => {
+  const { message } = connectError(Object.assign(new Error(code), { code }), { url: URL_OF_RELAY });
+  expect(message).toBe(`${URL_OF_RELAY} is unreachable: ${why}`);
 });
 
 it('a timeout names the port to open', () => {

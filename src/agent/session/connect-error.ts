@@ -5,6 +5,7 @@ import { alertIn, TLS_ALERT } from '../../net/tls/alert.js';
 import { UNTRUSTED } from '../../net/tls/untrusted.js';
 import { relayYaml } from '../../lib/relay-yaml.js';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { failureReason } from '../../lib/failure-reason.js';
 import { checkClock } from '../../lib/wall-clock.js';
 import type { RelayEndpoint } from './relay-endpoint.js';
 
@@ -22,7 +23,7 @@ export function connectError(error: unknown, { url, ca }: Pick<RelayEndpoint, 'u
   if (system === 'CERT_NOT_YET_VALID') return notYetValid(error, url);
   if (system && UNTRUSTED.has(system)) return untrusted(error, { system, reason, url, ca });
   const { why, hint } = handshakeFailure(reason, url) ??
-    networkFailure(system, url) ?? { why: system ?? reason };
+    networkFailure(system, url) ?? { why: system === undefined ? reason : failureReason(error) };
   return new PortalError('relay_unreachable', `${url} is unreachable: ${why}`, {
     cause: error,
     ...(hint !== undefined && { hint }),
@@ -95,6 +96,11 @@ function networkFailure(system: string | undefined, url: string): { why: string;
     return {
       why: `${hostname} has no address in DNS (ENOTFOUND)`,
       hint: `Check the name, and that this machine is online. If the relay is yours, create the DNS records ${hostname} and *.${hostname}.`,
+    };
+  if (system === 'EAI_AGAIN')
+    return {
+      why: failureReason({ code: system }),
+      hint: 'Check that this machine is online, and that its DNS server responds. The agent retries.',
     };
   if (system === 'ECONNREFUSED')
     return {

@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
-import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { asPortalError, PortalError } from '../../lib/errors.js';
+import { failureReason } from '../../lib/failure-reason.js';
 import { within } from '../../lib/wait.js';
 import { formatTarget, targetHost, type Target } from '../../net/target/target.js';
 import type { HealthSpec, ServiceSpec } from '../spec.js';
@@ -50,8 +51,7 @@ function get(socket: Socket, target: Target, path: string): Promise<number> {
       response.destroy();
     });
     asking.once('error', (error) => {
-      const reason = systemCode(error) ?? error.message;
-      reject(new PortalError('target_down', `${asked(target, { path })} failed (${reason})`));
+      reject(new PortalError('target_down', `${asked(target, { path })} failed: ${failureReason(error)}`));
     });
     asking.end();
   });

@@ -30,7 +30,9 @@ describe('a CA behind a proxy', () => {
     });
     await expect((await directoryThrough('http://127.0.0.1:1')).answer).rejects.toMatchObject({
       code: 'acme_unreachable',
-      message: expect.stringMatching(/the proxy 127\.0\.0\.1:1 is unreachable: ECONNREFUSED$/) as string,
+      message: expect.stringMatching(
+        /the proxy 127\.0\.0\.1:1 is unreachable: it refused the connection \(ECONNREFUSED\)$/,
+      ) as string,
     });
   });
 });

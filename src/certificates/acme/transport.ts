@@ -1,4 +1,5 @@
 import { PortalError, systemCode } from '../../lib/errors.js';
+import { failureReason } from '../../lib/failure-reason.js';
 import { isProxyError, type ProxyFor } from '../../net/proxy/server.js';
 import { sendRequest } from '../../net/http/send-request.js';
 import { UNTRUSTED } from '../../net/tls/untrusted.js';
@@ -46,14 +47,16 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
     if (wire.signal.aborted) throw new PortalError('aborted', 'the order was cancelled', { cause: error });
     if (error instanceof PortalError && isProxyError(error)) throw error;
     if (UNTRUSTED.has(systemCode(error) ?? '')) throw untrusted(url, wire.trust, error);
-    throw unreachable(url, signal.aborted ? `no response within ${REQUEST_MS} ms` : reasonOf(error), error);
+    throw unreachable(
+      url,
+      signal.aborted ? `no response within ${REQUEST_MS} ms` : failureReason(error),
+      error,
+    );
   }
 }
 
-const reasonOf = (error: unknown): string => systemCode(error) ?? (error as Error).message;
-
 function unreachable(url: string, reason: string, cause?: unknown): PortalError {
-  return new PortalError('acme_unreachable', `the CA at ${hostOf(url)} does not respond: ${reason}`, {
+  return new PortalError('acme_unreachable', `the CA at ${hostOf(url)} is unreachable: ${reason}`, {
     cause,
   });
 }
@@ -62,7 +65,7 @@ function unreachable(url: string, reason: string, cause?: unknown): PortalError 
 function untrusted(url: string, trust: string | undefined, cause: unknown): PortalError {
   return new PortalError(
     'acme_unreachable',
-    `the certificate of the CA at ${hostOf(url)} is not trusted: ${reasonOf(cause)}`,
+    `the certificate of the CA at ${hostOf(url)} is not trusted: ${failureReason(cause)}`,
     {
       cause,
       hint: untrustedHint(systemCode(cause), trust),

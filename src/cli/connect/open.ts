@@ -1,7 +1,8 @@
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import { openTcp, type Tunnel } from '../../agent/session/relay-endpoint.js';
 import type { Identity } from '../../identity/identity.js';
-import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { PortalError, systemCode } from '../../lib/errors.js';
+import { failureReason } from '../../lib/failure-reason.js';
 import { within } from '../../lib/wait.js';
 import { secure } from '../../net/dial.js';
 import { readLine } from '../../net/read-line.js';
@@ -130,7 +131,7 @@ function failureOf({ hostname, host, port }: Door, error: Error): PortalError {
 
 function unreachable({ host, port }: Door, error: unknown): PortalError {
   if (error instanceof PortalError && error.code !== 'internal') return error;
-  const reason = systemCode(error) ?? asPortalError(error).message;
+  const reason = failureReason(error);
   return new PortalError('relay_unreachable', `${host}:${port} is unreachable: ${reason}`, {
     cause: error,
     hint: 'Check the address and your network. The relay of the service must be running.',

@@ -102,7 +102,7 @@ describe('through an HTTP proxy', () => {
     await expect(through(silent.url, 'far.test', 443, { ms: 50 })).rejects.toMatchObject({ code: 'timeout' });
     await expect(through('http://127.0.0.1:1', 'far.test', 443)).rejects.toMatchObject({
       code: 'relay_unreachable',
-      message: 'the proxy 127.0.0.1:1 is unreachable: ECONNREFUSED',
+      message: 'the proxy 127.0.0.1:1 is unreachable: it refused the connection (ECONNREFUSED)',
     });
   });
 

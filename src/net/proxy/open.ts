@@ -1,5 +1,6 @@
 import { isIP, type Socket } from 'node:net';
-import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { PortalError, systemCode } from '../../lib/errors.js';
+import { failureReason } from '../../lib/failure-reason.js';
 import { within } from '../../lib/wait.js';
 import { dial, secure, tlsNameOf, type TcpOptions } from '../dial.js';
 import { addressesByFamily } from '../resolve.js';
@@ -104,7 +105,7 @@ async function addressesOf(host: string): Promise<readonly string[]> {
   const found = await addressesByFamily(host).catch((error: unknown) => {
     throw new PortalError(
       'relay_unreachable',
-      `${host} does not resolve on this machine: ${systemCode(error)}`,
+      `${host} does not resolve on this machine: ${failureReason(error)}`,
       {
         cause: error,
         hint: 'Write socks5h:// to have the proxy look names up.',
@@ -119,7 +120,7 @@ function inWords(error: unknown, proxy: ProxyServer): PortalError {
   const code = systemCode(error);
   if (proxy.kind === 'https' && code === 'ERR_SSL_WRONG_VERSION_NUMBER')
     return wrongProtocol('TLS', proxy, 'http');
-  const reason = code ?? asPortalError(error).message;
+  const reason = failureReason(error);
   const hint =
     code !== undefined && /CERT|SIGNATURE|ISSUER/.test(code)
       ? 'Trust the CA of the proxy: set NODE_EXTRA_CA_CERTS to its file.'

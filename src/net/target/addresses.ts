@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import { PortalError, systemCode } from '../../lib/errors.js';
+import { PortalError } from '../../lib/errors.js';
+import { failureReason } from '../../lib/failure-reason.js';
 import { within } from '../../lib/wait.js';
 import { addressesByFamily, systemResolver, type Resolver } from '../resolve.js';
 import { formatTarget, isThisMachine, type Target } from './target.js';
@@ -54,8 +55,9 @@ async function resolve(
     return isIpv4First ? alternating(ipv4, ipv6) : alternating(ipv6, ipv4);
   } catch (error) {
     if (signal?.aborted) throw error;
-    const reason = systemCode(error) ?? (error as Error).message;
-    throw new PortalError('target_down', `${host} cannot be resolved (${reason})`, { cause: error });
+    throw new PortalError('target_down', `${host} cannot be resolved: ${failureReason(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -94,7 +94,7 @@ describe('a target by address', () => {
 it('reports a target whose name does not resolve', async () => {
   expect(await failure(parseTarget('nobody.invalid:1'))).toMatchObject({
     code: 'target_down',
-    message: expect.stringMatching(/^nobody\.invalid cannot be resolved \(E\w+\)$/) as string,
+    message: expect.stringMatching(/^nobody\.invalid cannot be resolved: .+ \(E\w+\)$/) as string,
   });
 });
 

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { PortalError } from '../../lib/errors.js';
+import { failureReason } from '../../lib/failure-reason.js';
 import { FairPlaces } from '../../lib/fair-places.js';
 import type { Logger } from '../../lib/logger.js';
 import { within } from '../../lib/wait.js';
@@ -252,7 +253,7 @@ export class Hops {
       plain?.destroy();
       if (error instanceof PortalError && (error.code === 'hop_loop' || error.code === 'too_many_hops'))
         throw error;
-      throw this.#notReached(peer, systemCode(error) ?? asPortalError(error).message, error);
+      throw this.#notReached(peer, failureReason(error), error);
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { asPortalError, PortalError } from '../../lib/errors.js';
+import { failureReason } from '../../lib/failure-reason.js';
 import type { Logger } from '../../lib/logger.js';
 import { delay } from '../../lib/wait.js';
 import { dial, secure, tlsNameOf } from '../../net/dial.js';
@@ -257,7 +258,7 @@ async function fetchDescriptor(
     });
     if (fetched.status !== 200) throw new Error(`the response has status ${fetched.status}`);
   } catch (error) {
-    const reason = systemCode(error) ?? asPortalError(error).message;
+    const reason = failureReason(error);
     throw new PortalError('peer_unreachable', `cannot fetch the descriptor of ${url}: ${reason}`, {
       cause: error,
     });
