@@ -49,7 +49,10 @@ export function describeRequest(asked: PermissionRequest, style: Style): string[
   }
   const shown = new Set([...services.keys()].flatMap((relay) => relay.split(',')));
   const others = missing.filter(({ kind, what }) => kind !== 'relay' || !shown.has(what));
-  return [...lines, ...shortPermissions(others).map(mark)];
+  // Beside permissions that the file already has, it would not be clear what the change adds.
+  const isChange = missing.length < permissions.length;
+  const added = isChange ? ` ${style.dim('(new)')}` : '';
+  return [...lines, ...shortPermissions(others).map((line) => mark(line) + added)];
 }
 
 /** How a relay differs from what the user allowed before. */

@@ -93,6 +93,17 @@ services:
   expect(await createGate(person({ isTTY: false }).context, {}).ask(await loaded(text))).toBeUndefined();
 });
 
+it('marks what a change adds', async () => {
+  await answered(await loaded(), 'y\r');
+  const { text } = await answered(
+    await loaded(CONFIG.replace('web: 3000', 'web: { name: "w-${user}", target: 3000 }')),
+    'n\r',
+  );
+  const shown = stripVTControlCharacters(text);
+  expect(shown).toContain('send ${user} (your user name) to https://relay.example.com (new)');
+  expect(shown).not.toContain('publish at https://relay.example.com (');
+});
+
 it('starts nothing unless the answer is yes', async () => {
   const { exit, text } = await answered(await loaded(), '\r');
   expect(exit).toBe(2);

@@ -52,6 +52,9 @@ const many = (count: number): ServiceView[] =>
 
 const overlay = (): string[] => Array.from({ length: 20 }, (_, index) => `line ${index + 1}`);
 
+const titleAt = (unit: 'bytes' | 'requests', perSecond: number, columns: number): string =>
+  render(view([service('web', { rate: { unit, perSecond } })]), screen(columns, 24))[0]!;
+
 describe('the live view', () => {
   it('clears the error of the last response once the target has recovered', () => {
     const [, broken] = render(view([service('web', { lastStatus: 503 })]), screen(120, 40));
@@ -99,6 +102,15 @@ describe('the live view', () => {
           expect(lines[titles.length + at]![index]).toMatch(/\S/);
     },
   );
+
+  it('keeps its columns while rates change', () => {
+    for (let columns = 60; columns <= 120; columns++) {
+      const bytes = [0, 900, 12_345, 999_900_000].map((rate) => titleAt('bytes', rate, columns));
+      expect(new Set(bytes).size, `${columns} columns`).toBe(1);
+      const requests = [0, 1.25, 12, 999].map((rate) => titleAt('requests', rate, columns));
+      expect(new Set(requests).size, `${columns} columns`).toBe(1);
+    }
+  });
 
   it('puts addresses below their services if a row has no room for them', () => {
     const long = service('web', { addresses: ['https://quick-cloud-n8qt.tunnel.example.com'] });

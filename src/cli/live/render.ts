@@ -95,7 +95,12 @@ const REQUESTS: Column = {
   title: 'REQUESTS',
   cell: ({ requests }) => (requests === undefined ? '–' : String(requests)),
 };
-const RATE: Column = { title: 'RATE', cell: ({ rate }) => rateText(rate) };
+/** Wide enough for most rates, so that a changing rate neither moves nor removes a column. */
+const RATE_COLUMNS = { requests: '999/s'.length, bytes: '999.9 MB/s'.length };
+const RATE: Column = {
+  title: 'RATE',
+  cell: ({ rate }) => rateText(rate).padEnd(RATE_COLUMNS[rate.unit]),
+};
 const LAST: Column = {
   title: 'LAST',
   cell: ({ lastStatus, isLastOutdated, isReachable }, { style }) => {
