@@ -17,8 +17,9 @@ import { asObject } from './h2.js';
 import { watchStreamEnd } from './h2-ends.js';
 import { endWithNghttp2 } from './h2-ended.js';
 import { isGrpc, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
+import { SentBody } from './sent-body.js';
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_REFUSED_STREAM } = constants;
 const SETTINGS_MS = 1_500;
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -37,6 +38,8 @@ export class H2Requests {
   readonly #limits: HttpLimits;
   readonly #onNotH2: (forwarding: Forwarding) => boolean;
   #session: Promise<Connection> | undefined;
+  /** Requests that the target refused once. */
+  readonly #refused = new WeakSet<Forwarding>();
   #destroyed = false;
 
   /**
@@ -72,8 +75,17 @@ export class H2Requests {
     }
   }
 
-  #connected(): Promise<Connection> {
-    if (this.#session) return this.#session;
+  async #connected(): Promise<Connection> {
+    const current = this.#session;
+    const connection = await (current ?? this.#reconnect());
+    const { closed, destroyed } = connection.session;
+    // It ended before its events were heard.
+    if (!current || !(closed || destroyed)) return connection;
+    if (this.#session === current) this.#session = undefined;
+    return this.#session ?? this.#reconnect();
+  }
+
+  #reconnect(): Promise<Connection> {
     const opening = this.#connect(() => {
       if (this.#session === opening) this.#session = undefined;
     });
@@ -143,8 +155,10 @@ export class H2Requests {
 
   #request(connection: Connection, forwarding: Forwarding): void {
     const { session } = connection;
-    const { exchange, sent } = forwarding;
+    const { exchange } = forwarding;
     const { body } = exchange;
+    const again = forwarding.sent?.chunks ?? [];
+    const sent = body && (forwarding.sent ??= new SentBody());
     // `close` would end the body first and make half a request look complete. An abort does not.
     const aborting = body && new AbortController();
     let stream: ClientHttp2Stream;
@@ -155,7 +169,8 @@ export class H2Requests {
         ...(aborting && { signal: aborting.signal }),
       });
     } catch (error) {
-      return forwarding.fail(error);
+      if (!this.#sendAgain(forwarding)) forwarding.fail(error);
+      return;
     }
     const cancel = aborting ? () => aborting.abort() : () => stream.close(NGHTTP2_CANCEL);
     connection.requests++;
@@ -163,13 +178,15 @@ export class H2Requests {
       if (--connection.requests === 0 && !session.destroyed) session.setTimeout(this.#limits.keepAliveMs);
     });
     forwarding.cancelWith(cancel);
-    receive(stream, forwarding, this.#limits, cancel);
+    receive(stream, forwarding, this.#limits, cancel, () => this.#sendAgain(forwarding));
     if (!body) return;
-    // The chunks that an HTTP/1.1 attempt sent without success.
-    for (const chunk of sent?.chunks ?? []) stream.write(chunk);
-    body.on('data', (chunk: Buffer) => {
+    // The chunks that an attempt before sent without success.
+    for (const chunk of again) stream.write(chunk);
+    const onData = (chunk: Buffer): void => {
+      sent!.add(chunk);
       if (stream.writable && !stream.write(chunk)) body.pause();
-    });
+    };
+    body.on('data', onData);
     // Both sides of a gRPC call may be silent for a long time.
     if (!isGrpc(exchange.headers)) forwarding.watchBody({ untilResponse: true });
     stream.on('drain', () => {
@@ -180,7 +197,8 @@ export class H2Requests {
     };
     if (body.readableEnded) onEnd();
     else body.once('end', onEnd);
-    if (sent) body.resume();
+    forwarding.detachBody = () => void body.off('data', onData).off('end', onEnd).pause();
+    body.resume();
     stream.once('wantTrailers', () => {
       try {
         stream.sendTrailers(asObject(requestTrailers(forwarding)));
@@ -190,6 +208,20 @@ export class H2Requests {
         cancel();
       }
     });
+  }
+
+  /**
+   * The target did not process the request: it refused the stream, or ended the connection before it (RFC 9113, sections 6.8
+   * and 8.7). Sends it again, once. Returns false if that is not possible.
+   */
+  #sendAgain(forwarding: Forwarding): boolean {
+    const { exchange, sent } = forwarding;
+    if (forwarding.isOver || exchange.begun || this.#refused.has(forwarding)) return false;
+    if (sent && !sent.chunks) return false;
+    this.#refused.add(forwarding);
+    forwarding.detachBody?.();
+    void this.#send(forwarding);
+    return true;
   }
 
   #head({ exchange, route }: Forwarding): OutgoingHttpHeaders {
@@ -213,6 +245,7 @@ function receive(
   forwarding: Forwarding,
   limits: HttpLimits,
   cancel: () => void,
+  onRefused: () => boolean,
 ): void {
   const isWhole = watchStreamEnd(stream);
   let trailers: readonly string[] = [];
@@ -220,8 +253,12 @@ function receive(
     forwarding.fail(new SilentError());
     cancel();
   }, limits.responseMs);
-  forwarding.exchange.body?.on('data', () => silent.refresh());
-  stream.once('close', () => clearTimeout(silent));
+  const onBody = (): void => void silent.refresh();
+  forwarding.exchange.body?.on('data', onBody);
+  stream.once('close', () => {
+    forwarding.exchange.body?.off('data', onBody);
+    clearTimeout(silent);
+  });
   // The types lack the third argument, the raw fields.
   const on = stream.on.bind(stream) as unknown as (
     event: string,
@@ -234,6 +271,7 @@ function receive(
   on('trailers', (_headers, _flags, raw) => (trailers = raw));
   on('response', (headers, flags, raw) => {
     clearTimeout(silent);
+    forwarding.sent?.drop();
     stream.setTimeout(limits.stalledMs, cancel);
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     forwarding.head(Number(headers[':status']), '', withoutStatus(raw), ended ? 'nothing' : 'trailers');
@@ -246,8 +284,13 @@ function receive(
       if (isWhole()) forwarding.end(trailers);
     });
   });
-  stream.once('error', (error) => forwarding.fail(error));
-  stream.once('close', () => forwarding.fail(new UpstreamError(`the stream was reset (${stream.rstCode})`)));
+  let isRefused = false;
+  const onFailed = (error: Error): void => {
+    isRefused ||= stream.rstCode === NGHTTP2_REFUSED_STREAM && onRefused();
+    if (!isRefused) forwarding.fail(error);
+  };
+  stream.once('error', onFailed);
+  stream.once('close', () => onFailed(new UpstreamError(`the stream was reset (${stream.rstCode})`)));
 }
 
 function withoutStatus(raw: readonly string[]): readonly string[] {
