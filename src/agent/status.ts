@@ -167,4 +167,6 @@ export interface RelayStatus {
   error?: ErrorSummary;
   /** Time until the next attempt, while the agent waits for it. */
   nextInMs?: number;
+  /** Set if the configuration no longer has it: it serves until its services are ready on other relays. */
+  leaving?: true;
 }

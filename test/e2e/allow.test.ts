@@ -184,7 +184,7 @@ it('--list shows the current CA of a relay first, and one that was allowed earli
 it('does not apply a save beyond the allowed until `portal allow`, while the rest keeps running', async () => {
   const { port } = await httpService((_request, response) => response.end('hi'));
   const { person, write, run } = await cloned(onRelay(port));
-  await run('allow');
+  expect((await run('allow')).stderr).not.toContain('running agent');
   const agent = person.start(['up', '--json'], { env: ASKED });
   await agent.event('ready');
   await write(`  two: ${port}\n`);
@@ -204,7 +204,9 @@ it('does not apply a save beyond the allowed until `portal allow`, while the res
     ]) as unknown[],
   });
 
-  await run('allow');
+  const { stderr } = await run('allow');
+  expect(stderr).toContain('elsewhere.sock (three) (new)\n');
+  expect(stderr).toContain('The running agent applies the file now.');
   await agent.event('applied', ({ opened }) => (opened as string[]).includes('three'));
   expect(JSON.parse((await run('status', '--json')).stdout)).toMatchObject({ rejected: [] });
   agent.kill('SIGTERM');

@@ -93,6 +93,19 @@ it('finds no problem, and asks a running agent to prove its leases', async () =>
   expect(provenAt >= startedAt).toBe(true);
 });
 
+it('checks the agent of `portal expose` without a file, and no relays or targets', async () => {
+  const missing = await person.run(['doctor']);
+  expect(missing.code).toBe(2);
+  expect(missing.stderr).toContain('config_not_found');
+  const expose = person.start(['expose', String(await tcpService(() => undefined)), '--json']);
+  await expose.event('ready');
+  const { code, of } = await examine();
+  expect(code).toBe(0);
+  expect(of('agent.lease')).toEqual([expect.stringMatching(/^ok: .+ ready/)]);
+  expect(of('configuration.unchecked')).toEqual([expect.stringMatching(/^skipped: not checked: write/)]);
+  expect(of('localCa.trusted').length).toBeGreaterThan(0);
+});
+
 it('shows the mode that a target decides, and which settings have no effect', async () => {
   const received: string[] = [];
   const lines = await tcpService((socket) => {

@@ -206,3 +206,22 @@ it('closes a service when it expires, and leaves the others', async () => {
   expect(one.runner.plan(wanted).map(({ kind }) => kind)).toEqual(['keep']);
   expect(one.events).not.toContainEqual(expect.objectContaining({ service: 'gone' }));
 });
+
+it('says which relay is leaving while the one that replaces it does not respond', async () => {
+  const at = await relay();
+  const { port } = await httpService((_request, response) => response.end('here'));
+  const one = await agent();
+  await one.runner.apply(desired([at.spec], service('web', port)));
+  await one.event('lease', ({ phase }) => phase === 'ready');
+  expect((await one.runner.status()).relays[0]).not.toHaveProperty('leaving');
+  const missing = { kind: 'url', url: 'https://localhost:1' } as const;
+  await one.runner.apply(desired([missing], service('web', port)));
+  await expect
+    .poll(async () => (await one.runner.status()).relays.map(({ leaving = false }) => leaving))
+    .toEqual([true, false]);
+  expect((await get(at, 'web.localhost', one.ca)).text).toContain('here');
+  await one.runner.apply(desired([at.spec], service('web', port)));
+  await expect
+    .poll(async () => (await one.runner.status()).relays.map(({ leaving = false }) => leaving))
+    .toEqual([false]);
+});

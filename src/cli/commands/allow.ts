@@ -4,6 +4,9 @@ import { describeRequest, describePermissions, shortPermissions } from '../allow
 import { permissionRequest, shownFile } from '../allow/gate.js';
 import { AllowStore, type Allowed } from '../../library/allow/store.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
+import { controlPlace } from '../control/address.js';
+import { isListening } from '../control/claim.js';
+import { agentKey } from '../running/agent-key.js';
 import { commandFor } from '../running/for-file.js';
 import { load, loadOptions } from '../../library/load.js';
 import { printEvent } from '../print.js';
@@ -27,6 +30,7 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
   if (desired.file === undefined) throw needsFile();
   const asked = await permissionRequest(store, loaded, await store.missing(desired.file, permissions));
   if (permissions.length > 0) await store.add(desired.file, permissions);
+  const isApplied = asked.missing.length > 0 && (await isRunning(context, desired.file));
   if (context.json) {
     printEvent(context, 'allowed', { file: desired.file, permissions: described(permissions) });
     return 0;
@@ -40,9 +44,15 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
     for (const line of describeRequest(asked, style)) stderr.note(`  ${line}`);
     const before = permissions.filter((each) => !asked.missing.includes(each) && each.kind !== 'relay');
     for (const line of shortPermissions(before)) stderr.note(`  ${line}`);
+    if (isApplied) stderr.note('The running agent applies the file now.');
     stderr.note(`To withdraw this, run: ${await commandFor(context, 'portal allow --revoke', desired.file)}`);
   }
   return 0;
+}
+
+/** Whether an agent runs for `file`. It watches the permissions. */
+async function isRunning({ paths }: Context, file: string): Promise<boolean> {
+  return isListening(controlPlace(paths.runDir).address(await agentKey(file)));
 }
 
 async function list(context: Context, store: AllowStore): Promise<ExitCode> {

@@ -16,13 +16,13 @@ import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js'
 import { Names } from '../doctor/names.js';
 import { checkPrivate } from '../doctor/private.js';
 import { checkRelay } from '../doctor/relay.js';
-import { Causes, count, type Finding, type Level, type Subject } from '../doctor/report.js';
+import { Causes, count, Subject, type Finding, type Level } from '../doctor/report.js';
 import { checkService } from '../doctor/service.js';
 import { dnsServers } from '../dns-servers.js';
 import { summarizeProblem } from '../failure.js';
 import { findAgent } from '../running/find-agent.js';
 import { hintsFor, namedFile } from '../running/for-file.js';
-import { loadUsable } from '../running/load-usable.js';
+import { loadUsable, type Usable } from '../running/load-usable.js';
 import { printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
 import { SIGNS } from '../text/signs.js';
@@ -40,7 +40,15 @@ const AT_A_TIME = 8;
 /** Checks everything that a configuration needs, in the order of use. */
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const names = new Names(dnsServers(options.dns ?? []));
-  const usable = await loadUsable(context, options.file);
+  let usable: Usable;
+  try {
+    usable = await loadUsable(context, options.file);
+  } catch (error) {
+    const isMissing = error instanceof PortalError && error.code === 'config_not_found';
+    const code = isMissing && options.file === undefined ? await checkWithoutFile(context) : undefined;
+    if (code === undefined) throw error;
+    return code;
+  }
   const report = new Report(context, await hintsFor(context, namedFile(context, options.file)));
   const agent = await runningAgent(context, options.file);
   const configuration = await checkConfiguration(context, usable, agent);
@@ -70,6 +78,24 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   }
   const code = report.end();
   return problems.length > 0 ? 2 : code;
+}
+
+/** Checks this machine, and what the agent of `portal expose` publishes. Undefined if none is running, or several are. */
+async function checkWithoutFile(context: Context): Promise<ExitCode | undefined> {
+  const agent = await runningAgent(context, undefined).catch(() => undefined);
+  if (!agent?.runs) return undefined;
+  const { paths, env } = context;
+  const report = new Report(context, (text) => text);
+  report.print((await checkIdentity(paths.identityFile, [])).subject);
+  report.print(await checkFolders(context, paths.identityFile, []));
+  if (agent.status?.relays.some(({ relay }) => relay.startsWith('embedded:')))
+    report.print(await checkLocalCa(paths, env));
+  const unchecked = new Subject('relays and targets');
+  unchecked.skipped('configuration.unchecked', 'write the service into a portal.yaml (`portal init`)');
+  report.print(unchecked);
+  checkLeases(agent, new Set());
+  report.print(agent.subject);
+  return report.end();
 }
 
 interface Checked {

@@ -65,7 +65,7 @@ const FLUSH_MS = 1_000;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const worker = workerName(context);
   if (worker !== undefined) return (await import('../relay/workers.js')).runWorker(context, worker, options);
-  const log = relayLogger(context.stderr, options.logLevel);
+  const log = relayLogger(context, options.logLevel);
   let reload: (() => Promise<void>) | undefined;
   // Before slow steps. On a terminal, SIGHUP means that the terminal closes.
   const interrupts = listenForInterrupts({
@@ -214,7 +214,7 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
         'public CAs validate on port 443 only, and this relay uses another port',
       );
     const listening = { relay, ca: certificate.caFile, metrics: metricsServer?.url };
-    if (!context.stderr.isTTY) logListening(log, listening);
+    if (!context.stderr.isTTY || context.json) logListening(log, listening);
     reportListening(context, listening);
     early.release();
     // A closed stdout does not stop the relay: a reader may need only the first line.

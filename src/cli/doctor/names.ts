@@ -12,6 +12,12 @@ export interface CaaRecord {
   readonly issuewild?: string;
 }
 
+/** What to do about a DNS server that does not respond. It is one problem, however many names it concerns. */
+export const DNS_DOWN = {
+  hint: 'Check that this machine is online, and that its DNS server responds.',
+  facts: { cause: 'dns' },
+} as const;
+
 /** DNS lookups with a timeout. A missing name returns an empty list; a DNS failure throws. */
 export class Names {
   readonly #resolver: dns.Resolver;

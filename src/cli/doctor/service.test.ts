@@ -74,10 +74,10 @@ it('says that only this machine can reach a name of its hosts file', async () =>
   });
 });
 
-it('does not blame the hosts file if DNS does not answer', async () => {
+it('does not blame the hosts file if DNS does not respond', async () => {
   expect(await dnsFinding(undefined, ['10.0.0.5'])).toMatchObject({
     level: 'warning',
-    message: 'DNS does not answer for web.relay.example.com',
+    message: 'DNS does not respond for web.relay.example.com',
   });
 });
 

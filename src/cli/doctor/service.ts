@@ -12,7 +12,7 @@ import { whileDown } from '../running/while-down.js';
 import type { Cas } from './cas.js';
 import { checkCertificate } from './certificate.js';
 import { checkDatagrams } from './datagrams.js';
-import type { Names } from './names.js';
+import { DNS_DOWN, type Names } from './names.js';
 import type { RelayFacts } from './relay-findings.js';
 import { checkName } from './public-name.js';
 import { Subject } from './report.js';
@@ -198,7 +198,7 @@ async function checkNames(
 
 interface Missing {
   readonly hostname: string;
-  /** Undefined: DNS does not answer. */
+  /** Undefined: DNS does not respond. */
   readonly addresses: readonly string[] | undefined;
   readonly message: string;
   readonly hint: string;
@@ -212,7 +212,13 @@ async function reportMissing(
   names: Names,
   subject: Subject,
 ): Promise<void> {
-  if (addresses === undefined) return subject.warning('service.dns', `DNS does not answer for ${hostname}`);
+  if (addresses === undefined)
+    return subject.warning(
+      'service.dns',
+      `DNS does not respond for ${hostname}`,
+      DNS_DOWN.hint,
+      DNS_DOWN.facts,
+    );
   const here = await names.onlyHere(hostname);
   if (here.length > 0)
     subject.warning(
@@ -267,7 +273,8 @@ async function checkOwnDomain(hostname: string, context: ServiceContext, subject
   const isNamed = named.some(
     (text) => text.slice(PROOF_PREFIX.length).trim().toLowerCase() === address.toLowerCase(),
   );
-  if (texts === undefined) subject.warning('service.proof', `DNS does not answer for ${proof}`);
+  if (texts === undefined)
+    subject.warning('service.proof', `DNS does not respond for ${proof}`, DNS_DOWN.hint, DNS_DOWN.facts);
   else if (isNamed) subject.ok('service.proof', `${proof} names your identity`);
   else
     subject.problem(

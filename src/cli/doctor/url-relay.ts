@@ -8,7 +8,7 @@ import { relayKey, type ServiceSpec, type UrlRelay } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/files/lock-file.js';
 import { listOf } from '../../config/words/suggest.js';
 import { ERRORS } from '../../lib/error-codes.js';
-import { asPortalError, PortalError } from '../../lib/errors.js';
+import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { isLocalhost } from '../../net/resolve.js';
 import { proxyName, type ProxyServer } from '../../net/proxy/server.js';
@@ -19,6 +19,7 @@ import { proxyFor } from '../proxy.js';
 import { servedText } from '../relay/report.js';
 import { formatEnd } from '../text/amounts.js';
 import { checkAddresses } from './addresses.js';
+import { DNS_DOWN } from './names.js';
 import type { RelayContext, RelayFindings } from './relay-findings.js';
 import { Subject } from './report.js';
 import { inspectUntrusted } from './untrusted.js';
@@ -49,7 +50,11 @@ export async function checkUrlRelay(
     );
     return { subject, facts: { ...facts, addresses: [domain] } };
   }
-  const addresses = await context.names.ofMachine(domain).catch(() => []);
+  let failure: unknown;
+  const addresses = await context.names.ofMachine(domain).catch((error: unknown) => {
+    failure = error;
+    return [];
+  });
   let proxy: ProxyServer | undefined;
   try {
     proxy = proxyFor(spec.url);
@@ -60,7 +65,11 @@ export async function checkUrlRelay(
   if (addresses.length > 0) subject.ok('relay.dns', `${domain} resolves to ${addresses.join(', ')}`);
   else if (proxy !== undefined)
     subject.ok('relay.dns', `${domain} has no address in DNS here; the proxy looks it up`);
-  else {
+  else if (failure !== undefined) {
+    const message = `DNS does not respond for ${domain} (${systemCode(failure) ?? asPortalError(failure).code})`;
+    subject.problem('relay.dns', message, DNS_DOWN.hint, DNS_DOWN.facts);
+    return { subject, facts: { ...facts, addresses } };
+  } else {
     subject.problem(
       'relay.dns',
       `${domain} has no address in DNS`,

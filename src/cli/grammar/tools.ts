@@ -5,7 +5,9 @@ import { file, list } from './options.js';
 export function addTools(program: Command, execute: Execute): void {
   program
     .command('doctor')
-    .description('check everything the configuration needs, and show what is missing')
+    .description(
+      'check everything the configuration needs, and show what is missing; without a file, check the agent of `portal expose`',
+    )
     .addOption(file())
     .addOption(
       list(

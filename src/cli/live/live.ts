@@ -225,7 +225,7 @@ export class Live {
   async #open(url: string | undefined, otherwise: string): Promise<void> {
     if (url?.startsWith('http') !== true) return void (this.#message = otherwise);
     this.#message = `opening ${url}`;
-    await openUrl(url, () => this.#say(`no browser opened ${url} on this machine`));
+    await openUrl(url, () => this.#say(`could not start a browser; open it yourself: ${url}`));
   }
 
   /** Shows the result of a key until the next key, or for a few seconds. */

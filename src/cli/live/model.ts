@@ -56,6 +56,8 @@ export interface RelayView {
   readonly error: string | undefined;
   /** Seconds until the next attempt; undefined while connected, and during an attempt. */
   readonly nextTryS: number | undefined;
+  /** Whether the configuration no longer has it. */
+  readonly isLeaving?: true;
 }
 
 export interface RequestView {
@@ -275,10 +277,17 @@ function unplacedView({ service, error }: UnplacedStatus, held: number): Service
   };
 }
 
-function relayView({ relay, state, rttMs, error, nextInMs }: RelayStatus): RelayView {
+function relayView({ relay, state, rttMs, error, nextInMs, leaving }: RelayStatus): RelayView {
   const nextTryS =
     nextInMs === undefined || state === 'connected' ? undefined : Math.max(1, Math.ceil(nextInMs / 1_000));
-  return { name: relayName(relay), state, rttMs, error: error && describeError(error), nextTryS };
+  return {
+    name: relayName(relay),
+    state,
+    rttMs,
+    error: error && describeError(error),
+    nextTryS,
+    ...(leaving && { isLeaving: true }),
+  };
 }
 
 function requestView({ startedAt, service, method, target, outcome, status, totalMs }: Shown): RequestView {

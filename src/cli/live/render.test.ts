@@ -262,6 +262,9 @@ describe('the live view', () => {
       render(view([service('web')], { relays: [{ ...lost, ...over }] }), screen(80, 24)).slice(2, -1);
     expect(lines({})).toEqual(['  relay https://r  retrying, next try in 3 s', '    refused']);
     expect(lines({ nextTryS: undefined })).toEqual(['  relay https://r  retrying', '    refused']);
+    expect(lines({ isLeaving: true })[0]).toBe(
+      '  relay https://r  retrying, no longer in portal.yaml, next try in 3 s',
+    );
   });
 
   it('breaks the line of a lost relay between words on a narrow terminal', () => {

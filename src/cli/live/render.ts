@@ -241,15 +241,16 @@ function relayLines(relays: readonly RelayView[], screen: Screen): string[] {
 }
 
 /** For a lost relay: the reason, and the time until the next attempt. */
-function relayLine({ name, state, rttMs, error, nextTryS }: RelayView, screen: Screen): string[] {
+function relayLine({ name, state, rttMs, error, nextTryS, isLeaving }: RelayView, screen: Screen): string[] {
   const { dim, yellow } = screen.style;
+  const left = isLeaving ? ', no longer in portal.yaml' : '';
   if (state === 'connected') {
-    const parts = [`relay ${name}`, `${state}${msText(rttMs)}`];
+    const parts = [`relay ${name}`, `${state}${left}${msText(rttMs)}`];
     return filled(parts, screen.columns - 3, '  ').map((line) => dim(`  ${line}`));
   }
   const next = nextTryS === undefined ? '' : `, next try in ${nextTryS} s`;
   const why = error === undefined ? [] : below(error, screen).map(yellow);
-  return [...wrapped(`  relay ${name}  ${state}${next}`, screen).map(yellow), ...why];
+  return [...wrapped(`  relay ${name}  ${state}${left}${next}`, screen).map(yellow), ...why];
 }
 
 function requestLines(requests: readonly RequestView[], screen: Screen, count: number): string[] {

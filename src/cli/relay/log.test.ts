@@ -6,7 +6,7 @@ import { heldWarnings, relayLogger } from './log.js';
 
 function logged(isTTY: boolean, log: (logger: Logger) => void): string {
   const stderr = capturedOutput({ isTTY, columns: 200 });
-  log(relayLogger(stderr.output, 'info'));
+  log(relayLogger({ stderr: stderr.output, json: false }, 'info'));
   return stripVTControlCharacters(stderr.text());
 }
 

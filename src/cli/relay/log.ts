@@ -2,13 +2,13 @@ import { pino } from 'pino';
 import type { Logger } from '../../lib/logger.js';
 import { timeText } from '../text/amounts.js';
 import { logLines } from '../logs/log-text.js';
-import type { Output } from '../output.js';
+import type { Context } from '../context.js';
 import { createStyle, type Style } from '../text/style.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** Logs to stderr: text on a terminal, JSON lines elsewhere. */
-export function relayLogger(stderr: Output, level: LogLevel): Logger {
+/** Logs to stderr: text on a terminal, JSON lines elsewhere and with `--json`. */
+export function relayLogger({ stderr, json }: Pick<Context, 'stderr' | 'json'>, level: LogLevel): Logger {
   const options = {
     level,
     base: null,
@@ -16,9 +16,10 @@ export function relayLogger(stderr: Output, level: LogLevel): Logger {
     formatters: { level: (label: string) => ({ level: label }) },
   };
   const style = createStyle(stderr.color);
-  const write = stderr.isTTY
-    ? (line: string) => stderr.line(textOf(line, style))
-    : (line: string) => stderr.write(line);
+  const write =
+    stderr.isTTY && !json
+      ? (line: string) => stderr.line(textOf(line, style))
+      : (line: string) => stderr.write(line);
   const logger: Logger = pino(options, { write });
   return logger;
 }

@@ -68,12 +68,12 @@ function workerForks({ argv }: Context): () => WorkerProcess {
 
 /** Serves as a worker until the main process ends it or exits. */
 export async function runWorker(
-  { stderr }: Context,
+  { stderr, json }: Context,
   name: string,
   { logLevel }: { readonly logLevel: LogLevel },
 ): Promise<ExitCode> {
   ignoreInterrupts();
-  const log = relayLogger(stderr, logLevel).child({ node: name });
+  const log = relayLogger({ stderr, json }, logLevel).child({ node: name });
   const ended = deferred<void>();
   const channel = channelTo(process);
   // Node ends a worker of a cluster at this moment, too.

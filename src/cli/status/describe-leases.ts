@@ -21,8 +21,10 @@ import { formatAge, formatAgo, formatBytes, formatWait, timeText } from '../text
 import { fitColumns } from '../text/columns.js';
 import { printable, type Paint, type Style } from '../text/style.js';
 
+/** Only a target that stays silent is worth a note: the first visit or the first probes show what others speak. */
 const UNDETECTED =
-  'Portal has not detected yet whether the target speaks HTTP, because it has sent nothing. To choose, set `mode`.';
+  'the target is silent, so Portal does not know yet whether it speaks HTTP. To choose, set `mode`.';
+const UNDETECTED_AFTER_MS = 10_000;
 
 /** Columns that a narrow terminal does not show, in the order of removal. An address gets a line of its own. */
 const OPTIONAL = [
@@ -148,7 +150,11 @@ function notesOn(lease: LeaseStatus, now: number, showsAddress: boolean): string
       (problem) =>
         `${printable(problem)}${phase === 'ready' ? `; ${whileDown(mode, holdMs !== undefined)}` : ''}`,
     ),
-    servedAs === 'undecided' && !targetError && UNDETECTED,
+    servedAs === 'undecided' &&
+      phase === 'ready' &&
+      !targetError &&
+      now - stateSince(lease) > UNDETECTED_AFTER_MS &&
+      UNDETECTED,
     ...(certificate?.error
       ? certificateNotes(certificate, certificate.error, { isKnown: error !== undefined, now })
       : []),

@@ -218,9 +218,11 @@ it('has no words of the program in it', () => {
 it('says why the protocol of a service is unknown', () => {
   const auto = { ...lease('web', 'https://a.example'), mode: 'auto', servedAs: 'undecided' } as LeaseStatus;
   expect(shown([auto])).toContain(
-    '\n  Portal has not detected yet whether the target speaks HTTP, because it has sent nothing. To choose, set `mode`.',
+    '\n  the target is silent, so Portal does not know yet whether it speaks HTTP. To choose, set `mode`.',
   );
-  expect(shown([{ ...auto, targetError: 'nothing listens on port 3000' }])).not.toContain('not detected yet');
+  expect(shown([{ ...auto, targetError: 'nothing listens on port 3000' }])).not.toContain('silent');
+  expect(shown([{ ...auto, phase: 'retrying' }])).not.toContain('silent');
+  expect(shown([{ ...auto, since: new Date(NOW - 5_000).toISOString() }])).not.toContain('silent');
 });
 
 it('shows how many relays of a registry the pool does not use', () => {

@@ -148,6 +148,8 @@ async function trustedEndpointOf(
 export class RelayPool {
   readonly #options: RelayPoolOptions;
   readonly #relays = new Map<string, PooledRelay>();
+  /** Keys of relays that are not leaving. */
+  #wanted = new Set<string>();
   readonly #hops: Hops;
 
   constructor(options: RelayPoolOptions) {
@@ -158,6 +160,7 @@ export class RelayPool {
   /** The relay for `spec`, started if necessary. */
   ensure(spec: RelaySpec): PooledRelay {
     const key = relayKey(spec);
+    this.#wanted.add(key);
     let relay = this.#relays.get(key);
     if (relay) relay.update(spec);
     else {
@@ -169,8 +172,8 @@ export class RelayPool {
 
   /** Closes every relay that is neither in `wanted` nor in use. */
   async release(wanted: readonly RelaySpec[]): Promise<void> {
-    const keep = new Set(wanted.map(relayKey));
-    const leaving = [...this.#relays].filter(([key, relay]) => !keep.has(key) && !relay.inUse);
+    this.#wanted = new Set(wanted.map(relayKey));
+    const leaving = [...this.#relays].filter(([key, relay]) => !this.#wanted.has(key) && !relay.inUse);
     for (const [key] of leaving) {
       this.#relays.delete(key);
       // A relay that is closed on purpose reports no state itself.
@@ -198,6 +201,9 @@ export class RelayPool {
   }
 
   status(): RelayStatus[] {
-    return [...this.#relays.values()].map((relay) => relay.status());
+    return [...this.#relays].map(([key, relay]) => ({
+      ...relay.status(),
+      ...(!this.#wanted.has(key) && { leaving: true as const }),
+    }));
   }
 }

@@ -468,7 +468,11 @@ it('does not publish a service whose list of addresses is invalid', async () => 
 });
 
 it('writes the gates to fill in as comments that become valid', async () => {
-  const guards = ['oauth: { provider: google }', 'auth: "user:pass"', 'traffic_policy: { inbound: [] }'];
+  const guards = [
+    'oauth: { provider: google, allow_emails: [ana@corp.dev], allow_domains: [corp.dev] }',
+    'auth: "bo.b:pass"',
+    'traffic_policy: { inbound: [{ name: "https://corp.dev" }] }',
+  ];
   const limited =
     'ip_restriction: { allow_cidrs: [10.0.0.0/8], deny_cidrs: [10.1.0.0/16] }, verify_webhook: { secret: x }';
   const text = [
@@ -481,11 +485,13 @@ it('writes the gates to fill in as comments that become valid', async () => {
   const { program, fields } = await readForeign(folder, 'ngrok.yml');
   const draft = convert(program, fields);
   const yaml = draftText(draft, { program, file: 'ngrok.yml', schema: './portal.schema.json' });
+  expect(yaml).toContain('allow: { emails: [ana@corp.dev], domains: [corp.dev] }');
+  expect(yaml).not.toContain('pass');
   const filledIn = yaml.replace(/^( +)# /gm, '$1');
   const env = {
     OIDC_SECRET: 'x'.repeat(32),
     WEBHOOK_SECRET: 'x'.repeat(32),
-    ALICE_HASH: await new PasswordWorker().hash('a password', 'bcrypt'),
+    BO_B_HASH: await new PasswordWorker().hash('a password', 'bcrypt'),
   };
   const loaded = await loadConfig({ file: '-', cwd: folder, env, stdin: async () => filledIn });
   expect(

@@ -8,7 +8,7 @@ import { fromCloudflared } from './cloudflared.js';
 import { fromCompose } from './compose.js';
 import { Draft, type DraftService, type Fields } from './draft.js';
 import { fromFrp } from './frp.js';
-import { examplesOf } from './gates.js';
+import { examplesOf, type People } from './gates.js';
 import { fromNgrok } from './ngrok.js';
 
 const CONVERTERS: Readonly<Record<ForeignProgram, (file: Fields, draft: Draft) => void>> = {
@@ -77,8 +77,10 @@ export function draftText(
   ].join('');
 }
 
+const NOBODY: People = { emails: [], domains: [], users: [] };
+
 /** The services, with the gates to fill in as comments below those that lost theirs. */
-function servicesText({ services, gates }: Draft): string {
+function servicesText({ services, gates, people }: Draft): string {
   const written = [...services].map(([name, service]) => [
     name,
     gates.has(name) ? service : shortened(service),
@@ -86,7 +88,8 @@ function servicesText({ services, gates }: Draft): string {
   const document = new Document({ services: Object.fromEntries(written) });
   for (const [name, keys] of gates) {
     const access = document.getIn(['services', name, 'access']);
-    const lines = examplesOf([...keys].filter((key) => !isMap(access) || !access.has(key)));
+    const missing = [...keys].filter((key) => !isMap(access) || !access.has(key));
+    const lines = examplesOf(missing, people.get(name) ?? NOBODY);
     if (lines.length === 0) continue;
     const service = document.getIn(['services', name]);
     if (isMap(access)) access.comment = commentOf(lines);

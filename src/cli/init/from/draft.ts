@@ -1,7 +1,7 @@
 import { rangeProblem } from '../../../net/cidr.js';
 import { parseTarget } from '../../../net/target/target.js';
 import { dnsLabel } from '../../../config/variables/variables.js';
-import { gatesFor, instructionFor, isGuard, type GateKey } from './gates.js';
+import { gatesFor, instructionFor, isGuard, peopleIn, type GateKey, type People } from './gates.js';
 
 /** A converted service, with the keys of portal.yaml. */
 export interface DraftService {
@@ -33,6 +33,8 @@ export class Draft {
   readonly notes: string[] = [];
   /** The gates that replace a service's dropped settings, for the user to fill in. */
   readonly gates = new Map<string, ReadonlySet<GateKey>>();
+  /** Whom a service's dropped settings let in. */
+  readonly people = new Map<string, People>();
 
   /** Adds a service under a free name similar to `name`, and returns that name. */
   add(name: string, service: DraftService): string {
@@ -65,6 +67,7 @@ export class Draft {
     if (guards.length > 0) {
       const before = this.gates.get(about.service) ?? [];
       this.gates.set(about.service, new Set([...before, ...gatesFor(guards)]));
+      this.#addPeople(about.service, Object.fromEntries(guards.map((key) => [key, fields[key]])));
       const who = this.services.get(about.service)?.access ? 'more people' : 'everyone';
       this.note(
         `${about.service}: ${listed(guards)} ${guards.length === 1 ? 'was' : 'were'} dropped: ${who} can visit until you set ${instructionFor(guards)}.`,
@@ -77,6 +80,16 @@ export class Draft {
       this.note(`${about.service}: ${listed(unknown)} has no counterpart and was not converted.`);
     if (unknown.length > 1)
       this.note(`${about.service}: ${listed(unknown)} have no counterpart and were not converted.`);
+  }
+
+  #addPeople(service: string, guards: Fields): void {
+    const { emails, domains, users } = peopleIn(guards);
+    const before = this.people.get(service);
+    this.people.set(service, {
+      emails: [...(before?.emails ?? []), ...emails],
+      domains: [...(before?.domains ?? []), ...domains],
+      users: [...(before?.users ?? []), ...users],
+    });
   }
 
   /** Says how to publish a service at its domains, which need DNS records that only their owner can create. */

@@ -67,9 +67,57 @@ export function instructionFor(guards: readonly string[]): string {
   return listOf([...(signIn ? [signIn] : []), ...named(['allowIps', 'webhook'])], 'and');
 }
 
+/** Whom the dropped settings let in. The passwords stay where they are. */
+export interface People {
+  readonly emails: readonly string[];
+  readonly domains: readonly string[];
+  readonly users: readonly string[];
+}
+
+const EMAIL = /^[\w.+-]+@[\w-]+(\.[\w-]+)+$/;
+const DOMAIN = /^[\w-]+(\.[\w-]+)+$/;
+/** A user with a password, as ngrok and ssh write it. */
+const USER = /^([a-z][\w.-]{0,63}):/i;
+/** Settings with such users. */
+const BASIC = /^(basic_?)?auth$|credentials/i;
+
+/** The people that the values of `guards` name. */
+export function peopleIn(guards: Readonly<Record<string, unknown>>): People {
+  const { httpUser } = guards;
+  return {
+    emails: textsIn(guards).filter((text) => EMAIL.test(text)),
+    domains: textsIn(guards, /domains/).filter((text) => DOMAIN.test(text)),
+    users: [
+      ...textsIn(guards, BASIC).flatMap((text) => USER.exec(text)?.[1] ?? []),
+      ...(typeof httpUser === 'string' && /^[a-z][\w.-]{0,63}$/i.test(httpUser) ? [httpUser] : []),
+    ],
+  };
+}
+
+/** Every text in `value`; with `below`, only those below a key that matches it. */
+function textsIn(value: unknown, below?: RegExp): string[] {
+  if (typeof value === 'string') return below ? [] : [value];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, each]) => textsIn(each, below?.test(key) ? undefined : below));
+}
+
+function linesOf(key: GateKey, { emails, domains, users }: People): readonly string[] {
+  if (key === 'basic' && users.length > 0)
+    return ['basic:', ...users.map((user) => `  ${user}: "\${${variableOf(user)}}" # from \`portal hash\``)];
+  const allowed = [
+    ...(emails.length > 0 ? [`emails: [${emails.join(', ')}]`] : []),
+    ...(domains.length > 0 ? [`domains: [${domains.join(', ')}]`] : []),
+  ];
+  if (key === 'oidc' && allowed.length > 0)
+    return [...EXAMPLES.oidc.slice(0, -1), `  allow: { ${allowed.join(', ')} }`];
+  return EXAMPLES[key];
+}
+
+const variableOf = (user: string): string => `${user.toUpperCase().replaceAll(/\W/g, '_')}_HASH`;
+
 /** The gates with placeholders as a YAML comment, without `#`: the user uncomments and completes it. */
-export function examplesOf(gates: readonly GateKey[]): string[] {
+export function examplesOf(gates: readonly GateKey[], people: People): string[] {
   const [chosen] = SIGN_IN.filter((key) => gates.includes(key));
   const compatible = gates.filter((key) => key === chosen || !SIGN_IN.includes(key));
-  return compatible.flatMap((key) => EXAMPLES[key]);
+  return compatible.flatMap((key) => linesOf(key, people));
 }
