@@ -73,6 +73,35 @@ it('data connections that briefly could not be opened arrive in time for waiting
   await Promise.all(visitors);
 });
 
+it('visitors who came while the agent changed networks are served when it returns', async () => {
+  let target = 0;
+  const path = await wire(() => target);
+  const at = await relay({ publicPort: path.port });
+  target = at.port;
+  const { port } = await httpService((_request, response) => response.end('hello'));
+  const one = await agent();
+  const url = `https://localhost:${path.port}`;
+  await one.runner.apply(
+    desired([{ kind: 'url', url, caFile: at.ca.certificateFile }], service('app', port)),
+  );
+  await one.event('ready');
+  await get(at, 'app.localhost', one.ca);
+  await expect.poll(() => path.connections.length).toBeGreaterThan(3);
+  // The relay keeps its ends, and gives these connections to the visitors.
+  target = 1;
+  while (path.connections.length > 0) path.connections[0]!.leave();
+  const visits = Array.from({ length: 3 }, () => get(at, 'app.localhost', one.ca));
+  // Some get a connection that is dead, and the others wait.
+  await expect
+    .poll(() => {
+      const { visitors, waiting } = at.counts();
+      return [visitors > 0, visitors + waiting];
+    })
+    .toEqual([true, 3]);
+  target = at.port;
+  expect((await Promise.all(visits)).map(({ text }) => text.includes('hello'))).toEqual([true, true, true]);
+});
+
 describe('reconnecting', () => {
   it('has the same hostname after the relay was killed and restarted', async () => {
     const first = await relay({ limits: QUICK });

@@ -5,7 +5,11 @@ import { onTestFinished } from 'vitest';
 export interface Wire {
   readonly port: number;
   /** Open connections, oldest first. The agent's control channel is the first it opens. */
-  readonly connections: { kill(): void }[];
+  readonly connections: {
+    kill(): void;
+    /** Resets the end of this side only, as if its address had disappeared: the other machine hears nothing of it. */
+    leave(): void;
+  }[];
   /** From now on nothing moves and nothing is answered, as if the other machine were frozen. */
   freeze(): void;
   thaw(): void;
@@ -19,7 +23,7 @@ export async function wire(
   to: () => number | { host: string; port: number },
   onBytes?: (bytes: Buffer) => void,
 ): Promise<Wire> {
-  const connections: { kill(): void }[] = [];
+  const connections: Wire['connections'] = [];
   const sockets = new Set<Socket>();
   let frozen = false;
   const server = createServer({ allowHalfOpen: true }, (near) => {
@@ -31,6 +35,12 @@ export async function wire(
       kill: () => {
         near.resetAndDestroy();
         far.resetAndDestroy();
+      },
+      leave: () => {
+        near.removeAllListeners('close');
+        far.removeAllListeners('data').pause();
+        connections.splice(connections.indexOf(connection), 1);
+        near.resetAndDestroy();
       },
     };
     connections.push(connection);

@@ -30,7 +30,7 @@ export interface LeaseRegistryOptions extends LeaseClaimsOptions {
   readonly ports: PublicPorts;
   readonly quotas: Quotas;
   /** Where visitors wait. */
-  readonly queues: Pick<VisitorGate, 'move' | 'onStalled' | 'onUnanswered'>;
+  readonly queues: Pick<VisitorGate, 'move' | 'onStalled' | 'onUnanswered' | 'handedOver'>;
   readonly maxLeasesPerSession: number;
   readonly graceMs: number;
   readonly reserveAfterMs: number;
@@ -87,7 +87,10 @@ export class LeaseRegistry {
       names: this.names,
       leasePorts,
       turns,
-      onOpened: (lease) => this.#settle(lease.record.place),
+      onOpened: (lease) => {
+        this.#settle(lease.record.place);
+        options.queues.handedOver(lease);
+      },
     });
     this.#claimsElsewhere = new ClaimsElsewhere({
       ...common,

@@ -26,8 +26,8 @@ export interface Way {
 export interface Again {
   /** Timeout of the response. */
   readonly ms: number;
-  /** Called if the connection ends without a response. The visitor still waits. */
-  readonly onLost: () => void;
+  /** Called if the connection ends without a response. The visitor still waits. Default: the visitor's connection ends as well. */
+  readonly onLost?: () => void;
 }
 
 /** A connection that has the visitor's bytes, and has not responded. */
@@ -70,6 +70,8 @@ export class Visitor {
   /** Its place in the queue of the lease. */
   place: Place<Visitor> | undefined;
   readonly #gone = (): void => this.giveUp('disconnected');
+  /** It has ended its side. Its connection gets that end. */
+  readonly #ended = (): void => (this.#attempt ? this.#attempt.join() : this.#gone());
   readonly #more = (chunk: Buffer): void => {
     this.#said.push(chunk);
     this.#saidWaitingBytes += chunk.length;
@@ -110,7 +112,7 @@ export class Visitor {
     // Keep reading: an unread socket fills its buffer and does not report that the peer disconnected.
     this.#socket.on('data', this.#more).once('close', this.#gone);
     // On a TCP port a visitor may end its side and wait for the response. In TLS no visitor does so this early.
-    if (this.lease.record.kind === 'tls') this.#socket.once('end', this.#gone);
+    if (this.lease.record.kind === 'tls') this.#socket.once('end', this.#ended);
     this.#socket.resume();
   }
 
@@ -129,6 +131,14 @@ export class Visitor {
     reject(this.lease, this.#socket);
   }
 
+  #unanswered({ onLost }: Again): void {
+    if (onLost) return this.giveUp('unanswered');
+    // The agent has the visitor, as in the middle of a connection.
+    this.#abandon();
+    this.#leaveQueue('unanswered');
+    resetSocket(this.#socket);
+  }
+
   /**
    * Lets `way` serve the visitor. With `again`, the visitor waits for the first response, and can be served in another way until
    * then: its bytes so far are only a ClientHello.
@@ -144,12 +154,12 @@ export class Visitor {
     };
     if (!again) return join();
     this.#inTime();
-    this.#inTime = deadline(again.ms, () => this.giveUp('unanswered'));
+    this.#inTime = deadline(again.ms, () => this.#unanswered(again));
     this.waitsSince = performance.now();
     const counted = { bytesToA: 0, bytesToB: 0, close: () => this.giveUp('lease_ended') };
     lease.traffic.began(counted, { isCountedElsewhere: this.#isCountedElsewhere });
     const leave = firstResponse(stream, (hasResponded) => {
-      if (hasResponded) return join();
+      if (hasResponded || !again.onLost) return join();
       this.#abandon();
       again.onLost();
     });
@@ -166,6 +176,11 @@ export class Visitor {
     this.#inTime();
     this.waitsSince = performance.now();
     this.#inTime = deadline(ms, () => this.giveUp('timed_out'));
+  }
+
+  /** Stays with the connection that has its bytes, if there is one. */
+  settle(): void {
+    this.#attempt?.join();
   }
 
   /** Whether another node may serve it, and no connection to one is opened already. */
@@ -212,7 +227,7 @@ export class Visitor {
 
   #leaveQueue(why: QueueOutcome): void {
     this.#inTime();
-    this.#socket.off('data', this.#more).off('end', this.#gone).off('close', this.#gone);
+    this.#socket.off('data', this.#more).off('end', this.#ended).off('close', this.#gone);
     this.#socket.pause();
     this.lease.waiting.delete(this);
     this.#onLeft?.(why);

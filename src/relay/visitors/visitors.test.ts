@@ -159,7 +159,7 @@ async function unanswered(over: Partial<RelayLimits> = {}) {
   const visitor = made.visit();
   const data = made.join();
   expect(data.sent.subarray(1)).toEqual(HEAD);
-  expect([made.gate.size, made.gate.waiting, made.lease.waiting.size]).toEqual([0, 1, 0]);
+  expect([made.gate.size, made.gate.waiting, made.lease.waiting.size]).toEqual([1, 0, 0]);
   return { ...made, visitor, data };
 }
 
@@ -236,6 +236,85 @@ describe('a visitor of another node, whose connection has not responded', () => 
     const { gate: made, visitor, data } = await unanswered();
     visitor.destroy();
     await expect.poll(() => [data.destroyed, made.waiting]).toEqual([true, 0]);
+  });
+});
+
+/** A visitor whose data connection has its ClientHello and has not responded, with fake timers. */
+function returning() {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const made = gate();
+  const visitor = made.visit();
+  const data = made.join();
+  vi.advanceTimersByTime(10);
+  return { ...made, visitor, data };
+}
+
+describe('a visitor whose agent returns in another session', () => {
+  it('is served again if the connection of the session before does not respond', async () => {
+    const { gate: made, lease, visitor, data, join } = returning();
+    made.handedOver(lease);
+    vi.advanceTimersByTime(2_000);
+    expect(data.destroyed).toBe(true);
+    const next = join();
+    expect(next.sent.subarray(1)).toEqual(HEAD);
+    vi.useRealTimers();
+    next.receive('a response');
+    await expect.poll(() => visitor.sent.toString()).toBe('a response');
+    expect([made.size, made.waiting]).toEqual([1, 0]);
+  });
+
+  it('stays with that connection if it responds, or if the visitor came later', async () => {
+    const { gate: made, lease, visitor, data, visit, join } = returning();
+    made.handedOver(lease);
+    visit();
+    vi.advanceTimersByTime(1);
+    const later = join();
+    data.receive('a response');
+    await new Promise(setImmediate);
+    vi.advanceTimersByTime(2_000);
+    expect([data.destroyed, later.destroyed]).toEqual([false, false]);
+    vi.useRealTimers();
+    await expect.poll(() => visitor.sent.toString()).toBe('a response');
+  });
+
+  it('may end its side before the response', async () => {
+    const { gate: made, visit, join } = gate();
+    const visitor = visit();
+    const data = join();
+    visitor.push(null);
+    await expect.poll(() => data.writableEnded).toBe(true);
+    data.receive('a response');
+    await expect.poll(() => visitor.sent.toString()).toBe('a response');
+    expect(made.size).toBe(1);
+  });
+
+  it('is reset if there is no response in time', async () => {
+    const { visit, join, tallies } = gate({ firstResponseMs: 1 });
+    const visitor = visit();
+    const data = join();
+    await expect.poll(() => [visitor.wasReset, data.wasReset]).toEqual([true, true]);
+    expect(tallies.visitorsUnserved.get('unanswered')).toBe(1);
+  });
+
+  it('gets the end of a connection that its agent ended', async () => {
+    const made = gate();
+    const [ended, reset] = [made.visit(), made.visit()];
+    made.join().push(null);
+    made.join().destroy();
+    await expect.poll(() => [ended.writableEnded, reset.wasReset]).toEqual([true, true]);
+    expect(made.lease.waiting.size).toBe(0);
+  });
+
+  it('is drained with the relay', async () => {
+    const { gate: made, visit, join } = gate();
+    visit();
+    const data = join();
+    expect([made.attempted, made.size, made.waiting]).toEqual([1, 1, 0]);
+    const drained = made.drain({ ms: 60_000 });
+    expect([made.attempted, made.size, made.waiting]).toEqual([0, 1, 0]);
+    data.destroy();
+    await drained;
   });
 });
 

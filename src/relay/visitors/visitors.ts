@@ -24,6 +24,8 @@ export interface VisitorLimits {
 /** How long a visitor may wait for a data connection of a replica, or for its first response, until others get its visitors. */
 const REPLICA_WAIT_MS = 1_000;
 const REPLICA_RESPONSE_MS = 2_000;
+/** How long connections of the session before may still respond, after its lease went to another session. */
+const HANDOVER_MS = 1_000;
 /** A timer may be this much early. */
 const TIMER_MS = 5;
 /** Pause before a visitor is served again whose connection ended without a response; as many times as that happened. */
@@ -84,6 +86,20 @@ export class VisitorGate {
     this.#leaseFor = leaseFor;
   }
 
+  /**
+   * Call when a lease went to another session of its agent. The network that the agent left closes no connection, so those of the
+   * session before may never respond: their visitors are served again.
+   */
+  handedOver(lease: LocalLease): void {
+    const at = performance.now();
+    const left = [...this.#unanswered].filter((visitor) => visitor.lease === lease);
+    if (left.length === 0) return;
+    setTimeout(() => {
+      for (const visitor of left)
+        if (visitor.isAttempted && visitor.waitsSince <= at) this.#serveAgain(visitor);
+    }, HANDOVER_MS).unref();
+  }
+
   /** Lets another replica serve a visitor in the queue. */
   move(visitor: Visitor, lease: LocalLease): void {
     if (!visitor.moveTo(lease, this.#limits.maxWaitingVisitorsPerLease)) return visitor.giveUp('queue_full');
@@ -91,9 +107,16 @@ export class VisitorGate {
     lease.holder?.serve(lease);
   }
 
-  /** Visitors joined to a data connection. */
+  /** Visitors joined to a data connection, whether it has responded or not. */
   get size(): number {
-    return this.#tls.size + this.#tcp.size;
+    return this.#tls.size + this.#tcp.size + this.attempted;
+  }
+
+  /** Visitors of hostnames whose data connection has not responded yet. */
+  get attempted(): number {
+    let count = 0;
+    for (const { isAttempted } of this.#unanswered) if (isAttempted) count++;
+    return count;
   }
 
   /** Current and past visitor connections, by kind of lease. */
@@ -101,9 +124,9 @@ export class VisitorGate {
     return { tls: this.#tls, tcp: this.#tcp };
   }
 
-  /** Visitors in the queue. */
+  /** Visitors without a data connection. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#waiting - this.attempted;
   }
 
   /** Milliseconds since a visitor of a hostname arrived here, without the time in which this process did not run. */
@@ -120,6 +143,7 @@ export class VisitorGate {
   }
 
   async drain(drain: Drain): Promise<void> {
+    for (const visitor of this.#unanswered) visitor.settle();
     await Promise.all([this.#tls.drain(drain), this.#tcp.drain(drain)]);
   }
 
@@ -164,14 +188,16 @@ export class VisitorGate {
   }
 
   /**
-   * A node or a replica may fail while visitors are on their way to the agent: they are served again. On a TCP port, the service may
-   * have acted on the bytes.
+   * A node or a replica may fail while visitors are on their way to the agent, and an agent may return from another network: the
+   * visitors are served again. On a TCP port, the service may have acted on the bytes.
    */
   #canServeAgain(visitor: Visitor, how: Way['how']): Again | undefined {
     const { kind, node, replica } = visitor.lease.record;
     const isElsewhere = how === 'forwarded' || (this.#node !== undefined && node !== this.#node);
-    if (kind !== 'tls' || (!isElsewhere && !replica)) return undefined;
-    return { ms: this.#limits.firstResponseMs, onLost: () => this.#serveAgain(visitor) };
+    if (kind !== 'tls') return undefined;
+    const { firstResponseMs: ms } = this.#limits;
+    // The only agent of a lease ended the connection itself.
+    return isElsewhere || replica ? { ms, onLost: () => this.#serveAgain(visitor) } : { ms };
   }
 
   #serveAgain(visitor: Visitor): void {
