@@ -96,6 +96,7 @@ it('finds no problem, and asks a running agent to prove its leases', async () =>
 it('checks the agent of `portal expose` without a file, and no relays or targets', async () => {
   const missing = await person.run(['doctor']);
   expect(missing.code).toBe(2);
+  expect(missing.stdout).toMatch(/^identity\n[^]+\nfolders\n[^]+\nlocal CA\n/);
   expect(missing.stderr).toContain('config_not_found');
   const expose = person.start(['expose', String(await tcpService(() => undefined)), '--json']);
   await expose.event('ready');
@@ -192,6 +193,11 @@ it('counts a relay that is down as one problem', async () => {
   await write(
     `version: 1\nrelays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\nservices: { web: ${port} }\n`,
   );
+  const before = await examineIn({ PORTAL_ALLOW: '1' });
+  expect([before.code, before.of('agent.lease')]).toEqual([
+    0,
+    ['skipped: not checked: run `portal up` first'],
+  ]);
   person.downAfterTest();
   expect((await person.run(['up', '--wait'], { env: { PORTAL_ALLOW: '1' } })).code).toBe(0);
   await at.close();

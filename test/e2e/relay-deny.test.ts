@@ -139,7 +139,7 @@ describe('portal relay --deny', () => {
     const operator = await Person.create();
     await writeFile(join(operator.folder, 'denied'), 'nonsense\n');
     for (const [file, message] of [
-      ['nowhere', 'ENOENT'],
+      ['nowhere', 'nowhere does not exist'],
       ['denied', 'line 1'],
     ] as const) {
       const { code, stdout } = await operator.run(['relay', '--json', '--deny', file]);

@@ -188,3 +188,11 @@ it.each([
   expect(code).toBe(1);
   expect(stderr).toContain(note);
 });
+
+it('says once that it created the CA', async () => {
+  const person = await Person.create();
+  const first = await person.run(['trust', '--store', 'firefox']);
+  expect(first.stderr).toMatch(/^created a local CA\n/);
+  const second = await person.run(['trust', '--store', 'firefox']);
+  expect([second.stdout, second.stderr.includes('created')]).toEqual([first.stdout, false]);
+});

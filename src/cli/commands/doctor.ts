@@ -45,9 +45,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     usable = await loadUsable(context, options.file);
   } catch (error) {
     const isMissing = error instanceof PortalError && error.code === 'config_not_found';
-    const code = isMissing && options.file === undefined ? await checkWithoutFile(context) : undefined;
-    if (code === undefined) throw error;
-    return code;
+    if (!isMissing || options.file !== undefined) throw error;
+    return checkWithoutFile(context, error);
   }
   const report = new Report(context, await hintsFor(context, namedFile(context, options.file)));
   const agent = await runningAgent(context, options.file);
@@ -72,6 +71,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       ? await checkNetwork(context, desired, { report, names, agent, locked, identity: identity.identity })
       : [];
   for (const subject of configuration.unchecked) report.print(subject);
+  if (isAllowed && agent?.runs === false) report.print(namesToCheck(services));
   if (agent) {
     checkLeases(agent, new Set(troubled));
     report.print(agent.subject);
@@ -80,16 +80,24 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   return problems.length > 0 ? 2 : code;
 }
 
-/** Checks this machine, and what the agent of `portal expose` publishes. Undefined if none is running, or several are. */
-async function checkWithoutFile(context: Context): Promise<ExitCode | undefined> {
+/** A relay decides when an agent opens them: a name may be taken, or the identity not allowed. */
+function namesToCheck(services: Desired['services']): Subject {
+  const subject = new Subject('names at the relays');
+  if (services.some(({ relays }) => relays.some(({ kind }) => kind !== 'embedded')))
+    subject.skipped('agent.lease', 'run `portal up`');
+  return subject;
+}
+
+/** Checks this machine, and what the agent of `portal expose` publishes. Throws `missing` if none is running, or several are. */
+async function checkWithoutFile(context: Context, missing: PortalError): Promise<ExitCode> {
   const agent = await runningAgent(context, undefined).catch(() => undefined);
-  if (!agent?.runs) return undefined;
   const { paths, env } = context;
   const report = new Report(context, (text) => text);
   report.print((await checkIdentity(paths.identityFile, [])).subject);
   report.print(await checkFolders(context, paths.identityFile, []));
-  if (agent.status?.relays.some(({ relay }) => relay.startsWith('embedded:')))
-    report.print(await checkLocalCa(paths, env));
+  const isLocal = agent?.status?.relays.some(({ relay }) => relay.startsWith('embedded:')) ?? true;
+  if (isLocal) report.print(await checkLocalCa(paths, env));
+  if (!agent?.runs) throw missing;
   const unchecked = new Subject('relays and targets');
   unchecked.skipped('configuration.unchecked', 'write the service into a portal.yaml (`portal init`)');
   report.print(unchecked);

@@ -16,11 +16,14 @@ interface Options {
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const { certificateFile: ca, certificatePem, fingerprint } = await openLocalCa(context.paths.caDir);
+  const { stdout, stderr } = context;
+  const opened = await openLocalCa(context.paths.caDir, {
+    onCreated: () => stderr.note('created a local CA'),
+  });
+  const { certificateFile: ca, certificatePem, fingerprint } = opened;
   const machine = thisMachine(context.env);
   const stores = trustStores(machine, trustedCertificate(ca, certificatePem), options.store);
   const change = options.install ? 'install' : options.uninstall ? 'uninstall' : undefined;
-  const { stdout, stderr } = context;
   const style = createStyle(stderr.color);
   if (!context.json) {
     stdout.data(ca);

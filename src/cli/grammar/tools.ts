@@ -6,7 +6,7 @@ export function addTools(program: Command, execute: Execute): void {
   program
     .command('doctor')
     .description(
-      'check everything the configuration needs, and show what is missing; without a file, check the agent of `portal expose`',
+      'check everything the configuration needs, and show what is missing; without a file, check this machine and the agent of `portal expose`',
     )
     .addOption(file())
     .addOption(

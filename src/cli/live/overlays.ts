@@ -43,6 +43,7 @@ export function qrOverlay(code: readonly string[], address: string): Overlay {
     const lines = [...code, address, ...remarks(columns)];
     const rows = rowsOf(lines, columns) + BELOW;
     if (size.columns >= columns && size.rows >= rows) return lines;
-    return wrapped([`  The QR code needs a terminal of ${rows} rows and ${columns} columns.`], size.columns);
+    const wide = size.columns < columns ? ` and ${columns} columns` : '';
+    return wrapped([`  The QR code needs a terminal of ${rows} rows${wide}.`], size.columns);
   };
 }

@@ -2,7 +2,7 @@ import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import pLimit from 'p-limit';
-import { asPortalError, PortalError } from '../../lib/errors.js';
+import { asPortalError, cannotRead, isMissing, PortalError, unreadableHint } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { delay } from '../../lib/wait.js';
 import { readDenyList, type DenyList } from '../../relay/protection/access-lists.js';
@@ -148,9 +148,13 @@ async function readFirst<T>(file: string, parse: (text: string) => T): Promise<T
     return parse(await readFile(file, 'utf8'));
   } catch (error) {
     const { message, hint } = asPortalError(error);
-    throw new PortalError('usage', `${file}: ${message}`, {
+    const isUnreadable = (error as NodeJS.ErrnoException).syscall !== undefined;
+    const remedy = isMissing(error)
+      ? 'Create the file, or correct the path.'
+      : (hint ?? unreadableHint(error));
+    throw new PortalError('usage', isUnreadable ? cannotRead(file, error) : `${file}: ${message}`, {
       cause: error,
-      ...(hint !== undefined && { hint }),
+      ...(remedy !== undefined && { hint: remedy }),
     });
   }
 }
