@@ -52,11 +52,12 @@ async function readyMark(one: TestAgent): Promise<number> {
   return one.events.indexOf(await one.event('ready')) + 1;
 }
 
-it('data connections that briefly could not be opened arrive in time for waiting visitors', async () => {
-  let target = 0;
-  const path = await wire(() => target);
+/** A service on a relay that its agent reaches through `path`, which leads to `way.target`. */
+async function serviceBehindWire() {
+  const way = { target: 0 };
+  const path = await wire(() => way.target);
   const at = await relay({ publicPort: path.port });
-  target = at.port;
+  way.target = at.port;
   const { port } = await httpService((_request, response) => response.end('hello'));
   const one = await agent();
   const url = `https://localhost:${path.port}`;
@@ -64,31 +65,26 @@ it('data connections that briefly could not be opened arrive in time for waiting
     desired([{ kind: 'url', url, caFile: at.ca.certificateFile }], service('app', port)),
   );
   await one.event('ready');
+  return { at, one, path, way };
+}
+
+it('data connections that briefly could not be opened arrive in time for waiting visitors', async () => {
+  const { at, one, path, way } = await serviceBehindWire();
   // Nothing listens there.
-  target = 1;
+  way.target = 1;
   const visitors = Array.from({ length: 8 }, () => visit(at, 'app.localhost', one.ca));
   await expect.poll(() => at.counts().waiting).toBeGreaterThan(0);
   await expect.poll(() => path.connections.length).toBeLessThan(8);
-  target = at.port;
+  way.target = at.port;
   await Promise.all(visitors);
 });
 
 it('visitors who came while the agent changed networks are served when it returns', async () => {
-  let target = 0;
-  const path = await wire(() => target);
-  const at = await relay({ publicPort: path.port });
-  target = at.port;
-  const { port } = await httpService((_request, response) => response.end('hello'));
-  const one = await agent();
-  const url = `https://localhost:${path.port}`;
-  await one.runner.apply(
-    desired([{ kind: 'url', url, caFile: at.ca.certificateFile }], service('app', port)),
-  );
-  await one.event('ready');
+  const { at, one, path, way } = await serviceBehindWire();
   await get(at, 'app.localhost', one.ca);
   await expect.poll(() => path.connections.length).toBeGreaterThan(3);
   // The relay keeps its ends, and gives these connections to the visitors.
-  target = 1;
+  way.target = 1;
   while (path.connections.length > 0) path.connections[0]!.leave();
   const visits = Array.from({ length: 3 }, () => get(at, 'app.localhost', one.ca));
   // Some get a connection that is dead, and the others wait.
@@ -98,7 +94,7 @@ it('visitors who came while the agent changed networks are served when it return
       return [visitors > 0, visitors + waiting];
     })
     .toEqual([true, 3]);
-  target = at.port;
+  way.target = at.port;
   expect((await Promise.all(visits)).map(({ text }) => text.includes('hello'))).toEqual([true, true, true]);
 });
 
