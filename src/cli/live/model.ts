@@ -109,12 +109,13 @@ export class LiveModel {
   readonly #outdated = new Map<string, number>();
   /** The services with an address, until they stop. */
   #served: readonly ServiceView[] = [];
+  /** Services that were ready at some time. */
+  readonly #published = new Set<string>();
 
   /** The last public addresses of every service, even after the services stopped. */
   get served(): { service: string; address: string }[] {
-    return this.#served.flatMap(({ service, addresses }) =>
-      addresses.map((address) => ({ service, address })),
-    );
+    const published = this.#served.filter(({ service }) => this.#published.has(service));
+    return published.flatMap(({ service, addresses }) => addresses.map((address) => ({ service, address })));
   }
 
   note(event: TimedEvent): void {
@@ -142,6 +143,7 @@ export class LiveModel {
       ),
     );
     if (lasting.length > 0) this.#served = placed;
+    for (const { service, phase } of lasting) if (phase === 'ready') this.#published.add(printable(service));
     return {
       services: [
         ...placed,

@@ -438,6 +438,20 @@ test('terminal: an outage of a relay leaves one line for all of its services', a
   await reporter.close();
 });
 
+test('terminal: no address stays on the screen of a service that was never ready', async () => {
+  const { reporter, state, printed } = await withView();
+  const lease = { service: 'web', relay: RELAY, phase: 'retrying', mode: 'http', servedAs: 'http' } as const;
+  const counts = { since: '', retries: 0, visitors: 0, bytesIn: 0, bytesOut: 0 };
+  const target = 'localhost:3000';
+  state.leases = [{ ...lease, ...counts, target, url: 'https://web.localhost:8443' }];
+  reporter.event(READY_LEASE);
+  await expect.poll(printed).toContain('ADDRESS');
+  state.leases = [];
+  reporter.event(at({ event: 'stopped', reason: 'SIGINT' }));
+  await reporter.close();
+  expect(printed()).toMatch(/no service was published\n[^]*stopped: SIGINT\n/);
+});
+
 test('terminal: the addresses stay on the screen after the view has ended', async () => {
   const { reporter, state, printed } = await withView();
   const lease = { service: 'web', relay: RELAY, phase: 'ready', mode: 'http', servedAs: 'http' } as const;
