@@ -118,6 +118,8 @@ export const LIMITS = {
   maxIdleDataConnections: 64,
   /** Maximum age of an idle data connection. The agent replaces it before a NAT on the path drops it. */
   idleDataConnectionMs: 120_000,
+  /** After this long without a new data connection of a session, its idle ones may be dead: its agent may have left the network. */
+  silentDataMs: 250,
   /**
    * How long an agent keeps a data connection for the next visitor. It ends before the relay's `idleDataConnectionMs`, so
    * that no ticket is sent on a connection that the relay closes.

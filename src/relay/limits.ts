@@ -77,6 +77,7 @@ export const ADJUSTABLE = {
   },
   ticketMs: { what: 'lifetime of a ticket' },
   idleDataConnectionMs: { what: 'age at which an idle data connection is replaced' },
+  silentDataMs: { what: 'time without a new data connection after which idle ones may be dead' },
   maxWaitingVisitorsPerLease: { what: 'visitors of one lease that wait in the queue' },
   visitorWaitMs: { what: 'time that a visitor waits in the queue' },
   maxVisitorsPerIdentity: {

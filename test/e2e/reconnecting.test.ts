@@ -53,10 +53,10 @@ async function readyMark(one: TestAgent): Promise<number> {
 }
 
 /** A service on a relay that its agent reaches through `path`, which leads to `way.target`. */
-async function serviceBehindWire() {
+async function serviceBehindWire(limits: Partial<RelayLimits> = {}) {
   const way = { target: 0 };
   const path = await wire(() => way.target);
-  const at = await relay({ publicPort: path.port });
+  const at = await relay({ publicPort: path.port, limits });
   way.target = at.port;
   const { port } = await httpService((_request, response) => response.end('hello'));
   const one = await agent();
@@ -80,7 +80,7 @@ it('data connections that briefly could not be opened arrive in time for waiting
 });
 
 it('visitors who came while the agent changed networks are served when it returns', async () => {
-  const { at, one, path, way } = await serviceBehindWire();
+  const { at, one, path, way } = await serviceBehindWire({ silentDataMs: -1 });
   await get(at, 'app.localhost', one.ca);
   await expect.poll(() => path.connections.length).toBeGreaterThan(3);
   // The relay keeps its ends, and gives these connections to the visitors.

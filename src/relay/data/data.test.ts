@@ -23,6 +23,7 @@ function pool() {
     gate: { join: (visitor) => visitor.lease.waiting.delete(visitor) },
     send: (message) => void (message.type === 'dial' && asked.push(message)),
     idleDataConnectionMs: 60_000,
+    silentDataMs: 250,
     onStarved: ({ waiting }) => {
       starved.push(waiting.size);
       for (const visitor of waiting.all()) {

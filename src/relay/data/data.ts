@@ -1,3 +1,4 @@
+import { activeNow } from '../../lib/stalls.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../../protocol/messages.js';
 import type { DataConnection } from './data-connection.js';
@@ -43,6 +44,8 @@ export interface DataPoolOptions {
   readonly gate: Pick<VisitorGate, 'join'>;
   readonly send: (message: FromRelay<'dial' | 'visit'>) => void;
   readonly idleDataConnectionMs: number;
+  /** After this long without a new connection, the idle ones may be dead: the agent may have left its network. */
+  readonly silentDataMs: number;
   /** Called for a lease whose visitors wait, while their connections arrive at other nodes, the last one at `node`. */
   readonly onStarved?: (lease: LocalLease, node: string) => void;
 }
@@ -60,6 +63,8 @@ export class DataPool {
   #dialling: NodeJS.Immediate | undefined;
   /** Connections that can serve another visitor once the agent shows a ticket. */
   readonly #kept: KeptConnections;
+  /** When the agent last opened a connection, or showed a ticket on one. */
+  #heardAt = activeNow();
   #closed = false;
 
   constructor(options: DataPoolOptions) {
@@ -116,6 +121,7 @@ export class DataPool {
   /** Call when a ticket is used: its connection arrives next. */
   redeemed(ticket: string, carrier: WireCarrier): void {
     this.#lane(carrier).tickets.delete(ticket);
+    this.#heardAt = activeNow();
   }
 
   /** Call when the connection for a ticket of this pool arrived at another `node`, which keeps it. */
@@ -131,6 +137,7 @@ export class DataPool {
   /** Takes a data connection that arrived with a valid ticket of this pool. */
   accept(id: string, carrier: WireCarrier, data: DataConnection): void {
     const lane = this.#lane(carrier);
+    this.#heardAt = activeNow();
     lane.size.arrived();
     this.#take(lane, id, data);
   }
@@ -220,7 +227,8 @@ export class DataPool {
   #start(visitor: Visitor, connection: string, data: DataConnection): void {
     const { lease, remote } = visitor;
     this.#options.send({ type: 'visit', connection, lease: lease.record.id, remote });
-    this.#options.gate.join(visitor, data);
+    const mayBeDead = activeNow() - this.#heardAt > this.#options.silentDataMs;
+    this.#options.gate.join(visitor, data, { mayBeDead });
   }
 
   #keep(lane: Lane, id: string, data: DataConnection): void {

@@ -28,6 +28,7 @@ async function withReplicasElsewhere() {
     tickets,
     gate: { join: () => undefined },
     idleDataConnectionMs: 10_000,
+    silentDataMs: 250,
     forwarding: undefined,
   });
   onTestFinished(() => {

@@ -31,6 +31,7 @@ function starving(connect: Links['connect']) {
     tickets,
     gate: { join: () => undefined },
     idleDataConnectionMs: 10_000,
+    silentDataMs: 250,
     forwarding: new Forwarding({
       links: { connect, accept: () => undefined, close: () => undefined },
       gate: { forward: () => undefined },
@@ -111,6 +112,7 @@ function asking(heard: (node: string) => Promise<unknown>) {
     tickets,
     gate: { join: () => undefined },
     idleDataConnectionMs: 10_000,
+    silentDataMs: 250,
     forwarding: undefined,
   });
   return { remote, asked, others };

@@ -18,6 +18,7 @@ export interface RemoteSessionsOptions {
   readonly tickets: DataTickets;
   readonly gate: Pick<VisitorGate, 'join'>;
   readonly idleDataConnectionMs: number;
+  readonly silentDataMs: number;
   /** Undefined if nodes cannot connect to each other. */
   readonly forwarding: Forwarding | undefined;
 }

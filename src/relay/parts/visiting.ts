@@ -53,6 +53,7 @@ export class Visiting {
       tickets: this.tickets,
       gate: this.gate,
       idleDataConnectionMs: limits.idleDataConnectionMs,
+      silentDataMs: limits.silentDataMs,
       forwarding: this.forwarding,
     });
     this.datagrams = new Datagrams(limits, {

@@ -46,6 +46,7 @@ export interface SessionContext extends HandshakeContext {
   readonly carriers: readonly string[];
   readonly heartbeatMs: number;
   readonly idleDataConnectionMs: number;
+  readonly silentDataMs: number;
   readonly leases: LeaseRegistry;
   readonly remote: Pick<RemoteSessions, 'noMoreVisits'>;
   readonly forwarding: Pick<Forwarding, 'forwardAll'> | undefined;
@@ -117,6 +118,7 @@ export class Session implements OwnHolder {
       gate: context.gate,
       send: (message) => this.#visits.send(message),
       idleDataConnectionMs: context.idleDataConnectionMs,
+      silentDataMs: context.silentDataMs,
       ...(context.forwarding && { onStarved: (lease, node) => this.#forwardAll(lease, node) }),
     });
     this.datagrams = context.datagrams.link((exporterContext) => exportDatagramKey(socket, exporterContext));

@@ -44,11 +44,11 @@ function gate(over: Partial<RelayLimits> = {}, record: Partial<LeaseRecord> = {}
       else made.admitToPort(lease, socket.asSocket);
       return socket;
     },
-    join: (carrier: WireCarrier = 'raw'): FakeSocket => {
+    join: (carrier: WireCarrier = 'raw', mayBeDead = false): FakeSocket => {
       const data = new FakeSocket('198.51.100.1');
       // As the pool leaves it.
       data.pause();
-      made.join(lease.waiting.first(carrier)!, new SingleConnection(data.asSocket));
+      made.join(lease.waiting.first(carrier)!, new SingleConnection(data.asSocket), { mayBeDead });
       return data;
     },
   };
@@ -245,7 +245,7 @@ function returning() {
   onTestFinished(() => void vi.useRealTimers());
   const made = gate();
   const visitor = made.visit();
-  const data = made.join();
+  const data = made.join('raw', true);
   vi.advanceTimersByTime(10);
   return { ...made, visitor, data };
 }
@@ -269,7 +269,7 @@ describe('a visitor whose agent returns in another session', () => {
     made.handedOver(lease);
     visit();
     vi.advanceTimersByTime(1);
-    const later = join();
+    const later = join('raw', true);
     data.receive('a response');
     await new Promise(setImmediate);
     vi.advanceTimersByTime(2_000);
@@ -281,7 +281,7 @@ describe('a visitor whose agent returns in another session', () => {
   it('may end its side before the response', async () => {
     const { gate: made, visit, join } = gate();
     const visitor = visit();
-    const data = join();
+    const data = join('raw', true);
     visitor.push(null);
     await expect.poll(() => data.writableEnded).toBe(true);
     data.receive('a response');
@@ -292,7 +292,7 @@ describe('a visitor whose agent returns in another session', () => {
   it('is reset if there is no response in time', async () => {
     const { visit, join, tallies } = gate({ firstResponseMs: 1 });
     const visitor = visit();
-    const data = join();
+    const data = join('raw', true);
     await expect.poll(() => [visitor.wasReset, data.wasReset]).toEqual([true, true]);
     expect(tallies.visitorsUnserved.get('unanswered')).toBe(1);
   });
@@ -300,8 +300,8 @@ describe('a visitor whose agent returns in another session', () => {
   it('gets the end of a connection that its agent ended', async () => {
     const made = gate();
     const [ended, reset] = [made.visit(), made.visit()];
-    made.join().push(null);
-    made.join().destroy();
+    made.join('raw', true).push(null);
+    made.join('raw', true).destroy();
     await expect.poll(() => [ended.writableEnded, reset.wasReset]).toEqual([true, true]);
     expect(made.lease.waiting.size).toBe(0);
   });
@@ -309,7 +309,7 @@ describe('a visitor whose agent returns in another session', () => {
   it('is drained with the relay', async () => {
     const { gate: made, visit, join } = gate();
     visit();
-    const data = join();
+    const data = join('raw', true);
     expect([made.attempted, made.size, made.waiting]).toEqual([1, 1, 0]);
     const drained = made.drain({ ms: 60_000 });
     expect([made.attempted, made.size, made.waiting]).toEqual([0, 1, 0]);

@@ -166,8 +166,9 @@ export class VisitorGate {
     this.#enqueue(new Visitor(lease, carrier, socket, { remote, isLastNode }), socket);
   }
 
-  join(visitor: Visitor, data: DataConnection): void {
-    this.#serve(visitor, { how: 'joined', start: (said, isLong) => data.start(said, isLong) });
+  /** @param mayBeDead whether the agent may have left its network, which closes no connection */
+  join(visitor: Visitor, data: DataConnection, { mayBeDead = false } = {}): void {
+    this.#serve(visitor, { how: 'joined', start: (said, isLong) => data.start(said, isLong) }, mayBeDead);
   }
 
   /** Forwards a visitor to another node over `link`, unless it has left the queue or something else serves it by now. */
@@ -181,8 +182,8 @@ export class VisitorGate {
     this.#serve(visitor, { how: 'forwarded', start });
   }
 
-  #serve(visitor: Visitor, way: Way): void {
-    const again = this.#canServeAgain(visitor, way.how);
+  #serve(visitor: Visitor, way: Way, mayBeDead = false): void {
+    const again = this.#canServeAgain(visitor, way.how, mayBeDead);
     if (again) this.#unanswered.add(visitor);
     visitor.serve(way, this.#spliceSet(visitor), again);
   }
@@ -191,13 +192,14 @@ export class VisitorGate {
    * A node or a replica may fail while visitors are on their way to the agent, and an agent may return from another network: the
    * visitors are served again. On a TCP port, the service may have acted on the bytes.
    */
-  #canServeAgain(visitor: Visitor, how: Way['how']): Again | undefined {
+  #canServeAgain(visitor: Visitor, how: Way['how'], mayBeDead: boolean): Again | undefined {
     const { kind, node, replica } = visitor.lease.record;
     const isElsewhere = how === 'forwarded' || (this.#node !== undefined && node !== this.#node);
     if (kind !== 'tls') return undefined;
     const { firstResponseMs: ms } = this.#limits;
-    // The only agent of a lease ended the connection itself.
-    return isElsewhere || replica ? { ms, onLost: () => this.#serveAgain(visitor) } : { ms };
+    if (isElsewhere || replica) return { ms, onLost: () => this.#serveAgain(visitor) };
+    // The wait costs memory. The only agent of a lease ends a connection on purpose.
+    return mayBeDead ? { ms } : undefined;
   }
 
   #serveAgain(visitor: Visitor): void {
