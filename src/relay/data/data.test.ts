@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import type { Socket } from 'node:net';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import type { FromRelay } from '../../protocol/messages.js';
 import { nameOf, secretOf } from '../../protocol/ticket.js';
 import { DataPool } from './data.js';
@@ -17,10 +17,16 @@ function pool() {
   const tickets = new DataTickets(30_000);
   let forwarded = 0;
   const starved: number[] = [];
+  const mayBeDead: boolean[] = [];
   const made = new DataPool({
     session: { node: 'a', session: 's1' },
     tickets,
-    gate: { join: (visitor) => visitor.lease.waiting.delete(visitor) },
+    gate: {
+      join: (visitor, _data, how) => {
+        mayBeDead.push(how?.mayBeDead ?? false);
+        visitor.lease.waiting.delete(visitor);
+      },
+    },
     send: (message) => void (message.type === 'dial' && asked.push(message)),
     idleDataConnectionMs: 60_000,
     silentDataMs: 250,
@@ -74,6 +80,8 @@ function pool() {
         await new Promise(setImmediate);
       }
     },
+    /** Of each visitor with a connection. */
+    mayBeDead,
     forwarded: () => forwarded,
     /** For how many visitors each call of `onStarved` was. */
     starved,
@@ -92,6 +100,20 @@ it('requests one connection for each visitor that waits for a returning agent, a
   for (let index = 0; index < 40; index++) await visit();
   expect(count()).toBeGreaterThanOrEqual(40);
   expect(count()).toBeLessThanOrEqual(44);
+});
+
+it('distrusts idle connections once the agent has opened none for a while', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { visit, arriveAll, mayBeDead } = pool();
+  await visit();
+  expect(arriveAll()).toBeGreaterThan(1);
+  await visit();
+  vi.advanceTimersByTime(300);
+  await visit();
+  arriveAll();
+  await visit();
+  expect(mayBeDead).toEqual([false, false, true, false]);
 });
 
 it('doubles the idle pool when visitors find no connection although all requested ones arrived', async () => {
