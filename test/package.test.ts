@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { get } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -214,14 +214,15 @@ describe('a user of the package', () => {
     const { code, stdout } = await (await user()).run(RELAY);
     expect(code).toBe(1);
     expect(stdout).toContain('"code":"sqlite_missing"');
-    expect(stdout).toContain(`npm install --global --prefix ${shellQuote(prefix)} libsql`);
+    expect(stdout).toContain(`npm install --global --prefix ${shellQuote(prefix)} @photostructure/sqlite`);
   });
 
   it('runs a relay, and publishes on it', async () => {
     if (!nodeSqlite()) {
-      // The place where `npm install --global libsql` puts it, next to the package.
-      const path = join(modules(), 'libsql');
-      await symlink(join(root, 'node_modules/libsql'), path);
+      // The place where `npm install --global @photostructure/sqlite` puts it, next to the package.
+      const path = join(modules(), '@photostructure/sqlite');
+      await mkdir(dirname(path), { recursive: true });
+      await symlink(join(root, 'node_modules/@photostructure/sqlite'), path);
       onTestFinished(() => rm(path, { force: true }));
     }
     const person = await user();

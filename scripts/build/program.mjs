@@ -7,7 +7,7 @@ import { threads } from './threads.mjs';
 import { validators } from './validators.mjs';
 
 /** Native code, which a bundle cannot contain. It is loaded from node_modules if installed. */
-const EXTERNAL = ['libsql', 'bufferutil', 'utf-8-validate'];
+const EXTERNAL = ['@photostructure/sqlite', 'bufferutil', 'utf-8-validate'];
 
 /** The splitter decides which modules get separate chunks. Directives in packages have no effect here. */
 const QUIET = new Set(['INEFFECTIVE_DYNAMIC_IMPORT', 'MODULE_LEVEL_DIRECTIVE']);

@@ -125,7 +125,7 @@ export const ERRORS = {
   sqlite_missing: {
     title: 'SQLite is not available to store names',
     remedy:
-      'Use Node 22.13 or later, which has SQLite. For an older Node, install the package libsql next to Portal: the error shows the command for your installation.',
+      'Use Node 22.13 or later, which has SQLite. For an older Node, install the package @photostructure/sqlite next to Portal: the error shows the command for your installation.',
     exit: 1,
   },
   cluster_unavailable: {

@@ -1,9 +1,9 @@
-import Libsql from 'libsql';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
+import { findSqlite } from '../../src/relay/store/sqlite-driver.js';
 import { temporaryFolder } from '../support/folder.js';
 import { relay, type TestRelay } from '../support/world.js';
 import { sendHello, Peer, settled } from './relay-peer.js';
@@ -235,7 +235,7 @@ describe('a store that fails', () => {
     const at = await relay({ store: { file } });
     const peer = await Peer.open(at);
     const { lease } = await peer.lease('web');
-    new Libsql(file).exec('DROP TABLE reservations');
+    (await findSqlite())(file).exec('DROP TABLE reservations');
     await expect(peer.lease('other')).rejects.toMatchObject({ code: 'internal' });
     expect(at.counts().leases).toBe(1);
     await expect(peer.request({ type: 'lease.update', lease, metadata: {} })).resolves.toBeDefined();

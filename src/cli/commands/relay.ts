@@ -11,7 +11,7 @@ import type { RelayOptions } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { dnsServers } from '../dns-servers.js';
 import { inheritedFds, sharedSocket } from '../relay/inherited-socket.js';
-import { explainMissingSqlite } from '../relay/install-libsql.js';
+import { explainMissingSqlite } from '../relay/install-sqlite.js';
 import { type Interrupts, listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress, parseListenAddresses, proxiesOf } from '../listen-address.js';
 import { certificateSource, openRelayCertificate, type CertificateOptions } from '../relay/certificate.js';

@@ -1,6 +1,6 @@
 import { PortalError, systemCode } from '../../lib/errors.js';
 
-/** SQLite as the store uses it: of Node, or else of the package libsql. The files are the same. */
+/** SQLite as the store uses it: of Node, or else of the package @photostructure/sqlite, which has the API of Node's. The files are the same. */
 export interface Database {
   exec(sql: string): void;
   prepare(sql: string): Statement;
@@ -22,7 +22,7 @@ export type OpenDatabase = (file: string) => Database;
 
 /** The SQLite of this process. Throws `sqlite_missing` if there is no SQLite. */
 export async function findSqlite(): Promise<OpenDatabase> {
-  return nodeSqlite() ?? (await libsql());
+  return nodeSqlite() ?? (await sqlitePackage());
 }
 
 interface NodeSqlite {
@@ -34,9 +34,20 @@ interface NodeSqlite {
 /** The SQLite of Node 22.13 and later; undefined before. */
 export function nodeSqlite(): OpenDatabase | undefined {
   const sqlite = withoutWarning(() => process.getBuiltinModule('node:sqlite') as NodeSqlite | undefined);
-  if (!sqlite) return undefined;
+  return sqlite && openWith(sqlite);
+}
+
+/** The same of a package, for an older Node. Throws `sqlite_missing` without it. */
+export async function sqlitePackage(): Promise<OpenDatabase> {
+  const sqlite = await import('@photostructure/sqlite').catch((error: unknown) => {
+    throw missing(error);
+  });
+  return openWith(sqlite);
+}
+
+function openWith({ DatabaseSync }: NodeSqlite): OpenDatabase {
   return (file) => {
-    const db = new sqlite.DatabaseSync(file);
+    const db = new DatabaseSync(file);
     return {
       exec: (sql) => db.exec(sql),
       prepare: (sql) => db.prepare(sql),
@@ -58,24 +69,9 @@ function withoutWarning<T>(load: () => T): T {
   }
 }
 
-export async function libsql(): Promise<OpenDatabase> {
-  const { default: Libsql } = await import('libsql').catch((error: unknown) => {
-    throw missing(error);
-  });
-  return (file) => {
-    const db = new Libsql(file);
-    return {
-      exec: (sql) => void db.exec(sql),
-      prepare: (sql) => db.prepare<Value[]>(sql),
-      inTransaction: () => db.inTransaction,
-      close: () => void db.close(),
-    };
-  };
-}
-
 function missing(cause: unknown): PortalError {
   const isAbsent = systemCode(cause) === 'ERR_MODULE_NOT_FOUND';
-  const why = isAbsent ? '' : `, and libsql cannot be loaded: ${(cause as Error).message}`;
+  const why = isAbsent ? '' : `, and @photostructure/sqlite cannot be loaded: ${(cause as Error).message}`;
   return new PortalError(
     'sqlite_missing',
     `Node ${process.versions.node} has no SQLite for storing names${why}`,

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { storeContract } from './contract.js';
 import { openSqliteStore } from './sqlite.js';
-import { libsql, nodeSqlite, type OpenDatabase } from './sqlite-driver.js';
+import { nodeSqlite, sqlitePackage, type OpenDatabase } from './sqlite-driver.js';
 import type { Store } from './store.js';
 
 const ALICE = '0xA';
@@ -17,7 +17,7 @@ async function temporary(): Promise<string> {
 
 const DRIVERS: readonly { name: string; driver: OpenDatabase | undefined }[] = [
   { name: 'node:sqlite', driver: nodeSqlite() },
-  { name: 'libsql', driver: await libsql() },
+  { name: '@photostructure/sqlite', driver: await sqlitePackage() },
 ];
 const NO_DRIVER = `Node ${process.versions.node} has no node:sqlite`;
 
