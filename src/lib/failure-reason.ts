@@ -12,6 +12,9 @@ const WORDS: Readonly<Partial<Record<string, string>>> = {
   ENETUNREACH: 'this machine has no route to it',
 };
 
+/** The hint of an error that a DNS server which does not respond explains. */
+export const CHECK_DNS = 'Check that this machine is online, and that its DNS server responds.';
+
 /** Why a connection failed: `DNS does not respond (EAI_AGAIN)`, or the code alone, or the message of an error without one. */
 export function failureReason(error: unknown): string {
   const code = systemCode(error);

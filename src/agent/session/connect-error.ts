@@ -5,7 +5,7 @@ import { alertIn, TLS_ALERT } from '../../net/tls/alert.js';
 import { UNTRUSTED } from '../../net/tls/untrusted.js';
 import { relayYaml } from '../../lib/relay-yaml.js';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
-import { failureReason } from '../../lib/failure-reason.js';
+import { CHECK_DNS, failureReason } from '../../lib/failure-reason.js';
 import { checkClock } from '../../lib/wall-clock.js';
 import type { RelayEndpoint } from './relay-endpoint.js';
 
@@ -100,7 +100,7 @@ function networkFailure(system: string | undefined, url: string): { why: string;
   if (system === 'EAI_AGAIN')
     return {
       why: failureReason({ code: system }),
-      hint: 'Check that this machine is online, and that its DNS server responds. The agent retries.',
+      hint: `${CHECK_DNS} The agent retries.`,
     };
   if (system === 'ECONNREFUSED')
     return {

@@ -30,7 +30,6 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
   if (desired.file === undefined) throw needsFile();
   const asked = await permissionRequest(store, loaded, await store.missing(desired.file, permissions));
   if (permissions.length > 0) await store.add(desired.file, permissions);
-  const isApplied = asked.missing.length > 0 && (await isRunning(context, desired.file));
   if (context.json) {
     printEvent(context, 'allowed', { file: desired.file, permissions: described(permissions) });
     return 0;
@@ -44,7 +43,8 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
     for (const line of describeRequest(asked, style)) stderr.note(`  ${line}`);
     const before = permissions.filter((each) => !asked.missing.includes(each) && each.kind !== 'relay');
     for (const line of shortPermissions(before)) stderr.note(`  ${line}`);
-    if (isApplied) stderr.note('The running agent applies the file now.');
+    if (asked.missing.length > 0 && (await isRunning(context, desired.file)))
+      stderr.note('The running agent applies the file now.');
     stderr.note(`To withdraw this, run: ${await commandFor(context, 'portal allow --revoke', desired.file)}`);
   }
   return 0;

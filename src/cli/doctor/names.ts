@@ -1,6 +1,7 @@
 import { promises as dns } from 'node:dns';
 import { isIP } from 'node:net';
 import { systemCode } from '../../lib/errors.js';
+import { CHECK_DNS } from '../../lib/failure-reason.js';
 import { within } from '../../lib/wait.js';
 import { allAddresses, isLocalhost } from '../../net/resolve.js';
 
@@ -14,7 +15,7 @@ export interface CaaRecord {
 
 /** What to do about a DNS server that does not respond. It is one problem, however many names it concerns. */
 export const DNS_DOWN = {
-  hint: 'Check that this machine is online, and that its DNS server responds.',
+  hint: CHECK_DNS,
   facts: { cause: 'dns' },
 } as const;
 

@@ -438,35 +438,29 @@ test('terminal: an outage of a relay leaves one line for all of its services', a
   await reporter.close();
 });
 
-test('terminal: no address stays on the screen of a service that was never ready', async () => {
-  const { reporter, state, printed } = await withView();
-  const lease = { service: 'web', relay: RELAY, phase: 'retrying', mode: 'http', servedAs: 'http' } as const;
-  const counts = { since: '', retries: 0, visitors: 0, bytesIn: 0, bytesOut: 0 };
-  const target = 'localhost:3000';
-  state.leases = [{ ...lease, ...counts, target, url: 'https://web.localhost:8443' }];
-  reporter.event(READY_LEASE);
-  await expect.poll(printed).toContain('ADDRESS');
-  state.leases = [];
-  reporter.event(at({ event: 'stopped', reason: 'SIGINT' }));
-  await reporter.close();
-  expect(printed()).toMatch(/no service was published\n[^]*stopped: SIGINT\n/);
-});
-
-test('terminal: the addresses stay on the screen after the view has ended', async () => {
-  const { reporter, state, printed } = await withView();
-  const lease = { service: 'web', relay: RELAY, phase: 'ready', mode: 'http', servedAs: 'http' } as const;
-  const counts = { since: '', retries: 0, visitors: 0, bytesIn: 0, bytesOut: 0 };
-  const target = 'localhost:3000';
-  state.leases = [{ ...lease, ...counts, target, url: 'https://web.localhost:8443' }];
-  reporter.event(READY_LEASE);
-  await expect.poll(printed).toContain('ADDRESS');
-  state.leases = [];
-  reporter.event(at({ event: 'stopped', reason: 'SIGINT' }));
-  await reporter.close();
-  expect(printed()).toMatch(
+test.each([
+  [
+    'of a service that was ready',
+    'ready',
     /no longer served:\n {2}web {2}https:\/\/web\.localhost:8443\n[^]*stopped: SIGINT\n/,
-  );
-});
+  ],
+  ['of no service that never was', 'retrying', /no service was published\n[^]*stopped: SIGINT\n/],
+] as const)(
+  'terminal: the addresses %s stay on the screen after the view has ended',
+  async (_whose, phase, left) => {
+    const { reporter, state, printed } = await withView();
+    const lease = { service: 'web', relay: RELAY, phase, mode: 'http', servedAs: 'http' } as const;
+    const counts = { since: '', retries: 0, visitors: 0, bytesIn: 0, bytesOut: 0 };
+    const target = 'localhost:3000';
+    state.leases = [{ ...lease, ...counts, target, url: 'https://web.localhost:8443' }];
+    reporter.event(READY_LEASE);
+    await expect.poll(printed).toContain('ADDRESS');
+    state.leases = [];
+    reporter.event(at({ event: 'stopped', reason: 'SIGINT' }));
+    await reporter.close();
+    expect(printed()).toMatch(left);
+  },
+);
 
 test('terminal: a service that fails before anything is drawn is shown as failed', async () => {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
