@@ -10,7 +10,16 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import { freePorts } from '../support/ports.js';
 import { seen, signIn } from '../support/sign-in.js';
 import { udpService, udpVisitor } from '../support/udp.js';
-import { agent, desired, get, handedOver, httpService, service, visit } from '../support/world.js';
+import {
+  agent,
+  desired,
+  get,
+  handedOver,
+  httpService,
+  service,
+  tcpService,
+  visit,
+} from '../support/world.js';
 import { jsonLines, Person, type Running } from './cli-support.js';
 import { line, Peer, tcp } from './relay-peer.js';
 import { isAlive } from '../../src/lib/is-alive.js';
@@ -117,6 +126,35 @@ it('serves visitors of every mode, whichever worker they arrive at', async () =>
   expect(await at.metric('portal_relay_visitors_served_total{kind="tls"}')).toBeGreaterThanOrEqual(40);
   at.running.kill('SIGTERM');
   expect((await at.running.finished).code).toBe(0);
+});
+
+it('connects each visitor to the service once, and keeps no connection that no visitor has', async () => {
+  const operator = await Person.create();
+  const [tcpPort] = await freePorts(1);
+  const at = await start(operator, '--tcp-ports', String(tcpPort));
+  const heard: string[] = [];
+  const port = await tcpService((socket) => {
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += String(chunk)));
+    socket.on('end', () => {
+      heard.push(text);
+      socket.end(text);
+    });
+  });
+  const one = await agent();
+  await one.runner.apply(desired([at.spec], service('db', port, { mode: 'tcp' })));
+  await one.event('ready');
+  const asked = Array.from({ length: 60 }, (_, index) => `query ${index}`);
+  const visits = asked.map(async (text) => {
+    const { socket, closed } = await tcp({ port: tcpPort! }, { allowHalfOpen: true });
+    socket.end(text);
+    expect((await closed).received.toString()).toBe(text);
+  });
+  await Promise.all(visits);
+  at.running.kill('SIGTERM');
+  expect((await at.running.finished).code).toBe(0);
+  expect(logOf(at.running).filter(({ msg }) => msg === 'waiting for visitors to finish')).toEqual([]);
+  expect(heard.toSorted()).toEqual(asked.toSorted());
 });
 
 it('gives a warning that concerns all workers once', async () => {

@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { connection } from '../../../test/support/connection.js';
 import { eventually } from '../../../test/support/eventually.js';
 import { log } from '../../../test/support/log.js';
 import { service } from '../../../test/support/world.js';
@@ -86,16 +87,6 @@ it('resets the connection of a visitor that arrives before its lease serves', as
   const [error] = (await once(far, 'error')) as [Error];
   expect(systemCode(error)).toBe('ECONNRESET');
 });
-
-async function connection(): Promise<[Socket, Socket]> {
-  const server = createServer().listen(0, '127.0.0.1');
-  onTestFinished(() => void server.close());
-  await once(server, 'listening');
-  const near = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  const [far] = (await once(server, 'connection')) as [Socket];
-  if (near.connecting) await once(near, 'connect');
-  return [near, far];
-}
 
 const starts = (socket: Socket): void => void socket.write(Buffer.from([START_BYTE]));
 

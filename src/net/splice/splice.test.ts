@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { connection } from '../../../test/support/connection.js';
 import { systemCode } from '../../lib/errors.js';
 import { conversationIn } from '../conversation/conversation.js';
 import { ByteRate } from '../rate.js';
@@ -10,30 +11,6 @@ import { SOCKET_BUFFER_BYTES, SpliceSet, type SpliceLimits } from './splice.js';
 import type { SpliceOptions, SpliceResult } from './spliced.js';
 
 const LIMITS: SpliceLimits = { idleMs: 60_000, halfClosedMs: 60_000, lifetimeMs: 60_000, firstResponseMs: 0 };
-
-/** Both ends of one TCP connection. */
-async function connection(): Promise<[Socket, Socket]> {
-  const options = { allowHalfOpen: true, highWaterMark: SOCKET_BUFFER_BYTES };
-  const server = createServer(options);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const near = connect({
-    port: (server.address() as AddressInfo).port,
-    host: '127.0.0.1',
-    ...options,
-  });
-  const [[far]] = (await Promise.all([once(server, 'connection'), once(near, 'connect')])) as [
-    [Socket],
-    unknown,
-  ];
-  for (const socket of [near, far]) socket.on('error', () => undefined);
-  onTestFinished(() => {
-    near.destroy();
-    far.destroy();
-    server.close();
-  });
-  return [near, far];
-}
 
 const closing = (socket: Socket): Promise<unknown> => new Promise((resolve) => socket.once('close', resolve));
 
@@ -52,8 +29,8 @@ async function join(
   before?: (ends: Omit<Joined, 'result'>) => unknown,
   options: SpliceOptions = {},
 ): Promise<Joined> {
-  const [left, a] = await connection();
-  const [b, right] = await connection();
+  const [left, a] = await connection({ highWaterMark: SOCKET_BUFFER_BYTES });
+  const [b, right] = await connection({ highWaterMark: SOCKET_BUFFER_BYTES });
   const set = new SpliceSet({ ...LIMITS, ...limits });
   onTestFinished(() => set.closeAll());
   await before?.({ set, left, right, a, b });
@@ -197,8 +174,8 @@ describe('a splice', () => {
   });
 
   it('counts bytes in the read buffer and bytes sent ahead, but no earlier bytes', async () => {
-    const [left, a] = await connection();
-    const [b, right] = await connection();
+    const [left, a] = await connection({ highWaterMark: SOCKET_BUFFER_BYTES });
+    const [b, right] = await connection({ highWaterMark: SOCKET_BUFFER_BYTES });
     left.write('upgrade');
     await once(a, 'data');
     a.pause();
@@ -330,8 +307,8 @@ describe('draining', () => {
   ])(
     'lets a visitor wait for %s of %s, but not one without a request',
     async (what, alpn, ask, begin, answer) => {
-      const [near, far] = await connection();
-      const [target, other] = await connection();
+      const [near, far] = await connection({ highWaterMark: SOCKET_BUFFER_BYTES });
+      const [target, other] = await connection({ highWaterMark: SOCKET_BUFFER_BYTES });
       const { set, left, right } = await join({}, undefined, { conversation: conversationIn(alpn) });
       set.add(far, target);
       left.write(ask);
@@ -426,7 +403,7 @@ describe('resetSocket', () => {
     ['completely ended', (socket: Socket) => once(socket.end(), 'finish')],
     ['destroyed', (socket: Socket) => void socket.destroy()],
   ])('closes a socket that is %s', async (_what, before) => {
-    const [near, far] = await connection();
+    const [near, far] = await connection({ highWaterMark: SOCKET_BUFFER_BYTES });
     const closed = closing(near);
     await before(near);
     resetSocket(near);

@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import { SpliceSet } from '../../net/splice/splice.js';
 import { DATAGRAMS_SUBPROTOCOL, LIMITS } from '../../protocol/limits.js';
 import { upgrades } from '../http/websockets.js';
-import type { ForwardedDatagrams, Links, TakeForwarded } from '../nodes/links.js';
+import type { ForwardedDatagrams, Link, Links, TakeForwarded } from '../nodes/links.js';
 import type { Nodes } from '../nodes/nodes.js';
 import { issuersOf } from '../nodes/tags.js';
 import { shownAs, type ShownTicket } from '../tickets/shown-ticket.js';
@@ -58,9 +58,9 @@ export class ForwardedSockets {
     this.#splices.closeAll();
   }
 
-  #join(socket: Socket, link: Socket): void {
+  #join(socket: Socket, link: Link): void {
     if (socket.destroyed) link.destroy();
-    else this.#splices.add(socket, link);
+    else this.#splices.add(socket, link.start());
   }
 
   #upgrade(link: Socket, key: string, take: (ws: WebSocket) => void): void {

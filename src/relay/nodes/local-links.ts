@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { dialHop } from '../hops/dial.js';
 import { listening } from '../../net/listen/listening.js';
 import { SOCKET_BUFFER_BYTES } from '../../net/splice/splice.js';
-import { acceptLink, openLink, type Forwarded, type Links, type TakeForwarded } from './links.js';
+import { acceptLink, openLink, type Forwarded, type Link, type Links, type TakeForwarded } from './links.js';
 import type { Nodes } from './nodes.js';
 
 const HOST = '127.0.0.1';
@@ -37,7 +37,7 @@ export class LocalLinks implements Links {
     return links;
   }
 
-  async connect(node: string, forwarded: Forwarded): Promise<Socket> {
+  async connect(node: string, forwarded: Forwarded): Promise<Link> {
     let port = this.#ports.get(node);
     if (port === undefined) {
       port = (await this.#nodes.call(node, 'linkPort')) as number;

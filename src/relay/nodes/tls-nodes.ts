@@ -11,7 +11,15 @@ import { lingerBelow } from '../../net/splice/linger.js';
 import { SOCKET_BUFFER_BYTES } from '../../net/splice/splice.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { dialHop } from '../hops/dial.js';
-import { acceptLink, LINK_MS, openLink, type Forwarded, type Links, type TakeForwarded } from './links.js';
+import {
+  acceptLink,
+  LINK_MS,
+  openLink,
+  type Forwarded,
+  type Link,
+  type Links,
+  type TakeForwarded,
+} from './links.js';
 import { ServedMethods } from './methods.js';
 import { nodeKeyOf, type NodeKey } from './node-key.js';
 import { nodeLeft, type NodeMethods, type Nodes } from './nodes.js';
@@ -134,9 +142,9 @@ export class TlsNodes implements Nodes, Links {
     this.#membership?.onLeft(listener);
   }
 
-  async connect(node: string, forwarded: Forwarded): Promise<Socket> {
-    const link = await this.#open(node, forwarded);
-    lingerBelow(link, LIMITS.carrierLingerMs);
+  async connect(node: string, forwarded: Forwarded): Promise<Link> {
+    const { socket, link } = await this.#open(node, forwarded);
+    lingerBelow(socket, LIMITS.carrierLingerMs);
     return link;
   }
 
@@ -186,8 +194,8 @@ export class TlsNodes implements Nodes, Links {
   /** `forget` makes the next call open another connection. */
   async #connectCaller(node: string, forget: () => void): Promise<Caller> {
     try {
-      const socket = await this.#open(node, {});
-      const channel = new SocketChannel(socket);
+      const { link } = await this.#open(node, {});
+      const channel = new SocketChannel(link.start());
       channel.onClose(() => {
         forget();
         for (const listener of this.#lostListeners) listener(node);
@@ -201,7 +209,7 @@ export class TlsNodes implements Nodes, Links {
   }
 
   /** Opens a connection to another node, which proves that it has the key of this relay. */
-  async #open(node: string, forwarded: Forwarded | object): Promise<TLSSocket> {
+  async #open(node: string, forwarded: Forwarded | object): Promise<{ socket: TLSSocket; link: Link }> {
     const address = this.#membership?.addressOf(node);
     if (address === undefined) throw nodeLeft(node);
     const { hostname, port } = new URL(`tcp://${address}`);
@@ -217,8 +225,7 @@ export class TlsNodes implements Nodes, Links {
           `${address} is not a node of this relay: it has another identity`,
         );
       const opening: Opening = { ...forwarded, from: this.#self, to: node };
-      await openLink(socket, opening);
-      return socket;
+      return { socket, link: await openLink(socket, opening) };
     } catch (error) {
       socket.destroy();
       throw error;

@@ -7,7 +7,7 @@ import { LIMITS } from '../../protocol/limits.js';
 import type { DataConnection } from '../data/data-connection.js';
 import type { Descriptors } from '../protection/descriptors.js';
 import type { LocalLease } from '../leases/lease.js';
-import type { ForwardedVisitor } from '../nodes/links.js';
+import type { ForwardedVisitor, Link } from '../nodes/links.js';
 import type { Quotas } from '../protection/quotas.js';
 import type { Tallies } from '../tallies.js';
 import type { UnservedCause } from './unserved.js';
@@ -172,12 +172,13 @@ export class VisitorGate {
   }
 
   /** Forwards a visitor to another node over `link`, unless it has left the queue or something else serves it by now. */
-  forward(visitor: Visitor, link: Socket): void {
-    if (!visitor.waits || visitor.isAttempted) return void link.destroy();
+  forward(visitor: Visitor, link: Link): void {
+    if (!visitor.waits || visitor.isAttempted) return link.destroy();
     const start = (said: readonly Buffer[]): Socket => {
+      const stream = link.start();
       const head = Buffer.concat(said);
-      if (head.length > 0) link.write(head);
-      return link;
+      if (head.length > 0) stream.write(head);
+      return stream;
     };
     this.#serve(visitor, { how: 'forwarded', start });
   }
