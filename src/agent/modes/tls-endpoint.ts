@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/logger.js';
+import { InTurns } from '../../lib/in-turns.js';
 import { lingerBelow } from '../../net/splice/linger.js';
 import { until } from '../../lib/wait.js';
 import { socketBelow } from '../../net/splice/reset.js';
@@ -24,6 +25,9 @@ export interface TlsEndpointOptions {
   readonly onVisitor: (socket: TLSSocket, visitor: VisitorInfo) => void;
   readonly log: Logger;
 }
+
+/** A handshake takes half a millisecond or more. Connected visitors of any service must not wait for those of a burst. */
+const handshakes = new InTurns(0.5);
 
 /** Terminates visitors' TLS, on the user's own machine. It is also the end of the probe behind the relay. */
 export class TlsEndpoint implements ProbeTarget {
@@ -64,7 +68,9 @@ export class TlsEndpoint implements ProbeTarget {
   visit(socket: Socket, visitor: VisitorInfo): void {
     this.#arriving.set(socket, visitor);
     socket.once('close', () => this.#arriving.delete(socket));
-    this.#server.emit('connection', socket);
+    handshakes.take(() => {
+      if (!socket.destroyed) this.#server.emit('connection', socket);
+    });
   }
 
   /** Resolves once no handshake is in progress, or after `ms`. One without bytes for `quietMs` does not count. */
