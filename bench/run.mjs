@@ -136,6 +136,11 @@ const world = {
     'portal',
   ],
   progress: (text) => process.stderr.write(`${text}\n`),
+  /** Records a failure in the current suite. */
+  failed: (error) => {
+    world.progress(`  failed: ${error.message}`);
+    failures.push({ name: suiteName, error: error.message });
+  },
   describe: (figures, cpu) => JSON.stringify(roundAll({ ...figures, cpu })),
   /** A new folder, removed at the end of the run. */
   folder(name) {
@@ -164,14 +169,15 @@ if (world.loss.missing) skipped.loss = world.loss.missing;
 const startedAt = new Date();
 const results = [];
 const failures = [];
+let suiteName;
 for (const [name, suite] of Object.entries(SUITES)) {
   if (values.only.length > 0 && !values.only.includes(name)) continue;
+  suiteName = name;
   world.progress(name);
   try {
     results.push(...(await suite(world)));
   } catch (error) {
-    world.progress(`  failed: ${error.message}`);
-    failures.push({ name, error: error.message });
+    world.failed(error);
     await stopEverything();
   }
 }

@@ -1,5 +1,6 @@
 import { startContenders } from './contenders.mjs';
 import { result } from './figures.mjs';
+import { PEERS } from './peers.mjs';
 
 /**
  * Runs `load` on every contender in turn, for several rounds, so that other work on the machine affects all equally.
@@ -12,19 +13,32 @@ export async function inTurns(world, load, start = startContenders) {
   const { contenders, service, stop } = await start(world);
   const runs = Object.fromEntries(contenders.map(({ name }) => [name, []]));
   const width = Math.max(...contenders.map(({ name }) => name.length));
+  const once = async (contender) => {
+    const measure = meter({ ...contender.stages, service }, false);
+    const forwarded = await contender.forwarded?.();
+    const { work: _, enough: __, ...figures } = await load(contender, measure, service);
+    const { cpu = measure.cpu() } = figures;
+    if (contender.forwarded) figures.forwarded = (await contender.forwarded()) - forwarded;
+    runs[contender.name].push({ ...figures, cpu });
+    world.progress(`  ${contender.name.padEnd(width)} ${world.describe(figures, cpu)}`);
+  };
+  /** A peer that fails loses its figures, and the others keep theirs. */
+  const unlessFailed = async (contender, run) => {
+    if (!runs[contender.name]) return;
+    try {
+      await run(contender);
+    } catch (error) {
+      if (!PEERS[contender.name]) throw error;
+      delete runs[contender.name];
+      world.failed(error);
+    }
+  };
   try {
-    for (const contender of contenders) await warmUp(contender, service, load);
+    for (const contender of contenders)
+      await unlessFailed(contender, (each) => warmUp(each, service, load));
     for (let round = 0; round < world.rounds; round++) {
-      for (let turn = 0; turn < contenders.length; turn++) {
-        const contender = contenders[(round + turn) % contenders.length];
-        const measure = meter({ ...contender.stages, service }, false);
-        const forwarded = await contender.forwarded?.();
-        const { work: _, enough: __, ...figures } = await load(contender, measure, service);
-        const { cpu = measure.cpu() } = figures;
-        if (contender.forwarded) figures.forwarded = (await contender.forwarded()) - forwarded;
-        runs[contender.name].push({ ...figures, cpu });
-        world.progress(`  ${contender.name.padEnd(width)} ${world.describe(figures, cpu)}`);
-      }
+      for (let turn = 0; turn < contenders.length; turn++)
+        await unlessFailed(contenders[(round + turn) % contenders.length], once);
     }
   } finally {
     await stop();
