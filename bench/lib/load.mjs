@@ -34,8 +34,7 @@ export async function inTurns(world, load, start = startContenders) {
     }
   };
   try {
-    for (const contender of contenders)
-      await unlessFailed(contender, (each) => warmUp(each, service, load));
+    for (const contender of contenders) await unlessFailed(contender, (each) => warmUp(each, service, load));
     for (let round = 0; round < world.rounds; round++) {
       for (let turn = 0; turn < contenders.length; turn++)
         await unlessFailed(contenders[(round + turn) % contenders.length], once);
