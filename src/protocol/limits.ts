@@ -137,7 +137,10 @@ export const LIMITS = {
   maxWaitingVisitorsPerLease: 1_024,
   /** How long a visitor waits for a data connection. */
   visitorWaitMs: 10_000,
-  /** Bytes buffered for a waiting visitor. A TLS client cannot send more before the agent has responded. */
+  /**
+   * Bytes buffered for a waiting visitor. A TLS client cannot send more before the agent has responded. On a TCP port, the relay reads
+   * no further until then.
+   */
   maxWaitingBytes: 64 * 1024,
   /** Visitors of one identity, including those in the queue. At the limit, the network with the most loses one. */
   maxVisitorsPerIdentity: 16_384,

@@ -64,6 +64,21 @@ describe('mode tcp', () => {
     expect(await outcome(socket)).toEqual({ text: 'you said hello' });
   });
 
+  it('transfers what many visitors send at once, before the agent has a connection for each', async () => {
+    const target = await tcpService((socket) => {
+      let bytes = 0;
+      socket.on('data', (chunk: Buffer) => (bytes += chunk.length));
+      socket.once('end', () => socket.end(String(bytes)));
+    });
+    const { port } = await published(target);
+    const visits = Array.from({ length: 30 }, async () => {
+      const socket = await visitor(port);
+      socket.end(Buffer.alloc(1_000_000));
+      expect(await outcome(socket)).toEqual({ text: '1000000' });
+    });
+    await Promise.all(visits);
+  });
+
   it('lets the service speak first', async () => {
     const target = await tcpService((socket) => socket.end('220 ready\r\n'));
     const { port } = await published(target);

@@ -167,7 +167,7 @@ export const METRICS: readonly RelayMetric[] = [
     help: 'Visitors who got no data connection. Does not count those that a limit rejected.',
     labels: {
       reason:
-        '`unknown_name`: no agent serves it. `timed_out`: no data connection in time. `unanswered`: the agent did not respond. `disconnected`: the visitor closed. `too_many_bytes`: the visitor sent too many bytes while it waited. `lease_ended`: the lease ended',
+        '`unknown_name`: no agent serves it. `timed_out`: no data connection in time. `unanswered`: the agent did not respond. `disconnected`: the visitor closed. `too_many_bytes`: the visitor of a hostname sent too many bytes while it waited. `lease_ended`: the lease ended',
     },
     read: ({ visitorsUnserved }) => by('reason', visitorsUnserved, UNSERVED),
   },

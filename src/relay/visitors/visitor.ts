@@ -3,6 +3,7 @@ import type { Place } from '../../lib/fair-places.js';
 import { deadline } from '../../lib/wait.js';
 import { networkOf } from '../../net/cidr.js';
 import { clientOf, plainAddress } from '../../net/client-address.js';
+import { stopReading } from '../../net/splice/read-handle.js';
 import { resetSocket } from '../../net/splice/reset.js';
 import type { SpliceSet } from '../../net/splice/splice.js';
 import { LIMITS } from '../../protocol/limits.js';
@@ -53,6 +54,8 @@ export class Visitor {
   /** The bytes that it has sent so far. */
   readonly #said: Buffer[];
   #saidWaitingBytes = 0;
+  /** Set while the rest of its bytes waits in the system. */
+  #readAgain: (() => void) | undefined;
   #inTime: () => void = () => undefined;
   #onLeft: ((why: QueueOutcome) => void) | undefined;
   #attempt: Attempt | undefined;
@@ -78,6 +81,8 @@ export class Visitor {
     this.#attempt?.stream.write(chunk);
     if (this.#saidWaitingBytes <= LIMITS.maxWaitingBytes) return;
     if (this.#attempt) this.#attempt.join();
+    // Clients of other protocols than TLS may send everything at once.
+    else if (this.lease.record.kind === 'tcp') this.#readAgain = stopReading(this.#socket);
     else this.giveUp('too_many_bytes');
   };
 
@@ -228,6 +233,7 @@ export class Visitor {
   #leaveQueue(why: QueueOutcome): void {
     this.#inTime();
     this.#socket.off('data', this.#more).off('end', this.#ended).off('close', this.#gone);
+    this.#readAgain?.();
     this.#socket.pause();
     this.lease.waiting.delete(this);
     this.#onLeft?.(why);

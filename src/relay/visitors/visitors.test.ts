@@ -97,7 +97,7 @@ describe('a visitor', () => {
     expect(lease.unserved.take()).toEqual([['timed_out', 1]]);
   });
 
-  it('may send only so much while it waits', async () => {
+  it('of a hostname may send only so much while it waits', async () => {
     const { lease, tallies, visit } = gate();
     const visitor = visit();
     visitor.receive(Buffer.alloc(LIMITS.maxWaitingBytes + 1));
