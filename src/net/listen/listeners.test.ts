@@ -3,20 +3,22 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../../../test/support/ports.js';
 import { isListening, openSockets } from './listeners.js';
 import { parseTarget } from '../target/target.js';
 
 const hasTables = existsSync('/proc/net/tcp');
 
+/** At a port that other processes do not get by chance, because tests expect nothing else there. */
 async function tcp(host: string): Promise<number> {
-  const server = createServer(() => expect.unreachable('a connection')).listen(0, host);
+  const server = createServer(() => expect.unreachable('a connection')).listen(await freePort(), host);
   onTestFinished(() => void server.close());
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
 }
 
 async function udp(host: string): Promise<number> {
-  const socket = createSocket('udp4').bind(0, host);
+  const socket = createSocket('udp4').bind(await freePort(), host);
   onTestFinished(() => void socket.close());
   await once(socket, 'listening');
   return socket.address().port;
