@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import ipaddr from 'ipaddr.js';
+import { readSystemTable } from '../system-tables.js';
 
 /**
  * Counts datagrams that the system dropped because a socket's receive buffer was full. Nothing else reports them. Linux
@@ -72,7 +72,7 @@ export function countOverruns(): void {
 }
 
 async function check(): Promise<void> {
-  for (const file of FILES) note(await readFile(file, 'utf8').catch(() => ''));
+  for (const file of FILES) note((await readSystemTable(file)) ?? '');
 }
 
 function note(text: string): void {

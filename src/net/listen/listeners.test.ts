@@ -41,6 +41,14 @@ describe.skipIf(!hasTables)(`a port on this machine${hasTables ? '' : ' (only Li
     expect(await isListening(parseTarget(late), 'tcp')).toBe(true);
   });
 
+  it('is looked for without leaving buffers to the garbage collector', async () => {
+    const target = parseTarget(await tcp('127.0.0.1'));
+    await isListening(target, 'tcp');
+    const before = process.memoryUsage().arrayBuffers;
+    for (let check = 0; check < 10; check++) await isListening(target, 'tcp');
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100_000);
+  });
+
   it('is found when a socket receives datagrams', async () => {
     const port = await udp('127.0.0.1');
     expect(await isListening(parseTarget(port), 'udp')).toBe(true);
