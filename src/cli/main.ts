@@ -72,16 +72,18 @@ function isPrinted(error: CommanderError): boolean {
   return error.exitCode === 0 || error.code === 'commander.help';
 }
 
+/** The exit codes with which a command delivers its output: 3 is that of `portal plan` if it would change something. */
+const RESULTS: ReadonlySet<number> = new Set([0, 3]);
+
 /** Flushes first: pipes are asynchronous in Node, so an exit would cut off the output. */
 async function exit(context: Context, code: ExitCode): Promise<void> {
   await Promise.all([context.stdout.flush(), context.stderr.flush()]);
   // A file reports a failed write one turn later.
   await new Promise(setImmediate);
   const { failure } = context.stdout;
-  if (failure && code === 0) {
+  if (failure) {
     context.stderr.line(`error: the output is incomplete: ${systemCode(failure) ?? failure.message}`);
     await context.stderr.flush();
-    process.exit(1);
   }
-  process.exit(code);
+  process.exit(failure && RESULTS.has(code) ? 1 : code);
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -47,3 +48,18 @@ it('up says that it cannot store its identity', async (context) => {
     /identity\.json cannot be written \(ENOSPC\) \[state_unwritable\]\n {2}Check the .* free space/,
   );
 });
+
+/** Each write to it fails with ENOSPC. Linux and BSD have it. */
+const FULL = '/dev/full';
+
+it.skipIf(!existsSync(FULL)).each(['plan', 'validate --json', 'doctor', '--help'])(
+  `%s says that its output is incomplete when a full disk receives it${existsSync(FULL) ? '' : ' (no /dev/full)'}`,
+  async (command) => {
+    const person = await Person.create();
+    await writeFile(join(person.folder, 'portal.yaml'), 'version: 1\nservices: { web: 3000 }\n');
+    const within = ['sh', '-c', `exec "$@" > ${FULL}`, 'sh'];
+    const { code, stderr } = await person.run(command.split(' '), { within });
+    expect(stderr).toContain('error: the output is incomplete: ENOSPC\n');
+    expect(code).toBe(1);
+  },
+);
