@@ -98,9 +98,11 @@ export class RunnerParts {
   }
 
   #makeInspection(): Inspection | undefined {
-    const { inspector, identity, file, emit, portHolder, log } = this.#options;
+    const { inspector, identity, file, emit, portHolder, warn = () => undefined, log } = this.#options;
     const snapshot = (): ReturnType<RunnerParts['snapshot']> => this.snapshot();
-    return inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, portHolder, log });
+    return (
+      inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, portHolder, warn, log })
+    );
   }
 
   #makeHolding(): Holding {

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { holdingPlace, HOOKS_HOST, receiver, sendHook } from '../support/hold.js';
 
@@ -94,4 +94,25 @@ it('does not hold a request of which the target got a byte', async () => {
   expect((await sendHook(here, one, 'rejected')).status).toBe(503);
   expect(one.events.filter(({ event }) => event === 'held')).toEqual([]);
   expect(await here.files()).toEqual([]);
+});
+
+it('warns when it cannot store requests, once until it can again', async () => {
+  const here = await holdingPlace();
+  const target = await receiver();
+  const warnings: string[] = [];
+  const one = await here.start(target.port, {}, { warn: (message) => void warnings.push(message) });
+  await rm(here.heldDir, { recursive: true });
+  await writeFile(here.heldDir, 'in the way');
+  expect((await sendHook(here, one, 'first')).status).toBe(503);
+  expect((await sendHook(here, one, 'second')).status).toBe(503);
+  const warning = expect.stringMatching(
+    /^hooks: requests cannot be held \((ENOTDIR|EEXIST)\), and their senders get 503$/,
+  ) as string;
+  expect(warnings).toEqual([warning]);
+  await rm(here.heldDir);
+  expect((await sendHook(here, one, 'third')).status).toBe(202);
+  await rm(here.heldDir, { recursive: true });
+  await writeFile(here.heldDir, 'in the way');
+  expect((await sendHook(here, one, 'fourth')).status).toBe(503);
+  expect(warnings).toEqual([warning, warning]);
 });

@@ -96,6 +96,7 @@ export async function historyPlace(identity = generateIdentity(), at?: string): 
         identity,
         source,
         limits,
+        warn: (message) => warnings.push(message),
         log,
         now: () => place.now,
       });

@@ -1,4 +1,5 @@
 import { beforeEach, afterEach, expect, it, vi } from 'vitest';
+import { PortalError } from '../../lib/errors.js';
 import { deferred, type Deferred } from '../../lib/wait.js';
 import { log } from '../../../test/support/log.js';
 import type { Outcome } from './handlers.js';
@@ -56,7 +57,9 @@ const accept: Answer = () => ({ kind: 'delivered', status: 200 });
 
 async function place(over: Partial<HeldOptions> = {}, disk = new MemoryDisk()) {
   const events: HeldEvent[] = [];
-  const held = new HeldRequests({ onEvent: (event) => events.push(event), log, ...over });
+  const warnings: string[] = [];
+  const warn = (message: string) => void warnings.push(message);
+  const held = new HeldRequests({ onEvent: (event) => events.push(event), warn, log, ...over });
   await held.open(disk);
   const sent: string[] = [];
   let answer: Answer = accept;
@@ -70,7 +73,17 @@ async function place(over: Partial<HeldOptions> = {}, disk = new MemoryDisk()) {
     return held.hold(asked({ bodyBytes: body.length, ...of }), Buffer.from(body), holdMs, room);
   };
   const named = (type: HeldEvent['event']): HeldEvent[] => events.filter(({ event }) => event === type);
-  return { held, disk, events, sent, deliver, put, named, answer: (next: Answer) => (answer = next) };
+  return {
+    held,
+    disk,
+    events,
+    warnings,
+    sent,
+    deliver,
+    put,
+    named,
+    answer: (next: Answer) => (answer = next),
+  };
 }
 
 const settled = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
@@ -103,7 +116,7 @@ it('delivers in order, one at a time, and removes each when the target has respo
 });
 
 it('is on disk before the sender gets a response, and not held if the disk fails', async () => {
-  const { held, disk, put, events, deliver, sent } = await place();
+  const { held, disk, put, events, deliver, sent, warnings } = await place();
   disk.gate = deferred<void>();
   let isHeld = false;
   const holding = put('a').then(() => (isHeld = true));
@@ -117,8 +130,10 @@ it('is on disk before the sender gets a response, and not held if the disk fails
   await settled();
   expect(sent).toEqual(['a']);
 
-  disk.failing = new Error('ENOSPC');
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  disk.failing = new PortalError('state_unwritable', '2.held cannot be written (ENOSPC)', { cause: full });
   await expect(put('b')).rejects.toThrow('ENOSPC');
+  expect(warnings).toEqual(['hooks: requests cannot be held (ENOSPC), and their senders get 503']);
   expect(held.isWaiting('hooks', '/')).toBe(false);
   expect(events.filter(({ event }) => event === 'held')).toHaveLength(1);
 });
@@ -296,12 +311,24 @@ it('drops a damaged file, reports it, and continues', async () => {
 });
 
 it('does not deliver twice in one run what it cannot delete', async () => {
-  const { held, disk, sent, deliver, put } = await place();
+  const { held, disk, sent, deliver, put, warnings } = await place();
   await put('a');
   disk.failing = new Error('EIO');
   held.deliverWith('hooks', ROUTES, deliver);
   await vi.advanceTimersByTimeAsync(10_000);
   expect(sent).toEqual(['a']);
+  expect(warnings).toEqual([
+    'hooks: a held request cannot be deleted, and the agent delivers it again after a restart (EIO)',
+  ]);
+});
+
+it('warns of damaged files', async () => {
+  const disk = new MemoryDisk();
+  disk.list = () => Promise.resolve({ held: [], damaged: 2 });
+  const { warnings } = await place({}, disk);
+  expect(warnings).toEqual([
+    'held requests are damaged and cannot be delivered: 2; portal requests wipe deletes them',
+  ]);
 });
 
 it('expires a request whose delivery throws', async () => {

@@ -7,6 +7,7 @@ import { HeldEvents, type HeldEvent } from './held-events.js';
 import { HOLD_LIMITS, type HoldLimits } from './limits.js';
 import { RouteQueue } from './route-queue.js';
 import { HeldSpace, type Room, type Usage } from './space.js';
+import { storageReason } from './storage-reason.js';
 import type { HeldRequest, HeldStore } from './store.js';
 
 type Store = Pick<HeldStore, 'list' | 'nextId' | 'write' | 'body' | 'remove'>;
@@ -15,6 +16,8 @@ export interface HeldOptions {
   readonly onEvent: (event: HeldEvent) => void;
   /** Whether the target of a route may accept connections, as far as the agent knows. Default: it may. */
   readonly mayBeUp?: (service: string, route: string) => boolean;
+  /** Called when requests cannot be stored, deleted or read. A cause that continues is reported for each request. */
+  readonly warn: (message: string) => void;
   readonly log: Logger;
   readonly limits?: Partial<HoldLimits>;
   readonly now?: () => number;
@@ -61,9 +64,8 @@ export class HeldRequests {
   async open(store: Store): Promise<void> {
     const { held, damaged } = await store.list();
     if (damaged > 0)
-      this.#options.log.error(
-        { files: damaged },
-        'held requests are damaged and cannot be delivered; `portal requests wipe` deletes them',
+      this.#options.warn(
+        `held requests are damaged and cannot be delivered: ${damaged}; portal requests wipe deletes them`,
       );
     for (const request of held) this.#queueOf(request, store).restore(request);
     this.#store = store;
@@ -109,7 +111,14 @@ export class HeldRequests {
     const heldAt = this.#now();
     const id = this.#store.nextId(heldAt);
     const request: HeldRequest = { ...asked, id, heldAt, until: heldAt + holdMs };
-    await this.#queueOf(request, this.#store).store(request, body);
+    try {
+      await this.#queueOf(request, this.#store).store(request, body);
+    } catch (error) {
+      this.#options.warn(
+        `${asked.service}: requests cannot be held (${storageReason(error)}), and their senders get 503`,
+      );
+      throw error;
+    }
     this.#expire();
     return id;
   }
@@ -158,6 +167,7 @@ export class HeldRequests {
       onEmpty: () => void this.#queues.delete(key),
       limits: this.#limits,
       now: this.#now,
+      warn: this.#options.warn,
       log: this.#options.log,
     });
     this.#queues.set(key, queue);

@@ -1,4 +1,3 @@
-import { asPortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import type { HeldStatus } from '../status.js';
 import type { Deliver, DeliveringHandlers } from './handlers.js';
@@ -6,6 +5,7 @@ import type { HeldEvents } from './held-events.js';
 import type { HoldLimits } from './limits.js';
 import { RetryLoop, type Step } from './retry-loop.js';
 import type { Usage } from './space.js';
+import { storageReason } from './storage-reason.js';
 import { sizeOf, type HeldRequest, type HeldStore } from './store.js';
 
 interface Entry {
@@ -28,6 +28,7 @@ export interface RouteQueueOptions {
   readonly onEmpty: () => void;
   readonly limits: HoldLimits;
   readonly now: () => number;
+  readonly warn: (message: string) => void;
   readonly log: Logger;
 }
 
@@ -226,9 +227,8 @@ export class RouteQueue {
     try {
       await this.#options.store.remove(id);
     } catch (error) {
-      this.#options.log.error(
-        { id, reason: asPortalError(error).message },
-        'cannot delete a held request; the agent delivers it again after a restart',
+      this.#options.warn(
+        `${this.service}: a held request cannot be deleted, and the agent delivers it again after a restart (${storageReason(error)})`,
       );
     }
   }

@@ -43,7 +43,11 @@ export class Holding {
     this.#options = options;
     const { emit, log, limits = {} } = options;
     this.held = new HeldRequests({
-      onEvent: emit,
+      onEvent: (event) => {
+        if (event.event === 'held') this.#lastWarning = '';
+        emit(event);
+      },
+      warn: (message) => this.#warn(message),
       mayBeUp: (service, route) => this.#mayBeUp(service, route),
       log,
       limits,

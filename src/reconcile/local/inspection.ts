@@ -24,6 +24,8 @@ export interface InspectionOptions extends InspectorSettings {
   readonly snapshot: InspectorOptions['snapshot'];
   readonly emit: (event: PortalEvent) => void;
   readonly portHolder?: PortHolder | undefined;
+  /** Called when requests are not kept across runs, or there is no page, although the configuration asks for it. */
+  readonly warn: (message: string) => void;
   readonly log: Logger;
 }
 
@@ -79,22 +81,19 @@ export class Inspection {
   }
 
   async #keep(maxAgeMs: number): Promise<void> {
-    const { historyDir: folder, identity, file: source, log } = this.#options;
+    const { historyDir: folder, identity, file: source, warn, log } = this.#options;
     if (folder === undefined) return;
     try {
       const { RequestHistory } = await import('../../agent/inspect/history/history.js');
-      this.recorders.history ??= await RequestHistory.open({ folder, identity, source, log });
+      this.recorders.history ??= await RequestHistory.open({ folder, identity, source, warn, log });
       this.recorders.history.maxAgeMs = maxAgeMs;
     } catch (error) {
-      log.warn(
-        { reason: asPortalError(error).message, folder },
-        'cannot keep requests across runs; keeping them in memory only',
-      );
+      warn(`requests are kept in memory only, not across runs: ${asPortalError(error).message}`);
     }
   }
 
   async #serve(): Promise<void> {
-    const { emit, log, webDir, port, snapshot, portHolder } = this.#options;
+    const { emit, warn, log, webDir, port, snapshot, portHolder } = this.#options;
     if (this.#server || webDir === undefined) return;
     try {
       // Loaded on demand: only the inspector needs its WebSocket server.
@@ -102,7 +101,7 @@ export class Inspection {
       this.#server = await startInspector({ webDir, port, snapshot, recorders: this.recorders, log });
     } catch (error) {
       // Services do not depend on the inspector.
-      log.error({ err: asPortalError(error) }, 'the inspector could not start');
+      warn(`the inspector cannot start: ${asPortalError(error).message}`);
       return;
     }
     const { url, askedPort } = this.#server;

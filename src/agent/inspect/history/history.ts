@@ -19,6 +19,8 @@ export interface HistoryOptions {
   readonly identity: Identity;
   /** Path of the recorded portal.yaml; null without one. */
   readonly source: string | null;
+  /** Called when requests can no longer be written. */
+  readonly warn: (message: string) => void;
   readonly log: Logger;
   readonly limits?: Partial<HistoryLimits>;
   readonly now?: () => number;
@@ -45,6 +47,7 @@ export class RequestHistory {
   readonly limits: HistoryLimits;
   readonly source: string | null;
   readonly #folder: HistoryFolder;
+  readonly #warn: (message: string) => void;
   readonly #log: Logger;
   readonly #now: () => number;
   readonly #queue: Queue;
@@ -66,6 +69,7 @@ export class RequestHistory {
     this.#maxAgeMs = this.limits.maxAgeMs;
     this.#file = first.file;
     this.#folder = folder;
+    this.#warn = options.warn;
     this.#log = options.log;
     this.#now = options.now;
     this.#queue = new Queue(this.limits);
@@ -266,9 +270,8 @@ export class RequestHistory {
     await closed(this.#file);
     this.#file = undefined;
     if (!this.#isFailing)
-      this.#log.warn(
-        { reason: systemCode(error) ?? String(error), folder: this.#folder.path },
-        'cannot keep requests across runs for now; keeping them in memory only',
+      this.#warn(
+        `requests are kept in memory only for now: ${this.#folder.path} cannot be written (${systemCode(error) ?? String(error)})`,
       );
     this.#isFailing = true;
   }
