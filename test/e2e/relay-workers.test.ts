@@ -128,7 +128,7 @@ it('serves visitors of every mode, whichever worker they arrive at', async () =>
   expect((await at.running.finished).code).toBe(0);
 });
 
-it('connects each visitor to the service once, and keeps no connection that no visitor has', async () => {
+it('connects and counts each visitor once, and keeps no connection that no visitor has', async () => {
   const operator = await Person.create();
   const [tcpPort] = await freePorts(1);
   const at = await start(operator, '--tcp-ports', String(tcpPort));
@@ -151,6 +151,13 @@ it('connects each visitor to the service once, and keeps no connection that no v
     expect((await closed).received.toString()).toBe(text);
   });
   await Promise.all(visits);
+  await expect
+    .poll(() => at.metric('portal_relay_visitors_ended_total{kind="tcp",end="ended"}'), { timeout: 10_000 })
+    .toBe(asked.length);
+  expect(await at.metric('portal_relay_visitor_bytes_total{kind="tcp",to="visitor"}')).toBe(
+    asked.join('').length,
+  );
+  expect(await at.metric('portal_relay_visitors{kind="tcp"}')).toBe(0);
   at.running.kill('SIGTERM');
   expect((await at.running.finished).code).toBe(0);
   expect(logOf(at.running).filter(({ msg }) => msg === 'waiting for visitors to finish')).toEqual([]);

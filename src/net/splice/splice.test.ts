@@ -63,6 +63,19 @@ async function ending(socket: Socket): Promise<{ how: string; bytes: Buffer }> {
   return { how, bytes: Buffer.concat(chunks) };
 }
 
+it('does not count what another process counts', async () => {
+  const { set, left, right, result } = await join({}, undefined, { isCountedElsewhere: true });
+  right.resume();
+  left.write('hello');
+  await once(right, 'data');
+  expect([set.size, set.counted, set.openBytes]).toEqual([1, 0, { toA: 0, toB: 0 }]);
+  left.resume().end();
+  right.end();
+  expect(await result).toMatchObject({ end: 'ended', bytesToB: 5 });
+  expect([set.size, set.counted, set.totalBytes]).toEqual([0, 0, { toA: 0, toB: 0 }]);
+  expect(set.ends.counts()).toEqual({});
+});
+
 /** The failure of a write to `right` whose other direction is complete. */
 async function failed(joined: Joined, answer: Buffer, isEnd: boolean): Promise<void> {
   const { left, right, a, b } = joined;

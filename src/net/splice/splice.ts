@@ -42,9 +42,10 @@ export interface Drain {
 export const SOCKET_BUFFER_BYTES = 1024 * 1024;
 
 export class SpliceSet {
-  /** How finished splices ended. */
+  /** How finished splices ended. Like the bytes, without those that another process counts. */
   readonly ends = new Tally<SpliceEnd>();
   readonly #splices = new Set<Splice>();
+  readonly #countedElsewhere = new Set<Splice>();
   /** Bytes of finished splices. */
   #endedBytes = { toA: 0, toB: 0 };
   readonly #limits: SpliceLimits;
@@ -60,18 +61,26 @@ export class SpliceSet {
     return this.#splices.size;
   }
 
+  /** Open splices, without those that another process counts. */
+  get counted(): number {
+    return this.#splices.size - this.#countedElsewhere.size;
+  }
+
   /** Joins `a` and `b` and takes ownership of both. Create both with `allowHalfOpen`. */
   add(a: Socket, b: Socket, options: SpliceOptions = {}): Spliced {
     const splice = new Splice(a, b, options, activeNow(), (result) => {
       this.#splices.delete(splice);
       this.#retirement.delete(splice);
-      this.ends.add(result.end);
-      this.#endedBytes.toA += result.bytesToA;
-      this.#endedBytes.toB += result.bytesToB;
+      if (!this.#countedElsewhere.delete(splice)) {
+        this.ends.add(result.end);
+        this.#endedBytes.toA += result.bytesToA;
+        this.#endedBytes.toB += result.bytesToB;
+      }
       options.onEnd?.(result);
       if (this.#splices.size === 0) this.#emptied();
     });
     this.#splices.add(splice);
+    if (options.isCountedElsewhere) this.#countedElsewhere.add(splice);
     this.#timer ??= setInterval(() => this.#sweep(), this.#sweepMs()).unref();
     return splice;
   }
@@ -81,6 +90,7 @@ export class SpliceSet {
     let toA = 0;
     let toB = 0;
     for (const splice of this.#splices) {
+      if (this.#countedElsewhere.has(splice)) continue;
       toA += splice.bytesToA;
       toB += splice.bytesToB;
     }

@@ -30,6 +30,8 @@ export interface SpliceOptions {
   readonly sentToB?: number;
   /** The owner, for `closeOf`. */
   readonly owner?: string;
+  /** Whether another process counts its bytes and its end, because both forward them. */
+  readonly isCountedElsewhere?: boolean;
   /** The rate limit of both directions together. Several splices may share it. */
   readonly rate?: ByteRate | undefined;
   /** Follows the conversation, with `a` as the visitor. Cannot be combined with a rate. */

@@ -109,7 +109,7 @@ export const METRICS: readonly RelayMetric[] = [
   {
     name: 'portal_relay_visitors',
     type: 'gauge',
-    help: 'Visitors who are joined to a data connection.',
+    help: 'Visitors who are joined to a data connection. A visitor whom this node forwards counts here, not at the other node.',
     labels: TLS_OR_TCP,
     read: ({ visitorsByKind }) => by('kind', visitorsByKind),
   },
@@ -175,7 +175,7 @@ export const METRICS: readonly RelayMetric[] = [
   {
     name: 'portal_relay_visitors_ended_total',
     type: 'counter',
-    help: 'How the connections of visitors ended.',
+    help: 'How the connections of visitors ended. A visitor whom this node forwarded counts here, not at the other node.',
     labels: {
       ...TLS_OR_TCP,
       end: '`ended` (closed normally), `reset` (by either side), `idle`, `lifetime`, `no_response` (no first byte from the agent in time), `closed` (by this relay when it stopped)',
@@ -188,7 +188,7 @@ export const METRICS: readonly RelayMetric[] = [
   {
     name: 'portal_relay_visitor_bytes_total',
     type: 'counter',
-    help: 'Bytes of visitors, without UDP.',
+    help: 'Bytes of visitors, without UDP. Those of a visitor whom this node forwards count here, not at the other node.',
     labels: { ...TLS_OR_TCP, ...TOWARDS },
     read: ({ bytesByKind }) =>
       Object.entries(bytesByKind).flatMap(([kind, { toA, toB }]) => [

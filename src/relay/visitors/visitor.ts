@@ -68,7 +68,7 @@ export class Visitor {
   forwarding = false;
   /** Whether it may not be forwarded, because another node has forwarded it here. */
   readonly #isLastNode: boolean;
-  /** Whether another node has forwarded it here, and counts its bytes. */
+  /** Whether another node has forwarded it here, and counts its bytes and its end. */
   readonly #isCountedElsewhere: boolean;
   /** Its place in the queue of the lease. */
   place: Place<Visitor> | undefined;
@@ -223,6 +223,7 @@ export class Visitor {
     const joined = splices.add(this.#socket, stream, {
       sentToB: this.#said.reduce((sum, { length }) => sum + length, 0),
       owner: record.owner,
+      isCountedElsewhere: this.#isCountedElsewhere,
       // The other node limits what it forwards.
       rate: how === 'joined' ? rate : undefined,
       onEnd: () => traffic.ended(joined),
