@@ -45,7 +45,6 @@ export class SpliceSet {
   /** How finished splices ended. Like the bytes, without those that another process counts. */
   readonly ends = new Tally<SpliceEnd>();
   readonly #splices = new Set<Splice>();
-  readonly #countedElsewhere = new Set<Splice>();
   /** Bytes of finished splices. */
   #endedBytes = { toA: 0, toB: 0 };
   readonly #limits: SpliceLimits;
@@ -63,7 +62,7 @@ export class SpliceSet {
 
   /** Open splices, without those that another process counts. */
   get counted(): number {
-    return this.#splices.size - this.#countedElsewhere.size;
+    return [...this.#splices].filter(({ isCountedElsewhere }) => !isCountedElsewhere).length;
   }
 
   /** Joins `a` and `b` and takes ownership of both. Create both with `allowHalfOpen`. */
@@ -71,7 +70,7 @@ export class SpliceSet {
     const splice = new Splice(a, b, options, activeNow(), (result) => {
       this.#splices.delete(splice);
       this.#retirement.delete(splice);
-      if (!this.#countedElsewhere.delete(splice)) {
+      if (!splice.isCountedElsewhere) {
         this.ends.add(result.end);
         this.#endedBytes.toA += result.bytesToA;
         this.#endedBytes.toB += result.bytesToB;
@@ -80,7 +79,6 @@ export class SpliceSet {
       if (this.#splices.size === 0) this.#emptied();
     });
     this.#splices.add(splice);
-    if (options.isCountedElsewhere) this.#countedElsewhere.add(splice);
     this.#timer ??= setInterval(() => this.#sweep(), this.#sweepMs()).unref();
     return splice;
   }
@@ -90,7 +88,7 @@ export class SpliceSet {
     let toA = 0;
     let toB = 0;
     for (const splice of this.#splices) {
-      if (this.#countedElsewhere.has(splice)) continue;
+      if (splice.isCountedElsewhere) continue;
       toA += splice.bytesToA;
       toB += splice.bytesToB;
     }

@@ -52,6 +52,7 @@ export class Splice implements Spliced, Retirable {
   #end: SpliceEnd = 'ended';
   readonly #pourings: readonly Pouring[];
   readonly owner: string | undefined;
+  readonly isCountedElsewhere: boolean;
   readonly conversation: Conversation | undefined;
   readonly startedAt: number;
   movedAt: number;
@@ -61,7 +62,7 @@ export class Splice implements Spliced, Retirable {
   constructor(
     a: Socket,
     b: Socket,
-    { sentToB = 0, owner, rate, conversation }: SpliceOptions,
+    { sentToB = 0, owner, isCountedElsewhere = false, rate, conversation }: SpliceOptions,
     now: number,
     onEnd: (result: SpliceResult) => void,
   ) {
@@ -69,6 +70,7 @@ export class Splice implements Spliced, Retirable {
     this.#b = b;
     this.#onEnd = onEnd;
     this.owner = owner;
+    this.isCountedElsewhere = isCountedElsewhere;
     this.conversation = conversation;
     this.startedAt = now;
     this.movedAt = now;
