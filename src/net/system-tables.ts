@@ -1,7 +1,5 @@
 import { open } from 'node:fs/promises';
 
-/** As much of one table as is read at most: socket tables of busy servers can have megabytes. */
-const MAX_BYTES = 256 * 1024;
 /** The kernel returns at most one page for each read. */
 const PAGE_BYTES = 16 * 1024;
 
@@ -12,23 +10,26 @@ const PAGE_BYTES = 16 * 1024;
 const spare: Buffer[] = [];
 
 /**
- * The start of a table below /proc, as Latin-1 text. Reading ends at `MAX_BYTES`, or after a page for which `isLast`
- * returns true. A page can end within a row. Undefined if the table cannot be read, as on systems other than Linux.
+ * A table below /proc, as Latin-1 text. Reading ends early after `maxBytes`, or after a page for which `isLast` returns
+ * true. A page can end within a row. Undefined if the table cannot be read, as on systems other than Linux.
  */
 export async function readSystemTable(
   file: string,
-  isLast: (page: string) => boolean = () => false,
+  {
+    isLast,
+    maxBytes = Infinity,
+  }: { isLast?: ((page: string) => boolean) | undefined; maxBytes?: number } = {},
 ): Promise<string | undefined> {
   const buffer = spare.pop() ?? Buffer.allocUnsafeSlow(PAGE_BYTES);
   try {
     const handle = await open(file);
     try {
       let text = '';
-      while (text.length < MAX_BYTES) {
+      while (text.length < maxBytes) {
         const { bytesRead } = await handle.read(buffer, 0, PAGE_BYTES);
         const page = buffer.toString('latin1', 0, bytesRead);
         text += page;
-        if (bytesRead === 0 || isLast(page)) break;
+        if (bytesRead === 0 || isLast?.(page)) break;
       }
       return text;
     } finally {

@@ -5,6 +5,8 @@ import { udpTableKey as tableKey } from '../datagrams/udp-overruns.js';
 
 export type Transport = 'tcp' | 'udp';
 
+/** Listening sockets come first in the TCP table. The UDP table is rarely longer than this. */
+const MAX_BYTES = 256 * 1024;
 /** A row's number, local address, remote address and state. */
 const ROW = /^ *\d+: ([0-9A-F]+:[0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) /gm;
 /** The kernel's state number of a socket that accepts connections or datagrams. */
@@ -44,9 +46,8 @@ function isPastListening(page: string): boolean {
 /** Undefined on a system without tables. */
 async function readTables(transport: Transport): Promise<ReadonlySet<string> | undefined> {
   const files = ['', '6'].map((family) => `/proc/net/${transport}${family}`);
-  const reading = files.map((file) =>
-    readSystemTable(file, transport === 'tcp' ? isPastListening : undefined),
-  );
+  const isLast = transport === 'tcp' ? isPastListening : undefined;
+  const reading = files.map((file) => readSystemTable(file, { isLast, maxBytes: MAX_BYTES }));
   const tables = (await Promise.all(reading)).filter((table) => table !== undefined);
   return tables.length === 0 ? undefined : new Set(tables.flatMap((table) => openSockets(table, transport)));
 }
