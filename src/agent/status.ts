@@ -90,7 +90,7 @@ export interface LeaseStatus extends PublicAddress {
   visitorsUnserved?: Readonly<Record<string, number>>;
   /** With `replicas`: which agents of this identity serve the name. Only from relays that report it. */
   replicas?: ReplicasStatus;
-  /** A certificate from a CA: its expiry, the next renewal, and the error of the last attempt. */
+  /** A certificate from a CA or from files: its expiry, the next renewal by Portal, and why the latest new one failed. */
   certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
   /**
    * In mode udp: datagrams that did not reach the local service, or whose replies did not reach the visitor, by

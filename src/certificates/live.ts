@@ -1,10 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
-import { asPortalError } from '../lib/errors.js';
+import { asPortalError, type PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { AcmeCertificates, Hold } from './acme/certificates.js';
-import type { RenewalStatus } from './acme/held.js';
 import { readCertificateFiles, watchCertificateFiles } from './files.js';
-import type { LocalCertificates, ServingCertificate } from './source.js';
+import {
+  expiresSoon,
+  type CertificateTrouble,
+  type LocalCertificates,
+  type RenewalStatus,
+  type ServingCertificate,
+} from './source.js';
 import { sourceFor, type TlsSpec } from './spec.js';
 
 /** Sources of certificates other than files. */
@@ -19,11 +24,15 @@ export interface LiveCertificateOptions {
   readonly sources: CertificateSources;
   /** Called with each new certificate to serve. */
   readonly onNew: (certificate: ServingCertificate) => void;
+  /** Called when the certificate is not renewed. The same trouble may be reported several times. */
+  readonly onTrouble?: ((trouble: CertificateTrouble) => void) | undefined;
   readonly log: Logger;
 }
 
-/** How often to check whether the local CA must issue a new certificate. Short, because timers stop while a machine sleeps. */
+/** How often to check whether a certificate expires soon. Short, because timers stop while a machine sleeps. */
 const CHECK_MS = 3_600_000;
+/** Pause before new files that are invalid are read again and reported. A program may still be writing them. */
+const AGAIN_MS = 3_000;
 
 /** The current certificate of one hostname. Follows its source and changes of the source. */
 export class LiveCertificate {
@@ -34,6 +43,9 @@ export class LiveCertificate {
   #serving: ServingCertificate | undefined;
   #unwatch: (() => void) | undefined;
   #hold: Hold | undefined;
+  /** Why the source has no new certificate. Only of files. */
+  #failure: PortalError | undefined;
+  #again: NodeJS.Timeout | undefined;
   readonly #checking: NodeJS.Timeout;
 
   constructor(options: LiveCertificateOptions) {
@@ -41,10 +53,7 @@ export class LiveCertificate {
     this.#options = options;
     this.#tls = sourceFor(options.tls, options.hostname);
     this.#watch();
-    // The local CA's certificates are valid for over a year, but a process can run longer.
-    this.#checking = setInterval(() => {
-      if (this.#serving && this.#tls.source === 'local') void this.#renew();
-    }, CHECK_MS).unref();
+    this.#checking = setInterval(() => this.#check(), CHECK_MS).unref();
   }
 
   /**
@@ -54,6 +63,7 @@ export class LiveCertificate {
   async open(signal: AbortSignal): Promise<ServingCertificate> {
     const certificate = await this.#read(signal);
     this.#serving = certificate;
+    this.#checkExpiry();
     return certificate;
   }
 
@@ -81,14 +91,17 @@ export class LiveCertificate {
     if (this.#serving) await this.#renew();
   }
 
-  /** Status of the renewal. Undefined for a certificate that Portal does not renew. */
+  /** Undefined for certificates of the local CA. */
   renewal(): RenewalStatus | undefined {
+    if (this.#tls.source === 'files')
+      return { notAfter: this.#serving?.notAfter.toISOString(), nextAt: undefined, error: this.#failure };
     return this.#hold?.certificate.status();
   }
 
   close(): void {
     this.#stop.abort();
     clearInterval(this.#checking);
+    clearTimeout(this.#again);
     this.#unwatch?.();
     this.#hold?.release();
   }
@@ -107,27 +120,61 @@ export class LiveCertificate {
       this.#tls.source === 'files' ? watchCertificateFiles(this.#tls, () => void this.#renew()) : undefined;
     this.#hold =
       this.#tls.source === 'acme'
-        ? sources.acme.hold(hostname, this.#tls, { onNew: (certificate) => this.#serve(certificate) })
+        ? sources.acme.hold(hostname, this.#tls, {
+            onNew: (certificate) => this.#serve(certificate),
+            onFailed: (error, current) => this.#orderFailed(error, current),
+          })
         : undefined;
     // Only after the new hold exists, so that an unchanged certificate is not ordered again.
     unwatch?.();
     hold?.release();
   }
 
+  /** The local CA's certificates are valid for over a year, but a process can run longer. Files belong to the user. */
+  #check(): void {
+    if (this.#serving && this.#tls.source === 'local') void this.#renew();
+    this.#checkExpiry();
+  }
+
+  #checkExpiry(): void {
+    const [tls, serving] = [this.#tls, this.#serving];
+    if (tls.source !== 'files' || !serving || !expiresSoon(serving)) return;
+    this.#options.onTrouble?.({ kind: 'expires', file: tls.certFile, notAfter: serving.notAfter });
+  }
+
   /**
    * Keeps the previous certificate while the source has no valid one: a file may be half written, or a CA
    * unavailable.
    */
-  async #renew(): Promise<void> {
+  async #renew({ isAgain = false } = {}): Promise<void> {
+    clearTimeout(this.#again);
+    const tls = this.#tls;
     try {
-      this.#serve(await this.#read(this.#stop.signal));
+      const certificate = await this.#read(this.#stop.signal);
+      this.#failure = undefined;
+      this.#serve(certificate);
     } catch (error) {
-      if (this.#stop.signal.aborted) return;
-      this.#options.log.warn(
-        { reason: asPortalError(error).message },
-        'the new certificate is invalid; still serving the old one',
-      );
+      if (this.#stop.signal.aborted || tls !== this.#tls) return;
+      this.#failed(asPortalError(error), isAgain);
     }
+  }
+
+  #failed(error: PortalError, isAgain: boolean): void {
+    const { log, onTrouble } = this.#options;
+    if (this.#tls.source === 'files') {
+      this.#failure = error;
+      if (isAgain && this.#serving)
+        return onTrouble?.({ kind: 'failed', error, notAfter: this.#serving.notAfter });
+      clearTimeout(this.#again);
+      this.#again = setTimeout(() => void this.#renew({ isAgain: true }), AGAIN_MS).unref();
+    }
+    log.warn({ reason: error.message }, 'the new certificate is invalid; still serving the old one');
+  }
+
+  /** Portal orders again while the CA does not respond, and there is still time. */
+  #orderFailed(error: PortalError, current: ServingCertificate): void {
+    if (error.code === 'acme_unreachable' && !expiresSoon(current)) return;
+    this.#options.onTrouble?.({ kind: 'failed', error, notAfter: current.notAfter });
   }
 
   #serve(certificate: ServingCertificate): void {
@@ -135,5 +182,6 @@ export class LiveCertificate {
     this.#serving = certificate;
     this.#options.onNew(certificate);
     this.#options.log.info({ notAfter: certificate.notAfter.toISOString() }, 'serving a new certificate');
+    this.#checkExpiry();
   }
 }

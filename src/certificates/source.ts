@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { PortalError } from '../lib/errors.js';
 import type { LocalCa } from './local-ca.js';
 
@@ -11,6 +11,33 @@ export interface ServingCertificate {
   /** SHA-256 of the leaf's DER, hex. */
   readonly fingerprint: string;
   readonly notAfter: Date;
+}
+
+/** What `status` shows about a certificate that changes while it is served. */
+export interface RenewalStatus {
+  /** When the current certificate expires. Undefined without one. */
+  readonly notAfter: string | undefined;
+  /** Time of the next renewal or attempt. Undefined if Portal does not renew the certificate itself. */
+  readonly nextAt: string | undefined;
+  /** Why the latest new certificate is not used. */
+  readonly error: PortalError | undefined;
+}
+
+/** What users must know about the certificate that is served. */
+export type CertificateTrouble =
+  /** A new certificate is invalid, or the CA did not issue one. */
+  | { readonly kind: 'failed'; readonly error: PortalError; readonly notAfter: Date }
+  /** The user's file with the certificate was not renewed. */
+  | { readonly kind: 'expires'; readonly file: string; readonly notAfter: Date };
+
+/** Portal warns two weeks before a certificate expires that was not renewed. Some live only for days: then in their last quarter. */
+const SOON_MS = 14 * 24 * 3_600_000;
+const SOON_PART = 1 / 4;
+
+export function expiresSoon({ cert, notAfter }: Pick<ServingCertificate, 'cert' | 'notAfter'>): boolean {
+  const end = notAfter.getTime();
+  const life = end - Date.parse(new X509Certificate(cert).validFrom);
+  return end - Date.now() < Math.min(SOON_MS, life * SOON_PART);
 }
 
 /** Source `local`: certificates of the local CA, created on first use and stored in memory only. */

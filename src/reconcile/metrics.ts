@@ -182,7 +182,7 @@ export const AGENT_METRICS: readonly Metric<AgentStats>[] = [
   {
     name: 'portal_agent_certificate_not_after_seconds',
     type: 'gauge',
-    help: 'When the certificate of a CA expires, in seconds since the epoch. Absent for certificates of the local CA.',
+    help: 'When the certificate of a CA or of your files expires, in seconds since the epoch. Absent for certificates of the local CA.',
     labels: OF_A_LEASE,
     read: ({ leases }) => perLease(leases, ({ certificate }) => secondsOf(certificate?.notAfter)),
   },

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { NameRejection } from '../agent/lease/rejected-name.js';
+import type { CertificateTrouble } from '../certificates/source.js';
 import { caName, certificatesFrom } from '../certificates/spec.js';
 import { maskUrl } from '../config/variables/mask-urls.js';
 
@@ -33,6 +34,13 @@ export type Notice = { readonly message: string } & (
       readonly name: string;
       /** The domain of the relay. */
       readonly domain: string;
+    }
+  | {
+      /** The certificate is not renewed: a new one failed, or its file stays the same until it soon expires. */
+      readonly kind: 'certificate_failed' | 'certificate_expires';
+      readonly service: string;
+      /** When the current certificate expires, RFC 3339. */
+      readonly notAfter: string;
     }
   | {
       readonly kind: 'command_port';
@@ -119,6 +127,24 @@ export function dnsMissing(service: string, name: string, domain: string): Notic
     service,
     name,
     domain,
+  };
+}
+
+export function certificateTrouble(service: string, trouble: CertificateTrouble): Notice {
+  const end = trouble.notAfter.toISOString();
+  const day = end.slice(0, 10);
+  const details = { service, notAfter: end };
+  if (trouble.kind === 'expires')
+    return {
+      kind: 'certificate_expires',
+      message: `${service}: the certificate in ${trouble.file} is valid until ${day}. Renew it; Portal loads the new file automatically`,
+      ...details,
+    };
+  const { message, hint } = trouble.error;
+  return {
+    kind: 'certificate_failed',
+    message: `${service}: the new certificate failed, so visitors get the current one, valid until ${day}: ${message}${hint === undefined ? '' : `. ${hint}`}`,
+    ...details,
   };
 }
 

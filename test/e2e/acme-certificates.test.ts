@@ -51,7 +51,10 @@ interface Holding extends Hold {
 function hold(acme: AcmeCertificates, hostname: string, spec: AcmeSpec): Holding {
   const renewed: ServingCertificate[] = [];
   return Object.assign(
-    acme.hold(hostname, spec, { onNew: (certificate) => void renewed.push(certificate) }),
+    acme.hold(hostname, spec, {
+      onNew: (certificate) => void renewed.push(certificate),
+      onFailed: () => undefined,
+    }),
     { renewed },
   );
 }

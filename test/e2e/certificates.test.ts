@@ -67,6 +67,21 @@ it('changes from the local CA to files in place, and keeps the old certificate i
   await expect.poll(() => serial(at, own.issuer).catch(() => 'not yet')).not.toBe('not yet');
   await apply(wrong.tls);
   expect(await serial(at, own.issuer)).toMatch(/^[0-9A-F]+$/);
+  await expect
+    .poll(() => one.events.find((event) => event.event === 'notice' && event.kind === 'certificate_failed'), {
+      timeout: 20_000,
+    })
+    .toMatchObject({
+      service: 'web',
+      message: expect.stringMatching(
+        /^web: the new certificate failed, so visitors get the current one, valid until 20\d\d-\d\d-\d\d: .*cert\.pem is for .*other\.localhost, not for web\.localhost$/,
+      ) as string,
+    });
+  const { leases } = await one.runner.status();
+  expect(leases[0]).toMatchObject({
+    phase: 'ready',
+    certificate: { error: { code: 'certificate_unavailable' } },
+  });
   const applied = one.events.filter((event) => event.event === 'applied');
   expect(applied.map(({ updated, replaced }) => [updated, replaced])).toEqual([
     [[], []],

@@ -1,4 +1,5 @@
 import type { CertificateSources } from '../../certificates/live.js';
+import type { CertificateTrouble } from '../../certificates/source.js';
 import type { Identity } from '../../identity/identity.js';
 import type { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
@@ -45,6 +46,8 @@ export interface LeaseOptions {
   readonly onVisitorRejected: (lease: AgentLease, reason: RejectionReason, address: string) => void;
   /** Called when the target rejects the public name. */
   readonly onNameRejected?: (lease: AgentLease, rejection: NameRejection) => void;
+  /** Called when the certificate is not renewed. The same trouble may be reported several times. */
+  readonly onCertificateTrouble?: (lease: AgentLease, trouble: CertificateTrouble) => void;
   /** Called with the number of visitors that the relay gave up on, at most once per second. */
   readonly onUnserved: (lease: AgentLease, reason: string, count: number) => void;
   /** Called when visitors are served in another way, because of the target's protocol. */

@@ -6,9 +6,8 @@ import pRetry from 'p-retry';
 import type { Drain } from '../../net/splice/splice.js';
 import type { Logger } from '../../lib/logger.js';
 import type { AcmeChallenges } from '../../certificates/acme/challenges.js';
-import type { RenewalStatus } from '../../certificates/acme/held.js';
 import { LiveCertificate } from '../../certificates/live.js';
-import type { ServingCertificate } from '../../certificates/source.js';
+import type { RenewalStatus, ServingCertificate } from '../../certificates/source.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { AutoHandler } from '../modes/auto.js';
 import type { ModeHandler, Traffic, VisitorInfo } from '../modes/mode.js';
@@ -109,6 +108,7 @@ class TlsServing implements Serving {
       tls: spec.tls,
       sources: certificates,
       onNew: (next) => this.#serveCertificate(next),
+      onTrouble: options.onCertificateTrouble,
       log,
     });
   }

@@ -100,7 +100,7 @@ it('takes what another process ordered while it waited for the lock, now and at 
     },
   });
   const renewed: string[] = [];
-  certificate.add({ onNew: ({ fingerprint }) => renewed.push(fingerprint) });
+  certificate.add({ onNew: ({ fingerprint }) => renewed.push(fingerprint), onFailed: () => undefined });
   expect(await certificate.first(new AbortController().signal)).toEqual(stored);
   await vi.advanceTimersByTimeAsync(61 * HOUR_MS);
   expect(renewed).toEqual(['first', 'second']);
@@ -127,5 +127,24 @@ it('waits after a rejection that another process got meanwhile, and does not cou
   expect([orders(), writeRejection.mock.calls.length]).toEqual([0, 0]);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(orders()).toBe(1);
+  certificate.close();
+});
+
+it('tells its holders of a failed renewal, with the certificate until one succeeds', async () => {
+  const error = new PortalError('acme_rejected', 'no address');
+  let isFirst = true;
+  const { certificate } = held(0, 90, {
+    exclusively: (_hostname, run) => {
+      const isRejected = !isFirst;
+      isFirst = false;
+      return isRejected ? Promise.reject(error) : run();
+    },
+  });
+  const told: unknown[] = [];
+  certificate.add({ onNew: () => undefined, onFailed: (...failed) => told.push(failed) });
+  const first = await certificate.first(new AbortController().signal);
+  expect(told).toEqual([]);
+  await vi.advanceTimersByTimeAsync(60 * HOUR_MS);
+  expect(told[0]).toEqual([error, first]);
   certificate.close();
 });

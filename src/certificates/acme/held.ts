@@ -2,7 +2,7 @@ import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { within } from '../../lib/wait.js';
 import { atTime, checkClock } from '../../lib/wall-clock.js';
-import type { ServingCertificate } from '../source.js';
+import type { RenewalStatus, ServingCertificate } from '../source.js';
 import type { AcmeAuthority } from './authority.js';
 import type { AcmeStore, DatedCertificate, RejectedOrder } from './store.js';
 
@@ -37,14 +37,8 @@ const FIRST_MS = 3_600_000;
 export interface HoldListener {
   /** A new certificate is available. Never called for the one that `first` resolves with. */
   onNew(certificate: ServingCertificate): void;
-}
-
-/** What `status` shows about a certificate that Portal renews. */
-export interface RenewalStatus {
-  readonly notAfter: string | undefined;
-  /** Time of the next renewal or attempt. */
-  readonly nextAt: string | undefined;
-  readonly error: PortalError | undefined;
+  /** An order failed. `current` is the certificate until one succeeds. */
+  onFailed(error: PortalError, current: ServingCertificate): void;
 }
 
 export interface HeldOptions {
@@ -250,6 +244,8 @@ export class HeldCertificate {
       { code, reason: message, hint, attempt: count, nextAt: new Date(failure.nextAt).toISOString() },
       `no new certificate${served}; Portal retries`,
     );
+    if (this.#certificate)
+      for (const listener of this.#listeners) listener.onFailed(error, this.#certificate);
     return withPause(error, pauseMs);
   }
 

@@ -65,6 +65,7 @@ show that a service responds.
 | \`replicas_missing\` | service, relay |
 | \`carrier_fallback\` | relay, carrier |
 | \`name_rejected\` | service, framework, name |
+| \`certificate_failed\`, \`certificate_expires\` | service, notAfter (of the current certificate) |
 | \`command_port\` | service, name, port (on which the command listens), askedPort |
 | \`dns_missing\` | service, name, domain (of the relay) |
 

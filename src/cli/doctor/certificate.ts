@@ -2,6 +2,7 @@ import { causeOf } from './cas.js';
 import { readCertificateFiles } from '../../certificates/files.js';
 import { covers } from '../../certificates/local-names.js';
 import { AcmeStore, type RejectedOrder } from '../../certificates/acme/store.js';
+import { expiresSoon } from '../../certificates/source.js';
 import { LETS_ENCRYPT, sourceFor, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
 import { formatEnd } from '../text/amounts.js';
 import { nextTry } from '../reporters/describe.js';
@@ -9,8 +10,6 @@ import type { Subject } from './report.js';
 import type { ServiceContext } from './service.js';
 
 /** Checks that a hostname's certificate exists or can be issued. */
-
-const SOON_MS = 14 * 24 * 3_600_000;
 
 export async function checkCertificate(
   spec: TlsSpec,
@@ -37,10 +36,11 @@ async function checkFiles(
   subject: Subject,
 ): Promise<void> {
   try {
-    const { notAfter } = await readCertificateFiles(tls, hostname);
+    const certificate = await readCertificateFiles(tls, hostname);
+    const { notAfter } = certificate;
     const message = `${tls.certFile} is valid for ${hostname} until ${formatEnd(notAfter)}`;
     const facts = { expiresAt: notAfter.toISOString() };
-    if (notAfter.getTime() - Date.now() < SOON_MS)
+    if (expiresSoon(certificate))
       subject.warning(
         'service.certificate',
         message,

@@ -70,8 +70,13 @@ function describeStarted({ pid, file, metrics }: Extract<PortalEvent, { event: '
   return `started (pid ${pid})${of}${metrics === undefined ? '' : `; metrics at ${metrics}`}`;
 }
 
-/** Notices about services that visitors cannot reach. */
-const NEEDS_ACTION: ReadonlySet<Notice['kind']> = new Set(['dns_missing', 'command_port']);
+/** Notices about services that visitors cannot reach, or soon cannot. */
+const NEEDS_ACTION: ReadonlySet<Notice['kind']> = new Set([
+  'dns_missing',
+  'command_port',
+  'certificate_failed',
+  'certificate_expires',
+]);
 
 /** In words, where the reason of the event is not the name of a signal or an error code. */
 const STOP_REASONS: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@ import type { LeaseOptions } from '../../agent/lease/options.js';
 import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { PortalEvent } from '../events.js';
 import type { LocalServices } from '../local/local-services.js';
-import { nameRejected, replicasMissing, type Notice } from '../notices.js';
+import { certificateTrouble, nameRejected, replicasMissing, type Notice } from '../notices.js';
 import type { Placement } from '../plan.js';
 
 type Shared =
@@ -56,6 +56,11 @@ export class LeaseMaker {
       // Each service and framework once, however many visitors see it.
       onNameRejected: ({ spec: { service } }, rejection) =>
         this.#once(`rejected ${service} ${rejection.id}`, () => nameRejected(service, rejection)),
+      // Each once for all relays of the service. After a renewal, the next trouble has another date.
+      onCertificateTrouble: ({ spec: { service } }, trouble) => {
+        const notice = certificateTrouble(service, trouble);
+        this.#once(notice.message, () => notice);
+      },
       onWithoutReplicas: ({ spec: { service }, relay: at }) =>
         this.#once(`replicas ${service} ${at}`, () => replicasMissing(service, at)),
     });
