@@ -25,7 +25,7 @@ export function readStats({ leases, gate, datagrams, store, tallies, denied, age
   return {
     leasesByKind,
     leasesAway: away,
-    visitorsByKind: { tls: tls.counted + gate.attempted, tcp: tcp.counted },
+    visitorsByKind: { tls: tls.counted + gate.attemptedHere, tcp: tcp.counted },
     bytesByKind: { tls: tls.totalBytes, tcp: tcp.totalBytes },
     visitorEnds: [tls.ends.counts(), tcp.ends.counts()] as const,
     sessionsOpened: tallies.sessionsOpened,

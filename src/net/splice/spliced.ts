@@ -20,6 +20,8 @@ export interface SpliceResult {
 export interface Spliced {
   readonly bytesToA: number;
   readonly bytesToB: number;
+  /** Whether another process counts its bytes and its end, because both forward them. */
+  readonly isCountedElsewhere: boolean;
   close(end: SpliceEnd): void;
 }
 
@@ -30,7 +32,7 @@ export interface SpliceOptions {
   readonly sentToB?: number;
   /** The owner, for `closeOf`. */
   readonly owner?: string;
-  /** Whether another process counts its bytes and its end, because both forward them. */
+  /** As in `Spliced`. Default: false. */
   readonly isCountedElsewhere?: boolean;
   /** The rate limit of both directions together. Several splices may share it. */
   readonly rate?: ByteRate | undefined;

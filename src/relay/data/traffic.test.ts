@@ -9,7 +9,12 @@ const LONG = LIMITS.maxFramedBytes;
 function after(...visits: number[]): LeaseTraffic {
   const traffic = new LeaseTraffic();
   for (const bytes of visits) {
-    const visitor: Spliced = { bytesToA: bytes / 2, bytesToB: bytes / 2, close: () => undefined };
+    const visitor: Spliced = {
+      bytesToA: bytes / 2,
+      bytesToB: bytes / 2,
+      isCountedElsewhere: false,
+      close: () => undefined,
+    };
     traffic.began(visitor);
     traffic.ended(visitor);
   }
@@ -30,8 +35,13 @@ it('expects a visit like the recent ones', () => {
 it('shows no visitor that another node counts, and disconnects it like others', () => {
   const traffic = new LeaseTraffic();
   const closed: string[] = [];
-  const visitor: Spliced = { bytesToA: 5, bytesToB: 7, close: (end) => closed.push(end) };
-  traffic.began(visitor, { isCountedElsewhere: true });
+  const visitor: Spliced = {
+    bytesToA: 5,
+    bytesToB: 7,
+    isCountedElsewhere: true,
+    close: (end) => closed.push(end),
+  };
+  traffic.began(visitor);
   expect([traffic.visitors, traffic.read()]).toEqual([1, { visitors: 0, bytesIn: 0, bytesOut: 0 }]);
   traffic.cut();
   expect(closed).toEqual(['closed']);

@@ -15,8 +15,6 @@ export class LeaseTraffic {
   /** Open flows of a UDP lease. */
   flows = 0;
   readonly #joined = new Set<Spliced>();
-  /** Those that another node forwards here, and counts. */
-  readonly #countedElsewhere = new Set<Spliced>();
   #ended = { in: 0, out: 0 };
   /** Average of the bytes of a visit, both directions together; undefined before the first. */
   #averageBytes: number | undefined;
@@ -31,14 +29,13 @@ export class LeaseTraffic {
     return this.#joined.size + this.flows;
   }
 
-  began(visitor: Spliced, { isCountedElsewhere = false } = {}): void {
+  began(visitor: Spliced): void {
     this.#joined.add(visitor);
-    if (isCountedElsewhere) this.#countedElsewhere.add(visitor);
   }
 
   ended(visitor: Spliced): void {
     if (!this.#joined.delete(visitor)) return;
-    if (!this.#countedElsewhere.delete(visitor)) {
+    if (!visitor.isCountedElsewhere) {
       this.#ended.in += visitor.bytesToB;
       this.#ended.out += visitor.bytesToA;
     }
@@ -50,7 +47,6 @@ export class LeaseTraffic {
   /** Call for a visitor that has no response yet, and that another connection serves. */
   unanswered(visitor: Spliced): void {
     this.#joined.delete(visitor);
-    this.#countedElsewhere.delete(visitor);
   }
 
   /** Disconnects all visitors. */
@@ -62,11 +58,13 @@ export class LeaseTraffic {
   read(): { visitors: number; bytesIn: number; bytesOut: number } {
     let bytesIn = this.#ended.in + this.datagrams.toAgentBytes;
     let bytesOut = this.#ended.out + this.datagrams.toVisitorBytes;
+    let visitors = this.flows;
     for (const visitor of this.#joined) {
-      if (this.#countedElsewhere.has(visitor)) continue;
+      if (visitor.isCountedElsewhere) continue;
+      visitors++;
       bytesIn += visitor.bytesToB;
       bytesOut += visitor.bytesToA;
     }
-    return { visitors: this.visitors - this.#countedElsewhere.size, bytesIn, bytesOut };
+    return { visitors, bytesIn, bytesOut };
   }
 }

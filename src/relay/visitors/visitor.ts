@@ -69,7 +69,7 @@ export class Visitor {
   /** Whether it may not be forwarded, because another node has forwarded it here. */
   readonly #isLastNode: boolean;
   /** Whether another node has forwarded it here, and counts its bytes and its end. */
-  readonly #isCountedElsewhere: boolean;
+  readonly isCountedElsewhere: boolean;
   /** Its place in the queue of the lease. */
   place: Place<Visitor> | undefined;
   readonly #gone = (): void => this.giveUp('disconnected');
@@ -100,7 +100,7 @@ export class Visitor {
   ) {
     this.validates = validates;
     this.#isLastNode = isLastNode;
-    this.#isCountedElsewhere = remote !== undefined;
+    this.isCountedElsewhere = remote !== undefined;
     this.lease = lease;
     this.carrier = carrier;
     const { address, port = 0 } = clientOf(socket);
@@ -161,8 +161,9 @@ export class Visitor {
     this.#inTime();
     this.#inTime = deadline(again.ms, () => this.#unanswered(again));
     this.waitsSince = performance.now();
-    const counted = { bytesToA: 0, bytesToB: 0, close: () => this.giveUp('lease_ended') };
-    lease.traffic.began(counted, { isCountedElsewhere: this.#isCountedElsewhere });
+    const { isCountedElsewhere } = this;
+    const counted = { bytesToA: 0, bytesToB: 0, isCountedElsewhere, close: () => this.giveUp('lease_ended') };
+    lease.traffic.began(counted);
     const leave = firstResponse(stream, (hasResponded) => {
       if (hasResponded || !again.onLost) return join();
       this.#abandon();
@@ -223,12 +224,12 @@ export class Visitor {
     const joined = splices.add(this.#socket, stream, {
       sentToB: this.#said.reduce((sum, { length }) => sum + length, 0),
       owner: record.owner,
-      isCountedElsewhere: this.#isCountedElsewhere,
+      isCountedElsewhere: this.isCountedElsewhere,
       // The other node limits what it forwards.
       rate: how === 'joined' ? rate : undefined,
       onEnd: () => traffic.ended(joined),
     });
-    traffic.began(joined, { isCountedElsewhere: this.#isCountedElsewhere });
+    traffic.began(joined);
   }
 
   #leaveQueue(why: QueueOutcome): void {

@@ -7,6 +7,7 @@ import { Descriptors } from '../protection/descriptors.js';
 import type { LeaseRecord } from '../directory/record.js';
 import { newLease, type LeaseHolder, type LocalLease } from '../leases/lease.js';
 import type { RelayLimits } from '../limits.js';
+import type { ForwardedVisitor } from '../nodes/links.js';
 import { Quotas } from '../protection/quotas.js';
 import { ALERTS } from './refuse.js';
 import { Tallies } from '../tallies.js';
@@ -304,6 +305,16 @@ describe('a visitor whose agent returns in another session', () => {
     made.join('raw', true).destroy();
     await expect.poll(() => [ended.writableEnded, reset.wasReset]).toEqual([true, true]);
     expect(made.lease.waiting.size).toBe(0);
+  });
+
+  it('that another node forwards is counted there, not here', () => {
+    const { gate: made, lease, join, visit } = gate();
+    const remote = { address: '192.0.2.1', port: 1 };
+    made.admitForwarded(lease, { carrier: 'raw', remote } as ForwardedVisitor, new FakeSocket().asSocket);
+    join('raw', true);
+    visit();
+    join('raw', true);
+    expect([made.attempted, made.attemptedHere, lease.traffic.read().visitors]).toEqual([2, 1, 1]);
   });
 
   it('is drained with the relay', async () => {

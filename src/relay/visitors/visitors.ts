@@ -119,6 +119,14 @@ export class VisitorGate {
     return count;
   }
 
+  /** The same, without those that another node counts. */
+  get attemptedHere(): number {
+    let count = 0;
+    for (const { isAttempted, isCountedElsewhere } of this.#unanswered)
+      if (isAttempted && !isCountedElsewhere) count++;
+    return count;
+  }
+
   /** Current and past visitor connections, by kind of lease. */
   get splices(): { readonly tls: SpliceSet; readonly tcp: SpliceSet } {
     return { tls: this.#tls, tcp: this.#tcp };
