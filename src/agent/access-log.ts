@@ -1,8 +1,8 @@
 import { GATE_PATHS } from './access/kinds.js';
 import { withoutToken } from './access/share/parameter.js';
 import { fieldOf } from './inspect/recording.js';
-import type { Exchange, RequestHead } from './modes/http/exchange.js';
-import { pathOf } from './modes/http/paths.js';
+import type { Exchange, RequestHead } from './modes/http/exchange/exchange.js';
+import { pathOf } from './modes/http/routing/paths.js';
 
 /** One request of a visitor and its response, as `portal logs --access` shows it. */
 export interface AccessEntry {

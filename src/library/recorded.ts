@@ -1,6 +1,6 @@
 import type { Recording } from '../agent/inspect/recording.js';
 import type { Recorders } from '../agent/inspect/recorder.js';
-import { pathOf } from '../agent/modes/http/paths.js';
+import { pathOf } from '../agent/modes/http/routing/paths.js';
 import { PortalError } from '../lib/errors.js';
 import { deferred, within } from '../lib/wait.js';
 import type { RecordedBody, RecordedRequest, RequestMatch } from './api.js';

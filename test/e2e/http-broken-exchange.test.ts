@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { OPEN } from '../../src/agent/modes/http/ask-gates.js';
-import { ExchangeAround } from '../../src/agent/modes/http/exchange-around.js';
+import { ExchangeAround } from '../../src/agent/modes/http/exchange/exchange-around.js';
 import { edge, raw, rawTarget } from '../support/http-edge.js';
 import { uncaught } from '../support/uncaught.js';
 

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import type { Passed } from '../../src/agent/access/gate.js';
-import type { Exchange } from '../../src/agent/modes/http/exchange.js';
+import type { Exchange } from '../../src/agent/modes/http/exchange/exchange.js';
 import { OPEN } from '../../src/agent/modes/http/ask-gates.js';
 import { deferred } from '../../src/lib/wait.js';
 import { eventually } from '../support/eventually.js';

@@ -15,7 +15,7 @@ import {
   SETTINGS,
 } from '../support/h2-frames.js';
 import { ask, edge } from '../support/http-edge.js';
-import { respond, type Exchange } from '../../src/agent/modes/http/exchange.js';
+import { respond, type Exchange } from '../../src/agent/modes/http/exchange/exchange.js';
 import { OPEN } from '../../src/agent/modes/http/ask-gates.js';
 import { temporaryFolder } from '../support/folder.js';
 import { uncaught } from '../support/uncaught.js';

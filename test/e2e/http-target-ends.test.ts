@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import type { Forwarding } from '../../src/agent/modes/http/forward.js';
 import { HTTP_LIMITS } from '../../src/agent/modes/http/limits.js';
-import { PlainRequests } from '../../src/agent/modes/http/upstream-plain.js';
+import { PlainRequests } from '../../src/agent/modes/http/targets/upstream-plain.js';
 import { deferred } from '../../src/lib/wait.js';
 
 /** The target closes its connection while a slow visitor still reads its response. */

@@ -67,8 +67,8 @@ function readWithNode(input) {
 }
 
 export async function load() {
-  const { ResponseReader } = await built('agent/modes/http/h1-response.js');
-  const { UpstreamError } = await built('agent/modes/http/dial.js');
+  const { ResponseReader } = await built('agent/modes/http/targets/h1-response.js');
+  const { UpstreamError } = await built('agent/modes/http/targets/dial.js');
   const { HTTP_LIMITS } = await built('agent/modes/http/limits.js');
   Error.stackTraceLimit = 0;
 

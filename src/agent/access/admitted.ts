@@ -1,5 +1,5 @@
-import { ExchangeAround } from '../modes/http/exchange-around.js';
-import { withoutField, type Exchange, type Headers } from '../modes/http/exchange.js';
+import { ExchangeAround } from '../modes/http/exchange/exchange-around.js';
+import { withoutField, type Exchange, type Headers } from '../modes/http/exchange/exchange.js';
 
 /** Header fields that name the visitor to the target. Visitors cannot send them (`forbidden-fields.ts`). */
 export const USER_FIELD = 'X-Portal-User';

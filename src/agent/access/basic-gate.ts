@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { PasswordWorker } from '../../lib/passwords/worker.js';
-import { valuesOf, type Exchange, type Headers } from '../modes/http/exchange.js';
-import { respondWith } from '../modes/http/own-response.js';
+import { valuesOf, type Exchange, type Headers } from '../modes/http/exchange/exchange.js';
+import { respondWith } from '../modes/http/exchange/own-response.js';
 import type { Page } from '../pages/page.js';
 import { PAGES } from '../pages/pages.js';
 import { signIn } from './gate-pages.js';

@@ -1,4 +1,4 @@
-import { valuesOf, type Exchange } from '../modes/http/exchange.js';
+import { valuesOf, type Exchange } from '../modes/http/exchange/exchange.js';
 
 /** Portal's own cookies at the hosts of services. */
 

@@ -1,7 +1,7 @@
 import type { Identity } from '../../identity/identity.js';
 import type { Logger } from '../../lib/logger.js';
 import type { ProxyFor } from '../../net/proxy/server.js';
-import type { Exchange, Headers } from '../modes/http/exchange.js';
+import type { Exchange, Headers } from '../modes/http/exchange/exchange.js';
 import type { Page } from '../pages/page.js';
 import type { ServiceSpec } from '../spec.js';
 import type { Rejections } from './rejections.js';

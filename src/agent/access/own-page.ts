@@ -1,4 +1,4 @@
-import { valuesOf, type Exchange } from '../modes/http/exchange.js';
+import { valuesOf, type Exchange } from '../modes/http/exchange/exchange.js';
 
 /** Who sent a request, as browsers say it: Fetch Metadata (section 2.3), and `Origin` (RFC 6454). */
 

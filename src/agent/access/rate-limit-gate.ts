@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TokenBuckets } from '../../lib/token-bucket.js';
-import type { Exchange } from '../modes/http/exchange.js';
-import { respondWith } from '../modes/http/own-response.js';
+import type { Exchange } from '../modes/http/exchange/exchange.js';
+import { respondWith } from '../modes/http/exchange/own-response.js';
 import { tooMany } from './gate-pages.js';
 import type { RateLimitSpec, ServiceSpec } from '../spec.js';
 import type { Gate, GateOptions, Passed } from './gate.js';

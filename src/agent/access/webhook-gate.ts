@@ -1,7 +1,7 @@
-import { valuesOf, type Exchange } from '../modes/http/exchange.js';
+import { valuesOf, type Exchange } from '../modes/http/exchange/exchange.js';
 import { HTTP_LIMITS } from '../modes/http/limits.js';
-import { respondWith } from '../modes/http/own-response.js';
-import { readBody, ReadExchange, type ReadResult } from '../modes/http/read-body.js';
+import { respondWith } from '../modes/http/exchange/own-response.js';
+import { readBody, ReadExchange, type ReadResult } from '../modes/http/exchange/read-body.js';
 import { PAGES } from '../pages/pages.js';
 import { notSigned } from './gate-pages.js';
 import type { ServiceSpec, WebhookSpec } from '../spec.js';

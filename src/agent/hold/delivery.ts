@@ -1,6 +1,6 @@
 import { deferred } from '../../lib/wait.js';
 import type { OwnResponse } from '../inspect/wire.js';
-import { OwnExchange } from '../modes/http/own-exchange.js';
+import { OwnExchange } from '../modes/http/exchange/own-exchange.js';
 import type { Outcome } from './handlers.js';
 import type { HeldRequest } from './store.js';
 

@@ -5,7 +5,7 @@ import type { Identity } from '../../identity/identity.js';
 import { isMissing } from '../../lib/errors.js';
 import { PRIVATE_MODE, replaceFile } from '../../lib/private-file.js';
 import { FileSeal, FRAME_HEAD_BYTES, HEAD_BYTES, KIND, readFrameHead } from '../inspect/history/seal.js';
-import type { RequestHead, RequestOrigin } from '../modes/http/exchange.js';
+import type { RequestHead, RequestOrigin } from '../modes/http/exchange/exchange.js';
 import { MAX_HOLD_MS } from '../spec.js';
 
 /** A held request, without its body. */

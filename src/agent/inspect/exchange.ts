@@ -6,9 +6,9 @@ import {
   type Follows,
   type Headers,
   type SwitchedStream,
-} from '../modes/http/exchange.js';
+} from '../modes/http/exchange/exchange.js';
 import type { RejectionReason } from '../access/rejections.js';
-import { ExchangeAround } from '../modes/http/exchange-around.js';
+import { ExchangeAround } from '../modes/http/exchange/exchange-around.js';
 import { FrameReader, MessageLog } from './messages.js';
 import { beginRecording, fieldOf, type CapturedBody, type Recording } from './recording.js';
 import type { OwnResponse } from './wire.js';

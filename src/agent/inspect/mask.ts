@@ -1,5 +1,5 @@
 import { GATE_FIELDS } from '../access/kinds.js';
-import type { Headers } from '../modes/http/exchange.js';
+import type { Headers } from '../modes/http/exchange/exchange.js';
 import type { Field } from './wire.js';
 
 /** Fields whose values are secrets. */

@@ -1,9 +1,9 @@
 import { PortalError } from '../../lib/errors.js';
 import { deferred, within } from '../../lib/wait.js';
 import { GATE_PATHS } from '../access/kinds.js';
-import type { Exchange, Headers } from '../modes/http/exchange.js';
-import { OwnExchange } from '../modes/http/own-exchange.js';
-import { pathOf } from '../modes/http/paths.js';
+import type { Exchange, Headers } from '../modes/http/exchange/exchange.js';
+import { OwnExchange } from '../modes/http/exchange/own-exchange.js';
+import { pathOf } from '../modes/http/routing/paths.js';
 import type { InspectSpec } from '../spec.js';
 import { inspected } from './exchange.js';
 import type { RequestHistory } from './history/history.js';

@@ -1,5 +1,5 @@
 import { withoutToken } from '../access/share/parameter.js';
-import type { Headers, RequestHead, RequestOrigin } from '../modes/http/exchange.js';
+import type { Headers, RequestHead, RequestOrigin } from '../modes/http/exchange/exchange.js';
 import type { MessageLog } from './messages.js';
 import type { BodyInfo, Outcome, OwnResponse } from './wire.js';
 

@@ -1,5 +1,5 @@
 import type { RejectionReason } from '../access/rejections.js';
-import type { Headers, RequestHead, RequestOrigin } from '../modes/http/exchange.js';
+import type { Headers, RequestHead, RequestOrigin } from '../modes/http/exchange/exchange.js';
 import type { Page } from '../pages/page.js';
 import { beginRecording, type Recording } from './recording.js';
 

@@ -1,4 +1,4 @@
-import { OwnExchange } from '../modes/http/own-exchange.js';
+import { OwnExchange } from '../modes/http/exchange/own-exchange.js';
 import type { Recording } from './recording.js';
 import type { ReplayEdits } from './wire.js';
 

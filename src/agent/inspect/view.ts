@@ -1,6 +1,6 @@
 import { fields } from './mask.js';
 import { fieldOf, type CapturedBody, type Recording } from './recording.js';
-import type { Headers } from '../modes/http/exchange.js';
+import type { Headers } from '../modes/http/exchange/exchange.js';
 import type { BodyInfo, MessageInfo, RequestDetails, RequestRow } from './wire.js';
 
 /** Converts recordings for the page. A recording leaves the process only through this conversion. */

@@ -4,7 +4,7 @@ import { endWith } from '../../net/splice/last-words.js';
 import { resetSocket } from '../../net/splice/reset.js';
 import { protocolOf } from './first-line.js';
 import { SERVER_GOAWAY } from '../target/h2-frames.js';
-import { valuesOf } from '../modes/http/exchange.js';
+import { valuesOf } from '../modes/http/exchange/exchange.js';
 import { rawPage, type Page } from './page.js';
 import { changing } from './pages.js';
 import { alpnOf } from '../target/upstream.js';
@@ -89,8 +89,8 @@ function askedIn(head: string): Asked {
 /** Loaded on demand, because mode stream needs it only here. */
 async function overHttp2(socket: TLSSocket, page: Page, onAsked?: (asked: Asked) => void): Promise<void> {
   const [{ serveH2 }, { respondWith }, { HTTP_LIMITS }] = await Promise.all([
-    import('../modes/http/h2.js'),
-    import('../modes/http/own-response.js'),
+    import('../modes/http/visitors/h2.js'),
+    import('../modes/http/exchange/own-response.js'),
     import('../modes/http/limits.js'),
   ]);
   if (socket.destroyed) return;

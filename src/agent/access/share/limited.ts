@@ -1,6 +1,6 @@
-import { ExchangeAround } from '../../modes/http/exchange-around.js';
-import { isHost, type Exchange } from '../../modes/http/exchange.js';
-import { isWellFormed } from '../../modes/http/paths.js';
+import { ExchangeAround } from '../../modes/http/exchange/exchange-around.js';
+import { isHost, type Exchange } from '../../modes/http/exchange/exchange.js';
+import { isWellFormed } from '../../modes/http/routing/paths.js';
 import { isWithin } from './path.js';
 
 /**

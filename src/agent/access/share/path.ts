@@ -1,4 +1,4 @@
-import { isUnder, pathOf } from '../../modes/http/paths.js';
+import { isUnder, pathOf } from '../../modes/http/routing/paths.js';
 
 /** A Set-Cookie header limits the path of a link, and browsers ignore longer ones. */
 const MAX_CHARS = 512;

@@ -1,5 +1,5 @@
-import { isUnder } from './paths.js';
-import type { Alias } from './routes.js';
+import { isUnder } from './routing/paths.js';
+import type { Alias } from './routing/routes.js';
 
 /**
  * Rewrites Origin and Referer of a page under the public name to the target's own origin, because targets compare them with

@@ -3,7 +3,7 @@ import { deferred } from '../../../lib/wait.js';
 import { log } from '../../../../test/support/log.js';
 import type { Passed } from '../../access/gate.js';
 import { askGates } from './ask-gates.js';
-import type { Exchange } from './exchange.js';
+import type { Exchange } from './exchange/exchange.js';
 
 /** An exchange that notes what happens to it. */
 function exchangeOf({ begun = false } = {}) {

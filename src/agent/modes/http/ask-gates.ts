@@ -2,8 +2,8 @@ import type { Logger } from '../../../lib/logger.js';
 import type { Passed } from '../../access/gate.js';
 import type { Gates } from '../../access/gates.js';
 import { PAGES } from '../../pages/pages.js';
-import type { Exchange } from './exchange.js';
-import { respondWith } from './own-response.js';
+import type { Exchange } from './exchange/exchange.js';
+import { respondWith } from './exchange/own-response.js';
 
 /** The gates as requests see them. */
 export type RequestGates = Pick<Gates, 'ask' | 'repeat' | 'redact'>;

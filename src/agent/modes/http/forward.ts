@@ -1,15 +1,22 @@
 import type { Place } from '../../../lib/fair-places.js';
 import { publicOrigin } from './alias.js';
 import { isTooLarge, type HttpLimits } from './limits.js';
-import { UpstreamError } from './dial.js';
-import { BusyError, failurePage, HeadTooLargeError, isDown, isOverflow, StalledError } from './failures.js';
-import { withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
-import { respondWith } from './own-response.js';
+import { UpstreamError } from './targets/dial.js';
+import {
+  BusyError,
+  failurePage,
+  HeadTooLargeError,
+  isDown,
+  isOverflow,
+  StalledError,
+} from './targets/failures.js';
+import { withoutField, type Exchange, type Follows, type Headers } from './exchange/exchange.js';
+import { respondWith } from './exchange/own-response.js';
 import { responseTrailers, hasContentType } from './request.js';
 import { visitorHeaders } from './response.js';
 import { MAX_CHECKED_BYTES, mayReject, rejectionOf, type NameRejection } from '../../lease/rejected-name.js';
-import type { Route, RouteTable } from './routes.js';
-import type { SentBody } from './sent-body.js';
+import type { Route, RouteTable } from './routing/routes.js';
+import type { SentBody } from './targets/sent-body.js';
 
 /**
  * One exchange between a visitor and its route's target. The code that talks to the target reports events to it. It ends

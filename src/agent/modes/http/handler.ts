@@ -13,21 +13,21 @@ import type { ServiceSpec } from '../../spec.js';
 import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_LIMITS, type HttpLimits } from './limits.js';
 import { askGates, OPEN, type RequestGates } from './ask-gates.js';
-import type { Client, Exchange } from './exchange.js';
-import { findRoute } from './find-route.js';
-import { foreignPage } from './for-us.js';
+import type { Client, Exchange } from './exchange/exchange.js';
+import { findRoute } from './routing/find-route.js';
+import { foreignPage } from './routing/for-us.js';
 import { Forwarding } from './forward.js';
 import type { HeldRequests } from '../../hold/held-requests.js';
 import { Holding } from './holding.js';
-import { createH1, type Rejected } from './h1.js';
-import { serveH2 } from './h2.js';
+import { createH1, type Rejected } from './visitors/h1.js';
+import { serveH2 } from './visitors/h2.js';
 import { isConnect } from '../../target/upstream.js';
-import { respondToAsterisk, respondWith } from './own-response.js';
-import { describeRoute, type Route, type RouteTable } from './routes.js';
+import { respondToAsterisk, respondWith } from './exchange/own-response.js';
+import { describeRoute, type Route, type RouteTable } from './routing/routes.js';
 import { isPassed, upgrade } from './upgrade.js';
-import type { Protocols } from './upstream.js';
-import { Upstreams } from './upstreams.js';
-import { VisitorConnections } from './visitor-connections.js';
+import type { Protocols } from './targets/upstream.js';
+import { Upstreams } from './targets/upstreams.js';
+import { VisitorConnections } from './visitors/connections.js';
 
 /** Callbacks about visitors and targets. */
 export interface HandlerHooks {

@@ -6,13 +6,13 @@ import type { HeldRequests } from '../../hold/held-requests.js';
 import type { Room } from '../../hold/space.js';
 import type { Page } from '../../pages/page.js';
 import { held as heldPage, holdFull, notRunning } from '../../pages/pages.js';
-import type { Exchange } from './exchange.js';
+import type { Exchange } from './exchange/exchange.js';
 import type { Hold } from './forward.js';
 import type { HttpLimits } from './limits.js';
-import { respondWith } from './own-response.js';
-import { readBody } from './read-body.js';
+import { respondWith } from './exchange/own-response.js';
+import { readBody } from './exchange/read-body.js';
 import { isGrpc } from './request.js';
-import { nameOf, type Route } from './routes.js';
+import { nameOf, type Route } from './routing/routes.js';
 
 /** Timeout of a body. */
 const BODY_MS = 120_000;

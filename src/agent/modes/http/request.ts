@@ -1,9 +1,9 @@
 import { withoutSession } from '../../access/cookies.js';
 import { CONNECTION_HEADERS, FRAMING_HEADERS } from '../../../net/http/headers.js';
-import type { Exchange, Headers } from './exchange.js';
+import type { Exchange, Headers } from './exchange/exchange.js';
 import { underAlias } from './alias.js';
 import { isForbiddenField } from './forbidden-fields.js';
-import type { Route } from './routes.js';
+import type { Route } from './routing/routes.js';
 
 /** Builds the request that the target gets. */
 

@@ -1,9 +1,9 @@
 import { CONNECTION_HEADERS } from '../../../net/http/headers.js';
-import type { Exchange, Follows, Headers } from './exchange.js';
-import { UpstreamError } from './dial.js';
-import { isUnder } from './paths.js';
+import type { Exchange, Follows, Headers } from './exchange/exchange.js';
+import { UpstreamError } from './targets/dial.js';
+import { isUnder } from './routing/paths.js';
 import { hasContentLength, namedBy } from './request.js';
-import { isTargetsDomain, type Route, type RouteTable } from './routes.js';
+import { isTargetsDomain, type Route, type RouteTable } from './routing/routes.js';
 
 /** Builds the response that the visitor gets. */
 

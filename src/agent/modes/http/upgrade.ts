@@ -5,11 +5,11 @@ import type { Duplex } from 'node:stream';
 import { resetSocket } from '../../../net/splice/reset.js';
 import type { SpliceSet } from '../../../net/splice/splice.js';
 import type { HttpLimits } from './limits.js';
-import { withoutField, type SwitchedStream } from './exchange.js';
+import { withoutField, type SwitchedStream } from './exchange/exchange.js';
 import type { Forwarding } from './forward.js';
 import { breakStream } from './h2-ends.js';
 import { hasContentLength, upstreamHeaders, upstreamTarget } from './request.js';
-import { listen } from './upstream-body.js';
+import { listen } from './targets/upstream-body.js';
 
 /** Other forms of HTTP and TLS: a target must never get a visitor's HTTP/2, and does not expect TLS here. */
 const NOT_PASSED = /^(h2c?|http|tls)\b/i;
