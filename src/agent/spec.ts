@@ -231,8 +231,13 @@ export interface ServiceSpec {
  */
 export function relayKey(relay: RelaySpec): string {
   if (relay.kind === 'chain') return relay.hops.map(relayKey).join(',');
-  return relay.kind === 'embedded' ? `embedded:${relay.port}` : new URL(relay.url).origin;
+  return relay.kind === 'embedded' ? `${EMBEDDED}${relay.port}` : new URL(relay.url).origin;
 }
+
+const EMBEDDED = 'embedded:';
+
+/** @param key from `relayKey` */
+export const isEmbeddedKey = (key: string): boolean => key.startsWith(EMBEDDED);
 
 /** Whether POST requests wait while the target of the service, or of one of its routes, is down. */
 export const holdsRequests = ({ hold, routes }: Pick<ServiceSpec, 'hold' | 'routes'>): boolean =>

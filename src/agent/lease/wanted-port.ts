@@ -1,5 +1,5 @@
 import { isLoopback } from '../../net/target/target.js';
-import { kindOf, type ServiceSpec } from '../spec.js';
+import { isEmbeddedKey, kindOf, type ServiceSpec } from '../spec.js';
 
 /**
  * The public port to request: the configured one, else the previous one, so that visitors find the service there
@@ -20,5 +20,5 @@ export function wantedPort(
 }
 
 function isOnThisMachine(relay: string): boolean {
-  return relay.startsWith('embedded:') || (URL.canParse(relay) && isLoopback(new URL(relay).hostname));
+  return isEmbeddedKey(relay) || (URL.canParse(relay) && isLoopback(new URL(relay).hostname));
 }

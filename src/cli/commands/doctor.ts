@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import pLimit from 'p-limit';
-import { relayKey } from '../../agent/spec.js';
+import { isEmbeddedKey, relayKey } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import type { Identity } from '../../identity/identity.js';
 import { hasLocalCa } from '../../library/agent.js';
@@ -95,7 +95,7 @@ async function checkWithoutFile(context: Context, missing: PortalError): Promise
   const report = new Report(context, (text) => text);
   report.print((await checkIdentity(paths.identityFile, [])).subject);
   report.print(await checkFolders(context, paths.identityFile, []));
-  const isLocal = agent?.status?.relays.some(({ relay }) => relay.startsWith('embedded:')) ?? true;
+  const isLocal = agent?.status?.relays.some(({ relay }) => isEmbeddedKey(relay)) ?? true;
   if (isLocal) report.print(await checkLocalCa(paths, env));
   if (!agent?.runs) throw missing;
   const unchecked = new Subject('relays and targets');

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { fetchRelayList, type SignedDescriptor } from '../../agent/session/directory.js';
 import { summaryOf } from '../../agent/session/phase.js';
-import { relayKey, type UrlRelay } from '../../agent/spec.js';
+import { isEmbeddedKey, relayKey, type UrlRelay } from '../../agent/spec.js';
 import type { ErrorSummary, RelayStatus } from '../../agent/status.js';
 import type { Desired } from '../../config/desired.js';
 import { asPortalError } from '../../lib/errors.js';
@@ -103,7 +103,7 @@ export async function surveyOfAgent(
     if (!session) return asked(one, options, limit);
     return ofSession(url, source, session, session.error ? 'unhealthy' : 'unknown');
   });
-  const embedded = sessions.filter(({ relay }) => relay.startsWith('embedded:'));
+  const embedded = sessions.filter(({ relay }) => isEmbeddedKey(relay));
   return [
     ...embedded.map((session) => ofSession(session.relay, 'embedded', session, 'unhealthy')),
     ...(await Promise.all(named)),
