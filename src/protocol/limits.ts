@@ -73,6 +73,12 @@ export const LIMITS = {
   /** How long a relay waits until other machines have heard of a lease that moved, before it reports that to the agent. */
   drainLingerMs: 4_000,
 
+  /**
+   * How long a worker process of a relay may take to respond to the main process, which then kills and replaces it. Below
+   * `visitorWaitMs` and `requestMs`, so that visitors of its agents, and agents that need a port of it, are still waiting.
+   */
+  workerResponseMs: 8_000,
+
   /** How long leases keep their hostname and ports after their session was lost. */
   graceMs: 30_000,
   /** How long a name stays reserved for its identity after its last use. */

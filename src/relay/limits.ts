@@ -33,6 +33,10 @@ export const ADJUSTABLE = {
     what: 'interval of pings; a peer that is silent for 2.5 intervals is disconnected',
     ...WIRE_INTERVAL,
   },
+  workerResponseMs: {
+    what: 'timeout for a response of a worker to the main process, which then replaces the worker',
+    min: 1_000,
+  },
   graceMs: { what: 'time that leases of a lost session wait for their agent', min: 0, max: A_DAY_MS },
   reservationMs: {
     what: 'time that a name stays reserved after its last use',

@@ -4,7 +4,6 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
-import type { UrlRelay } from '../../src/agent/spec.js';
 import type { LocalCa } from '../../src/certificates/local-ca.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { freePorts } from '../support/ports.js';
@@ -20,84 +19,19 @@ import {
   tcpService,
   visit,
 } from '../support/world.js';
-import { jsonLines, Person, type Running } from './cli-support.js';
+import { jsonLines, Person } from './cli-support.js';
 import { line, Peer, tcp } from './relay-peer.js';
 import { isAlive } from '../../src/lib/is-alive.js';
+import { agentsAtBoth, logOf, pidsOf, startWorkers } from './workers-support.js';
 
 /** `portal relay --workers`: one relay of several processes. */
-
-interface Started {
-  readonly running: Running;
-  readonly spec: UrlRelay;
-  readonly port: number;
-  /** The value of a metric, or 0. */
-  readonly metric: (series: string) => Promise<number>;
-}
-
-async function start(operator: Person, ...args: string[]): Promise<Started> {
-  const own = [
-    '--json',
-    '--listen',
-    '127.0.0.1:0',
-    '--metrics',
-    '0',
-    '--workers',
-    '2',
-    '--log-level',
-    'debug',
-  ];
-  const running = operator.start(['relay', ...own, ...args]);
-  const { url, ca, metrics } = (await running.event('listening')) as unknown as Record<string, string>;
-  return {
-    running,
-    spec: { kind: 'url', url: url!, caFile: ca! },
-    port: Number(new URL(url!).port),
-    metric: async (series) => {
-      const text = await (await fetch(metrics!)).text();
-      const found = text.split('\n').find((each) => each.startsWith(`${series} `));
-      return Number(found?.slice(series.length + 1) ?? 0);
-    },
-  };
-}
-
-/** The lines of its log so far. */
-function logOf({ stderr }: Running): Record<string, unknown>[] {
-  return jsonLines(stderr.slice(0, stderr.lastIndexOf('\n') + 1));
-}
-
-/** The processes of the workers that have started, by name. */
-const pidsOf = (running: Running): Map<string, number> =>
-  new Map(
-    logOf(running)
-      .filter(({ msg }) => msg === 'worker started')
-      .map(({ node, pid }) => [node as string, pid as number]),
-  );
-
-/** The worker that each session of an identity opened at, in order. */
-const nodesOf = (running: Running, identity: string): string[] =>
-  logOf(running)
-    .filter(({ msg, identity: of }) => msg === 'session open' && of === identity)
-    .map(({ node }) => node as string);
-
-/** Agents with the service `name0`, `name1`… of `target`, until there is one at each of the workers. */
-async function agentsAtBoth({ running, spec }: Started, name: string, target: number) {
-  const all = new Map<string, { one: Awaited<ReturnType<typeof agent>>; host: string }>();
-  for (let index = 0; all.size < 2; index++) {
-    const one = await agent();
-    await one.runner.apply(desired([spec], service(`${name}${index}`, target)));
-    await one.event('ready');
-    const node = nodesOf(running, one.identity.address).at(-1)!;
-    all.set(node, { one, host: `${name}${index}.localhost` });
-  }
-  return all;
-}
 
 const errorOf = (stdout: string) => jsonLines(stdout).map(({ time: _time, ...rest }) => rest);
 
 it('serves visitors of every mode, whichever worker they arrive at', async () => {
   const operator = await Person.create();
   const [tcpPort, udpPort] = await freePorts(2);
-  const at = await start(operator, '--tcp-ports', String(tcpPort), '--udp-ports', String(udpPort));
+  const at = await startWorkers(operator, '--tcp-ports', String(tcpPort), '--udp-ports', String(udpPort));
   const [db, echo] = [await handedOver(), await udpService()];
   const { port } = await httpService((_request, response) => response.end('hello'));
   const one = await agent();
@@ -131,7 +65,7 @@ it('serves visitors of every mode, whichever worker they arrive at', async () =>
 it('connects and counts each visitor once, and keeps no connection that no visitor has', async () => {
   const operator = await Person.create();
   const [tcpPort] = await freePorts(1);
-  const at = await start(operator, '--tcp-ports', String(tcpPort));
+  const at = await startWorkers(operator, '--tcp-ports', String(tcpPort));
   const heard: string[] = [];
   const port = await tcpService((socket) => {
     let text = '';
@@ -179,7 +113,7 @@ it('gives a warning that concerns all workers once', async () => {
 
 it('a worker that crashes costs only its own connections, and another one takes its place', async () => {
   const operator = await Person.create();
-  const at = await start(operator);
+  const at = await startWorkers(operator);
   const held = await handedOver();
   const both = await agentsAtBoth(at, 'app', held.port);
   const [lost, kept] = ['w1', 'w2'].map((node) => both.get(node)!);
@@ -201,7 +135,7 @@ it('a worker that crashes costs only its own connections, and another one takes 
 
 it('workers end with the main process, even when it is killed', async () => {
   const operator = await Person.create();
-  const { running } = await start(operator);
+  const { running } = await startWorkers(operator);
   const pids = [...pidsOf(running).values()];
   expect(pids.map(isAlive)).toEqual([true, true]);
   running.kill('SIGKILL');
@@ -227,7 +161,7 @@ it('reports an address in use like a relay of one process, and leaves no process
 
 it('signs an identity in at every worker, and shows its agents of all workers', async () => {
   const operator = await Person.create();
-  const { spec, port } = await start(operator);
+  const { spec, port } = await startWorkers(operator);
   const ca = { certificatePem: await readFile(spec.caFile!, 'utf8') } as LocalCa;
   const at = { url: spec.url, port, ca };
   const identity = generateIdentity();
@@ -245,7 +179,7 @@ it('reloads its lists in every worker at SIGHUP', async () => {
   const operator = await Person.create();
   const file = join(operator.folder, 'deny.txt');
   await writeFile(file, '# none\n');
-  const at = await start(operator, '--deny', 'deny.txt');
+  const at = await startWorkers(operator, '--deny', 'deny.txt');
   const { port } = await httpService((_request, response) => response.end('hello'));
   const both = [...(await agentsAtBoth(at, 'app', port)).values()];
   const marks = both.map(({ one }) => one.events.length);
@@ -259,7 +193,7 @@ it('reloads its lists in every worker at SIGHUP', async () => {
 
 it('ends at a signal to the main process, and ignores signals to workers', async () => {
   const operator = await Person.create();
-  const { running, port } = await start(operator);
+  const { running, port } = await startWorkers(operator);
   // A terminal sends Ctrl-C to all processes at once: only the main process handles it.
   const pids = [...pidsOf(running).values()];
   for (const pid of pids)

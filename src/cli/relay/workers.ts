@@ -59,7 +59,7 @@ function workerForks({ argv }: Context): () => WorkerProcess {
     return {
       name,
       pid: child.pid,
-      channel: channelToWorker(child),
+      channel: channelToWorker(child, ended.promise),
       ended: ended.promise,
       kill: () => void child.kill('SIGKILL'),
     };
@@ -87,7 +87,11 @@ export async function runWorker(
 /** The first message of a worker. Node 20 may lose messages to a worker that does not listen yet. */
 const READY = 'ready';
 
-function channelToWorker(child: Connected): Channel {
+/**
+ * The channel to a worker closes when its process has `ended`, not only when Node reports that no more messages arrive: the
+ * system closes the sockets of a process one after another, and ports of leases may be the last ones.
+ */
+function channelToWorker(child: Connected, ended: Promise<unknown>): Channel {
   const channel = channelTo(child);
   let early: unknown[] | undefined = [];
   const ready = (message: unknown): void => {
@@ -103,6 +107,7 @@ function channelToWorker(child: Connected): Channel {
       else channel.send(message);
     },
     onMessage: (listener) => channel.onMessage((message) => message !== READY && listener(message)),
+    onClose: (listener) => channel.onClose(() => void ended.then(listener)),
   };
 }
 

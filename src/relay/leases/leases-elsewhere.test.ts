@@ -29,6 +29,7 @@ async function withReplicasElsewhere() {
     gate: { join: () => undefined },
     idleDataConnectionMs: 10_000,
     silentDataMs: 250,
+    freePortMs: 5_000,
     forwarding: undefined,
   });
   onTestFinished(() => {

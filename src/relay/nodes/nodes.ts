@@ -79,7 +79,7 @@ export function nodeLeft(node: string): PortalError {
 }
 
 /** How long another node may take to respond. A client or a person waits meanwhile. */
-const RESPONSE_MS = 5_000;
+export const NODE_RESPONSE_MS = 5_000;
 
 /** Calls a method of another node. Throws its error, or `relay_busy` if it ends or does not respond in time. */
 export async function callNode(
@@ -89,7 +89,7 @@ export async function callNode(
   ...args: readonly unknown[]
 ): Promise<unknown> {
   try {
-    return await within(nodes.call(node, method, ...args), RESPONSE_MS, `the response of node ${node}`);
+    return await within(nodes.call(node, method, ...args), NODE_RESPONSE_MS, `the response of node ${node}`);
   } catch (error) {
     if (!(error instanceof PortalError) || error.code !== 'timeout') throw error;
     throw new PortalError('relay_busy', error.message, { retryAfterMs: 1_000 });

@@ -32,6 +32,7 @@ function starving(connect: Links['connect']) {
     gate: { join: () => undefined },
     idleDataConnectionMs: 10_000,
     silentDataMs: 250,
+    freePortMs: 5_000,
     forwarding: new Forwarding({
       links: { connect, accept: () => undefined, close: () => undefined },
       gate: { forward: () => undefined },
@@ -113,6 +114,7 @@ function asking(heard: (node: string) => Promise<unknown>) {
     gate: { join: () => undefined },
     idleDataConnectionMs: 10_000,
     silentDataMs: 250,
+    freePortMs: 5_000,
     forwarding: undefined,
   });
   return { remote, asked, others };

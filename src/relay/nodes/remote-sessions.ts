@@ -19,6 +19,8 @@ export interface RemoteSessionsOptions {
   readonly gate: Pick<VisitorGate, 'join'>;
   readonly idleDataConnectionMs: number;
   readonly silentDataMs: number;
+  /** How long to wait until another node has closed a port. */
+  readonly freePortMs: number;
   /** Undefined if nodes cannot connect to each other. */
   readonly forwarding: Forwarding | undefined;
 }
@@ -175,9 +177,11 @@ export class RemoteSessions {
     over.abort();
   }
 
-  /** Asks another node to close the public port of a lease that this node claimed. */
+  /** Waits until another node has closed the public port of a lease that this node claimed, or has ended. */
   async freePort(node: string, place: string, epoch: number): Promise<void> {
-    await ask(this.#options.nodes, node, 'freePort', place, epoch);
+    const { nodes, freePortMs } = this.#options;
+    const freed = nodes.call(node, 'freePort', place, epoch);
+    await within(freed, freePortMs, `the port of node ${node}`).catch(() => undefined);
   }
 
   /** Tells the nodes that have visitors of the lease to disconnect them. */

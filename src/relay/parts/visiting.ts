@@ -6,7 +6,7 @@ import type { ListenHost } from '../public-port/listen.js';
 import type { LeaseRegistry } from '../leases/leases.js';
 import { Forwarding } from '../nodes/forwarding.js';
 import type { Links } from '../nodes/links.js';
-import type { Nodes } from '../nodes/nodes.js';
+import { NODE_RESPONSE_MS, type Nodes } from '../nodes/nodes.js';
 import { RemoteSessions } from '../nodes/remote-sessions.js';
 import { askIssuers, issuersOf } from '../nodes/tags.js';
 import type { DataConnection } from '../data/data-connection.js';
@@ -17,6 +17,9 @@ import { DataTickets, type Redeemed } from '../tickets/data-tickets.js';
 import { VisitorGate } from '../visitors/visitors.js';
 import type { Access } from './access.js';
 import type { Settings } from './settings.js';
+
+/** From the timeout of a worker's response to the end of its process. */
+const WORKER_END_MS = 2_000;
 
 /** How visitors reach agents: their queue, data connections and datagrams. */
 export class Visiting {
@@ -54,6 +57,7 @@ export class Visiting {
       gate: this.gate,
       idleDataConnectionMs: limits.idleDataConnectionMs,
       silentDataMs: limits.silentDataMs,
+      freePortMs: options.cluster?.sharesPorts ? limits.workerResponseMs + WORKER_END_MS : NODE_RESPONSE_MS,
       forwarding: this.forwarding,
     });
     this.datagrams = new Datagrams(limits, {

@@ -38,7 +38,8 @@ export interface Shared {
   readonly onEvent: (worker: WorkerLink, event: WorkerEvent) => void;
 }
 
-const METRICS_MS = 5_000;
+/** A busy worker keeps its last values, so that a client which reads the metrics does not time out. */
+const METRICS_MS = 2_000;
 /** How long a worker may take to end its drain and its process, beyond the time for visitors. */
 const CLOSE_MS = 10_000;
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { PortalError } from '../../lib/errors.js';
 import { silent } from '../../lib/logger.js';
-import { deferred } from '../../lib/wait.js';
+import { deferred, delay } from '../../lib/wait.js';
 import { Supervisor, type Supervised } from './supervisor.js';
 
 class FakeWorker implements Supervised {
@@ -10,7 +10,8 @@ class FakeWorker implements Supervised {
   readonly starting = deferred<void>();
   readonly end = deferred<string>();
   killed = false;
-  responds = true;
+  /** How long it takes to respond. Undefined: it does not respond. */
+  respondsAfterMs: number | undefined = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -21,7 +22,8 @@ class FakeWorker implements Supervised {
   }
 
   ping(): Promise<void> {
-    return this.responds ? Promise.resolve() : new Promise(() => undefined);
+    const ms = this.respondsAfterMs;
+    return ms === undefined ? new Promise(() => undefined) : delay(ms);
   }
 
   get ended(): Promise<string> {
@@ -41,21 +43,26 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const RESPONSE_MS = 8_000;
+
 function supervise(count: number) {
   const workers: FakeWorker[] = [];
   const lost: unknown[] = [];
+  const ended: string[] = [];
   const supervisor = new Supervisor({
     count,
+    responseMs: RESPONSE_MS,
     fork: () => {
       const worker = new FakeWorker(`w${workers.length + 1}`);
       workers.push(worker);
       return worker;
     },
     onLost: (error) => lost.push(error),
+    onEnded: ({ name }) => ended.push(name),
     log: silent,
   });
   const runningNames = (): string[] => supervisor.running.map(({ name }) => name);
-  return { supervisor, workers, lost, runningNames };
+  return { supervisor, workers, lost, ended, runningNames };
 }
 
 const inUse = new PortalError('address_in_use', '127.0.0.1:443 is in use');
@@ -122,14 +129,26 @@ it('replaces a worker that ends, and counts it', async () => {
   supervisor.stop();
 });
 
-it('ends and replaces a worker that does not respond', async () => {
-  const { supervisor, workers } = await running(2);
+it('kills and replaces a worker that does not respond in time, and no other', async () => {
+  const { supervisor, workers, ended } = await running(2);
   await vi.advanceTimersByTimeAsync(120_000);
   expect(workers).toHaveLength(2);
-  workers[1]!.responds = false;
+  workers[0]!.respondsAfterMs = RESPONSE_MS - 1;
+  workers[1]!.respondsAfterMs = undefined;
+  await vi.advanceTimersByTimeAsync(RESPONSE_MS);
+  expect(workers[1]!.killed).toBe(false);
   await vi.advanceTimersByTimeAsync(60_000);
-  expect([workers[0]!.killed, workers[1]!.killed, workers.length]).toEqual([false, true, 3]);
+  expect([workers[0]!.killed, workers[1]!.killed, workers.length, ended]).toEqual([false, true, 3, ['w2']]);
   supervisor.stop();
+});
+
+it('kills a worker that does not respond after the stop, while it drains', async () => {
+  const { supervisor, workers } = await running(2);
+  supervisor.stop();
+  workers[1]!.respondsAfterMs = undefined;
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(workers.map(({ killed }) => killed)).toEqual([false, true]);
+  workers[0]!.end.resolve('exited with code 0');
 });
 
 it('waits longer before each replacement while workers end early, up to a limit', async () => {

@@ -17,10 +17,14 @@ export interface Supervised {
 
 export interface SupervisorOptions<W extends Supervised> {
   readonly count: number;
+  /** Timeout of a worker's response. */
+  readonly responseMs: number;
   /** Starts a process. */
   readonly fork: () => W;
   /** Called when no worker runs, and none can start. */
   readonly onLost: (error: unknown) => void;
+  /** Called when a worker that served has ended. */
+  readonly onEnded: (worker: W) => void;
   readonly log: Logger;
   /** Different in tests. */
   readonly timing?: Partial<typeof TIMING>;
@@ -29,9 +33,8 @@ export interface SupervisorOptions<W extends Supervised> {
 const TIMING = {
   /** Timeout of a start. A busy machine may need long. */
   startMs: 60_000,
-  /** Interval of pings, and the timeout of their responses. */
-  pingMs: 5_000,
-  responseMs: 30_000,
+  /** Interval of pings. */
+  pingMs: 500,
   /** Pause before the first replacement. Doubles for each that ends early. */
   pauseMs: 100,
   maxPauseMs: 3_000,
@@ -121,10 +124,11 @@ export class Supervisor<W extends Supervised> {
   /** Until it ends, which takes a replacement. */
   async #watch(worker: W, since: number): Promise<void> {
     const over = new AbortController();
-    void this.#pings(worker, AbortSignal.any([over.signal, this.#stop.signal]));
+    void this.#pings(worker, over.signal);
     const how = await worker.ended;
     over.abort();
     this.#running.delete(worker);
+    this.#options.onEnded(worker);
     if (this.#stop.signal.aborted) return;
     const { log } = this.#options;
     this.restarts++;
@@ -151,17 +155,22 @@ export class Supervisor<W extends Supervised> {
     }
   }
 
+  /** Until the worker ends: also while it drains, so that it does not delay the end of the relay. */
   async #pings(worker: W, signal: AbortSignal): Promise<void> {
-    const { pingMs, responseMs } = this.#timing;
+    const { responseMs, log } = this.#options;
     try {
       for (;;) {
-        await delay(pingMs, signal);
+        await delay(this.#timing.pingMs, signal);
         await within(worker.ping(), responseMs, `worker ${worker.name}`, signal);
       }
     } catch (error) {
       // A worker that ends rejects its ping, too.
       if (signal.aborted || !(error instanceof PortalError) || error.code !== 'timeout') return;
-      this.#options.log.error({ node: worker.name, err: error }, 'a worker does not respond: ending it');
+      const { name: node, pid } = worker;
+      log.error(
+        { node, pid },
+        `a worker did not respond for ${responseMs / 1_000} s: it is stopped, or its event loop is blocked; killing it`,
+      );
       worker.kill();
     }
   }

@@ -100,8 +100,14 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
     };
     this.#supervisor = new Supervisor({
       count,
+      responseMs: limits.workerResponseMs,
       fork: () => new WorkerLink(fork(), shared),
       onLost: (error) => this.#lost.reject(error),
+      // The others may have waited for it.
+      onEnded: () => {
+        this.#settle('released');
+        this.#settle('stopped');
+      },
       log: settings.log,
     });
     this.#lost.promise.catch(() => undefined);
@@ -233,9 +239,15 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
   }
 
   #onEvent(worker: WorkerLink, event: WorkerEvent): void {
+    this.#reported[event].add(worker);
+    this.#settle(event);
+  }
+
+  /** Call when a worker has reported `event`, or has ended. */
+  #settle(event: WorkerEvent): void {
     const { running } = this.#supervisor;
-    const reported = this.#reported[event].add(worker);
-    if (!running.every((one) => reported.has(one))) return;
+    const reported = this.#reported[event];
+    if (reported.size === 0 || !running.every((one) => reported.has(one))) return;
     // All workers have stopped listening: the next relay may use the sockets.
     if (event === 'released') this.#settings.options.socket?.release();
     else for (const one of running) one.release();
