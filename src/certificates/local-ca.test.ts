@@ -368,7 +368,10 @@ describe('its files', () => {
       expect(warnings).toStrictEqual([]);
 
       const now = new Date(end - daysLeft * DAY_MS);
-      const renewed = await openLocalCa(caDir, { log, now: () => now });
+      const made: (string | undefined)[] = [];
+      const onCreated = (_file: string, replaces?: string): void => void made.push(replaces);
+      const renewed = await openLocalCa(caDir, { log, now: () => now, onCreated });
+      expect(made).toEqual([expect.stringMatching(reason)]);
       expect(warnings).toStrictEqual([
         [
           { file: certificateFile, reason: expect.stringMatching(reason) },

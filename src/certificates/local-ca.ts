@@ -35,8 +35,11 @@ export interface LocalCa {
 export interface LocalCaOptions {
   readonly log?: Logger;
   readonly now?: () => Date;
-  /** Called when Portal created the CA. */
-  readonly onCreated?: (certificateFile: string) => void;
+  /**
+   * Called when Portal created the CA. `replaces`: why it replaces the certificate that programs may trust; completes "its
+   * certificate …".
+   */
+  readonly onCreated?: (certificateFile: string, replaces?: string) => void;
 }
 
 /**
@@ -48,7 +51,7 @@ const CA_CERTIFICATE_MODE = 0o644;
 
 /**
  * The local CA in `caDir`: `ca.pem` (0644) and `ca.key.pem` (0600), created on first use. Processes that start together
- * get the same CA. Replaces a certificate that expires within 90 days or does not match the key, and logs a warning:
+ * get the same CA. Replaces a certificate that expires within 90 days or does not match the key, and reports that:
  * programs that trusted it must trust the new one.
  *
  * Throws `certificate_unavailable` if other users can read the key, or if it is not a P-256 key. The hint has the command
@@ -121,6 +124,7 @@ async function openCertificate(
     { file, reason },
     `the local CA was replaced because its certificate ${reason}; run \`portal trust\` to trust the new one`,
   );
+  onCreated?.(file, reason ?? 'was invalid');
   return new X509Certificate(fresh);
 }
 

@@ -72,7 +72,7 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     startEmbedded: embeddedRelays(paths.caDir, {
       log,
       owner: identity.address,
-      onCreated: (file) => notify(caCreated(file)),
+      onCreated: (...made) => notify(caCreated(...made)),
     }),
   });
   let caFile: string | undefined;
@@ -84,8 +84,9 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     },
     begin: async ({ metrics } = {}) => {
       if (desired.services.some(hasLocalCa))
-        caFile = (await openLocalCa(paths.caDir, { log, onCreated: (file) => early.push(caCreated(file)) }))
-          .certificateFile;
+        caFile = (
+          await openLocalCa(paths.caDir, { log, onCreated: (...made) => early.push(caCreated(...made)) })
+        ).certificateFile;
       emit({
         event: 'started',
         pid: process.pid,

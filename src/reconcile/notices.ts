@@ -91,12 +91,13 @@ export function identityCreated(file: string, address: string): Notice {
   return { kind: 'identity_created', message, file, address };
 }
 
-export function caCreated(file: string): Notice {
-  return {
-    kind: 'ca_created',
-    message: `created a local CA, ${file}; trust it: portal trust --install`,
-    file,
-  };
+/** @param replaces as in `LocalCaOptions.onCreated` */
+export function caCreated(file: string, replaces?: string): Notice {
+  const message =
+    replaces === undefined
+      ? `created a local CA, ${file}; trust it: portal trust --install`
+      : `replaced the local CA ${file}, because its certificate ${replaces}; trust the new one: portal trust --install`;
+  return { kind: 'ca_created', message, file };
 }
 
 export function termsAgreed(directory: string): Notice {

@@ -159,7 +159,7 @@ export class RunnerParts {
     const { caDir, acmeDir, acme, proxyFor, log } = this.#options;
     const certificates = {
       local: new LocalCertificates(() =>
-        openLocalCa(caDir, { log, onCreated: (made) => notify(caCreated(made)) }),
+        openLocalCa(caDir, { log, onCreated: (...made) => notify(caCreated(...made)) }),
       ),
       acme: new AcmeCertificates({
         folder: acmeDir,

@@ -9,7 +9,7 @@ import { search, type Found, type Wanted } from '../../src/agent/inspect/history
 import { CapturedBody, type Recording } from '../../src/agent/inspect/recording.js';
 import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import type { Logger } from '../../src/lib/logger.js';
+import { silent } from '../../src/lib/logger.js';
 
 /** A history of requests in a separate folder, and sample requests. */
 
@@ -50,24 +50,12 @@ export function recordingOf(id: number, over: Partial<Recording> = {}): Recordin
   };
 }
 
-/** Warnings. */
-function listeningLog(): { log: Logger; warnings: string[] } {
-  const warnings: string[] = [];
-  const log: Logger = {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: (_fields, message) => void warnings.push(message),
-    error: (_fields, message) => void warnings.push(message),
-    child: () => log,
-  };
-  return { log, warnings };
-}
-
 export interface Place {
   readonly folder: string;
   /** The folder of its identity's files. */
   readonly own: string;
   readonly identity: Identity;
+  /** What users are told. */
   readonly warnings: string[];
   now: number;
   open(options?: { source?: string | null; limits?: Partial<HistoryLimits> }): Promise<RequestHistory>;
@@ -80,7 +68,7 @@ export interface Place {
 export async function historyPlace(identity = generateIdentity(), at?: string): Promise<Place> {
   const folder = at ?? (await mkdtemp(join(tmpdir(), 'portal-history-')));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const { log, warnings } = listeningLog();
+  const warnings: string[] = [];
   const reader = historyFolder(folder, identity);
   const files = async (): Promise<string[]> =>
     (await readdir(reader.path).catch(() => [])).toSorted((a, b) => (a < b ? -1 : 1));
@@ -97,7 +85,7 @@ export async function historyPlace(identity = generateIdentity(), at?: string): 
         source,
         limits,
         warn: (message) => warnings.push(message),
-        log,
+        log: silent,
         now: () => place.now,
       });
       onTestFinished(() => history.close());

@@ -99,6 +99,6 @@ async function relayEntry(
   onMade: (notice: Notice) => void,
 ): Promise<string | { url: string; ca: string }> {
   if (ca !== undefined) return { url, ca: resolve(cwd, ca) };
-  const local = await caOf({ paths }, url, (file) => onMade(caCreated(file)));
+  const local = await caOf({ paths }, url, (...made) => onMade(caCreated(...made)));
   return local === undefined ? url : { url, ca: local };
 }

@@ -18,7 +18,12 @@ interface Options {
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const { stdout, stderr } = context;
   const opened = await openLocalCa(context.paths.caDir, {
-    onCreated: () => stderr.note('created a local CA'),
+    onCreated: (_file, replaces) =>
+      stderr.note(
+        replaces === undefined
+          ? 'created a local CA'
+          : `replaced the local CA, because its certificate ${replaces}`,
+      ),
   });
   const { certificateFile: ca, certificatePem, fingerprint } = opened;
   const machine = thisMachine(context.env);

@@ -1,4 +1,4 @@
-import { openLocalCa } from '../../certificates/local-ca.js';
+import { openLocalCa, type LocalCaOptions } from '../../certificates/local-ca.js';
 import { covers } from '../../certificates/local-names.js';
 import type { Context } from '../context.js';
 
@@ -11,7 +11,7 @@ function isLocal(url: string): boolean {
 export async function caOf(
   { paths }: Pick<Context, 'paths'>,
   url: string,
-  onCreated?: (certificateFile: string) => void,
+  onCreated?: LocalCaOptions['onCreated'],
 ): Promise<string | undefined> {
   if (!URL.canParse(url) || !isLocal(url)) return undefined;
   return (await openLocalCa(paths.caDir, { onCreated })).certificateFile;

@@ -1,7 +1,6 @@
 import { constants, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemCode } from '../../../lib/errors.js';
-import type { Logger } from '../../../lib/logger.js';
 import { makePrivateFolder } from '../../../lib/private-file.js';
 import { FRAME_HEAD_BYTES, FileSeal, HEAD_BYTES, KIND, readFrameHead } from './seal.js';
 
@@ -102,7 +101,7 @@ export class HistoryFolder {
   }
 
   /** Moves files aside and keeps them, because they may belong to someone. Replaces earlier ones. */
-  async setAside(names: readonly string[], log: Logger): Promise<void> {
+  async setAside(names: readonly string[], warn: Warn): Promise<void> {
     if (names.length === 0) return;
     const aside = join(this.path, ASIDE);
     try {
@@ -110,12 +109,13 @@ export class HistoryFolder {
       await makePrivateFolder(aside);
       for (const name of names) await rename(join(this.path, name), join(aside, name)).catch(() => undefined);
     } catch (error) {
-      log.warn({ err: error, folder: this.path }, 'cannot move unreadable files of the request history');
-      return;
+      const why = systemCode(error) ?? String(error);
+      return warn(
+        `unreadable files of the request history stay in ${this.path}: they cannot be moved (${why})`,
+      );
     }
-    log.warn(
-      { files: names.length, folder: aside },
-      'part of the request history is damaged or belongs to another identity; moved it aside and started a new one. To remove it, run `portal requests wipe`',
+    warn(
+      `part of the request history is damaged or belongs to another identity; moved it to ${aside}. To remove it, run portal requests wipe`,
     );
   }
 
@@ -178,6 +178,9 @@ export class HistoryFolder {
 const latestFirst = (a: HistoryFile, b: HistoryFile): number =>
   b.info.startedAt - a.info.startedAt || (a.name < b.name ? 1 : -1);
 
+/** Tells the user. */
+type Warn = (message: string) => void;
+
 /** Removes files of every identity, including abandoned ones and files moved aside, that were not written to since then. */
 export async function removeUntouched(histories: string, since: number): Promise<void> {
   const entries = await readdir(histories, { recursive: true, withFileTypes: true });
@@ -190,16 +193,13 @@ export async function removeUntouched(histories: string, since: number): Promise
 }
 
 /** Moves a file aside if it has the folder's name. */
-export async function freePath(folder: string, log: Logger): Promise<void> {
+export async function freePath(folder: string, warn: Warn): Promise<void> {
   const found = await stat(folder).catch(() => undefined);
   if (!found || found.isDirectory()) return;
   const aside = join(dirname(folder), `${basename(folder)}.${ASIDE}`);
   await rm(aside, { force: true, recursive: true });
   await rename(folder, aside);
-  log.warn(
-    { folder, aside },
-    'found something other than a folder at the path of the request history; moved it aside',
-  );
+  warn(`${folder}, the folder of the request history, was a file; moved it to ${aside}`);
 }
 
 export async function readAt(handle: FileHandle, at: number, bytes: number): Promise<Buffer> {

@@ -80,13 +80,13 @@ export class RequestHistory {
   static async open(options: HistoryOptions): Promise<RequestHistory> {
     const given = { limits: {}, now: Date.now, ...options };
     const folder = historyFolder(options.folder, options.identity);
-    await freePath(folder.path, options.log);
+    await freePath(folder.path, options.warn);
     await makePrivateFolder(folder.path);
     const limits = limitsOf(given);
     // By file time, because not every reader can decrypt the content.
     await removeUntouched(options.folder, Date.now() - limits.maxAgeMs * (1 + 1 / FILES_AT_A_TIME));
     // First, because it reports unreadable files.
-    await folder.setAside(await tidy(folder, limits, given.now(), new Set()), options.log);
+    await folder.setAside(await tidy(folder, limits, given.now(), new Set()), options.warn);
     const info = infoOf(options.source, given.now(), limits.maxAgeMs, limits);
     const first = await WritingFile.ofNewRun(folder.path, await folder.lastRun(), folder.master, info);
     return new RequestHistory(given, folder, first);
@@ -260,7 +260,7 @@ export class RequestHistory {
   async #tidy(): Promise<void> {
     await this.#writable();
     const unreadable = await tidy(this.#folder, this.limits, this.#now(), new Set([this.#file!.name]));
-    await this.#folder.setAside(unreadable, this.#log);
+    await this.#folder.setAside(unreadable, this.#warn);
   }
 
   /** Drops the waiting requests, which would only accumulate. The next attempt uses a new file. */
