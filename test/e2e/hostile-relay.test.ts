@@ -5,7 +5,7 @@ import { openControl } from '../../src/agent/session/connect.js';
 import type { ErrorSummary } from '../../src/agent/status.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { fakeRelay, honestHandshake, type FakeRelay } from '../support/fake-relay.js';
-import { agent, desired, httpService, service, type TestAgent } from '../support/world.js';
+import { agent, desired, httpService, service, tcpService, type TestAgent } from '../support/world.js';
 
 /** Makes an agent open a service on `at`. Resolves with its first reported error. */
 async function firstError(at: FakeRelay): Promise<{ error: ErrorSummary; one: TestAgent }> {
@@ -92,6 +92,36 @@ describe('an agent on a hostile relay', () => {
     // Released immediately, so that no visitor goes there.
     await eventually(() =>
       expect(at.received).toContainEqual(expect.objectContaining({ type: 'lease.close', lease: 'l' })),
+    );
+  });
+
+  it('opens a lease again, and reports it, when a relay rejects its new settings', async () => {
+    // Accepts the agent's own visit, and never responds.
+    const silent = await tcpService(() => undefined);
+    const at = await fakeRelay((message, channel) => {
+      if (message.type === 'hello') channel.challenge(message);
+      if (message.type === 'prove') channel.welcome({ publicPort: silent });
+      if (message.type === 'lease.open')
+        channel.say({
+          type: 'lease.opened',
+          id: message.id,
+          lease: 'l',
+          hostname: 'web.localhost',
+          url: 'https://web.localhost',
+        });
+      if (message.type !== 'lease.update') return;
+      channel.say({ type: 'error', id: message.id, code: 'relay_busy', message: 'not now' });
+    });
+    const one = await agent();
+    const spec = service('web', silent);
+    void one.runner.apply(desired([at.spec], spec));
+    await eventually(() => expect(at.received.map(({ type }) => type)).toContain('lease.open'));
+    void one.runner.apply(desired([at.spec], { ...spec, metadata: { team: 'shop' } }));
+    await one.event('lease', ({ error }) => error?.code === 'relay_busy');
+    await eventually(() =>
+      expect(at.received).toContainEqual(
+        expect.objectContaining({ type: 'lease.open', metadata: { team: 'shop' } }),
+      ),
     );
   });
 

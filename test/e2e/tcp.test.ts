@@ -41,11 +41,11 @@ function fetchHealth({ port, ca }: TestRelay): Promise<string> {
 
 async function published(target: number | string, over: { port?: number; options?: object } = {}) {
   const at = await relay({ ...ANY, ...over.options });
-  const { runner, event } = await agent();
+  const { runner, event, events } = await agent();
   const spec = service('db', target, { mode: 'tcp', port: over.port });
   await runner.apply(desired([at.spec], spec));
   const lease = await event('lease', ({ phase }) => phase === 'ready');
-  return { at, runner, event, spec, lease, port: portOf(lease) };
+  return { at, runner, event, events, spec, lease, port: portOf(lease) };
 }
 
 describe('mode tcp', () => {
@@ -181,6 +181,19 @@ describe('mode tcp', () => {
     const { lease, runner } = await published(1, { port: 1, options: { ports: { tcp: range } } });
     expect(lease).toMatchObject({ askedPort: 1, portRange: range });
     expect((await runner.status()).leases).toMatchObject([{ askedPort: 1, portRange: range }]);
+  });
+
+  it('reports that the relay does not assign a port that a save asks for', async () => {
+    const from = await freePort();
+    const range = { from, to: from };
+    const options = { ports: { tcp: range } };
+    const { runner, at, spec, event, events } = await published(1, { port: from, options });
+    await runner.apply(desired([at.spec], { ...spec, port: 1 }));
+    const lease = await event('lease', ({ askedPort }) => askedPort === 1);
+    expect(lease).toMatchObject({ phase: 'ready', portRange: range, tcpAddr: `localhost:${from}` });
+    const seen = events.length;
+    await runner.apply(desired([at.spec], { ...spec, port: from }));
+    await event('lease', ({ askedPort }) => askedPort === undefined, seen);
   });
 
   it('moves to another port in place, and keeps visitors connected', async () => {

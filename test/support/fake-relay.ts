@@ -29,7 +29,8 @@ export interface Channel {
   say(message: FromRelay | object): void;
   /** The challenge of an honest relay, with the changes of `over` in its text and in the message. */
   challenge(hello: FromAgent<'hello'>, over?: Partial<ChallengeFields>, message?: object): void;
-  welcome(): void;
+  /** That of an honest relay, with the changes of `over`. */
+  welcome(over?: object): void;
   /** Buffers writes, and sends them as one. */
   inOneWrite(say: () => void): void;
 }
@@ -84,7 +85,7 @@ export async function fakeRelay(
           ...message,
         });
       },
-      welcome: () =>
+      welcome: (over = {}) =>
         channel.say({
           type: 'welcome',
           session: 's',
@@ -92,6 +93,7 @@ export async function fakeRelay(
           capabilities: ['stream'],
           carriers: ['raw'],
           heartbeatMs: 60_000,
+          ...over,
         }),
       inOneWrite: (say) => {
         request.socket.cork();

@@ -79,28 +79,18 @@ export class HeldLease {
     return response;
   }
 
-  /** Sends changed settings to the relay. Resolves with whether the address has changed. */
-  async update(
-    channel: ControlChannel,
-    before: ServiceSpec,
-    after: ServiceSpec,
-    log: Logger,
-  ): Promise<boolean> {
-    if (!this.#opened) return false;
+  /** Sends changed settings to the relay. Rejects like `ask`. */
+  async update(channel: ControlChannel, before: ServiceSpec, after: ServiceSpec, log: Logger): Promise<void> {
+    if (!this.#opened) return;
     const { carrier, port, mode, metadata, replicas } = after;
     const isOther =
       carrier !== before.carrier ||
       port !== before.port ||
       replicas !== before.replicas ||
       wireMode(mode) !== wireMode(before.mode);
-    if (isOther) {
-      const { address } = this;
-      await this.ask(channel, after, log);
-      return !isDeepStrictEqual(this.address, address);
-    }
-    if (!isDeepStrictEqual(metadata, before.metadata))
+    if (isOther) await this.ask(channel, after, log);
+    else if (!isDeepStrictEqual(metadata, before.metadata))
       await channel.request({ type: 'lease.update', lease: this.#opened.lease, metadata });
-    return false;
   }
 
   /** Releases the lease, if there is a channel for that. */

@@ -192,16 +192,17 @@ export class AgentLease {
 
   /** Applies new settings in place, without dropping a visitor. */
   update(spec: ServiceSpec): void {
-    const before = this.#spec;
+    const [before, published] = [this.#spec, this.#published];
     this.#spec = spec;
     this.#log = this.#options.log.child({ service: spec.service });
     this.#parts.prover.log = this.#log;
     this.#parts.gates.update(spec);
     this.#parts.serving.now?.update(spec);
-    if (!this.#channel || this.#parts.phase.now === 'failed') return;
-    this.#parts.held.update(this.#channel, before, spec, this.#log).then(
-      (moved) => moved && this.#options.onPhase(this),
-      (error: unknown) => this.#log.warn({ err: error }, 'the relay rejected the new settings'),
+    const channel = this.#channel;
+    if (!channel || this.#parts.phase.now === 'failed') return;
+    this.#parts.held.update(channel, before, spec, this.#log).then(
+      () => isDeepStrictEqual(this.#published, published) || this.#options.onPhase(this),
+      (error: unknown) => this.#notUpdated(channel, asPortalError(error)),
     );
   }
 
@@ -286,6 +287,17 @@ export class AgentLease {
     const [session, opening] = [this.#session, this.#opening];
     this.detach(failure);
     if (session && opening) this.attach(session, opening);
+  }
+
+  /** The relay serves the previous settings. Opening the lease again sends the latest. */
+  #notUpdated(channel: ControlChannel, failure: PortalError): void {
+    this.#log.warn({ code: failure.code, reason: failure.message }, 'the relay rejected the new settings');
+    if (channel === this.#channel && !channel.closed && !this.isEnding) this.#comeBack(failure);
+  }
+
+  /** What users see of its address. */
+  get #published() {
+    return { ...this.address, ...this.otherPort };
   }
 
   #rest(): void {

@@ -13,6 +13,8 @@ const lease = (phase: string, code?: string): PortalEvent =>
     phase,
     ...(code !== undefined && { error: { code, message: 'm' } }),
   }) as PortalEvent;
+const readyAt = (tcpAddr: string, askedPort?: number): PortalEvent =>
+  ({ ...lease('ready'), tcpAddr, ...(askedPort !== undefined && { askedPort }) }) as PortalEvent;
 const applied = (revision: number): PortalEvent =>
   ({ event: 'applied', revision, opened: [], updated: [], replaced: [], closed: [] }) as never;
 const served = (servedAs: string): PortalEvent => ({ event: 'served', service: 'web', servedAs }) as never;
@@ -63,6 +65,14 @@ describe('the filter', () => {
   it('report a port other than the requested one, even in the first pass', () => {
     const other = { ...lease('ready'), askedPort: 25565 } as PortalEvent;
     expect(told(new EventFilter(), [other, applied(1)])).toEqual([true, false]);
+  });
+
+  it('report a new port of a ready service, and one that the relay did not assign', () => {
+    const filter = new EventFilter();
+    told(filter, [readyAt('a:1'), applied(1)]);
+    expect(told(filter, [readyAt('a:2'), readyAt('a:2')])).toEqual([true, false]);
+    expect(told(filter, [readyAt('a:2', 3), readyAt('a:2', 3)])).toEqual([true, false]);
+    expect(told(filter, [readyAt('a:2')])).toEqual([true]);
   });
 
   it('report a lost lease, each reason once, and its return', () => {

@@ -1,5 +1,6 @@
 import { ERRORS } from '../../lib/error-codes.js';
 import type { PortalEvent } from '../../reconcile/events.js';
+import { addressesOf } from './describe.js';
 import type { Verbosity } from '../verbosity.js';
 
 type Of<Type extends PortalEvent['event']> = Extract<PortalEvent, { event: Type }>;
@@ -63,10 +64,11 @@ export class EventFilter {
   }
 
   /** `ready` reports leases at the start, except a port other than the requested one. Each later change gets a line. */
-  #isNewPhase({ service, relay, phase, error, unproven, url, askedPort }: Of<'lease'>): boolean {
+  #isNewPhase(lease: Of<'lease'>): boolean {
+    const { service, relay, phase, error, unproven, askedPort } = lease;
     if (STEPS.has(phase)) return false;
     const key = `${service} ${relay}`;
-    const state = [phase, error?.code, unproven === undefined, url].join(' ');
+    const state = [phase, error?.code, unproven === undefined, addressesOf(lease), askedPort].join(' ');
     const before = this.#leases.get(key);
     this.#leases.set(key, state);
     if (state === before) return false;

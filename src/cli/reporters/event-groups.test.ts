@@ -16,6 +16,9 @@ const readyAgain = (service: string): PortalEvent => {
   return { ...lease, phase: 'ready', url: `https://${service}.a` };
 };
 
+const atPort = (event: PortalEvent, tcpAddr: string) =>
+  ({ ...event, url: undefined, tcpAddr }) as PortalEvent;
+
 function reporter() {
   const lines: string[] = [];
   return { lines, groups: new EventGroups(createStyle(false), (line) => lines.push(line)) };
@@ -198,4 +201,13 @@ it('prints a target that stops without waiting for another event', async () => {
   const { lines, groups } = reporter();
   groups.print(target('a'));
   await expect.poll(() => lines).toHaveLength(1);
+});
+
+it('prints a line of its own for a service that recovers at another port', () => {
+  const { lines, groups } = reporter();
+  for (const service of ['a', 'b', 'c']) groups.print(atPort(lost(service), 'relay:1'));
+  for (const service of ['a', 'b']) groups.print(atPort(readyAgain(service), 'relay:1'));
+  groups.print(atPort(readyAgain('c'), 'relay:2'));
+  groups.flush();
+  expect(lines.slice(1)).toEqual(['c: ready at relay:2', 'https://a: 2 services ready again']);
 });

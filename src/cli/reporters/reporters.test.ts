@@ -423,6 +423,18 @@ test('terminal: a relay whose key changed and changed back is reported both time
   await reporter.close();
 });
 
+test('terminal: a service that has another port after an outage of its relay gets a line', async () => {
+  const { reporter, state, printed } = await withView();
+  const lost = { code: 'relay_unreachable', message: 'connection lost' };
+  state.relays = [{ relay: RELAY, state: 'retrying', since: '', error: lost }];
+  const lease = { event: 'lease', service: 'web', relay: RELAY } as const;
+  reporter.event(at({ ...lease, phase: 'retrying', error: lost, tcpAddr: 'relay:1' }));
+  state.relays = [{ relay: RELAY, state: 'connected', since: '' }];
+  reporter.event(at({ ...lease, phase: 'ready', tcpAddr: 'relay:2' }));
+  await expect.poll(printed).toContain('web: ready at relay:2');
+  await reporter.close();
+});
+
 test('terminal: an outage of a relay leaves one line for all of its services', async () => {
   const { reporter, state, printed } = await withView();
   const lost = { code: 'relay_unreachable', message: 'connection lost' };

@@ -1,6 +1,6 @@
 import { formatWait } from '../text/amounts.js';
 import { columns } from '../text/columns.js';
-import { relayName } from './describe.js';
+import { addressesOf, relayName } from './describe.js';
 import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/text/problem.js';
@@ -37,8 +37,8 @@ class TerminalReporter implements Reporter {
   #progress: Progress | undefined;
   #snapshot: (() => Snapshot) | undefined;
   #live: Live | undefined;
-  /** Leases that were lost with their relay, and are only in the view. */
-  readonly #lost = new Set<string>();
+  /** Leases that were lost with their relay, and are only in the view, with their addresses. */
+  readonly #lost = new Map<string, string>();
   /** When each of those relays was lost, by performance.now. */
   readonly #lostAt = new Map<string, number>();
   /** Events from before the view opened. */
@@ -112,12 +112,14 @@ class TerminalReporter implements Reporter {
     const key = `${service} ${relay}`;
     if (phase === 'ready') {
       this.#recovered(relay);
-      return this.#lost.delete(key);
+      const before = this.#lost.get(key);
+      this.#lost.delete(key);
+      return before === '' || before === addressesOf(event);
     }
     const at = this.#snapshot().relays.find((one) => one.relay === relay);
     const isInView = phase === 'retrying' && at?.state !== 'connected';
     if (isInView) {
-      this.#lost.add(key);
+      this.#lost.set(key, addressesOf(event));
       if (!this.#lostAt.has(relay)) this.#lostAt.set(relay, performance.now());
     }
     // A printed line, such as a changed key of the relay, needs another one when the lease is ready again.
