@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { AgentsClient } from '../../src/agent/agents-client.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { cluster } from '../support/cluster.js';
 import { ask, seen, signIn } from '../support/sign-in.js';
@@ -144,6 +145,21 @@ it('counts a visitor whom several nodes forward once', async () => {
   for (const end of [visitor.socket, socket]) end.destroy();
   await expect.poll(async () => (await web(first)).visitors).toBe(0);
   expect((await web(first)).bytesOut - before.bytesOut).toBeLessThan(1.5 * bytes);
+});
+
+it('shows the agents of other nodes while one does not respond, before its client times out', async () => {
+  const { at, first, identity, one, two } = await twoAgents();
+  await report(one, { machine: 'here' });
+  await report(two, { machine: 'there' });
+  at.route(() => 0);
+  const endpoint = { url: first.url, ca: first.ca.certificatePem };
+  // As long as `portal agents` waits.
+  const client = await AgentsClient.signIn({ endpoint, identity, ms: 5_000 });
+  const release = at.hold(0, 1);
+  const { agents, truncated } = await client.agents();
+  expect([agents.map(({ machine }) => machine), truncated]).toEqual([['here'], true]);
+  release();
+  await client.close();
 });
 
 it('shows a member of the team the agents of all nodes', async () => {

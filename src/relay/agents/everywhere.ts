@@ -1,5 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
+import { within } from '../../lib/wait.js';
 import { ask, callNode, type Nodes } from '../nodes/nodes.js';
 import type { Agents } from './agents.js';
 import {
@@ -10,6 +11,9 @@ import {
   type ObservedParts,
   type ObservedTraffic,
 } from './observe.js';
+
+/** How long all nodes may take to respond. A list of agents takes two rounds, and `portal agents` waits five seconds for it. */
+const ROUND_MS = 2_000;
 
 export interface EverywhereOptions extends ObservedParts {
   readonly nodes: Nodes;
@@ -99,8 +103,10 @@ export class AgentsEverywhere {
   /** The responses of all other nodes; undefined for one that did not respond. */
   #askAll<T>(method: string, ...args: readonly unknown[]): Promise<(T | undefined)[]> {
     const { nodes } = this.#options;
-    const asked = [...nodes.others].map((node) => ask(nodes, node, method, ...args));
-    return Promise.all(asked) as Promise<(T | undefined)[]>;
+    const asked = [...nodes.others].map((node) =>
+      within(nodes.call(node, method, ...args), ROUND_MS, `the response of node ${node}`),
+    );
+    return Promise.all(asked.map((one) => one.catch(() => undefined))) as Promise<(T | undefined)[]>;
   }
 }
 
