@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { SignInFailure } from '../agent/access/gate.js';
 import type { NameRejection } from '../agent/lease/rejected-name.js';
 import type { CertificateTrouble } from '../certificates/source.js';
 import { caName, certificatesFrom } from '../certificates/spec.js';
@@ -41,6 +42,12 @@ export type Notice = { readonly message: string } & (
       readonly service: string;
       /** When the current certificate expires, RFC 3339. */
       readonly notAfter: string;
+    }
+  | {
+      /** Visitors cannot sign in with the provider of `access.oidc`. */
+      readonly kind: 'sign_in_failed';
+      readonly service: string;
+      readonly issuer: string;
     }
   | {
       readonly kind: 'command_port';
@@ -147,6 +154,14 @@ export function certificateTrouble(service: string, trouble: CertificateTrouble)
     message: `${service}: the new certificate failed, so visitors get the current one, valid until ${day}: ${message}${hint === undefined ? '' : `. ${hint}`}`,
     ...details,
   };
+}
+
+export function signInFailed(service: string, { kind, issuer, reason }: SignInFailure): Notice {
+  const message =
+    kind === 'down'
+      ? `${service}: visitors cannot sign in: ${reason}`
+      : `${service}: a visitor could not sign in with ${new URL(issuer).host}: ${reason}. Check access.oidc`;
+  return { kind: 'sign_in_failed', message, service, issuer };
 }
 
 export function commandPort(service: string, name: string, port: number, askedPort: number): Notice {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { OIDC_PATHS } from '../../src/agent/access/kinds.js';
+import type { SignInFailure } from '../../src/agent/access/gate.js';
 import { Gates } from '../../src/agent/access/gates.js';
 import { Rejections } from '../../src/agent/access/rejections.js';
 import { generateIdentity } from '../../src/identity/keys.js';
@@ -31,6 +32,7 @@ async function gated(allow: Allow = { domains: ['example.com'] }, provider?: Tes
     response.end(`the site at ${request.url}`);
   });
   const rejections = new Rejections(() => undefined);
+  const signIns: (SignInFailure | undefined)[] = [];
   const oidc = { issuer: at.issuer, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET, allow };
   const spec = service('app', port, { mode: 'http', access: { oidc } });
   const gates = new Gates({
@@ -38,12 +40,13 @@ async function gated(allow: Allow = { domains: ['example.com'] }, provider?: Tes
     sessionKey: Buffer.alloc(32, 1),
     identity: generateIdentity(),
     rejections,
+    onSignIn: (failure) => signIns.push(failure),
   });
   const site = await edge({ '/': port }, { gates });
   const redirectUri = `https://${site.host}${OIDC_PATHS.callback}`;
   at.claims.set('alice', ALICE);
   const change = (next: AccessSpec): void => gates.update({ ...spec, access: next });
-  return { provider: at, site, seen, rejections, redirectUri, change, oidc };
+  return { provider: at, site, seen, rejections, signIns, redirectUri, change, oidc };
 }
 
 /** A browser. */
@@ -253,6 +256,33 @@ describe('a service for accounts of a provider', () => {
     expect(seen).toEqual([]);
     provider.register(redirectUri);
     await expect.poll(async () => (await ask(site, '/', { headers: PAGE })).status).toBe(303);
+  });
+
+  it('tells its owner once that the provider does not respond, and when visitors can sign in again', async () => {
+    const { site, provider, redirectUri, signIns, oidc } = await gated();
+    for (let i = 0; i < 3; i++) await ask(site, '/', { headers: PAGE });
+    expect(signIns).toEqual([{ kind: 'down', issuer: oidc.issuer, reason: expect.any(String) as string }]);
+    provider.register(redirectUri);
+    const visitor = new Visitor(site);
+    await expect.poll(async () => (await visitor.get('/')).status).toBe(303);
+    await visitor.signIn();
+    expect(signIns.slice(1)).toEqual([undefined]);
+  });
+
+  it('tells its owner of a secret that the provider rejects, but not of a visitor who cancels', async () => {
+    const { site, provider, redirectUri, signIns, change, oidc } = await gated();
+    provider.register(redirectUri);
+    const visitor = new Visitor(site);
+    const { location = '' } = (await visitor.get('/')).headers;
+    const state = new URL(location).searchParams.get('state');
+    const cancelled = `${OIDC_PATHS.callback}?error=access_denied&state=${state}&iss=${encodeURIComponent(oidc.issuer)}`;
+    expect((await visitor.get(cancelled)).status).toBe(403);
+    expect(signIns).toEqual([]);
+    change({ oidc: { ...oidc, clientSecret: 'wrong' } });
+    expect((await visitor.signIn()).status).toBe(403);
+    expect(signIns).toMatchObject([{ kind: 'rejected', issuer: oidc.issuer }]);
+    expect(signIns[0]!.reason).toContain('invalid_client');
+    expect(signIns[0]!.reason).not.toContain('wrong');
   });
 
   it('rejects a request for another host', async () => {

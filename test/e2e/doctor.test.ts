@@ -13,6 +13,7 @@ import { describeRelay } from '../../src/relay/descriptor.js';
 import { connectProxy } from '../support/connect-proxy.js';
 import { dnsServer, type Said } from '../support/dns-server.js';
 import { rejectingCa } from '../support/fake-ca.js';
+import { oidcProvider } from '../support/oidc-provider.js';
 import { httpService, relay, tcpService } from '../support/world.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 
@@ -526,4 +527,24 @@ it('reports that Next.js rejects the scripts of its pages', async () => {
     `warning: localhost:${dev.port}: Next.js rejects the name dev.localhost`,
   ]);
   expect(hints('service.name')).toContain('Add "dev.localhost" to allowedDevOrigins');
+});
+
+it('checks once whether the provider of access.oidc responds', async () => {
+  const { port } = await httpService((_request, response) => response.end('hello'));
+  const provider = await oidcProvider();
+  const service = (issuer: string): object => ({
+    target: port,
+    mode: 'http',
+    access: { oidc: { issuer, clientId: 'a', allow: { domains: ['example.com'] } } },
+  });
+  await write(
+    JSON.stringify({ version: 1, services: { a: service(provider.issuer), b: service(provider.issuer) } }),
+  );
+  const down = await examine();
+  const [first, second] = down.of('service.oidc');
+  expect(first).toMatch(/^problem: visitors cannot sign in: localhost:\d+ responds with 503$/);
+  expect(second).toMatch(/: see service a above$/);
+  expect(down.hints('service.oidc')).toContain('/.well-known/openid-configuration.');
+  provider.register('https://a.localhost/__portal/oidc/callback');
+  expect((await examine()).of('service.oidc')[0]).toMatch(/^ok: visitors can sign in: /);
 });

@@ -19,8 +19,20 @@ export interface GateOptions {
   readonly rejections: Rejections;
   /** The proxy for connections of gates. Default: none. */
   readonly proxyFor?: ProxyFor | undefined;
+  /** Called when visitors cannot sign in with the provider of `oidc`: each kind once, until one can (undefined). */
+  readonly onSignIn?: (failure: SignInFailure | undefined) => void;
   /** For what the owner must know. Default: nothing is logged. */
   readonly log?: Logger;
+}
+
+/** Why visitors cannot sign in. */
+export interface SignInFailure {
+  /** `down`: the provider does not respond. `rejected`: it rejected a sign-in for a reason that is not the visitor's. */
+  readonly kind: 'down' | 'rejected';
+  /** Of the provider. */
+  readonly issuer: string;
+  /** In words. */
+  readonly reason: string;
 }
 
 /** Who visits, as far as it is known before the first byte. */

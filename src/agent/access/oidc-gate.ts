@@ -12,7 +12,7 @@ import { tooMany } from './gate-pages.js';
 import type { OidcSpec, ServiceSpec } from '../spec.js';
 import { AdmittedExchange, EMAIL_FIELD, USER_FIELD } from './admitted.js';
 import { cookiesNamed, cookiesOf, setCookie, SIGN_IN_COOKIE, USER_COOKIE } from './cookies.js';
-import type { Gate, GateOptions, Passed } from './gate.js';
+import type { Gate, GateOptions, Passed, SignInFailure } from './gate.js';
 import { OIDC_PATHS } from './kinds.js';
 import { isAllowed, userField, type Account } from './oidc-allow.js';
 import { accountDenied, providerDown, SIGN_IN_PAGES, signInRequired, signOutPage } from './oidc-pages.js';
@@ -44,18 +44,22 @@ export class OidcGate implements Gate {
   readonly #signIns: SignIns;
   readonly #proxyFor: ProxyFor | undefined;
   readonly #log: Logger | undefined;
+  readonly #onSignIn: GateOptions['onSignIn'];
+  /** What the owner knows of why visitors cannot sign in. */
+  readonly #told = new Set<SignInFailure['kind']>();
   readonly #returns = new TokenBuckets(RETURNS);
   #service: string;
   #open: Open | undefined;
 
-  constructor({ spec: { service, access }, sessionKey, rejections, proxyFor, log }: GateOptions) {
-    this.#service = service;
+  constructor({ spec, sessionKey, rejections, proxyFor, onSignIn, log }: GateOptions) {
+    this.#service = spec.service;
+    this.#onSignIn = onSignIn;
     this.#rejections = rejections;
     this.#sessions = new Sessions(sessionKey, USER_COOKIE);
     this.#signIns = new SignIns(sessionKey);
     this.#proxyFor = proxyFor;
     this.#log = log;
-    this.#set(access.oidc);
+    this.#set(spec.access.oidc);
   }
 
   /** Signs everyone out: a visitor may no longer be allowed. */
@@ -127,6 +131,8 @@ export class OidcGate implements Gate {
     } catch (error) {
       return this.#failed(exchange, open, error, false);
     }
+    if (this.#told.size > 0) this.#onSignIn?.(undefined);
+    this.#told.clear();
     const { subject, email } = account;
     if (!isAllowed(account, open.spec.allow)) {
       this.#rejections.note('oidc', exchange.client.address);
@@ -151,11 +157,19 @@ export class OidcGate implements Gate {
     const reason = (error as Error).message;
     if (error instanceof ProviderDown) {
       this.#log?.warn({ issuer, reason }, 'the provider of access.oidc does not respond');
+      this.#tell({ kind: 'down', issuer, reason });
       return this.#respond(exchange, providerDown(new URL(issuer).host, reloads));
     }
     if (!(error instanceof SignInRejected)) throw error;
     this.#log?.warn({ issuer, reason }, 'a visitor could not sign in');
+    if (!error.isVisitors) this.#tell({ kind: 'rejected', issuer, reason });
     return this.#respond(exchange, SIGN_IN_PAGES.rejected);
+  }
+
+  #tell(failure: SignInFailure): void {
+    if (this.#told.has(failure.kind)) return;
+    this.#told.add(failure.kind);
+    this.#onSignIn?.(failure);
   }
 
   #visitorOf(exchange: Exchange, open: Open): Visitor | undefined {

@@ -20,7 +20,24 @@ const DISCOVERED_MS = 24 * 3_600_000;
 export class ProviderDown extends Error {}
 
 /** The provider rejected the sign-in, or its response is invalid. The message is for the owner. */
-export class SignInRejected extends Error {}
+export class SignInRejected extends Error {
+  /** Whether the visitor is the reason, who cancelled for example. */
+  readonly isVisitors: boolean;
+
+  constructor(message: string, isVisitors: boolean) {
+    super(message);
+    this.isVisitors = isVisitors;
+  }
+}
+
+/** Errors of the provider about a visitor (RFC 6749, section 4.1.2.1; OpenID Connect Core, section 3.1.2.6). */
+const OF_VISITORS: ReadonlySet<unknown> = new Set([
+  'access_denied',
+  'login_required',
+  'interaction_required',
+  'consent_required',
+  'account_selection_required',
+]);
 
 interface Discovered {
   readonly client: Library;
@@ -82,8 +99,15 @@ export class OidcProvider {
       const subject = String(idToken['sub']);
       return accountOf(idToken, { ...(await client.fetchUserInfo(config, tokens.access_token, subject)) });
     } catch (error) {
-      throw isDown(error) ? new ProviderDown(messageOf(error)) : new SignInRejected(messageOf(error));
+      const down = downIn(error);
+      if (down) throw down;
+      throw new SignInRejected(messageOf(error), OF_VISITORS.has((error as { error?: unknown }).error));
     }
+  }
+
+  /** Reads the provider's settings. Throws `ProviderDown`. */
+  async check(): Promise<void> {
+    await this.#discover();
   }
 
   #discover(): Promise<Discovered> {
@@ -97,7 +121,8 @@ export class OidcProvider {
       },
       (error: unknown) => {
         this.#discovered = undefined;
-        this.#failure = { error: new ProviderDown(messageOf(error)), at: performance.now() };
+        const down = downIn(error) ?? new ProviderDown(messageOf(error));
+        this.#failure = { error: down, at: performance.now() };
         throw this.#failure.error;
       },
     ));
@@ -172,21 +197,29 @@ const secretOf =
     return (isBasic ? client.ClientSecretBasic(secret) : client.ClientSecretPost(secret))(as, ...rest);
   };
 
-/** Whether the error, or one of its causes, is that the provider is down. */
-function isDown(error: unknown): boolean {
+/** The library wraps what `#fetch` throws. Undefined if the provider responded. */
+function downIn(error: unknown): ProviderDown | undefined {
   for (let each = error; each instanceof Error; each = each.cause)
-    if (each instanceof ProviderDown) return true;
-  return false;
+    if (each instanceof ProviderDown) return each;
+  return undefined;
+}
+
+interface Said {
+  readonly error?: unknown;
+  readonly error_description?: unknown;
+}
+
+/** What the provider said: in its response, or in the challenge of a 401 (RFC 6750, section 3). */
+function saidIn(error: Error): Said {
+  const [challenge] = Array.isArray(error.cause) ? (error.cause as { parameters?: Said }[]) : [];
+  return challenge?.parameters ?? (error as Said);
 }
 
 /** The message with its causes. OAuth errors have a code and a description of the provider. */
 function messageOf(error: unknown): string {
   const parts: string[] = [];
   for (let each = error; each instanceof Error && parts.length < 4; each = each.cause) {
-    const { error: code, error_description: description } = each as {
-      error?: unknown;
-      error_description?: unknown;
-    };
+    const { error: code, error_description: description } = saidIn(each);
     const said = [code, description].filter((part) => typeof part === 'string').join(': ');
     parts.push(said === '' ? each.message : `${each.message} (${said})`);
   }

@@ -5,6 +5,7 @@ import type { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import type { ProxyFor } from '../../net/proxy/server.js';
 import type { Target } from '../../net/target/target.js';
+import type { SignInFailure } from '../access/gate.js';
 import type { RejectionReason } from '../access/rejections.js';
 import type { Shares } from '../access/share/shares.js';
 import type { AccessLog } from '../access-log.js';
@@ -46,6 +47,8 @@ export interface LeaseOptions {
   readonly onVisitorRejected: (lease: AgentLease, reason: RejectionReason, address: string) => void;
   /** Called when the target rejects the public name. */
   readonly onNameRejected?: (lease: AgentLease, rejection: NameRejection) => void;
+  /** Called when visitors cannot sign in with the provider of `access.oidc`, and, with undefined, when one can again. */
+  readonly onSignIn?: (lease: AgentLease, failure: SignInFailure | undefined) => void;
   /** Called when the certificate is not renewed. The same trouble may be reported several times. */
   readonly onCertificateTrouble?: (lease: AgentLease, trouble: CertificateTrouble) => void;
   /** Called with the number of visitors that the relay gave up on, at most once per second. */

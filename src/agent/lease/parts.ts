@@ -1,5 +1,6 @@
 import type { PortalError } from '../../lib/errors.js';
 import { Tally } from '../../lib/tally.js';
+import type { SignInFailure } from '../access/gate.js';
 import { Gates } from '../access/gates.js';
 import { Rejections } from '../access/rejections.js';
 import { Prover } from '../proof/prover.js';
@@ -36,7 +37,8 @@ export function makeParts(options: LeaseOptions, { lease, now, onLost }: LeaseVi
   const { spec, sessionKey, identity, shares, proxyFor, relay } = options;
   const { log } = now();
   const rejections = new Rejections((reason, address) => options.onVisitorRejected(lease, reason, address));
-  const gates = new Gates({ spec, sessionKey, identity, shares, rejections, proxyFor, log });
+  const onSignIn = (failure: SignInFailure | undefined): void => options.onSignIn?.(lease, failure);
+  const gates = new Gates({ spec, sessionKey, identity, shares, rejections, proxyFor, onSignIn, log });
   const phase = new PhaseRecord(() => options.onPhase(lease));
   const held: HeldLease = new HeldLease(relay, () => replica.isHealthy);
   const replica = new Replica(() => ({ ...now(), id: held.id }));

@@ -66,6 +66,7 @@ show that a service responds.
 | \`carrier_fallback\` | relay, carrier |
 | \`name_rejected\` | service, framework, name |
 | \`certificate_failed\`, \`certificate_expires\` | service, notAfter (of the current certificate) |
+| \`sign_in_failed\` | service, issuer (of the provider in \`access.oidc\`) |
 | \`command_port\` | service, name, port (on which the command listens), askedPort |
 | \`dns_missing\` | service, name, domain (of the relay) |
 

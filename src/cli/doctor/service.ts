@@ -16,6 +16,7 @@ import { DNS_DOWN, type Names } from './names.js';
 import type { RelayFacts } from './relay-findings.js';
 import { checkName } from './public-name.js';
 import { Subject } from './report.js';
+import { checkSignIn } from './sign-in.js';
 
 /** Checks one service: its target, its name in DNS, its certificate. */
 
@@ -45,6 +46,7 @@ export async function checkService(spec: ServiceSpec, context: ServiceContext): 
   // Do not send an HTTP request to a service of another protocol.
   if (READS_HTTP.has(spec.mode) && !isOther && hostnames[0] !== undefined)
     await checkName(spec, hostnames[0], subject);
+  await checkSignIn(spec, subject);
   if (spec.mode === 'udp') checkDatagrams(spec, context, subject);
   if (kindOf(spec.mode) !== 'tls') return subject;
   if (spec.hostname === undefined) await checkNames(spec, context, subject);

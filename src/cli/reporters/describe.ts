@@ -76,6 +76,7 @@ const NEEDS_ACTION: ReadonlySet<Notice['kind']> = new Set([
   'command_port',
   'certificate_failed',
   'certificate_expires',
+  'sign_in_failed',
 ]);
 
 /** In words, where the reason of the event is not the name of a signal or an error code. */

@@ -3,7 +3,7 @@ import type { LeaseOptions } from '../../agent/lease/options.js';
 import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { PortalEvent } from '../events.js';
 import type { LocalServices } from '../local/local-services.js';
-import { certificateTrouble, nameRejected, replicasMissing, type Notice } from '../notices.js';
+import { certificateTrouble, nameRejected, replicasMissing, signInFailed, type Notice } from '../notices.js';
 import type { Placement } from '../plan.js';
 
 type Shared =
@@ -60,6 +60,10 @@ export class LeaseMaker {
       onCertificateTrouble: ({ spec: { service } }, trouble) => {
         const notice = certificateTrouble(service, trouble);
         this.#once(notice.message, () => notice);
+      },
+      onSignIn: ({ spec: { service } }, failure) => {
+        if (failure) this.#once(`sign-in ${service} ${failure.kind}`, () => signInFailed(service, failure));
+        else for (const kind of ['down', 'rejected']) this.#noticed.delete(`sign-in ${service} ${kind}`);
       },
       onWithoutReplicas: ({ spec: { service }, relay: at }) =>
         this.#once(`replicas ${service} ${at}`, () => replicasMissing(service, at)),
