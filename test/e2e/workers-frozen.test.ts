@@ -1,4 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest';
+import { isAlive } from '../../src/lib/is-alive.js';
 import { freePorts } from '../support/ports.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { wire } from '../support/wire.js';
@@ -9,9 +10,15 @@ import { logOf, nodesOf, pidsOf, startWorkers, type StartedWorkers } from './wor
 
 /** A worker of `portal relay --workers` that does not run, as if its event loop were blocked. */
 
-/** Stops the worker with the session of `one`. Resolves with its name. */
-function stopWorkerOf({ identity }: TestAgent, { running }: StartedWorkers): string {
-  const node = nodesOf(running, identity.address).at(-1)!;
+/** Stops the worker with the session of `one`. Returns its name. */
+function stopWorkerOf({ identity }: TestAgent, at: StartedWorkers): string {
+  const node = nodesOf(at.running, identity.address).at(-1)!;
+  stopWorker(node, at);
+  return node;
+}
+
+/** Returns its process id. */
+function stopWorker(node: string, { running }: StartedWorkers): number {
   const pid = pidsOf(running).get(node)!;
   process.kill(pid, 'SIGSTOP');
   onTestFinished(() => {
@@ -22,7 +29,7 @@ function stopWorkerOf({ identity }: TestAgent, { running }: StartedWorkers): str
       // The main process has killed it.
     }
   });
-  return node;
+  return pid;
 }
 
 const range = ([from, to]: readonly number[]): string => `${from}-${to}`;
@@ -108,4 +115,14 @@ it('does not delay the end of the relay for longer than its timeout', async () =
   expect(logOf(at.running)).toContainEqual(
     expect.objectContaining({ node, msg: expect.stringContaining('did not respond') as string }),
   );
+});
+
+it('ends with the main process at a second signal', async () => {
+  const at = await startWorkers(await Person.create());
+  const pid = stopWorker('w1', at);
+  at.running.kill('SIGTERM');
+  await at.running.line(/received a signal/);
+  at.running.kill('SIGTERM');
+  expect((await at.running.finished).code).toBe(143);
+  await expect.poll(() => isAlive(pid)).toBe(false);
 });

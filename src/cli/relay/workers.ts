@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import cluster from 'node:cluster';
 import type { Channel } from '../../lib/calls.js';
 import { deferred } from '../../lib/wait.js';
@@ -43,6 +44,11 @@ function workerForks({ argv }: Context): () => WorkerProcess {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   let started = 0;
+  const running = new Set<ChildProcess>();
+  // A worker that does not respond would not notice that this process has ended, and would keep the ports.
+  process.once('exit', () => {
+    for (const child of running) child.kill('SIGKILL');
+  });
   return () => {
     const name = `w${++started}`;
     const worker = cluster.fork({ [WORKER_ENV]: name });
@@ -50,11 +56,15 @@ function workerForks({ argv }: Context): () => WorkerProcess {
     worker.on('error', () => undefined);
     const { process: child } = worker;
     const ended = deferred<string>();
-    child.once('exit', (code, signal) =>
-      ended.resolve(signal === null ? `exited with code ${code}` : `was ended by ${signal}`),
-    );
+    running.add(child);
+    child.once('exit', (code, signal) => {
+      running.delete(child);
+      ended.resolve(signal === null ? `exited with code ${code}` : `was ended by ${signal}`);
+    });
     child.on('error', (error) => {
-      if (child.pid === undefined) ended.resolve(`could not run: ${error.message}`);
+      if (child.pid !== undefined) return;
+      running.delete(child);
+      ended.resolve(`could not run: ${error.message}`);
     });
     return {
       name,
