@@ -95,7 +95,16 @@ export const AGENT_MESSAGES = {
     },
     ['id', 'name', 'mode', 'carrier'] as const,
   ),
-  'lease.close': message('lease.close', { id, lease: short }, ['id', 'lease'] as const),
+  'lease.close': message(
+    'lease.close',
+    {
+      id,
+      lease: short,
+      /** How long visitors who had connected may wait for their data connections, in milliseconds. Default: 1000. */
+      waitMs: { type: 'integer', minimum: 0, maximum: 600_000 },
+    },
+    ['id', 'lease'] as const,
+  ),
   'lease.update': message('lease.update', { id, lease: short, metadata }, [
     'id',
     'lease',

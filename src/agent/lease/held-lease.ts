@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
+import { LIMITS } from '../../protocol/limits.js';
 import type { FromRelay } from '../../protocol/messages.js';
 import { requestedCarrier } from '../capabilities.js';
 import type { ControlChannel } from '../session/control.js';
@@ -10,8 +11,8 @@ import { offersReplicas } from './replica.js';
 import { wantedPort } from './wanted-port.js';
 
 /**
- * How long to wait until the relay confirms a close. Without a confirmation, the relay drops the lease after its
- * grace period.
+ * How long to wait until the relay confirms a close, beyond the wait of its visitors, and how long it may take to respond to a
+ * ping meanwhile. Without a confirmation, the relay drops the lease after its grace period.
  */
 const CLOSE_MS = 2_000;
 
@@ -93,12 +94,19 @@ export class HeldLease {
       await channel.request({ type: 'lease.update', lease: this.#opened.lease, metadata });
   }
 
-  /** Releases the lease, if there is a channel for that. */
-  async release(channel: ControlChannel | undefined, log: Logger): Promise<void> {
+  /**
+   * Releases the lease, if there is a channel for that. Visitors that had connected to the relay may wait for their data
+   * connections for up to `waitMs`. Resolves once the relay has announced the last one, with a timeout.
+   */
+  async release(channel: ControlChannel | undefined, log: Logger, waitMs = 0): Promise<void> {
     if (!this.#opened || !channel || channel.closed) return;
     const { lease } = this.#opened;
+    const givenMs = Math.floor(Math.min(waitMs, LIMITS.requestMs - CLOSE_MS));
+    const silent = new AbortController();
+    void channel.isResponding(CLOSE_MS).then((isResponding) => !isResponding && silent.abort());
+    const signal = AbortSignal.any([silent.signal, AbortSignal.timeout(givenMs + CLOSE_MS)]);
     try {
-      await channel.request({ type: 'lease.close', lease }, AbortSignal.timeout(CLOSE_MS));
+      await channel.request({ type: 'lease.close', lease, waitMs: givenMs }, signal);
     } catch (error) {
       // A relay that does not respond drops the lease after its grace period.
       log.debug({ err: error }, 'could not release the lease');

@@ -42,6 +42,11 @@ export class AgentLease {
   /** Aborts the work for the current channel. */
   #attachment = new AbortController();
   #closing: Promise<void> | undefined;
+  /** Whether no other visitor comes, and those that are here finish. */
+  #drains = false;
+  /** The latest limit of the drain, and when (`performance.now()`) it ends. */
+  #drain: Drain = { ms: 0 };
+  #drainEndsAt = Infinity;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -207,12 +212,14 @@ export class AgentLease {
   }
 
   /**
-   * Stops accepting immediately, lets visitors finish within `drain`, and gives the lease back. A second call shortens the
-   * drain.
+   * Gives the lease back, and lets visitors finish within `drain`: those that are here, and those that had connected to the relay.
+   * A second call shortens the drain.
    */
   async close(drain: Drain): Promise<void> {
-    if (this.#closing) await this.#parts.serving.close(drain);
-    else this.#closing = this.#close(drain);
+    this.#drain = drain;
+    this.#drainEndsAt = Math.min(this.#drainEndsAt, performance.now() + drain.ms);
+    if (this.#drains) await this.#parts.serving.close(drain);
+    this.#closing ??= this.#close();
     await this.#closing;
   }
 
@@ -307,17 +314,23 @@ export class AgentLease {
     if (!this.#closing) this.#parts.phase.set('draining');
   }
 
-  async #close(drain: Drain): Promise<void> {
+  /** What is left of the drain, in milliseconds. */
+  get #drainMs(): number {
+    return Math.max(0, this.#drainEndsAt - performance.now());
+  }
+
+  async #close(): Promise<void> {
     this.#attachment.abort();
     this.#parts.serving.end();
     this.#parts.prover.stop();
     this.#parts.phase.set('draining');
     const [session, id] = [this.#session, this.id];
-    if (!this.#takenOverBy) await this.#parts.held.release(session?.channel, this.#log);
+    if (!this.#takenOverBy) await this.#parts.held.release(session?.channel, this.#log, this.#drainMs);
     // The data connections of visitors that the relay announced before may still be on their way.
     const isArriving = (): boolean => id !== undefined && session?.isArriving(id) === true;
-    await until(() => !isArriving(), Math.min(drain.ms, ARRIVING_MS));
-    await this.#parts.serving.close(drain);
+    await until(() => !isArriving(), Math.min(this.#drainMs, ARRIVING_MS));
+    this.#drains = true;
+    await this.#parts.serving.close({ ...this.#drain, ms: this.#drainMs });
     this.#parts.phase.set('closed');
   }
 

@@ -152,6 +152,18 @@ export class LeaseTable {
     this.#options.onOrphaned(lease);
   }
 
+  /**
+   * Ends a lease that its agent closed. Its visitors stay, including those in the queue. Returns its public port, which the caller
+   * closes; undefined if it has none, or if another replica keeps it.
+   */
+  retire(lease: LocalLease): OpenPort | undefined {
+    const port = this.#others(lease).length === 0 ? lease.port : undefined;
+    if (port) lease.port = undefined;
+    this.surrender(lease);
+    if (lease.record.epoch > 0) this.release(lease.record);
+    return port;
+  }
+
   /** Ends a lease whose place another node has. Its visitors stay, including those in the queue. */
   surrender(lease: LocalLease): void {
     const { quotas } = this.#options;

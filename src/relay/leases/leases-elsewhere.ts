@@ -17,6 +17,8 @@ export interface LeasesElsewhereOptions {
   readonly onHolderLost: (lease: LocalLease) => void;
   /** Call when a lease ended whose visitors are in the queue. Empties the queue. */
   readonly onOrphaned: (lease: LocalLease) => void;
+  /** Call when the agent of a lease closed it. Takes the lease, whose session still serves its visitors. */
+  readonly onClosed: (lease: LocalLease, holder: LeaseHolder) => void;
 }
 
 /**
@@ -78,8 +80,11 @@ export class LeasesElsewhere {
     const lease = this.#leases.get(place);
     // A lease that this node claimed: the claim takes it.
     if (!lease || record?.node === this.#options.directory.node) return;
-    if (record) this.adopt(lease, record);
-    else this.#end(lease);
+    if (record) return this.adopt(lease, record);
+    const { holder } = lease;
+    if (!holder) return this.#end(lease);
+    this.#leases.delete(place);
+    this.#options.onClosed(lease, holder);
   }
 
   /** Call when a session of another node ended: visitors wait for the next one. */
@@ -109,7 +114,7 @@ export class LeasesElsewhere {
   }
 
   clear(): void {
-    for (const lease of this.#leases.values()) lease.waiting.clear();
+    for (const lease of this.#leases.values()) lease.waiting.clear('timed_out');
     this.#leases.clear();
   }
 

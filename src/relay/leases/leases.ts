@@ -11,15 +11,16 @@ import type { Quotas } from '../protection/quotas.js';
 import { ReturningAgents } from '../sessions/returning-agents.js';
 import type { VisitorGate } from '../visitors/visitors.js';
 import { ClaimsElsewhere } from './claims-elsewhere.js';
+import { ClosingLeases } from './closing-leases.js';
 import { ExpectedLeases } from './expected-leases.js';
-import type { OwnHolder, LocalLease } from './lease.js';
+import type { LeaseHolder, OwnHolder, LocalLease } from './lease.js';
 import { LeaseClaims, type LeaseClaimsOptions } from './lease-claims.js';
 import { LeaseOpening } from './lease-opening.js';
 import { LeasePorts } from './lease-ports.js';
 import { LeaseTable } from './lease-table.js';
 import { LeasesElsewhere } from './leases-elsewhere.js';
 import { NameUses } from './name-uses.js';
-import type { PublicPorts } from './ports.js';
+import { closeEmpty, type OpenPort, type PublicPorts } from './ports.js';
 import { releaseName } from './release-name.js';
 import { Replicas, type VisitorTraits } from './replicas.js';
 
@@ -30,7 +31,7 @@ export interface LeaseRegistryOptions extends LeaseClaimsOptions {
   readonly ports: PublicPorts;
   readonly quotas: Quotas;
   /** Where visitors wait. */
-  readonly queues: Pick<VisitorGate, 'move' | 'onStalled' | 'onUnanswered' | 'handedOver'>;
+  readonly queues: Pick<VisitorGate, 'move' | 'onStalled' | 'onUnanswered' | 'handedOver' | 'isSettled'>;
   readonly maxLeasesPerSession: number;
   readonly graceMs: number;
   readonly reserveAfterMs: number;
@@ -46,25 +47,31 @@ export class LeaseRegistry {
   readonly names: NameUses;
   /** What makes leases for visitors who arrive before the agents of the previous process. */
   readonly expected: ExpectedLeases;
+  /** Leases whose agents closed them while visitors waited. */
+  readonly closing: ClosingLeases;
   readonly #table: LeaseTable;
   readonly #returning = new ReturningAgents();
   readonly #elsewhere: LeasesElsewhere;
   readonly #claimsElsewhere: ClaimsElsewhere;
   readonly #opening: LeaseOpening;
   readonly #replicas: Replicas;
+  readonly #turns = new KeyedQueue();
   readonly #options: LeaseRegistryOptions;
 
   constructor(options: LeaseRegistryOptions) {
     this.#options = options;
     const onOrphaned = (lease: LocalLease): void =>
       this.#replicas.leave(lease, publicPlaceOf(lease.record.place));
+    const closing = new ClosingLeases({ isSettled: (lease) => options.queues.isSettled(lease) });
     const table = new LeaseTable({ ...options, onOrphaned });
     const elsewhere = new LeasesElsewhere({
       ...options,
       holderOf: (session) => options.remote.of(session),
       onHolderLost: (lease) => this.#settle(lease.record.place),
       onOrphaned,
+      onClosed: (lease, holder) => this.#close(lease, holder),
     });
+    this.closing = closing;
     this.#table = table;
     this.#elsewhere = elsewhere;
     this.#replicas = new Replicas({
@@ -72,14 +79,16 @@ export class LeaseRegistry {
       leaseAt: (place) => table.at(place) ?? elsewhere.at(place),
       move: (visitor, lease) => options.queues.move(visitor, lease),
     });
-    options.queues.onUnanswered(({ lease: { record }, validates }) =>
-      this.find(publicPlaceOf(record.place), { validates }),
+    options.queues.onUnanswered(
+      ({ lease, validates }) =>
+        this.find(publicPlaceOf(lease.record.place), { validates }) ??
+        (closing.has(lease) ? lease : undefined),
     );
     options.queues.onStalled((lease) => this.#replicas.stalled(lease, publicPlaceOf(lease.record.place)));
     this.names = new NameUses({ ...options, table });
     const common = { ...options, table, elsewhere, returning: this.#returning, onOrphaned };
     this.expected = new ExpectedLeases(common);
-    const turns = new KeyedQueue();
+    const turns = this.#turns;
     const leasePorts = new LeasePorts({ ...common, turns });
     this.#opening = new LeaseOpening({
       ...common,
@@ -99,7 +108,10 @@ export class LeaseRegistry {
         leasePorts.settle(publicPlaceOf(place));
       },
     });
-    options.remote.onEnd((session) => elsewhere.lost(session));
+    options.remote.onEnd((session) => {
+      elsewhere.lost(session);
+      closing.lost(session);
+    });
   }
 
   get size(): number {
@@ -159,12 +171,20 @@ export class LeaseRegistry {
     return this.#opening.open(holder, request);
   }
 
-  /** Closes one lease of `holder`. Its name stays reserved. Resolves when no other node sends `holder` its visitors any more. */
-  async close(holder: OwnHolder, id: string): Promise<void> {
+  /**
+   * Closes one lease of `holder`. Its name stays reserved. Visitors that had connected may wait for data connections for up to
+   * `waitMs`. Resolves when `holder` gets no more visitors of the lease, from any node.
+   */
+  async close(holder: OwnHolder, id: string, waitMs = HEARD_MS): Promise<void> {
     const lease = this.#own(holder, id);
-    this.#table.remove(lease);
+    const port = this.#table.retire(lease);
+    this.#close(lease, holder, port);
     void this.names.store(lease);
-    await this.#options.remote.noMoreVisits(lease.record, HEARD_MS);
+    const { remote } = this.#options;
+    await Promise.all([
+      this.closing.settled(lease, waitMs),
+      remote.noMoreVisits(lease.record, HEARD_MS, waitMs),
+    ]);
   }
 
   update(holder: OwnHolder, id: string, metadata: Record<string, string>): void {
@@ -183,6 +203,7 @@ export class LeaseRegistry {
 
   /** Call when a session ends: its leases wait `graceMs` for their identity to return. */
   detach(holder: OwnHolder): void {
+    this.closing.lost(holder);
     for (const lease of this.#table.of(holder).values()) {
       this.#table.detach(lease);
       lease.graceTimer = setTimeout(() => this.#expire(lease), this.#options.graceMs);
@@ -259,10 +280,20 @@ export class LeaseRegistry {
     this.#claimsElsewhere.close();
     this.#returning.close();
     this.#elsewhere.clear();
+    this.closing.clear();
     for (const lease of this.#table.all()) {
       this.#table.surrender(lease);
-      lease.waiting.clear();
+      lease.waiting.clear('timed_out');
     }
+  }
+
+  /** Other replicas get the visitors in the queue. Without any, `holder` still serves them. */
+  #close(lease: LocalLease, holder: LeaseHolder, port?: OpenPort): void {
+    const publicPlace = publicPlaceOf(lease.record.place);
+    this.#replicas.leave(lease, publicPlace, { keeps: true });
+    // A lease that opens there waits for the port.
+    const accepted = port && this.#turns.run(publicPlace, () => closeEmpty(port));
+    this.closing.add(lease, holder, accepted);
   }
 
   #own(holder: OwnHolder, id: string): LocalLease {

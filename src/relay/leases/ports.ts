@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../../net/splice/splice.js';
 import type { LocalLease } from './lease.js';
-import { listenOnce, openOnAllHosts, type ListenHost } from '../public-port/listen.js';
+import { acceptWaiting, listenOnce, openOnAllHosts, type ListenHost } from '../public-port/listen.js';
 import type { Store } from '../store/store.js';
 
 /** Public ports of leases: which port a lease gets, and the sockets that listen on it. */
@@ -13,6 +13,8 @@ export type PortRange = { readonly from: number; readonly to: number } | 'any';
 /** A listener on one port. */
 export interface OpenPort {
   readonly port: number;
+  /** How many connections it has accepted. Undefined for UDP. */
+  readonly accepted?: () => number;
   /** Stops listening. Accepted connections continue. May be called twice. */
   close(): void;
 }
@@ -112,9 +114,15 @@ export async function listenTcp(
   port: number,
   onVisitor: (socket: Socket) => void,
 ): Promise<OpenPort> {
-  const all = await openOnAllHosts(hosts, port, (host, at) => listenAt(host, at, onVisitor));
+  let accepted = 0;
+  const accept = (socket: Socket): void => {
+    accepted++;
+    onVisitor(socket);
+  };
+  const all = await openOnAllHosts(hosts, port, (host, at) => listenAt(host, at, accept));
   return {
     port: all[0]!.opened.port,
+    accepted: () => accepted,
     close: () => {
       for (const { opened } of all) opened.close();
     },
@@ -146,6 +154,15 @@ async function listenAt(
   // Running out of file descriptors must not end the relay: it accepts again when some are free.
   server.on('error', () => undefined);
   return { port: (server.address() as AddressInfo).port, close: () => void server.close() };
+}
+
+/** How long a port may accept connections that the system has completed before the port closes. */
+const ACCEPT_MS = 1_000;
+
+/** Closes a port, once it has accepted the visitors whose connections the system had completed: they would be reset. */
+export async function closeEmpty(port: OpenPort): Promise<void> {
+  if (port.accepted) await acceptWaiting(port.accepted, ACCEPT_MS);
+  port.close();
 }
 
 /** Kinds of lease that have their own public port. */
@@ -218,7 +235,7 @@ export class PublicPorts {
     open.add(port);
     let closed = false;
     return {
-      port,
+      ...opened,
       close: () => {
         if (closed) return;
         closed = true;

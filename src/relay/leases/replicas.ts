@@ -68,8 +68,11 @@ export class Replicas {
       if (lease.waiting.size > 0 && !this.keeps(lease, publicPlace)) this.#moveAll(lease, publicPlace);
   }
 
-  /** Moves the visitors that wait for a lease that ended to another lease of its public place. Without one, they leave. */
-  leave(lease: LocalLease, publicPlace: string): void {
+  /**
+   * Moves the visitors that wait for a lease that ended to another lease of its public place. Without one they leave, unless
+   * the lease `keeps` them.
+   */
+  leave(lease: LocalLease, publicPlace: string, { keeps = false } = {}): void {
     if (lease.waiting.size === 0) return;
     const { leaseAt, move } = this.#options;
     const whole = leaseAt(publicPlace);
@@ -78,7 +81,7 @@ export class Replicas {
       const others = this.#at(publicPlace).filter((other) => other !== lease);
       if (others.length > 0) this.#moveAll(lease, publicPlace, others);
     }
-    lease.waiting.clear();
+    if (!keeps) lease.waiting.clear('lease_ended');
   }
 
   /** Call when a visitor has waited long for a data connection of `lease`: others get its visitors for a while. */

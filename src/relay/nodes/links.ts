@@ -24,7 +24,11 @@ export interface ForwardedDatagrams {
 export type Forwarded = { readonly visitor: ForwardedVisitor } | { readonly datagrams: ForwardedDatagrams };
 
 /** Takes a connection from another node. */
-export type TakeForwarded = (socket: Socket) => void;
+export interface TakeForwarded {
+  (socket: Socket): void;
+  /** Called if the other node does not start the connection. */
+  readonly onCancelled?: () => void;
+}
 
 /** A connection to another node, which waits for it to start. */
 export interface Link {
@@ -120,7 +124,11 @@ export function acceptLink(
   const late = deadline(LINK_MS, () => socket.destroy());
   const leave = (): void => {
     late();
-    socket.off('data', onData).off('end', onEnd);
+    socket.off('data', onData).off('end', onEnd).off('close', onClose);
+  };
+  const onClose = (): void => {
+    leave();
+    taking?.onCancelled?.();
   };
   const begin = (begun: TakeForwarded, rest: Buffer): void => {
     leave();
@@ -146,7 +154,7 @@ export function acceptLink(
     if (starts !== true) begin(taking, Buffer.alloc(0));
   };
   socket.on('error', () => undefined);
-  socket.on('close', leave);
+  socket.on('close', onClose);
   socket.on('data', onData).on('end', onEnd);
 }
 

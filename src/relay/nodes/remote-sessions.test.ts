@@ -61,7 +61,7 @@ it.each([
   ['not_found', 'rejected'],
   ['relay_busy', 'unreachable'],
 ] as const)('counts a forward that fails with %s as %s, and tries again', async (code, reason) => {
-  const asked: unknown[] = [];
+  const asked: unknown[][] = [];
   const { tallies, visitor, miss } = starving(async (node, forwarded) => {
     asked.push([node, forwarded]);
     throw new PortalError(code, 'no');
@@ -96,18 +96,18 @@ it('serves no visitors for a session whose end was reported, though the director
 });
 
 /** A node with two others, which are asked what they heard. */
-function asking(heard: (node: string) => Promise<unknown>) {
+function asking(heard: (node: string, method: string) => Promise<unknown>) {
   const others = ['b', 'c'];
-  const asked: unknown[] = [];
+  const asked: unknown[][] = [];
   const tickets = new DataTickets(10_000);
   onTestFinished(() => tickets.close());
   const remote = new RemoteSessions({
     nodes: {
       ...ALONE,
       others,
-      call: (node, ...call) => {
-        asked.push([node, ...call]);
-        return heard(node);
+      call: (node, method, ...args) => {
+        asked.push([node, method, ...args]);
+        return heard(node, method);
       },
     },
     tickets,
@@ -131,6 +131,21 @@ describe('a lease that this node no longer has', () => {
     expect(asked).toEqual(['b', 'c'].map((node) => [node, 'heard', 'web.relay.test', 7]));
     expect(isDone).toBe(false);
     pending.resolve();
+    await done;
+  });
+
+  it('lets visitors at each node that responds wait for their data connections', async () => {
+    const settled = deferred<void>();
+    const { remote, asked } = asking((_node, method) =>
+      method === 'settled' ? settled.promise : Promise.resolve(),
+    );
+    let isDone = false;
+    const done = remote.noMoreVisits(record, 60_000, 5_000).then(() => (isDone = true));
+    await expect
+      .poll(() => asked.filter(([, method]) => method === 'settled'))
+      .toEqual(['b', 'c'].map((node) => [node, 'settled', 'web.relay.test', 7, 5_000]));
+    expect(isDone).toBe(false);
+    settled.resolve();
     await done;
   });
 

@@ -163,18 +163,31 @@ export class RemoteSessions {
 
   /**
    * Call when this node no longer has a lease. Resolves once no other node sends its session another visit: each has heard that,
-   * and what it sent before has arrived. Resolves after `ms` in any case, since a node may not respond.
+   * and what it sent before has arrived. Resolves after `ms` in any case, since a node may not respond. Visitors at a node that
+   * responds may wait for data connections for up to `waitMs`.
    */
-  async noMoreVisits({ place, epoch }: Pick<LeaseRecord, 'place' | 'epoch'>, ms: number): Promise<void> {
+  async noMoreVisits(
+    { place, epoch }: Pick<LeaseRecord, 'place' | 'epoch'>,
+    ms: number,
+    waitMs?: number,
+  ): Promise<void> {
     const { nodes } = this.#options;
     const over = new AbortController();
     const heard = async (node: string): Promise<void> => {
       const asked = nodes.call(node, 'heard', place, epoch);
       // A node that fails while it runs may still send a visit.
       await asked.catch(() => ([...nodes.others].includes(node) ? delay(ms, over.signal) : undefined));
+      if (waitMs !== undefined) settling.push(settled(node, waitMs));
     };
+    // A node of an older version rejects these visitors when it hears of the change.
+    const settled = async (node: string, leftMs: number): Promise<void> => {
+      const asked = nodes.call(node, 'settled', place, epoch, leftMs);
+      await within(asked, leftMs + REPORT_MS, `the visitors of node ${node}`).catch(() => undefined);
+    };
+    const settling: Promise<void>[] = [];
     await within(Promise.all([...nodes.others].map(heard)), ms, 'what others heard').catch(() => undefined);
     over.abort();
+    await Promise.all(settling);
   }
 
   /** Waits until another node has closed the public port of a lease that this node claimed, or has ended. */

@@ -54,6 +54,10 @@ export function serveNodes({ nodes, directory, sessions, leases, tickets, hops, 
       // Arrives after the visits that this node sent before.
       await nodes.call(from, 'passed');
     },
+    settled: async (from: string, place: string, epoch: number, ms: number) => {
+      await leases.closing.settled(leases.closing.at(place, epoch), ms);
+      await nodes.call(from, 'passed');
+    },
     passed: () => undefined,
     freePort: (_from: string, place: string, epoch: number) =>
       until(() => (leases.own(place)?.record.epoch ?? epoch) >= epoch, FREE_MS),

@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
 import { ACME_ALPN } from '../../certificates/acme/challenges.js';
+import { activeNow } from '../../lib/stalls.js';
 import type { AgentsSurface } from '../agents/surface.js';
 import { OwnDescriptor } from '../descriptor.js';
 import { Front, type FrontRoutes } from '../public-port/front.js';
 import { createHttpSurface, type HttpSurface, type KeyPair } from '../public-port/http-surface.js';
 import type { Address } from '../../net/listen/listen-error.js';
-import { listenHosts } from '../public-port/listen.js';
+import { acceptWaiting, listenHosts } from '../public-port/listen.js';
 import { listenForRedirects } from '../public-port/redirect.js';
 import { SharedTlsTicketKeys } from '../public-port/tls-ticket-keys.js';
 import { openByLine } from '../tickets/ticket-line.js';
@@ -29,6 +30,11 @@ export interface SurfaceParts {
   readonly turns: Turns;
 }
 
+/** How long the main port may accept connections that the system completed before a lease closed. */
+const ACCEPT_MS = 1_000;
+/** A lease that closes waits for connections that have said nothing for at most this long. */
+const ROUTED_MS = 500;
+
 export const CARRIERS = ['raw', 'tls', 'ws'] as const;
 
 /** The public port: what arrives there, and the relay's own responses over HTTP. */
@@ -47,6 +53,11 @@ export class Surface {
     this.#settings = settings;
     this.#parts = parts;
     this.front = this.#createFront();
+    parts.leasing.leases.closing.watch({
+      accept: () => acceptWaiting(() => this.front.accepted, ACCEPT_MS),
+      oldest: () => this.front.oldestUnrouted(ROUTED_MS),
+      now: activeNow,
+    });
     const { cluster, identity } = settings.options;
     // Processes of one machine share random keys.
     this.#tlsTicketKeys = cluster && !cluster.sharesPorts ? new SharedTlsTicketKeys(identity) : undefined;
@@ -127,9 +138,11 @@ export class Surface {
       visitor: (hello, socket, head) => {
         const { leases } = leasing;
         if (!leasing.isCurrent()) return false;
-        const { serverName, alpn } = hello;
+        const { serverName, alpn, since } = hello;
         const lease =
-          leases.find(serverName, { validates: alpn.includes(ACME_ALPN) }) ?? leases.expected.at(serverName);
+          leases.find(serverName, { validates: alpn.includes(ACME_ALPN) }) ??
+          leases.closing.find(serverName, since) ??
+          leases.expected.at(serverName);
         if (lease) visiting.gate.admit(lease, socket, hello, head);
         else visiting.tallies.visitorsUnserved.add('unknown_name');
         return lease !== undefined;

@@ -1,11 +1,13 @@
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WireCarrier } from '../../protocol/messages.js';
 import type { DataPool } from '../data/data.js';
 import { Datagrams } from '../datagrams/datagrams.js';
 import type { ListenHost } from '../public-port/listen.js';
+import type { LocalLease } from '../leases/lease.js';
 import type { LeaseRegistry } from '../leases/leases.js';
 import { Forwarding } from '../nodes/forwarding.js';
-import type { Links } from '../nodes/links.js';
+import type { ForwardedVisitor, Links, TakeForwarded } from '../nodes/links.js';
 import { NODE_RESPONSE_MS, type Nodes } from '../nodes/nodes.js';
 import { RemoteSessions } from '../nodes/remote-sessions.js';
 import { askIssuers, issuersOf } from '../nodes/tags.js';
@@ -117,17 +119,28 @@ export class Visiting {
   }
 
   /** Accepts visitors and WebSockets for datagrams that other nodes forward. */
-  acceptForwarded(leases: Pick<LeaseRegistry, 'own' | 'elsewhere'>): void {
+  acceptForwarded(leases: Pick<LeaseRegistry, 'own' | 'elsewhere' | 'closing'>): void {
     this.#links?.accept((forwarded) => {
       if ('datagrams' in forwarded) return this.datagrams.acceptForwarded(forwarded.datagrams);
       const { visitor } = forwarded;
       // Data connections for another node's session may arrive here only, but not while this node stops.
-      const lease =
+      const open =
         leases.own(visitor.place) ??
         (this.remote.forwardsOnly ? undefined : leases.elsewhere.at(visitor.place));
-      if (lease?.record.epoch !== visitor.epoch) return undefined;
-      return (socket) => this.gate.admitForwarded(lease, visitor, socket);
+      const isOpen = open?.record.epoch === visitor.epoch;
+      const lease = isOpen ? open : leases.closing.at(visitor.place, visitor.epoch);
+      return lease && this.#takeVisitor(lease, visitor);
     });
+  }
+
+  /** The lease waits for the visitor until the other node starts the connection, or closes it. */
+  #takeVisitor(lease: LocalLease, visitor: ForwardedVisitor): TakeForwarded {
+    const onCancelled = this.gate.expect(lease);
+    const take = (socket: Socket): void => {
+      this.gate.admitForwarded(lease, visitor, socket);
+      onCancelled();
+    };
+    return Object.assign(take, { onCancelled });
   }
 
   /** Closes the UDP port for agents. */

@@ -17,9 +17,17 @@ import { ALERTS, refuse } from '../visitors/refuse.js';
  * bytes over. It closes connections that it cannot route within its limits.
  */
 
+/** What is known of a visitor of a hostname when it is routed. */
+interface VisitorHello {
+  readonly serverName: string;
+  readonly alpn: readonly string[];
+  /** When its connection arrived (`activeNow`). */
+  readonly since: number;
+}
+
 export interface FrontRoutes {
   /** TLS for a leased hostname. Returns false for an unknown one; then the socket stays with the front. */
-  visitor(hello: { serverName: string; alpn: readonly string[] }, socket: Socket, head: Buffer): boolean;
+  visitor(hello: VisitorHello, socket: Socket, head: Buffer): boolean;
   /** TLS for the relay's own host. `head` is back in the socket. */
   ownTls(socket: Socket, alpn: readonly string[]): void;
   /** Not TLS. `head` is back in the socket. */
@@ -136,6 +144,13 @@ export class Front {
     return this.#arrivals.size;
   }
 
+  /** When (`activeNow`) the oldest unrouted connection of the last `ms` arrived. Undefined without any. */
+  oldestUnrouted(ms: number): number | undefined {
+    const from = activeNow() - ms;
+    for (const { since } of this.#arrivals) if (since >= from) return since;
+    return undefined;
+  }
+
   /** Closes the ports, the main port last. Accepted connections may still send their first bytes. */
   stopListening(): void {
     for (const server of [...this.#plainServers, ...this.#servers]) server.close();
@@ -186,7 +201,7 @@ export class Front {
       switch (verdict.kind) {
         case 'hello':
           if (only === 'plain') return void socket.destroy();
-          return this.#hello(verdict, socket, head, only === 'visitors');
+          return this.#hello({ ...verdict, since: arrival.since }, socket, head, only === 'visitors');
         case 'ticket':
           return routes.ticket(socket, verdict.shown);
         case 'not-tls':
@@ -247,7 +262,7 @@ export class Front {
   }
 
   #hello(
-    { serverName, alpn }: { serverName?: string; alpn: string[] },
+    { serverName, alpn, since }: { serverName?: string; alpn: string[]; since: number },
     socket: Socket,
     head: Buffer,
     visitorsOnly: boolean,
@@ -256,7 +271,7 @@ export class Front {
     if (isOwn(serverName) && !visitorsOnly) {
       socket.unshift(head);
       routes.ownTls(socket, alpn);
-    } else if (serverName === undefined || !routes.visitor({ serverName, alpn }, socket, head)) {
+    } else if (serverName === undefined || !routes.visitor({ serverName, alpn, since }, socket, head)) {
       refuse(socket, ALERTS.unrecognizedName);
     }
   }

@@ -302,7 +302,7 @@ export class Session implements OwnHolder {
     if (message.type === 'report') this.#context.agents.report(this, message);
     else if (message.type === 'lease.close') {
       // After the response, the agent serves only visitors that were announced before.
-      await leases.close(this, message.lease);
+      await leases.close(this, message.lease, message.waitMs);
       this.#visits.forget(message.lease);
     } else if (message.type === 'lease.replica')
       leases.setReplica(this, message.lease, replicaChangesOf(message));

@@ -8,7 +8,7 @@ export const ALERTS = {
   decodeError: alert(50),
   /** The name is leased, but no data connection came in time, or the queue is full: fatal internal_error(80). */
   unavailable: alert(80),
-  /** The relay does not know the name: fatal unrecognized_name(112), RFC 6066 §3. */
+  /** The relay does not know the name, or its lease ended while the visitor waited: fatal unrecognized_name(112), RFC 6066 §3. */
   unrecognizedName: alert(112),
 } as const;
 

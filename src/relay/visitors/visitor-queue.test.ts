@@ -79,7 +79,7 @@ describe('a queue of visitors', () => {
 
   it('rejects all when its lease ends', () => {
     const { queue, visitors } = queueOf('a', 'a', 'b');
-    queue.clear();
+    queue.clear('lease_ended');
     expect(visitors.map(({ rejected }) => rejected)).toEqual(['lease_ended', 'lease_ended', 'lease_ended']);
     expect([queue.size, queue.carriers]).toEqual([0, []]);
   });

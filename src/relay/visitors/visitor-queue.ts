@@ -9,8 +9,11 @@ export interface WaitingVisitor<W> {
   /** Its place in the queue. The queue writes it. */
   place: Place<W> | undefined;
   /** Leaves the queue with `delete`, and closes the connection. */
-  giveUp(why: 'queue_full' | 'lease_ended'): void;
+  giveUp(why: 'queue_full' | Cleared): void;
 }
+
+/** Why a queue loses all its visitors: its lease ended, or the relay shut down before they had a data connection. */
+type Cleared = 'lease_ended' | 'timed_out';
 
 /** Visitors that wait for a data connection of one carrier, by network. */
 type Line<W> = Map<string, Set<W>>;
@@ -78,8 +81,8 @@ export class VisitorQueue<W extends WaitingVisitor<W>> {
   }
 
   /** Rejects all visitors in the queue. */
-  clear(): void {
+  clear(why: Cleared): void {
     for (const line of this.#byCarrier.values())
-      for (const visitors of line.values()) for (const visitor of visitors) visitor.giveUp('lease_ended');
+      for (const visitors of line.values()) for (const visitor of visitors) visitor.giveUp(why);
   }
 }

@@ -133,7 +133,8 @@ export class Visitor {
   giveUp(why: Exclude<QueueOutcome, Way['how']>): void {
     this.#abandon();
     this.#leaveQueue(why);
-    reject(this.lease, this.#socket);
+    // The relay no longer knows the name, as for visitors that arrive later.
+    reject(this.lease, this.#socket, why === 'lease_ended' ? ALERTS.unrecognizedName : ALERTS.unavailable);
   }
 
   #unanswered({ onLost }: Again): void {
@@ -244,8 +245,8 @@ export class Visitor {
 }
 
 /** Closes a visitor's connection: with an alert in TLS, with a reset on a TCP port. */
-export function reject(lease: LocalLease, socket: Socket): void {
-  if (lease.record.kind === 'tls') refuse(socket, ALERTS.unavailable);
+export function reject(lease: LocalLease, socket: Socket, alert: Buffer = ALERTS.unavailable): void {
+  if (lease.record.kind === 'tls') refuse(socket, alert);
   else resetSocket(socket);
 }
 

@@ -29,7 +29,7 @@ function gate(over: Partial<RelayLimits> = {}, record: Partial<LeaseRecord> = {}
     holder: holder as unknown as LeaseHolder,
   });
   onTestFinished(async () => {
-    lease.waiting.clear();
+    lease.waiting.clear('lease_ended');
     made.closeOf('0xA');
     await made.drain({ ms: 0 });
   });
@@ -109,8 +109,8 @@ describe('a visitor', () => {
   it('gets an alert when the lease ends, or a reset on a port', async () => {
     const [tls, tcp] = [gate(), gate({}, { kind: 'tcp' })];
     const [alerted, reset] = [tls.visit(), tcp.visit()];
-    for (const { lease } of [tls, tcp]) lease.waiting.clear();
-    await expect.poll(() => alerted.sent).toEqual(ALERTS.unavailable);
+    for (const { lease } of [tls, tcp]) lease.waiting.clear('lease_ended');
+    await expect.poll(() => alerted.sent).toEqual(ALERTS.unrecognizedName);
     expect([reset.wasReset, reset.sent.length]).toEqual([true, 0]);
   });
 
@@ -213,7 +213,7 @@ describe('a visitor of another node, whose connection has not responded', () => 
     const { gate: made, visitor, data, tallies } = await unanswered();
     made.onUnanswered(() => undefined);
     data.destroy();
-    await expect.poll(() => visitor.sent).toEqual(ALERTS.unavailable);
+    await expect.poll(() => visitor.sent).toEqual(ALERTS.unrecognizedName);
     expect([made.waiting, tallies.visitorsUnserved.get('lease_ended')]).toEqual([0, 1]);
   });
 
@@ -229,7 +229,7 @@ describe('a visitor of another node, whose connection has not responded', () => 
     made.closeOf('0xB');
     expect(data.destroyed).toBe(false);
     made.closeOf('0xA');
-    await expect.poll(() => visitor.sent).toEqual(ALERTS.unavailable);
+    await expect.poll(() => visitor.sent).toEqual(ALERTS.unrecognizedName);
     expect([data.destroyed, lease.traffic.visitors]).toEqual([true, 0]);
   });
 

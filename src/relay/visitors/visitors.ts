@@ -54,7 +54,10 @@ export class VisitorGate {
   readonly #tls: SpliceSet;
   /** No timeout for the first response: on a TCP port that depends on the protocol. */
   readonly #tcp: SpliceSet;
-  #waiting = 0;
+  /** Visitors that no data connection serves yet, including those whose connection has not responded. */
+  readonly #waiting = new Set<Visitor>();
+  /** Visitors that other nodes are about to forward here. */
+  readonly #expected = new Map<LocalLease, number>();
   /** Visitors whose connection has not responded, and who can be served again. */
   readonly #unanswered = new Set<Visitor>();
   #arrivedAt = activeNow();
@@ -134,7 +137,7 @@ export class VisitorGate {
 
   /** Visitors without a data connection. */
   get waiting(): number {
-    return this.#waiting - this.attempted;
+    return this.#waiting.size - this.attempted;
   }
 
   /** Milliseconds since a visitor of a hostname arrived here, without the time in which this process did not run. */
@@ -165,6 +168,39 @@ export class VisitorGate {
   /** A visitor of a lease's own port. */
   admitToPort(lease: LocalLease, socket: Socket): void {
     this.#enqueue(new Visitor(lease, lease.record.carrier, socket), socket);
+  }
+
+  /** Call when another node is about to forward a visitor of `lease`. Call the result when that visitor is here, or will not come. */
+  expect(lease: LocalLease): () => void {
+    const count = (change: number): void => {
+      const expected = (this.#expected.get(lease) ?? 0) + change;
+      if (expected > 0) this.#expected.set(lease, expected);
+      else this.#expected.delete(lease);
+    };
+    count(1);
+    let isOver = false;
+    return () => {
+      if (!isOver) count(-1);
+      isOver = true;
+    };
+  }
+
+  /** Whether other nodes are about to forward visitors here. */
+  get expectsVisitors(): boolean {
+    return this.#expected.size > 0;
+  }
+
+  /** Whether each visitor of `lease` that arrived here has a data connection, and no other node forwards one. */
+  isSettled(lease: LocalLease): boolean {
+    if (lease.waiting.size > 0 || this.#expected.has(lease)) return false;
+    return ![...this.#unanswered].some((visitor) => visitor.isAttempted && visitor.lease === lease);
+  }
+
+  /** How many visitors wait that arrived before `before` (`performance.now()`), and whose agents are connected. */
+  servableBefore(before: number): number {
+    const servable = (visitor: Visitor): boolean =>
+      visitor.arrivedAt <= before && !visitor.isAttempted && visitor.lease.holder !== undefined;
+    return [...this.#waiting].filter(servable).length;
   }
 
   /** A visitor that another node forwards. */
@@ -229,7 +265,7 @@ export class VisitorGate {
   #enqueue(visitor: Visitor, socket: Socket): void {
     const { lease } = visitor;
     // An alert would need the descriptor until the visitor reads it.
-    if (!this.#descriptors.admitsVisitor(socket, this.#waiting)) return resetSocket(socket);
+    if (!this.#descriptors.admitsVisitor(socket, this.#waiting.size)) return resetSocket(socket);
     if (!lease.waiting.add(visitor, this.#limits.maxWaitingVisitorsPerLease)) {
       this.#queueFull(lease);
       return reject(lease, socket);
@@ -239,10 +275,10 @@ export class VisitorGate {
       gaveUp(lease, 'visitor_limit');
       return reject(lease, socket);
     }
-    this.#waiting++;
+    this.#waiting.add(visitor);
     const stalls = lease.record.replica && this.#watchForStall(visitor);
     visitor.wait(this.#limits.visitorWaitMs, (why) => {
-      this.#waiting--;
+      this.#waiting.delete(visitor);
       this.#unanswered.delete(visitor);
       clearInterval(stalls);
       const isServed = why === 'joined' || why === 'forwarded';
