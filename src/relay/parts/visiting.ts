@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { LIMITS } from '../../protocol/limits.js';
 import type { WireCarrier } from '../../protocol/messages.js';
 import type { DataPool } from '../data/data.js';
 import { Datagrams } from '../datagrams/datagrams.js';
@@ -59,7 +60,10 @@ export class Visiting {
       gate: this.gate,
       idleDataConnectionMs: limits.idleDataConnectionMs,
       silentDataMs: limits.silentDataMs,
-      freePortMs: options.cluster?.sharesPorts ? limits.workerResponseMs + WORKER_END_MS : NODE_RESPONSE_MS,
+      // An agent waits for its port, until `requestMs`.
+      freePortMs: options.cluster?.sharesPorts
+        ? Math.min(limits.workerResponseMs + WORKER_END_MS, LIMITS.requestMs)
+        : NODE_RESPONSE_MS,
       forwarding: this.forwarding,
     });
     this.datagrams = new Datagrams(limits, {
