@@ -55,6 +55,7 @@ const TIME_OF_DAY: readonly string[] = [
   'reconcile/local/expiry.ts',
   'reconcile/local/holding.ts',
   'reconcile/local/sharing.ts',
+  'reconcile/notices.ts',
   'relay/agents/agents.ts',
   'relay/agents/api.ts',
   'relay/agents/view.ts',

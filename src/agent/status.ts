@@ -91,7 +91,13 @@ export interface LeaseStatus extends PublicAddress {
   /** With `replicas`: which agents of this identity serve the name. Only from relays that report it. */
   replicas?: ReplicasStatus;
   /** A certificate from a CA or from files: its expiry, the next renewal by Portal, and why the latest new one failed. */
-  certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
+  certificate?: {
+    notAfter?: string;
+    nextAt?: string;
+    error?: ErrorSummary;
+    /** It should have been renewed by now, or has expired. */
+    expiresSoon?: true;
+  };
   /**
    * In mode udp: datagrams that did not reach the local service, or whose replies did not reach the visitor, by
    * reason.

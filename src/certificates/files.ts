@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { unwatchFile, watchFile } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { readConfined } from '../lib/confined.js';
@@ -30,7 +30,10 @@ export async function readCertificateFiles(
   const leaf = leafOf(cert, certFile);
   const notAfter = new Date(leaf.validTo);
   if (leaf.checkHost(hostname) === undefined) {
-    throw unusable(`${certFile} is for ${leaf.subjectAltName ?? leaf.subject}, not for ${hostname}`);
+    throw unusable(
+      `${certFile} is for ${leaf.subjectAltName ?? leaf.subject}, not for ${hostname}`,
+      `Use a certificate for ${hostname}, or for a wildcard that includes it.`,
+    );
   }
   if (notAfter.getTime() <= Date.now()) {
     throw unusable(
@@ -38,14 +41,17 @@ export async function readCertificateFiles(
       'Renew the certificate. Portal loads the new file automatically.',
     );
   }
+  if (!leaf.checkPrivateKey(privateKeyOf(key, keyFile)))
+    throw unusable(
+      `${keyFile} is not the key of ${certFile}`,
+      'Use the key for which the certificate was issued.',
+    );
   try {
-    // A file that another program is writing is empty for a moment. The next line would reject it as a key.
-    if (!leaf.checkPrivateKey(createPrivateKey(key))) throw new Error('another key');
     createSecureContext({ cert, key });
   } catch (error) {
     throw unusable(
-      `${keyFile} is not the key of ${certFile}`,
-      'Use PEM files, and a key without a passphrase.',
+      `${certFile} is incomplete or damaged`,
+      'It must contain the certificate, and then those of its chain, in PEM format.',
       error,
     );
   }
@@ -78,13 +84,27 @@ function leafOf(pem: string, file: string): X509Certificate {
   try {
     return new X509Certificate(pem);
   } catch (error) {
-    throw unusable(`${file} contains no PEM certificate`, undefined, error);
+    throw unusable(
+      `${file} contains no PEM certificate`,
+      'Write the certificate into it, and then those of its chain, in PEM format.',
+      error,
+    );
   }
 }
 
-function unusable(message: string, hint?: string, cause?: unknown): PortalError {
-  return new PortalError('certificate_unavailable', message, {
-    cause,
-    ...(hint === undefined ? {} : { hint }),
-  });
+/** A file that another program is writing is empty for a moment. */
+function privateKeyOf(pem: string, file: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch (error) {
+    throw unusable(
+      `${file} contains no complete private key`,
+      'Write the key into it in PEM format, without a passphrase.',
+      error,
+    );
+  }
+}
+
+function unusable(message: string, hint: string, cause?: unknown): PortalError {
+  return new PortalError('certificate_unavailable', message, { cause, hint });
 }

@@ -3,18 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { PortalError } from '../lib/errors.js';
-import { silent } from '../lib/logger.js';
 import type { Hold } from './acme/certificates.js';
 import type { HoldListener } from './acme/held.js';
 import { LiveCertificate, type CertificateSources } from './live.js';
 import { openLocalCa, type LocalCa } from './local-ca.js';
-import type { CertificateTrouble, ServingCertificate } from './source.js';
+import type { CertificateNews, ServingCertificate } from './source.js';
 
 const DAY_MS = 24 * 3_600_000;
 
 let folder: string;
 let ca: LocalCa;
-let told: CertificateTrouble[];
+let told: CertificateNews[];
 let served: ServingCertificate[];
 
 beforeEach(async () => {
@@ -27,10 +26,7 @@ beforeEach(async () => {
 });
 
 /** A certificate for shop.test in files, with what it replaces them. */
-async function fromFiles(): Promise<{
-  live: LiveCertificate;
-  write: (cert: string, key: string) => Promise<void>;
-}> {
+async function fromFiles() {
   const tls = {
     source: 'files',
     certFile: join(folder, 'cert.pem'),
@@ -39,20 +35,19 @@ async function fromFiles(): Promise<{
   const write = async (cert: string, key: string): Promise<void> => {
     await Promise.all([writeFile(tls.certFile, cert), writeFile(tls.keyFile, key)]);
   };
-  const { cert, key } = await ca.issue(['shop.test']);
-  await write(cert, key);
+  const pair = await ca.issue(['shop.test']);
+  await write(pair.cert, pair.key);
   const live = new LiveCertificate({
     hostname: 'shop.test',
     tls,
     // Neither source is used for files.
     sources: {} as CertificateSources,
     onNew: (certificate) => served.push(certificate),
-    onTrouble: (trouble) => told.push(trouble),
-    log: silent,
+    onNews: (news) => told.push(news),
   });
   onTestFinished(() => live.close());
   await live.open(AbortSignal.timeout(5_000));
-  return { live, write };
+  return { live, tls, pair, write };
 }
 
 describe('the certificate of a CA', () => {
@@ -69,8 +64,7 @@ describe('the certificate of a CA', () => {
       tls: { source: 'acme', directory: 'https://ca.test/directory' },
       sources: { acme: { hold } } as unknown as CertificateSources,
       onNew: () => undefined,
-      onTrouble: (trouble) => told.push(trouble),
-      log: silent,
+      onNews: (news) => told.push(news),
     });
     onTestFinished(() => live.close());
     const unreachable = new PortalError('acme_unreachable', 'the CA does not respond');
@@ -89,43 +83,61 @@ describe('the certificate of a CA', () => {
 });
 
 describe('the certificate of files', () => {
-  it('that is invalid is reported, with how long the old one is valid', async () => {
-    const { live, write } = await fromFiles();
-    const { notAfter } = live.renewal()!;
+  it('that is invalid is reported, with how long the old one is valid, and again when it is repaired', async () => {
+    const { live, write, pair } = await fromFiles();
+    const notAfter = new Date(live.renewal()!.notAfter!);
     await write('nonsense', 'nonsense');
-    await live.reread();
-    expect(live.renewal()).toMatchObject({ notAfter, error: { code: 'certificate_unavailable' } });
-    vi.advanceTimersByTime(5_000);
-    await vi.waitFor(() => expect(told).toHaveLength(1));
-    expect(told[0]).toMatchObject({ kind: 'failed', notAfter: new Date(notAfter!) });
+    expect(await live.reread()).toBe(false);
+    expect(live.renewal()).toMatchObject({ error: { code: 'certificate_unavailable' } });
+    expect(told).toMatchObject([{ kind: 'failed', notAfter }]);
     expect((told[0] as { error: Error }).error.message).toContain('cert.pem contains no PEM certificate');
     expect(served).toEqual([]);
+
+    await write(pair.cert, pair.key);
+    expect(await live.reread()).toBe(true);
+    expect(live.renewal()?.error).toBeUndefined();
+    expect(told.slice(1)).toEqual([{ kind: 'restored', notAfter }]);
   });
 
-  it('is not reported while a program still writes the files', async () => {
-    const { live, write } = await fromFiles();
-    const before = vi.getTimerCount();
+  it('is not reported as invalid while a program still writes the files', async () => {
+    const { live, tls, write } = await fromFiles();
     const [next, other] = [await ca.issue(['shop.test']), await ca.issue(['shop.test'])];
     await write(next.cert, other.key);
-    await live.reread();
-    expect(live.renewal()?.error?.message).toContain('is not the key of');
+    // Reads the files, as after a change of them.
+    live.update({ ...tls, certFile: join(folder, '.', 'cert.pem') });
+    live.update({ ...tls, keyFile: `${folder}//key.pem` });
+    await vi.waitFor(() => expect(live.renewal()?.error?.message).toContain('is not the key of'));
     await write(next.cert, next.key);
-    await live.reread();
-    expect(live.renewal()?.error).toBeUndefined();
-    expect(served).toHaveLength(1);
     vi.advanceTimersByTime(5_000);
-    expect(vi.getTimerCount()).toBe(before);
-    expect(told).toEqual([]);
+    await vi.waitFor(() => expect(served).toHaveLength(1));
+    expect(live.renewal()?.error).toBeUndefined();
+    expect(told).toMatchObject([{ kind: 'renewed' }]);
   });
 
-  it('that nobody renews is reported two weeks before it expires', async () => {
-    const { live } = await fromFiles();
+  it('that stays invalid is reported after a moment', async () => {
+    const { live, tls, write } = await fromFiles();
+    await write('nonsense', 'nonsense');
+    live.update({ ...tls, keyFile: `${folder}//key.pem` });
+    await vi.waitFor(() => expect(live.renewal()?.error).toBeDefined());
+    expect(told).toEqual([]);
+    vi.advanceTimersByTime(5_000);
+    await vi.waitFor(() => expect(told).toMatchObject([{ kind: 'failed' }]));
+  });
+
+  it('that nobody renews is reported two weeks before it expires, and when it does', async () => {
+    const { live, tls } = await fromFiles();
     const end = Date.parse(live.renewal()!.notAfter!);
     vi.setSystemTime(end - 15 * DAY_MS);
     vi.advanceTimersByTime(3_600_000);
     expect(told).toEqual([]);
+    expect(live.renewal()?.expiresSoon).toBe(false);
     vi.setSystemTime(end - 13 * DAY_MS);
     vi.advanceTimersByTime(3_600_000);
-    expect(told).toEqual([{ kind: 'expires', file: join(folder, 'cert.pem'), notAfter: new Date(end) }]);
+    const expires = { kind: 'expires', file: tls.certFile, notAfter: new Date(end) };
+    expect(told).toEqual([expires]);
+    expect(live.renewal()?.expiresSoon).toBe(true);
+    vi.setSystemTime(end - 1_000);
+    vi.advanceTimersByTime(61_000);
+    expect(told).toEqual([expires, expires]);
   });
 });

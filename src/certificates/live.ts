@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { asPortalError, type PortalError } from '../lib/errors.js';
-import type { Logger } from '../lib/logger.js';
+import { atTime } from '../lib/wall-clock.js';
 import type { AcmeCertificates, Hold } from './acme/certificates.js';
 import { readCertificateFiles, watchCertificateFiles } from './files.js';
 import {
   expiresSoon,
-  type CertificateTrouble,
+  type CertificateNews,
   type LocalCertificates,
   type RenewalStatus,
   type ServingCertificate,
@@ -24,9 +24,8 @@ export interface LiveCertificateOptions {
   readonly sources: CertificateSources;
   /** Called with each new certificate to serve. */
   readonly onNew: (certificate: ServingCertificate) => void;
-  /** Called when the certificate is not renewed. The same trouble may be reported several times. */
-  readonly onTrouble?: ((trouble: CertificateTrouble) => void) | undefined;
-  readonly log: Logger;
+  /** Called when the certificate changes, or is not renewed. The same news may come several times. */
+  readonly onNews?: ((news: CertificateNews) => void) | undefined;
 }
 
 /** How often to check whether a certificate expires soon. Short, because timers stop while a machine sleeps. */
@@ -46,6 +45,9 @@ export class LiveCertificate {
   /** Why the source has no new certificate. Only of files. */
   #failure: PortalError | undefined;
   #again: NodeJS.Timeout | undefined;
+  /** The latest read of the source. Files may change while they are read. */
+  #reads = 0;
+  #untilEnd: (() => void) | undefined;
   readonly #checking: NodeJS.Timeout;
 
   constructor(options: LiveCertificateOptions) {
@@ -62,8 +64,7 @@ export class LiveCertificate {
    */
   async open(signal: AbortSignal): Promise<ServingCertificate> {
     const certificate = await this.#read(signal);
-    this.#serving = certificate;
-    this.#checkExpiry();
+    this.#has(certificate);
     return certificate;
   }
 
@@ -73,7 +74,7 @@ export class LiveCertificate {
    */
   async stored(signal: AbortSignal, timeoutMs: number): Promise<ServingCertificate | undefined> {
     const certificate = await this.#hold?.certificate.stored(signal, timeoutMs);
-    this.#serving ??= certificate;
+    if (certificate && !this.#serving) this.#has(certificate);
     return certificate;
   }
 
@@ -86,22 +87,29 @@ export class LiveCertificate {
     void this.#renew();
   }
 
-  /** Checks the source now, and serves a new certificate. */
-  async reread(): Promise<void> {
-    if (this.#serving) await this.#renew();
+  /** Checks the source now, and serves a new certificate. Resolves with whether the source has a valid one. */
+  async reread(): Promise<boolean> {
+    return this.#serving === undefined || this.#renew({ isWritten: true });
   }
 
   /** Undefined for certificates of the local CA. */
   renewal(): RenewalStatus | undefined {
-    if (this.#tls.source === 'files')
-      return { notAfter: this.#serving?.notAfter.toISOString(), nextAt: undefined, error: this.#failure };
-    return this.#hold?.certificate.status();
+    const { source } = this.#tls;
+    if (source === 'local') return undefined;
+    const ofFiles = {
+      notAfter: this.#serving?.notAfter.toISOString(),
+      nextAt: undefined,
+      error: this.#failure,
+    };
+    const status = source === 'files' ? ofFiles : this.#hold?.certificate.status();
+    return status && { ...status, expiresSoon: this.#serving !== undefined && expiresSoon(this.#serving) };
   }
 
   close(): void {
     this.#stop.abort();
     clearInterval(this.#checking);
     clearTimeout(this.#again);
+    this.#untilEnd?.();
     this.#unwatch?.();
     this.#hold?.release();
   }
@@ -133,55 +141,73 @@ export class LiveCertificate {
   /** The local CA's certificates are valid for over a year, but a process can run longer. Files belong to the user. */
   #check(): void {
     if (this.#serving && this.#tls.source === 'local') void this.#renew();
-    this.#checkExpiry();
+    if (this.#serving && this.#tls.source === 'files' && expiresSoon(this.#serving)) this.#expires();
   }
 
-  #checkExpiry(): void {
+  #has(certificate: ServingCertificate): void {
+    this.#serving = certificate;
+    this.#untilEnd?.();
+    this.#untilEnd = atTime(certificate.notAfter.getTime(), () => this.#expires());
+    if (this.#tls.source === 'files' && expiresSoon(certificate)) this.#expires();
+  }
+
+  #expires(): void {
     const [tls, serving] = [this.#tls, this.#serving];
-    if (tls.source !== 'files' || !serving || !expiresSoon(serving)) return;
-    this.#options.onTrouble?.({ kind: 'expires', file: tls.certFile, notAfter: serving.notAfter });
+    if (!serving) return;
+    const file = tls.source === 'files' ? { file: tls.certFile } : {};
+    this.#options.onNews?.({ kind: 'expires', ...file, notAfter: serving.notAfter });
   }
 
   /**
-   * Keeps the previous certificate while the source has no valid one: a file may be half written, or a CA
-   * unavailable.
+   * Keeps the previous certificate while the source has no valid one: a CA may be unavailable. Resolves with whether it has one.
+   *
+   * @param isWritten whether the files are written completely, so that an error lasts
    */
-  async #renew({ isAgain = false } = {}): Promise<void> {
+  async #renew({ isWritten = false } = {}): Promise<boolean> {
     clearTimeout(this.#again);
-    const tls = this.#tls;
+    const read = ++this.#reads;
     try {
       const certificate = await this.#read(this.#stop.signal);
-      this.#failure = undefined;
-      this.#serve(certificate);
+      if (read === this.#reads) this.#valid(certificate);
+      return true;
     } catch (error) {
-      if (this.#stop.signal.aborted || tls !== this.#tls) return;
-      this.#failed(asPortalError(error), isAgain);
+      if (!this.#stop.signal.aborted && read === this.#reads) this.#failed(asPortalError(error), isWritten);
+      return false;
     }
   }
 
-  #failed(error: PortalError, isAgain: boolean): void {
-    const { log, onTrouble } = this.#options;
+  #valid(certificate: ServingCertificate): void {
+    const [failure, current] = [this.#failure, this.#serving];
+    this.#failure = undefined;
+    this.#serve(certificate);
+    if (failure && current === this.#serving)
+      this.#options.onNews?.({ kind: 'restored', notAfter: certificate.notAfter });
+  }
+
+  #failed(error: PortalError, isWritten: boolean): void {
+    if (!this.#serving) return;
     if (this.#tls.source === 'files') {
       this.#failure = error;
-      if (isAgain && this.#serving)
-        return onTrouble?.({ kind: 'failed', error, notAfter: this.#serving.notAfter });
-      clearTimeout(this.#again);
-      this.#again = setTimeout(() => void this.#renew({ isAgain: true }), AGAIN_MS).unref();
+      if (!isWritten) {
+        this.#again = setTimeout(() => void this.#renew({ isWritten: true }), AGAIN_MS).unref();
+        return;
+      }
     }
-    log.warn({ reason: error.message }, 'the new certificate is invalid; still serving the old one');
+    this.#options.onNews?.({ kind: 'failed', error, notAfter: this.#serving.notAfter });
   }
 
   /** Portal orders again while the CA does not respond, and there is still time. */
   #orderFailed(error: PortalError, current: ServingCertificate): void {
     if (error.code === 'acme_unreachable' && !expiresSoon(current)) return;
-    this.#options.onTrouble?.({ kind: 'failed', error, notAfter: current.notAfter });
+    this.#options.onNews?.({ kind: 'failed', error, notAfter: current.notAfter });
   }
 
   #serve(certificate: ServingCertificate): void {
-    if (certificate.fingerprint === this.#serving?.fingerprint || this.#stop.signal.aborted) return;
-    this.#serving = certificate;
+    const current = this.#serving;
+    if (certificate.fingerprint === current?.fingerprint || this.#stop.signal.aborted) return;
+    this.#has(certificate);
     this.#options.onNew(certificate);
-    this.#options.log.info({ notAfter: certificate.notAfter.toISOString() }, 'serving a new certificate');
-    this.#checkExpiry();
+    if (current && this.#tls.source !== 'local')
+      this.#options.onNews?.({ kind: 'renewed', notAfter: certificate.notAfter });
   }
 }

@@ -21,14 +21,20 @@ export interface RenewalStatus {
   readonly nextAt: string | undefined;
   /** Why the latest new certificate is not used. */
   readonly error: PortalError | undefined;
+  /** Whether it should have been renewed by now. */
+  readonly expiresSoon: boolean;
 }
 
-/** What users must know about the certificate that is served. */
-export type CertificateTrouble =
-  /** A new certificate is invalid, or the CA did not issue one. */
+/** What users must know about the certificate that is served. `notAfter` is its end. */
+export type CertificateNews =
+  /** A new one replaced another. */
+  | { readonly kind: 'renewed'; readonly notAfter: Date }
+  /** A new one is invalid, or the CA did not issue one. */
   | { readonly kind: 'failed'; readonly error: PortalError; readonly notAfter: Date }
-  /** The user's file with the certificate was not renewed. */
-  | { readonly kind: 'expires'; readonly file: string; readonly notAfter: Date };
+  /** The files that failed contain the current one again. */
+  | { readonly kind: 'restored'; readonly notAfter: Date }
+  /** It was not renewed, and expires soon or has expired. `file`: the user's file. */
+  | { readonly kind: 'expires'; readonly file?: string; readonly notAfter: Date };
 
 /** Portal warns two weeks before a certificate expires that was not renewed. Some live only for days: then in their last quarter. */
 const SOON_MS = 14 * 24 * 3_600_000;

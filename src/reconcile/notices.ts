@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { SignInFailure } from '../agent/access/gate.js';
 import type { NameRejection } from '../agent/lease/rejected-name.js';
-import type { CertificateTrouble } from '../certificates/source.js';
+import type { CertificateNews } from '../certificates/source.js';
 import { caName, certificatesFrom } from '../certificates/spec.js';
 import { maskUrl } from '../config/variables/mask-urls.js';
 
@@ -37,8 +37,12 @@ export type Notice = { readonly message: string } & (
       readonly domain: string;
     }
   | {
-      /** The certificate is not renewed: a new one failed, or its file stays the same until it soon expires. */
-      readonly kind: 'certificate_failed' | 'certificate_expires';
+      /** The certificate changed, or was not renewed: a new one failed, or it expires soon. */
+      readonly kind:
+        | 'certificate_renewed'
+        | 'certificate_failed'
+        | 'certificate_restored'
+        | 'certificate_expires';
       readonly service: string;
       /** When the current certificate expires, RFC 3339. */
       readonly notAfter: string;
@@ -138,23 +142,36 @@ export function dnsMissing(service: string, name: string, domain: string): Notic
   };
 }
 
-export function certificateTrouble(service: string, trouble: CertificateTrouble): Notice {
-  const end = trouble.notAfter.toISOString();
-  const day = end.slice(0, 10);
-  const details = { service, notAfter: end };
-  if (trouble.kind === 'expires')
-    return {
-      kind: 'certificate_expires',
-      message: `${service}: the certificate in ${trouble.file} is valid until ${day}. Renew it; Portal loads the new file automatically`,
-      ...details,
-    };
-  const { message, hint } = trouble.error;
-  return {
-    kind: 'certificate_failed',
-    message: `${service}: the new certificate failed, so visitors get the current one, valid until ${day}: ${message}${hint === undefined ? '' : `. ${hint}`}`,
-    ...details,
-  };
+export function certificateNews(service: string, news: CertificateNews): Notice {
+  const { kind, notAfter } = news;
+  const details = { service, notAfter: notAfter.toISOString() };
+  return { kind: `certificate_${kind}`, message: `${service}: ${describeCertificate(news)}`, ...details };
 }
+
+function describeCertificate(news: CertificateNews): string {
+  const end = momentOf(news.notAfter);
+  switch (news.kind) {
+    case 'renewed':
+      return `visitors get a new certificate, valid until ${end}`;
+    case 'restored':
+      return `the certificate is in its file again, valid until ${end}`;
+    case 'failed': {
+      const { message, hint } = news.error;
+      const advice = hint === undefined ? '' : `. ${hint}`;
+      return `the new certificate failed, so visitors get the current one, valid until ${end}: ${message}${advice}`;
+    }
+    default: {
+      const where = news.file === undefined ? 'the certificate' : `the certificate in ${news.file}`;
+      const advice = news.file === undefined ? '' : '. Renew it; Portal loads the new file automatically';
+      const hasEnded = news.notAfter.getTime() <= Date.now();
+      return hasEnded
+        ? `${where} expired at ${end}, so browsers reject it${advice}`
+        : `${where} is valid until ${end}${advice}`;
+    }
+  }
+}
+
+const momentOf = (at: Date): string => `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 export function signInFailed(service: string, { kind, issuer, reason }: SignInFailure): Notice {
   const message =

@@ -74,7 +74,7 @@ it('changes from the local CA to files in place, and keeps the old certificate i
     .toMatchObject({
       service: 'web',
       message: expect.stringMatching(
-        /^web: the new certificate failed, so visitors get the current one, valid until 20\d\d-\d\d-\d\d: .*cert\.pem is for .*other\.localhost, not for web\.localhost$/,
+        /^web: the new certificate failed, so visitors get the current one, valid until 20\d\d-\d\d-\d\d \d\d:\d\d UTC: .*cert\.pem is for .*other\.localhost, not for web\.localhost\. Use a certificate for /,
       ) as string,
     });
   const { leases } = await one.runner.status();

@@ -1,6 +1,7 @@
 import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { eventually } from '../support/eventually.js';
 import { EMPTY_LIST, readDenyList } from '../../src/relay/protection/access-lists.js';
 import { udpService, udpVisitor } from '../support/udp.js';
@@ -188,10 +189,30 @@ describe('SIGHUP', () => {
     await running.line(/reloaded lists and certificate/);
     await writeFile(join(operator.folder, 'allowed'), 'nonsense\n');
     running.kill('SIGHUP');
-    await running.line(/did not reload every list/);
+    await running.line(/did not reload every file/);
     await tcp({ port: Number(new URL(url).port) });
     running.kill('SIGTERM');
     expect((await running.finished).code).toBe(0);
     await running.line(/"signal":"SIGTERM"/);
+  });
+
+  it('says that the new certificate is invalid, and keeps the old one', async () => {
+    const operator = await Person.create();
+    const ca = await openLocalCa(join(operator.folder, 'ca'));
+    const { cert, key } = await ca.issue(['localhost']);
+    const [certFile, keyFile] = [join(operator.folder, 'cert.pem'), join(operator.folder, 'key.pem')];
+    await writeFile(certFile, cert);
+    await writeFile(keyFile, key);
+    const args = ['relay', '--json', '--listen', '127.0.0.1:0', '--cert', certFile, '--key', keyFile];
+    const running = operator.start(args);
+    const { url } = (await running.event('listening')) as unknown as { url: string };
+    await writeFile(certFile, 'nonsense');
+    running.kill('SIGHUP');
+    await running.line(
+      /contains no PEM certificate.*the new certificate is invalid; still serving the old one/,
+    );
+    await running.line(/did not reload every file/);
+    expect(running.stderr).not.toContain('reloaded lists and certificate');
+    await tcp({ port: Number(new URL(url).port) });
   });
 });

@@ -58,13 +58,14 @@ export function servedAsOf({ mode }: ServiceSpec, { serving }: Serving): ServedA
 }
 
 function certificateOf({ serving }: Serving): Pick<LeaseStatus, 'certificate'> {
-  const { notAfter, nextAt, error } = serving.now?.renewal?.() ?? {};
+  const { notAfter, nextAt, error, expiresSoon } = serving.now?.renewal?.() ?? {};
   if (notAfter === undefined && error === undefined) return {};
   return {
     certificate: {
       ...(notAfter !== undefined && { notAfter }),
       ...(nextAt !== undefined && { nextAt }),
       ...(error && { error: summaryOf(error) }),
+      ...(expiresSoon && { expiresSoon }),
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { CertificateSources } from '../../certificates/live.js';
-import type { CertificateTrouble } from '../../certificates/source.js';
+import type { CertificateNews } from '../../certificates/source.js';
 import type { Identity } from '../../identity/identity.js';
 import type { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
@@ -49,8 +49,8 @@ export interface LeaseOptions {
   readonly onNameRejected?: (lease: AgentLease, rejection: NameRejection) => void;
   /** Called when visitors cannot sign in with the provider of `access.oidc`, and, with undefined, when one can again. */
   readonly onSignIn?: (lease: AgentLease, failure: SignInFailure | undefined) => void;
-  /** Called when the certificate is not renewed. The same trouble may be reported several times. */
-  readonly onCertificateTrouble?: (lease: AgentLease, trouble: CertificateTrouble) => void;
+  /** Called when the certificate changes, or is not renewed. The same news may come several times. */
+  readonly onCertificate?: (lease: AgentLease, news: CertificateNews) => void;
   /** Called with the number of visitors that the relay gave up on, at most once per second. */
   readonly onUnserved: (lease: AgentLease, reason: string, count: number) => void;
   /** Called when visitors are served in another way, because of the target's protocol. */

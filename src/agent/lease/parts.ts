@@ -63,7 +63,7 @@ export function makeParts(options: LeaseOptions, { lease, now, onLost }: LeaseVi
     accessLog: options.accessLog,
     held: options.held,
     onNameRejected: (rejection) => options.onNameRejected?.(lease, rejection),
-    onCertificateTrouble: (trouble) => options.onCertificateTrouble?.(lease, trouble),
+    onCertificate: (news) => options.onCertificate?.(lease, news),
     onServedAs: () => options.onServedAs(lease),
     onReached: (target, failure) => options.onReached(lease, target, failure),
   });

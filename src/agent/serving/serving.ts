@@ -4,7 +4,7 @@ import type { Logger } from '../../lib/logger.js';
 import type { Drain } from '../../net/splice/splice.js';
 import type { FromRelay } from '../../protocol/messages.js';
 import type { CertificateSources } from '../../certificates/live.js';
-import type { CertificateTrouble, RenewalStatus } from '../../certificates/source.js';
+import type { CertificateNews, RenewalStatus } from '../../certificates/source.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Gates } from '../access/gates.js';
 import type { KnownTargets } from '../target/known-targets.js';
@@ -81,8 +81,8 @@ export interface ServingOptions {
   readonly onNameRejected?: (rejection: NameRejection) => void;
   /** Called when visitors are served in another way without a change of settings. */
   readonly onServedAs: () => void;
-  /** Called when the certificate that visitors get is not renewed. The same trouble may be reported several times. */
-  readonly onCertificateTrouble?: (trouble: CertificateTrouble) => void;
+  /** Called when the certificate that visitors get changes, or is not renewed. The same news may come several times. */
+  readonly onCertificate?: (news: CertificateNews) => void;
   /** Called for each connection to a target, with its error if it failed. */
   readonly onReached: OnReached;
   readonly log: Logger;

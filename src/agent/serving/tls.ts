@@ -108,8 +108,7 @@ class TlsServing implements Serving {
       tls: spec.tls,
       sources: certificates,
       onNew: (next) => this.#serveCertificate(next),
-      onTrouble: options.onCertificateTrouble,
-      log,
+      onNews: options.onCertificate,
     });
   }
 

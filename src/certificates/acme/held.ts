@@ -107,7 +107,7 @@ export class HeldCertificate {
     return this.#certificate && isValid(this.#certificate) ? this.#certificate : undefined;
   }
 
-  status(): RenewalStatus {
+  status(): Omit<RenewalStatus, 'expiresSoon'> {
     const nextAt = this.#failure?.nextAt ?? this.#renewAt;
     return {
       notAfter: this.#certificate?.notAfter.toISOString(),

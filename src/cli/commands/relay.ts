@@ -82,9 +82,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       return 0;
     }
     reload = async () => {
-      const [areValid] = await Promise.all([parts.lists.reload(), parts.certificate.reload()]);
-      if (areValid) log.info({}, 'reloaded lists and certificate');
-      else log.warn({}, 'did not reload every list; the errors are above');
+      const areValid = await Promise.all([parts.lists.reload(), parts.certificate.reload()]);
+      if (areValid.every(Boolean)) log.info({}, 'reloaded lists and certificate');
+      else log.warn({}, 'did not reload every file; the errors are above');
     };
     return await serve(context, { options, parts, interrupts, log });
   } catch (error) {

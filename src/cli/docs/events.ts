@@ -65,7 +65,7 @@ show that a service responds.
 | \`replicas_missing\` | service, relay |
 | \`carrier_fallback\` | relay, carrier |
 | \`name_rejected\` | service, framework, name |
-| \`certificate_failed\`, \`certificate_expires\` | service, notAfter (of the current certificate) |
+| \`certificate_renewed\`, \`certificate_failed\`, \`certificate_restored\`, \`certificate_expires\` | service, notAfter (of the current certificate) |
 | \`sign_in_failed\` | service, issuer (of the provider in \`access.oidc\`) |
 | \`command_port\` | service, name, port (on which the command listens), askedPort |
 | \`dns_missing\` | service, name, domain (of the relay) |

@@ -3,7 +3,7 @@ import { listOf } from '../../config/words/suggest.js';
 import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';
-import { formatAgo } from '../text/amounts.js';
+import { formatAgo, formatEnd } from '../text/amounts.js';
 import { describeUnproven, describeVisits, nextTry, portToOpen, relayName } from '../reporters/describe.js';
 import { Subject } from './report.js';
 
@@ -113,6 +113,13 @@ function checkLease(
   }
   const renewal =
     certificate?.nextAt === undefined ? '' : `, ${nextTry(Date.parse(certificate.nextAt) - Date.now())}`;
+  if (certificate?.notAfter !== undefined && Date.parse(certificate.notAfter) <= Date.now())
+    subject.problem(
+      'agent.certificate',
+      `${name}: browsers reject the certificate, which expired on ${formatEnd(new Date(certificate.notAfter))}`,
+      'Renew it. The agent loads a new file automatically.',
+      { expiresAt: certificate.notAfter },
+    );
   if (certificate?.error && !error)
     subject.warning(
       'agent.certificate',

@@ -17,6 +17,7 @@ import { LIMITS, PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
 import { endpointOf } from '../../reconcile/relays/endpoint.js';
 import { proxyFor } from '../proxy.js';
 import { servedText } from '../relay/report.js';
+import { expiresSoon } from '../../certificates/source.js';
 import { formatEnd } from '../text/amounts.js';
 import { checkAddresses } from './addresses.js';
 import { DNS_DOWN } from './names.js';
@@ -30,7 +31,6 @@ export const STEP_MS = 5_000;
 /** A relay accepts the response to a challenge while clocks differ by at most a minute. */
 const MAX_SKEW_MS = 60_000;
 const NOTED_SKEW_MS = 10_000;
-const SOON_MS = 7 * 24 * 3_600_000;
 
 /** @param services the services that are published on this relay */
 export async function checkUrlRelay(
@@ -102,8 +102,9 @@ async function checkConnection(
     step = 'relay.tls';
     endpoint = await endpointOf(spec, proxyFor);
     const secure = await tls(endpoint, plain);
-    const end = new Date(secure.getPeerCertificate().valid_to);
-    if (end.getTime() - Date.now() < SOON_MS)
+    const certificate = secure.getPeerX509Certificate()!;
+    const end = new Date(certificate.validTo);
+    if (expiresSoon({ cert: certificate.toString(), notAfter: end }))
       subject.warning(
         step,
         `its certificate expires on ${formatEnd(end)}`,

@@ -4,7 +4,11 @@ import type { CertificateFiles } from '../../certificates/acme/files.js';
 import { LiveCertificate } from '../../certificates/live.js';
 import { openLocalCa } from '../../certificates/local-ca.js';
 import { covers } from '../../certificates/local-names.js';
-import { LocalCertificates, type ServingCertificate } from '../../certificates/source.js';
+import {
+  LocalCertificates,
+  type CertificateNews,
+  type ServingCertificate,
+} from '../../certificates/source.js';
 import { LETS_ENCRYPT, type TlsSpec } from '../../certificates/spec.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
@@ -33,8 +37,8 @@ export interface RelayCertificate {
   readonly caFile: string | undefined;
   /** Gives `relay` each later certificate: the first one from a CA, renewals, changed files. */
   follow(relay: Pick<Relay, 'serveCertificate'>): void;
-  /** Loads the certificate again. An error is logged, and the relay keeps its certificate. */
-  reload(): Promise<void>;
+  /** Loads the certificate again. Resolves with whether it is valid; otherwise it is logged why, and the relay keeps the current one. */
+  reload(): Promise<boolean>;
   close(): void;
 }
 
@@ -68,8 +72,15 @@ export async function openRelayCertificate(
   const serve = (certificate: ServingCertificate): void => {
     latest = certificate;
     relay?.serveCertificate(certificate);
+    log.info({ notAfter: certificate.notAfter.toISOString() }, 'serving a new certificate');
   };
-  const live = new LiveCertificate({ hostname: domain, tls, sources: { local, acme }, onNew: serve, log });
+  const live = new LiveCertificate({
+    hostname: domain,
+    tls,
+    sources: { local, acme },
+    onNew: serve,
+    onNews: (news) => logNews(news, log),
+  });
   const close = (): void => {
     stop.abort();
     live.close();
@@ -99,6 +110,25 @@ export async function openRelayCertificate(
     reload: () => live.reread(),
     close,
   };
+}
+
+function logNews(news: CertificateNews, log: Logger): void {
+  const notAfter = news.notAfter.toISOString();
+  switch (news.kind) {
+    case 'failed': {
+      const { message: reason, hint } = news.error;
+      const fields = { reason, ...(hint !== undefined && { hint }), notAfter };
+      return log.warn(fields, 'the new certificate is invalid; still serving the old one');
+    }
+    case 'restored':
+      return log.info({ notAfter }, 'the certificate in the file is valid again');
+    case 'expires': {
+      const fields = { notAfter, ...(news.file !== undefined && { file: news.file }) };
+      if (news.notAfter.getTime() > Date.now()) return log.warn(fields, 'the certificate expires soon');
+      return log.error(fields, 'the certificate has expired; agents cannot connect');
+    }
+    default:
+  }
 }
 
 /** The nodes of a relay may share a database that does not respond. The relay must start without it. */

@@ -155,10 +155,17 @@ function notesOn(lease: LeaseStatus, now: number, showsAddress: boolean): string
       !targetError &&
       now - stateSince(lease) > UNDETECTED_AFTER_MS &&
       UNDETECTED,
+    certificate?.expiresSoon && !certificate.error && describeEnd(certificate.notAfter!, now),
     ...(certificate?.error
       ? certificateNotes(certificate, certificate.error, { isKnown: error !== undefined, now })
       : []),
   ].filter((note) => typeof note === 'string' && note !== '') as string[];
+}
+
+function describeEnd(notAfter: string, now: number): string {
+  return Date.parse(notAfter) <= now
+    ? `the certificate expired at ${notAfter}; browsers reject it`
+    : `the certificate is valid until ${notAfter}; renew it`;
 }
 
 /** @param isKnown whether the service itself shows the error */

@@ -1,9 +1,10 @@
 import { AgentLease } from '../../agent/lease/lease.js';
 import type { LeaseOptions } from '../../agent/lease/options.js';
+import type { CertificateNews } from '../../certificates/source.js';
 import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { PortalEvent } from '../events.js';
 import type { LocalServices } from '../local/local-services.js';
-import { certificateTrouble, nameRejected, replicasMissing, signInFailed, type Notice } from '../notices.js';
+import { certificateNews, nameRejected, replicasMissing, signInFailed, type Notice } from '../notices.js';
 import type { Placement } from '../plan.js';
 
 type Shared =
@@ -34,6 +35,8 @@ export interface LeaseMakerOptions {
 export class LeaseMaker {
   readonly #options: LeaseMakerOptions;
   readonly #noticed = new Set<string>();
+  /** The latest news of the certificates of each service, by relay. */
+  readonly #certificates = new Map<string, Map<string, string>>();
 
   constructor(options: LeaseMakerOptions) {
     this.#options = options;
@@ -56,11 +59,7 @@ export class LeaseMaker {
       // Each service and framework once, however many visitors see it.
       onNameRejected: ({ spec: { service } }, rejection) =>
         this.#once(`rejected ${service} ${rejection.id}`, () => nameRejected(service, rejection)),
-      // Each once for all relays of the service. After a renewal, the next trouble has another date.
-      onCertificateTrouble: ({ spec: { service } }, trouble) => {
-        const notice = certificateTrouble(service, trouble);
-        this.#once(notice.message, () => notice);
-      },
+      onCertificate: ({ spec: { service }, relay: at }, news) => this.#certificateNews(service, at, news),
       onSignIn: ({ spec: { service } }, failure) => {
         if (failure) this.#once(`sign-in ${service} ${failure.kind}`, () => signInFailed(service, failure));
         else for (const kind of ['down', 'rejected']) this.#noticed.delete(`sign-in ${service} ${kind}`);
@@ -70,6 +69,16 @@ export class LeaseMaker {
     });
     lease.targetUp = local.errorOf(spec.service) === undefined;
     return lease;
+  }
+
+  /** Once for all relays of the service, and again after other news. */
+  #certificateNews(service: string, relay: string, news: CertificateNews): void {
+    const notice = certificateNews(service, news);
+    const told = this.#certificates.get(service) ?? new Map<string, string>();
+    this.#certificates.set(service, told);
+    const isKnown = [...told.values()].includes(notice.message);
+    told.set(relay, notice.message);
+    if (!isKnown) this.#options.emit({ event: 'notice', ...notice });
   }
 
   #once(key: string, notice: () => Notice): void {
