@@ -185,22 +185,10 @@ export class VisitorGate {
     };
   }
 
-  /** Whether other nodes are about to forward visitors here. */
-  get expectsVisitors(): boolean {
-    return this.#expected.size > 0;
-  }
-
   /** Whether each visitor of `lease` that arrived here has a data connection, and no other node forwards one. */
   isSettled(lease: LocalLease): boolean {
     if (lease.waiting.size > 0 || this.#expected.has(lease)) return false;
     return ![...this.#unanswered].some((visitor) => visitor.isAttempted && visitor.lease === lease);
-  }
-
-  /** How many visitors wait that arrived before `before` (`performance.now()`), and whose agents are connected. */
-  servableBefore(before: number): number {
-    const servable = (visitor: Visitor): boolean =>
-      visitor.arrivedAt <= before && !visitor.isAttempted && visitor.lease.holder !== undefined;
-    return [...this.#waiting].filter(servable).length;
   }
 
   /** A visitor that another node forwards. */
