@@ -68,6 +68,20 @@ describe('Prover', () => {
     expect(one.proof.unproven?.failures).toBe(1);
   });
 
+  it('joins a visit in progress', async () => {
+    const { one, signal } = prover();
+    await one.first(through);
+    const open = deferred<void>();
+    const visit = vi.fn<() => Promise<void>>(() => open.promise);
+    const both = [one.again(visit, signal), one.again(visit, signal)];
+    await vi.waitFor(() => expect(visit).toHaveBeenCalled());
+    open.resolve();
+    await Promise.all(both);
+    expect(visit).toHaveBeenCalledTimes(1);
+    await one.again(visit, signal);
+    expect(visit).toHaveBeenCalledTimes(2);
+  });
+
   it('reports again at the third consecutive timeout, and not after that', async () => {
     const { one, onChange, signal } = prover();
     await one.first(timeout);

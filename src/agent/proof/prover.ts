@@ -28,6 +28,8 @@ export class Prover {
   readonly #options: ProverOptions;
   #log: Logger;
   #next: NodeJS.Timeout | undefined;
+  /** The visit of `again` in progress. */
+  #visiting: { readonly signal: AbortSignal; readonly done: Promise<void> } | undefined;
 
   constructor(options: ProverOptions, log: Logger) {
     this.#options = options;
@@ -55,8 +57,17 @@ export class Prover {
     this.#next = setTimeout(() => void this.again(visit, signal), pauseMs).unref();
   }
 
-  /** Visits now, and continues periodically. */
-  async again(visit: Visit, signal: AbortSignal): Promise<void> {
+  /** Visits now, and continues periodically. Joins a visit in progress: two at a time would disturb each other at the relay. */
+  again(visit: Visit, signal: AbortSignal): Promise<void> {
+    if (this.#visiting?.signal === signal) return this.#visiting.done;
+    const visiting = { signal, done: this.#again(visit, signal) };
+    this.#visiting = visiting;
+    return visiting.done.finally(() => {
+      if (this.#visiting === visiting) this.#visiting = undefined;
+    });
+  }
+
+  async #again(visit: Visit, signal: AbortSignal): Promise<void> {
     clearTimeout(this.#next);
     if (signal.aborted) return;
     try {
