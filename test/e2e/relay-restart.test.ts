@@ -167,7 +167,7 @@ describe('a relay after its start', () => {
     const visitor = await sendHello(at, 'web.localhost');
     await settled(() => at.counts().waiting === 1);
     await expect((await Peer.open(at)).lease('web')).rejects.toMatchObject({ code: 'name_taken' });
-    expect([...(await visitor.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 80]);
+    expect([...(await visitor.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
     expect(at.counts().leases).toBe(0);
     const late = await sendHello(at, 'web.localhost');
     expect([...(await late.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
