@@ -1,7 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { within } from '../../lib/wait.js';
-import { ask, callNode, type Nodes } from '../nodes/nodes.js';
+import { ask, askWithin, callNode, type Nodes } from '../nodes/nodes.js';
 import type { Agents } from './agents.js';
 import {
   instancesOf,
@@ -103,10 +102,8 @@ export class AgentsEverywhere {
   /** The responses of all other nodes; undefined for one that did not respond. */
   #askAll<T>(method: string, ...args: readonly unknown[]): Promise<(T | undefined)[]> {
     const { nodes } = this.#options;
-    const asked = [...nodes.others].map((node) =>
-      within(nodes.call(node, method, ...args), ROUND_MS, `the response of node ${node}`),
-    );
-    return Promise.all(asked.map((one) => one.catch(() => undefined))) as Promise<(T | undefined)[]>;
+    const asked = [...nodes.others].map((node) => askWithin(ROUND_MS, nodes, node, method, ...args));
+    return Promise.all(asked) as Promise<(T | undefined)[]>;
   }
 }
 

@@ -2,7 +2,13 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../../net/splice/splice.js';
 import type { LocalLease } from './lease.js';
-import { acceptWaiting, listenOnce, openOnAllHosts, type ListenHost } from '../public-port/listen.js';
+import {
+  ACCEPT_MS,
+  acceptWaiting,
+  listenOnce,
+  openOnAllHosts,
+  type ListenHost,
+} from '../public-port/listen.js';
 import type { Store } from '../store/store.js';
 
 /** Public ports of leases: which port a lease gets, and the sockets that listen on it. */
@@ -155,9 +161,6 @@ async function listenAt(
   server.on('error', () => undefined);
   return { port: (server.address() as AddressInfo).port, close: () => void server.close() };
 }
-
-/** How long a port may accept connections that the system has completed before the port closes. */
-const ACCEPT_MS = 1_000;
 
 /** Closes a port, once it has accepted the visitors whose connections the system had completed: they would be reset. */
 export async function closeEmpty(port: OpenPort): Promise<void> {

@@ -96,7 +96,22 @@ export async function callNode(
   }
 }
 
-/** The same, but resolves with undefined if that node fails or does not respond in time. */
-export async function ask(...call: Parameters<typeof callNode>): Promise<unknown> {
-  return callNode(...call).catch(() => undefined);
+/** Calls a method of another node. Resolves with undefined if that node fails or does not respond within `ms`. */
+export async function askWithin(
+  ms: number,
+  nodes: Nodes,
+  node: string,
+  method: string,
+  ...args: readonly unknown[]
+): Promise<unknown> {
+  try {
+    return await within(nodes.call(node, method, ...args), ms, `the response of node ${node}`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The same, with the timeout of `callNode`. */
+export function ask(...call: Parameters<typeof callNode>): Promise<unknown> {
+  return askWithin(NODE_RESPONSE_MS, ...call);
 }

@@ -5,7 +5,7 @@ import type { LeaseHolder, LocalLease } from '../leases/lease.js';
 import type { DataTickets } from '../tickets/data-tickets.js';
 import type { VisitorGate } from '../visitors/visitors.js';
 import type { Forwarding } from './forwarding.js';
-import { ask, type Nodes } from './nodes.js';
+import { ask, askWithin, type Nodes } from './nodes.js';
 
 /** A session of any node. */
 export interface SessionRef {
@@ -181,8 +181,7 @@ export class RemoteSessions {
     };
     // A node of an older version rejects these visitors when it hears of the change.
     const settled = async (node: string, leftMs: number): Promise<void> => {
-      const asked = nodes.call(node, 'settled', place, epoch, leftMs);
-      await within(asked, leftMs + REPORT_MS, `the visitors of node ${node}`).catch(() => undefined);
+      await askWithin(leftMs + REPORT_MS, nodes, node, 'settled', place, epoch, leftMs);
     };
     const settling: Promise<void>[] = [];
     await within(Promise.all([...nodes.others].map(heard)), ms, 'what others heard').catch(() => undefined);
@@ -193,8 +192,7 @@ export class RemoteSessions {
   /** Waits until another node has closed the public port of a lease that this node claimed, or has ended. */
   async freePort(node: string, place: string, epoch: number): Promise<void> {
     const { nodes, freePortMs } = this.#options;
-    const freed = nodes.call(node, 'freePort', place, epoch);
-    await within(freed, freePortMs, `the port of node ${node}`).catch(() => undefined);
+    await askWithin(freePortMs, nodes, node, 'freePort', place, epoch);
   }
 
   /** Tells the nodes that have visitors of the lease to disconnect them. */

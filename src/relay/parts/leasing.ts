@@ -125,8 +125,8 @@ export class Leasing {
     const admit = (socket: Socket): void => {
       const isAdmitted = this.isCurrent() && access.admits(socket) && access.descriptors.admits(socket);
       const { address } = clientOf(socket);
-      const open = isAdmitted ? this.leases.find(publicPlace, { address }) : undefined;
-      const served = open ?? (isAdmitted ? this.leases.closing.find(publicPlace) : undefined);
+      const served =
+        isAdmitted && (this.leases.find(publicPlace, { address }) ?? this.leases.closing.find(publicPlace));
       if (served) visiting.gate.admitToPort(served, socket);
       else resetSocket(socket);
     };

@@ -6,7 +6,7 @@ import { OwnDescriptor } from '../descriptor.js';
 import { Front, type FrontRoutes } from '../public-port/front.js';
 import { createHttpSurface, type HttpSurface, type KeyPair } from '../public-port/http-surface.js';
 import type { Address } from '../../net/listen/listen-error.js';
-import { acceptWaiting, listenHosts } from '../public-port/listen.js';
+import { ACCEPT_MS, acceptWaiting, listenHosts } from '../public-port/listen.js';
 import { listenForRedirects } from '../public-port/redirect.js';
 import { SharedTlsTicketKeys } from '../public-port/tls-ticket-keys.js';
 import { openByLine } from '../tickets/ticket-line.js';
@@ -30,8 +30,6 @@ export interface SurfaceParts {
   readonly turns: Turns;
 }
 
-/** How long the main port may accept connections that the system completed before a lease closed. */
-const ACCEPT_MS = 1_000;
 /** A lease that closes waits for connections that have said nothing for at most this long. */
 const ROUTED_MS = 500;
 

@@ -134,6 +134,9 @@ async function listenAtAll(create: () => Server, { hosts, port }: ListenAt): Pro
   };
 }
 
+/** How long sockets that are about to close may accept the connections that wait in them, while visitors are served. */
+export const ACCEPT_MS = 1_000;
+
 /** Turns of the event loop without a new connection after which none waits. The first one may have begun already. */
 const EMPTY_TURNS = 2;
 

@@ -55,7 +55,7 @@ export class VisitorGate {
   /** No timeout for the first response: on a TCP port that depends on the protocol. */
   readonly #tcp: SpliceSet;
   /** Visitors that no data connection serves yet, including those whose connection has not responded. */
-  readonly #waiting = new Set<Visitor>();
+  #waiting = 0;
   /** Visitors that other nodes are about to forward here. */
   readonly #expected = new Map<LocalLease, number>();
   /** Visitors whose connection has not responded, and who can be served again. */
@@ -117,17 +117,12 @@ export class VisitorGate {
 
   /** Visitors of hostnames whose data connection has not responded yet. */
   get attempted(): number {
-    let count = 0;
-    for (const { isAttempted } of this.#unanswered) if (isAttempted) count++;
-    return count;
+    return this.#attempts(() => true);
   }
 
   /** The same, without those that another node counts. */
   get attemptedHere(): number {
-    let count = 0;
-    for (const { isAttempted, isCountedElsewhere } of this.#unanswered)
-      if (isAttempted && !isCountedElsewhere) count++;
-    return count;
+    return this.#attempts(({ isCountedElsewhere }) => !isCountedElsewhere);
   }
 
   /** Current and past visitor connections, by kind of lease. */
@@ -137,7 +132,7 @@ export class VisitorGate {
 
   /** Visitors without a data connection. */
   get waiting(): number {
-    return this.#waiting.size - this.attempted;
+    return this.#waiting - this.attempted;
   }
 
   /** Milliseconds since a visitor of a hostname arrived here, without the time in which this process did not run. */
@@ -188,7 +183,7 @@ export class VisitorGate {
   /** Whether each visitor of `lease` that arrived here has a data connection, and no other node forwards one. */
   isSettled(lease: LocalLease): boolean {
     if (lease.waiting.size > 0 || this.#expected.has(lease)) return false;
-    return ![...this.#unanswered].some((visitor) => visitor.isAttempted && visitor.lease === lease);
+    return this.#attempts((visitor) => visitor.lease === lease) === 0;
   }
 
   /** A visitor that another node forwards. */
@@ -250,10 +245,16 @@ export class VisitorGate {
     return lease.record.kind === 'tls' ? this.#tls : this.#tcp;
   }
 
+  #attempts(counts: (visitor: Visitor) => boolean): number {
+    let count = 0;
+    for (const visitor of this.#unanswered) if (visitor.isAttempted && counts(visitor)) count++;
+    return count;
+  }
+
   #enqueue(visitor: Visitor, socket: Socket): void {
     const { lease } = visitor;
     // An alert would need the descriptor until the visitor reads it.
-    if (!this.#descriptors.admitsVisitor(socket, this.#waiting.size)) return resetSocket(socket);
+    if (!this.#descriptors.admitsVisitor(socket, this.#waiting)) return resetSocket(socket);
     if (!lease.waiting.add(visitor, this.#limits.maxWaitingVisitorsPerLease)) {
       this.#queueFull(lease);
       return reject(lease, socket);
@@ -263,10 +264,10 @@ export class VisitorGate {
       gaveUp(lease, 'visitor_limit');
       return reject(lease, socket);
     }
-    this.#waiting.add(visitor);
+    this.#waiting++;
     const stalls = lease.record.replica && this.#watchForStall(visitor);
     visitor.wait(this.#limits.visitorWaitMs, (why) => {
-      this.#waiting.delete(visitor);
+      this.#waiting--;
       this.#unanswered.delete(visitor);
       clearInterval(stalls);
       const isServed = why === 'joined' || why === 'forwarded';
