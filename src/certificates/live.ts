@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { asPortalError, type PortalError } from '../lib/errors.js';
 import { atTime } from '../lib/wall-clock.js';
@@ -40,6 +41,8 @@ export class LiveCertificate {
   readonly #stop = new AbortController();
   #tls: ReturnType<typeof sourceFor>;
   #serving: ServingCertificate | undefined;
+  /** The same, once its dates were needed: hundreds of the local CA's are not parsed at a start. */
+  #parsed: X509Certificate | undefined;
   #unwatch: (() => void) | undefined;
   #hold: Hold | undefined;
   /** Why the source has no new certificate. Only of files. */
@@ -94,15 +97,10 @@ export class LiveCertificate {
 
   /** Undefined for certificates of the local CA. */
   renewal(): RenewalStatus | undefined {
-    const { source } = this.#tls;
-    if (source === 'local') return undefined;
-    const ofFiles = {
-      notAfter: this.#serving?.notAfter.toISOString(),
-      nextAt: undefined,
-      error: this.#failure,
-    };
-    const status = source === 'files' ? ofFiles : this.#hold?.certificate.status();
-    return status && { ...status, expiresSoon: this.#serving !== undefined && expiresSoon(this.#serving) };
+    if (this.#hold) return { ...this.#hold.certificate.status(), expiresSoon: this.#expiresSoon };
+    if (this.#tls.source !== 'files') return undefined;
+    const notAfter = this.#serving?.notAfter.toISOString();
+    return { notAfter, nextAt: undefined, error: this.#failure, expiresSoon: this.#expiresSoon };
   }
 
   close(): void {
@@ -141,14 +139,21 @@ export class LiveCertificate {
   /** The local CA's certificates are valid for over a year, but a process can run longer. Files belong to the user. */
   #check(): void {
     if (this.#serving && this.#tls.source === 'local') void this.#renew();
-    if (this.#serving && this.#tls.source === 'files' && expiresSoon(this.#serving)) this.#expires();
+    if (this.#tls.source === 'files' && this.#expiresSoon) this.#expires();
   }
 
   #has(certificate: ServingCertificate): void {
     this.#serving = certificate;
+    this.#parsed = undefined;
     this.#untilEnd?.();
     this.#untilEnd = atTime(certificate.notAfter.getTime(), () => this.#expires());
-    if (this.#tls.source === 'files' && expiresSoon(certificate)) this.#expires();
+    if (this.#tls.source === 'files' && this.#expiresSoon) this.#expires();
+  }
+
+  get #expiresSoon(): boolean {
+    if (!this.#serving) return false;
+    this.#parsed ??= new X509Certificate(this.#serving.cert);
+    return expiresSoon(this.#parsed);
   }
 
   #expires(): void {
@@ -198,7 +203,7 @@ export class LiveCertificate {
 
   /** Portal orders again while the CA does not respond, and there is still time. */
   #orderFailed(error: PortalError, current: ServingCertificate): void {
-    if (error.code === 'acme_unreachable' && !expiresSoon(current)) return;
+    if (error.code === 'acme_unreachable' && !expiresSoon(new X509Certificate(current.cert))) return;
     this.#options.onNews?.({ kind: 'failed', error, notAfter: current.notAfter });
   }
 

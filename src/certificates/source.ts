@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, type X509Certificate } from 'node:crypto';
 import { PortalError } from '../lib/errors.js';
 import type { LocalCa } from './local-ca.js';
 
@@ -40,9 +40,9 @@ export type CertificateNews =
 const SOON_MS = 14 * 24 * 3_600_000;
 const SOON_PART = 1 / 4;
 
-export function expiresSoon({ cert, notAfter }: Pick<ServingCertificate, 'cert' | 'notAfter'>): boolean {
-  const end = notAfter.getTime();
-  const life = end - Date.parse(new X509Certificate(cert).validFrom);
+export function expiresSoon({ validFrom, validTo }: Pick<X509Certificate, 'validFrom' | 'validTo'>): boolean {
+  const end = Date.parse(validTo);
+  const life = end - Date.parse(validFrom);
   return end - Date.now() < Math.min(SOON_MS, life * SOON_PART);
 }
 

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { causeOf } from './cas.js';
 import { readCertificateFiles } from '../../certificates/files.js';
 import { covers } from '../../certificates/local-names.js';
@@ -40,7 +41,7 @@ async function checkFiles(
     const { notAfter } = certificate;
     const message = `${tls.certFile} is valid for ${hostname} until ${formatEnd(notAfter)}`;
     const facts = { expiresAt: notAfter.toISOString() };
-    if (expiresSoon(certificate))
+    if (expiresSoon(new X509Certificate(certificate.cert)))
       subject.warning(
         'service.certificate',
         message,

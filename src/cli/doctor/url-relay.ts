@@ -104,7 +104,7 @@ async function checkConnection(
     const secure = await tls(endpoint, plain);
     const certificate = secure.getPeerX509Certificate()!;
     const end = new Date(certificate.validTo);
-    if (expiresSoon({ cert: certificate.toString(), notAfter: end }))
+    if (expiresSoon(certificate))
       subject.warning(
         step,
         `its certificate expires on ${formatEnd(end)}`,

@@ -79,7 +79,8 @@ export async function openRelayCertificate(
     tls,
     sources: { local, acme },
     onNew: serve,
-    onNews: (news) => logNews(news, log),
+    // AcmeCertificates logs its failures.
+    onNews: (news) => (tls.source === 'acme' && news.kind === 'failed' ? undefined : logNews(news, log)),
   });
   const close = (): void => {
     stop.abort();
