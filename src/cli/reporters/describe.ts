@@ -278,10 +278,6 @@ export function publicAddress(lease: Addressed): string | undefined {
   return printable(lease.url === undefined || isHttp ? address : `tls://${hostAndPort(address)}`);
 }
 
-/** Differs if visitors must use another address. Empty if it is not known. */
-export const addressesOf = ({ url = '', tcpAddr = '', udpAddr = '' }: PublicAddress): string =>
-  url + tcpAddr + udpAddr;
-
 /** Clients of other protocols need the port. */
 export function hostAndPort(url: string): string {
   const { hostname, port } = new URL(url);

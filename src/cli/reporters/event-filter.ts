@@ -1,7 +1,7 @@
 import { ERRORS } from '../../lib/error-codes.js';
 import type { PortalEvent } from '../../reconcile/events.js';
-import { addressesOf } from './describe.js';
 import type { Verbosity } from '../verbosity.js';
+import { addressOf } from './lost-leases.js';
 
 type Of<Type extends PortalEvent['event']> = Extract<PortalEvent, { event: Type }>;
 
@@ -68,7 +68,7 @@ export class EventFilter {
     const { service, relay, phase, error, unproven, askedPort } = lease;
     if (STEPS.has(phase)) return false;
     const key = `${service} ${relay}`;
-    const state = [phase, error?.code, unproven === undefined, addressesOf(lease), askedPort].join(' ');
+    const state = [phase, error?.code, unproven === undefined, addressOf(lease), askedPort].join(' ');
     const before = this.#leases.get(key);
     this.#leases.set(key, state);
     if (state === before) return false;

@@ -1,6 +1,7 @@
 import type { PortalEvent } from '../../reconcile/events.js';
 import { printable, type Style } from '../text/style.js';
-import { addressesOf, describeEvent, errorLines, relayName, firstNames } from './describe.js';
+import { describeEvent, errorLines, relayName, firstNames } from './describe.js';
+import { LostLeases } from './lost-leases.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
 type Target = Extract<PortalEvent, { event: 'target' }>;
@@ -27,8 +28,8 @@ export class EventGroups {
   readonly #print: (line: string) => void;
   #lost: Lease[] = [];
   #lostTimer: NodeJS.Timeout | undefined;
-  /** Leases that were lost together, with their addresses. */
-  readonly #lostTogether = new Map<string, string>();
+  /** Leases that were lost together. */
+  readonly #lostTogether = new LostLeases();
   /** Lost leases that are ready again. */
   #recovered: Lease[] = [];
   #recoveryTimer: NodeJS.Timeout | undefined;
@@ -64,7 +65,11 @@ export class EventGroups {
     }
     this.#flushTargets();
     if (event.event === 'stopped') this.flush();
-    if (event.event === 'lease' && event.phase === 'ready' && this.#isBack(event)) {
+    if (
+      event.event === 'lease' &&
+      event.phase === 'ready' &&
+      this.#lostTogether.isBack(placeOf(event), event)
+    ) {
       this.#recovered.push(event);
       this.#recoveryTimer ??= setTimeout(() => this.#flushRecovered(), RECOVERY_MS).unref();
       return;
@@ -88,14 +93,6 @@ export class EventGroups {
     this.#flushTargets();
     this.#flushRecovered();
     this.#flushRejected();
-  }
-
-  /** Whether a lease that was lost together with others is ready again, at the address that it had. */
-  #isBack(lease: Lease): boolean {
-    const place = placeOf(lease);
-    const before = this.#lostTogether.get(place);
-    this.#lostTogether.delete(place);
-    return before === '' || before === addressesOf(lease);
   }
 
   #notePhase({ service, relay, phase }: Lease): void {
@@ -122,7 +119,7 @@ export class EventGroups {
 
   #lostLines(leases: readonly Lease[]): string[] {
     if (leases.length <= MAX_SEPARATE) return leases.map((lease) => describeEvent(lease, this.#style));
-    for (const lease of leases) this.#lostTogether.set(placeOf(lease), addressesOf(lease));
+    for (const lease of leases) this.#lostTogether.add(placeOf(lease), lease);
     const [{ relay, error, phase }] = leases as [Lease];
     const { bold, yellow, red } = this.#style;
     const why = error ? `: ${errorLines(error).join('\n')}` : '';

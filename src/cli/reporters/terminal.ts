@@ -1,6 +1,6 @@
 import { formatWait } from '../text/amounts.js';
 import { columns } from '../text/columns.js';
-import { addressesOf, relayName } from './describe.js';
+import { relayName } from './describe.js';
 import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/text/problem.js';
@@ -8,6 +8,7 @@ import { createStyle, printable } from '../text/style.js';
 import { EventGroups } from './event-groups.js';
 import { EventFilter, STEPS } from './event-filter.js';
 import { writeProblems, type TextOutputs } from './plain.js';
+import { LostLeases } from './lost-leases.js';
 import { Progress } from './progress.js';
 import type { Expected, Reporter, TimedEvent } from './reporter.js';
 import { AccessHints, writeAddresses, type Lines } from './summary.js';
@@ -37,8 +38,8 @@ class TerminalReporter implements Reporter {
   #progress: Progress | undefined;
   #snapshot: (() => Snapshot) | undefined;
   #live: Live | undefined;
-  /** Leases that were lost with their relay, and are only in the view, with their addresses. */
-  readonly #lost = new Map<string, string>();
+  /** Leases that were lost with their relay, and are only in the view. */
+  readonly #lost = new LostLeases();
   /** When each of those relays was lost, by performance.now. */
   readonly #lostAt = new Map<string, number>();
   /** Events from before the view opened. */
@@ -112,14 +113,12 @@ class TerminalReporter implements Reporter {
     const key = `${service} ${relay}`;
     if (phase === 'ready') {
       this.#recovered(relay);
-      const before = this.#lost.get(key);
-      this.#lost.delete(key);
-      return before === '' || before === addressesOf(event);
+      return this.#lost.isBack(key, event);
     }
     const at = this.#snapshot().relays.find((one) => one.relay === relay);
     const isInView = phase === 'retrying' && at?.state !== 'connected';
     if (isInView) {
-      this.#lost.set(key, addressesOf(event));
+      this.#lost.add(key, event);
       if (!this.#lostAt.has(relay)) this.#lostAt.set(relay, performance.now());
     }
     // A printed line, such as a changed key of the relay, needs another one when the lease is ready again.
