@@ -71,11 +71,12 @@ const CHECK_EVERY_MS = 10;
 
 /**
  * Resolves once `condition` holds, or after `ms`. Polls, for a condition that changes soon and sends no event. `condition` gets the
- * milliseconds that it has waited. Time in which this process did not run hardly counts.
+ * milliseconds that it has waited, and so does the caller. Time in which this process did not run hardly counts.
  */
-export async function until(condition: (waitedMs: number) => boolean, ms: number): Promise<void> {
-  for (let waitedMs = 0; waitedMs < ms && !condition(waitedMs); waitedMs += CHECK_EVERY_MS)
-    await delay(CHECK_EVERY_MS);
+export async function until(condition: (waitedMs: number) => boolean, ms: number): Promise<number> {
+  let waitedMs = 0;
+  for (; waitedMs < ms && !condition(waitedMs); waitedMs += CHECK_EVERY_MS) await delay(CHECK_EVERY_MS);
+  return waitedMs;
 }
 
 /** The error for a cancelled wait. */

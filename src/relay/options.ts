@@ -73,8 +73,11 @@ export interface RelayOptions {
   readonly reservedLabels?: LabelList;
   /** Whether identities can list their agents over HTTP, and on a page if `webDir` has one. */
   readonly agents?: { readonly webDir?: string } | false;
-  /** Called when a relay that shuts down accepts nothing more. It keeps its leases until the result resolves. */
-  readonly beforeRelease?: () => Promise<void>;
+  /**
+   * Called at each step of a shutdown, with nodes that shut down together. Resolves once all of them have called it as often, or
+   * within a timeout.
+   */
+  readonly inStep?: () => Promise<void>;
   /** Called with the seconds that each visitor waited for a data connection. */
   readonly onVisitorWaited?: (seconds: number) => void;
 }

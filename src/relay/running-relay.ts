@@ -13,8 +13,9 @@ export function runningRelay(settings: Settings, parts: Parts, place: Place): Re
   const { url, domain, port, publicPort, hosts } = place;
   shareDenials(settings, parts);
   let closing: Promise<void> | undefined;
+  const hurry = new AbortController();
   const close = async (drainMs: number): Promise<void> => {
-    await shutDown(parts, settings, { drainMs, beforeRelease: options.beforeRelease });
+    await shutDown(parts, settings, { drainMs, inStep: options.inStep, signal: hurry.signal });
     log.info({ url }, 'relay closed');
   };
   return {
@@ -61,8 +62,10 @@ export function runningRelay(settings: Settings, parts: Parts, place: Place): Re
     },
     close: ({ drainMs = 0 } = {}) => {
       // A second call may shorten the drain.
-      if (closing)
+      if (closing) {
+        hurry.abort();
         void Promise.all([visiting.gate.drain({ ms: drainMs }), chains.hops.drain({ ms: drainMs })]);
+      }
       return (closing ??= close(drainMs));
     },
   };

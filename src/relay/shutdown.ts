@@ -1,13 +1,16 @@
 import type { Logger } from '../lib/logger.js';
 import { until } from '../lib/wait.js';
-import { acceptWaiting } from './public-port/listen.js';
+import type { RelayOptions } from './options.js';
 import type { Parts } from './parts/parts.js';
 import type { Settings } from './parts/settings.js';
+import { Settling, type Arrived } from './settling.js';
 
 /** How a relay shuts down: the next process can take every port and name while visitors of this one finish. */
 
-/** How long to serve visitors in the queue. There are four reasons to wait, so four times this at most. */
-const SETTLE_MS = 500;
+/** How long visitors may wait while none of them is served. A service manager may wait with the next process meanwhile. */
+const QUIET_QUEUE_MS = 2_000;
+/** A connection that has said nothing for this long is not waited for. */
+const SILENT_MS = 500;
 /** How long agents may take to move to another node, after they began: while this node listens, and afterwards. Visitors, too. */
 const MOVE_MS = 4_000;
 /** A load balancer has noticed that this node stops if it sent no visitor for this long. */
@@ -15,8 +18,10 @@ const QUIET_MS = 1_000;
 
 export interface ShutDownOptions {
   readonly drainMs: number;
-  /** Called when this node accepts nothing more. It keeps its leases until the result resolves. */
-  readonly beforeRelease?: (() => Promise<void>) | undefined;
+  /** Takes each step together with other nodes. Default: this node shuts down alone. */
+  readonly inStep?: RelayOptions['inStep'];
+  /** Ends the waits for visitors without a data connection. */
+  readonly signal?: AbortSignal;
 }
 
 /** Whether agents can move to another node before this one stops. */
@@ -27,7 +32,7 @@ function canMoveAgents({ options, nodes }: Settings): boolean {
 export async function shutDown(
   parts: Parts,
   settings: Settings,
-  { drainMs, beforeRelease }: ShutDownOptions,
+  { drainMs, inStep, signal }: ShutDownOptions,
 ): Promise<void> {
   const { log } = settings;
   const { durable, visiting, leasing, chains, control, surface, health } = parts;
@@ -37,24 +42,26 @@ export async function shutDown(
   for (const part of [durable, leasing, chains, control]) part.stop();
   const moves = drainMs > 0 && canMoveAgents(settings);
   if (moves) await moveAgents(parts, log);
-  const isSettled = (): boolean => surface.front.unrouted === 0 && gate.waiting === 0;
+  const settling = new Settling({
+    arrived: arrivedAt(parts),
+    quietMs: moves ? MOVE_MS : QUIET_QUEUE_MS,
+    inStep,
+    signal,
+  });
+  // Visitors that still wait get no data connection once agents cannot connect.
   if (drainMs > 0) {
-    const accepted = (): number => surface.front.accepted + leasing.accepted;
-    await acceptWaiting(accepted, SETTLE_MS);
-    // Visitors that still wait get no data connection once agents cannot connect.
-    await until(isSettled, SETTLE_MS);
-    await acceptWaiting(accepted, SETTLE_MS);
+    await settling.everywhere();
+    await settling.here();
   }
   // The main port closes last: the next process waits for it, and then finds all other ports free.
   for (const part of [leasing, visiting, surface]) part.stopListening();
-  // Visitors just routed can still use the idle pool, or another node. The next process of a single node should not wait long.
-  if (drainMs > 0) await until(isSettled, moves ? MOVE_MS : SETTLE_MS);
+  // Visitors just routed can still use the idle pool, or another node.
+  // Other nodes may still have visitors of these leases.
+  if (drainMs > 0) await settling.everywhere();
+  else await inStep?.();
   surface.stop();
   // Agents whose connections still arrived here find other nodes now.
   if (moves) await until(() => !control.draining, MOVE_MS);
-  // Visitors of these leases may still arrive at other nodes.
-  // Without it, nothing waits: a node that expired ends its leases before another visitor arrives.
-  if (beforeRelease) await beforeRelease();
   control.announceShutdown();
   const released = leasing.close();
   visiting.close();
@@ -66,6 +73,14 @@ export async function shutDown(
   chains.close();
   control.close();
   await surface.close();
+}
+
+function arrivedAt({ surface: { front }, leasing, visiting: { gate } }: Parts): Arrived {
+  return {
+    accepted: () => front.accepted + leasing.accepted,
+    waiting: () => front.unrouted + gate.unsettled,
+    isSettled: () => front.oldestUnrouted(SILENT_MS) === undefined && gate.unsettled === 0,
+  };
 }
 
 /** Lets agents move to other nodes, while this node still accepts visitors, and forwards those of agents that have moved. */

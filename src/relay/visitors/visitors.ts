@@ -135,6 +135,11 @@ export class VisitorGate {
     return this.#waiting - this.attempted;
   }
 
+  /** Visitors without a data connection, and those that other nodes are about to forward here. */
+  get unsettled(): number {
+    return [...this.#expected.values()].reduce((sum, count) => sum + count, this.waiting);
+  }
+
   /** Milliseconds since a visitor of a hostname arrived here, without the time in which this process did not run. */
   get quietMs(): number {
     return activeNow() - this.#arrivedAt;

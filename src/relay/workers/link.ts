@@ -41,7 +41,7 @@ export interface Shared {
 /** A busy worker keeps its last values, so that a client which reads the metrics does not time out. */
 const METRICS_MS = 2_000;
 /** How long a worker may take to end its drain and its process, beyond the time for visitors. */
-const CLOSE_MS = 10_000;
+const CLOSE_MS = 15_000;
 
 /** A worker, for the main process. */
 export class WorkerLink implements Supervised {
@@ -92,9 +92,9 @@ export class WorkerLink implements Supervised {
     await this.#commands.call('ping');
   }
 
-  /** Lets a worker that shuts down release its leases. */
-  release(): void {
-    this.#commands.tell('release');
+  /** Lets a worker that shuts down take the next step. */
+  proceed(): void {
+    this.#commands.tell('proceed');
   }
 
   deny(list: PlainList): void {

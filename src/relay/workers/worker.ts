@@ -32,11 +32,11 @@ export type Serving = Pick<
 export type WorkerEvent =
   /** The worker has stopped listening on the sockets that the main process has claimed. */
   | 'released'
-  /** The worker shuts down and accepts nothing more. It waits for `release` before it releases its leases. */
-  | 'stopped';
+  /** The worker shuts down. It waits for `proceed` before it takes the next step. */
+  | 'step';
 
-/** How long a worker waits for the other ones. */
-const RELEASE_MS = 2_000;
+/** How long a worker that shuts down waits for the other ones in total. One that does not respond is killed after about as long. */
+const OTHERS_MS = 10_000;
 
 export interface WorkerProcessOptions {
   /** The channel to the main process. */
@@ -59,7 +59,7 @@ export function serveMainProcess({ channel, log, flush }: WorkerProcessOptions):
     serveCertificate: (pair: KeyPair) => worker.relay.serveCertificate(pair),
     challenge: (hostname: string, pair: KeyPair | undefined) => worker.challenge(hostname, pair),
     metrics: () => worker.metrics?.values(),
-    release: () => worker.mayRelease.resolve(),
+    proceed: () => worker.proceed(),
     close: async (drainMs: number) => {
       await worker.relay.close({ drainMs });
       await flush();
@@ -72,9 +72,10 @@ class Worker {
   readonly #channels: Channels;
   readonly #log: Logger;
   readonly #tell: (event: WorkerEvent) => void;
-  readonly mayRelease = deferred<void>();
   readonly #challenges = new AcmeChallenges();
   #relay: Relay | undefined;
+  #nextStep = deferred<void>();
+  #isInStep = true;
 
   constructor(channels: Channels, log: Logger, tell: (event: WorkerEvent) => void) {
     this.#channels = channels;
@@ -106,7 +107,7 @@ class Worker {
         sharesPorts: true,
       },
       ...(this.metrics && { onVisitorWaited: this.metrics.onVisitorWaited }),
-      beforeRelease: () => this.#untilRelease(),
+      inStep: () => this.#inStep(),
       log: this.#log,
     };
     this.#relay = await startRelay(options);
@@ -116,10 +117,19 @@ class Worker {
     return { url, domain, port, publicPort, addresses, httpRedirect, address, descriptor };
   }
 
-  /** Until all workers have stopped: a visitor of a released lease that arrives at another one would be rejected. */
-  async #untilRelease(): Promise<void> {
-    this.#tell('stopped');
-    await within(this.mayRelease.promise, RELEASE_MS, 'the end of the other workers').catch(() => undefined);
+  /** Call when all workers have come to the step that this one waits for. */
+  proceed(): void {
+    this.#nextStep.resolve();
+  }
+
+  /** Until all workers that shut down have come to this step: a visitor may be on its way from one to another. */
+  async #inStep(): Promise<void> {
+    this.#nextStep = deferred();
+    this.#tell('step');
+    if (!this.#isInStep) return;
+    await within(this.#nextStep.promise, OTHERS_MS, 'a step of the other workers').catch(() => {
+      this.#isInStep = false;
+    });
   }
 
   /** `pair` undefined: the challenge ended. */

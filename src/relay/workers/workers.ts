@@ -19,6 +19,7 @@ import { dividedLimits } from './divided-limits.js';
 import { findAddress } from './find-address.js';
 import { WorkerLink, type WorkerProcess } from './link.js';
 import { plainList, plainOptions, type PlainOptions } from './plain.js';
+import { Steps } from './steps.js';
 import { Supervisor } from './supervisor.js';
 import type { Serving, WorkerEvent } from './worker.js';
 
@@ -71,7 +72,10 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
   /** For workers that start later. */
   #options: PlainOptions;
   readonly #challenges = new Map<string, KeyPair>();
-  readonly #reported = { released: new Set<WorkerLink>(), stopped: new Set<WorkerLink>() };
+  /** Workers that have stopped listening. */
+  readonly #released = new Set<WorkerLink>();
+  /** Workers that wait for the others, while the relay shuts down. */
+  readonly #steps = new Steps<WorkerLink>((worker) => worker.proceed());
   readonly #lost = deferred<never>();
   #serving: Serving | undefined;
   #closing: Promise<void> | undefined;
@@ -105,8 +109,8 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
       onLost: (error) => this.#lost.reject(error),
       // The others may have waited for it.
       onEnded: () => {
-        this.#settle('released');
-        this.#settle('stopped');
+        this.#releaseSocket();
+        this.#steps.check(this.#supervisor.running);
       },
       log: settings.log,
     });
@@ -239,18 +243,16 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
   }
 
   #onEvent(worker: WorkerLink, event: WorkerEvent): void {
-    this.#reported[event].add(worker);
-    this.#settle(event);
+    if (event === 'step') return this.#steps.arrive(worker, this.#supervisor.running);
+    this.#released.add(worker);
+    this.#releaseSocket();
   }
 
-  /** Call when a worker has reported `event`, or has ended. */
-  #settle(event: WorkerEvent): void {
+  /** The next relay may use the sockets once all workers have stopped listening. */
+  #releaseSocket(): void {
     const { running } = this.#supervisor;
-    const reported = this.#reported[event];
-    if (reported.size === 0 || !running.every((one) => reported.has(one))) return;
-    // All workers have stopped listening: the next relay may use the sockets.
-    if (event === 'released') this.#settings.options.socket?.release();
-    else for (const one of running) one.release();
+    const isReleased = this.#released.size > 0 && running.every((one) => this.#released.has(one));
+    if (isReleased) this.#settings.options.socket?.release();
   }
 
   async #share(hostname: string, pair: KeyPair | undefined): Promise<void> {
