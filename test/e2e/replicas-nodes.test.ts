@@ -70,6 +70,23 @@ it('an agent that stops serves the visitors that another node has sent it', asyn
 });
 
 describe('replicas with a public port', () => {
+  it('are visited by their own agents through the node of another one', async () => {
+    const at = await cluster(2, { ports: { tcp: 'any' } });
+    const as = await siblings();
+    const all: Replica[] = [];
+    for (const [node, says] of ['a', 'b'].entries()) {
+      at.route(() => node);
+      const port = await tcpService((socket) => void socket.end(says));
+      const local = { port, close: async () => undefined };
+      all.push(await replicaOf(at.spec, says, local, { as, mode: 'tcp', replicas: 'failover' }));
+    }
+    const [, b] = all;
+    expect(await greeting(b!.port)).toBe('a');
+    const [lease] = b!.runner.snapshot().leases;
+    expect(lease).toMatchObject({ phase: 'ready', provenAt: expect.any(String) });
+    expect(lease!.unproven).toBeUndefined();
+  });
+
   it('have it at one node, and at another one when that agent ends', async () => {
     const at = await cluster(2, { ports: { tcp: 'any' } });
     const as = await siblings();

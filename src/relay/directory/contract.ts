@@ -29,7 +29,7 @@ const replicaOf = (name: string, owner: string, instance: string): LeaseClaim =>
     id: `lease of ${name} at ${instance}`,
     place: replicaPlaceOf(`${name}.relay.test`, instance),
     instance,
-    replica: { policy: 'spread', healthy: true, probing: false, validating: false, listens: false },
+    replica: { policy: 'spread', healthy: true, probingFrom: undefined, validating: false, listens: false },
   });
 
 /** The changes that a node hears from now on. */

@@ -40,8 +40,8 @@ export interface ReplicaState {
   readonly policy: ReplicaPolicy;
   /** False: other replicas get new visitors, if there are any. */
   readonly healthy: boolean;
-  /** Whether its agent visits the public port now, to prove that visitors get through. */
-  readonly probing: boolean;
+  /** The IP address from which its agent visits the public port now, to prove that visitors get through. */
+  readonly probingFrom: string | undefined;
   /** Whether a CA validates the hostname at its agent now. */
   readonly validating: boolean;
   /** Whether its node listens on the public port for all replicas. */

@@ -68,7 +68,7 @@ export class LeaseClaims {
 const replicaStateOf = ({ policy, healthy = true }: NonNullable<Request['replicas']>): ReplicaState => ({
   policy,
   healthy,
-  probing: false,
+  probingFrom: undefined,
   validating: false,
   listens: false,
 });

@@ -100,7 +100,7 @@ export class LeaseTable {
     const next = port === undefined ? record : { ...record, port, portHost };
     lease.record = lease.port ? listening(next) : next;
     this.#byPlace.set(record.place, lease);
-    if (lease.record.port !== undefined) this.#tell(lease);
+    if (lease.record.port !== undefined) void this.#tell(lease);
     this.#give(lease, holder);
   }
 
@@ -108,19 +108,19 @@ export class LeaseTable {
   detach(lease: LocalLease): void {
     this.#give(lease, undefined);
     lease.record = { ...lease.record, session: undefined };
-    this.#tell(lease);
+    void this.#tell(lease);
   }
 
-  /** Notes what the agent of a replica says of it. */
-  setReplica(lease: LocalLease, replica: ReplicaState): void {
+  /** Notes what the agent of a replica says of it. Resolves when the directory has it. */
+  setReplica(lease: LocalLease, replica: ReplicaState): Promise<void> {
     lease.record = { ...lease.record, replica };
-    this.#tell(lease);
+    return this.#tell(lease);
   }
 
   /** Notes that a claim of this node gave `lease` a new epoch. */
   renew(lease: LocalLease, epoch: number): void {
     lease.record = { ...lease.record, epoch };
-    this.#tell(lease);
+    void this.#tell(lease);
   }
 
   /** Listens on `port` from now on. Closes it if the lease ended meanwhile, since nothing else would. */
@@ -129,13 +129,13 @@ export class LeaseTable {
     lease.port?.close();
     lease.port = port;
     lease.record = listening({ ...lease.record, port: port.port });
-    this.#tell(lease);
+    void this.#tell(lease);
   }
 
   /** Notes that visitors of a replica arrive at the public port of another one. */
   share(lease: LocalLease, { port, portHost }: Pick<LeaseRecord, 'port' | 'portHost'>): void {
     lease.record = { ...lease.record, port, portHost };
-    this.#tell(lease);
+    void this.#tell(lease);
   }
 
   /** Closes the public ports of all leases. Connected visitors stay. */
@@ -194,7 +194,7 @@ export class LeaseTable {
     if (!heir || !port) return port?.close();
     heir.port = port;
     heir.record = listening(heir.record);
-    this.#tell(heir);
+    void this.#tell(heir);
   }
 
   /** The other leases of a public place here. */
@@ -217,9 +217,9 @@ export class LeaseTable {
     else this.#byHolder.set(holder, new Map([[lease.record.id, lease]]));
   }
 
-  #tell({ record }: LocalLease): void {
+  async #tell({ record }: LocalLease): Promise<void> {
     const { directory, log } = this.#options;
-    directory.update(record).catch((error: unknown) => {
+    await directory.update(record).catch((error: unknown) => {
       log.error({ err: error, place: record.place }, 'cannot update a lease in the directory');
     });
   }

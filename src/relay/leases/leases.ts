@@ -4,7 +4,7 @@ import type { Logger } from '../../lib/logger.js';
 import type { LeaseKind } from '../../protocol/kind.js';
 import type { FromAgent } from '../../protocol/messages.js';
 import type { LeaseDirectory } from '../directory/directory.js';
-import { publicPlaceOf, type LeaseRecord, type ReplicaState } from '../directory/record.js';
+import { publicPlaceOf, type LeaseRecord } from '../directory/record.js';
 import type { Reservations } from '../names/reservations.js';
 import type { RemoteSessions } from '../nodes/remote-sessions.js';
 import type { Quotas } from '../protection/quotas.js';
@@ -22,6 +22,7 @@ import { LeasesElsewhere } from './leases-elsewhere.js';
 import { NameUses } from './name-uses.js';
 import { closeEmpty, type OpenPort, type PublicPorts } from './ports.js';
 import { releaseName } from './release-name.js';
+import { ReplicaStates } from './replica-states.js';
 import { Replicas, type VisitorTraits } from './replicas.js';
 
 export interface LeaseRegistryOptions extends LeaseClaimsOptions {
@@ -55,6 +56,7 @@ export class LeaseRegistry {
   readonly #claimsElsewhere: ClaimsElsewhere;
   readonly #opening: LeaseOpening;
   readonly #replicas: Replicas;
+  readonly #replicaStates: ReplicaStates;
   readonly #turns = new KeyedQueue();
   readonly #options: LeaseRegistryOptions;
 
@@ -79,6 +81,8 @@ export class LeaseRegistry {
       leaseAt: (place) => table.at(place) ?? elsewhere.at(place),
       move: (visitor, lease) => options.queues.move(visitor, lease),
     });
+    const onChanged = (place: string): void => this.#settle(place);
+    this.#replicaStates = new ReplicaStates({ table, elsewhere, onChanged });
     options.queues.onUnanswered(
       ({ lease, validates }) =>
         this.find(publicPlaceOf(lease.record.place), { validates }) ??
@@ -191,14 +195,9 @@ export class LeaseRegistry {
     this.#own(holder, id).metadata = metadata;
   }
 
-  /** Notes what an agent says of its replica. */
-  setReplica(holder: OwnHolder, id: string, changes: Partial<ReplicaState>): void {
-    const lease = this.#own(holder, id);
-    const { replica, place } = lease.record;
-    if (!replica) return;
-    if (changes.validating) this.#checkNoOtherValidates(lease);
-    this.#table.setReplica(lease, { ...replica, ...changes });
-    this.#settle(place);
+  /** Notes what an agent says of its replica. Resolves when the directory has it. */
+  async setReplica(holder: OwnHolder, id: string, told: FromAgent<'lease.replica'>): Promise<void> {
+    await this.#replicaStates.tell(this.#own(holder, id), told);
   }
 
   /** Call when a session ends: its leases wait `graceMs` for their identity to return. */
@@ -313,19 +312,6 @@ export class LeaseRegistry {
   #cut(lease: LocalLease): void {
     lease.traffic.cut();
     this.#options.remote.cut(lease);
-  }
-
-  /** A CA connects to the name, and only one replica can respond. */
-  #checkNoOtherValidates({ record }: LocalLease): void {
-    const at = publicPlaceOf(record.place);
-    // The directory learns of changes here a moment later.
-    const elsewhere = this.#elsewhere.allAt(at).map((lease) => lease.record);
-    const all = [...this.#table.allAt(at).map((lease) => lease.record), ...elsewhere];
-    const others = all.filter(({ place, session }) => place !== record.place && session !== undefined);
-    if (!others.some(({ replica }) => replica?.validating)) return;
-    throw new PortalError('relay_busy', `a CA validates ${record.hostname} at another replica`, {
-      retryAfterMs: 1_000,
-    });
   }
 
   #settle(place: string): void {

@@ -15,10 +15,10 @@ async function opened(...policies: Policy[]) {
   for (const index of policies.keys()) await open(index);
   const chosen = (count: number): string =>
     Array.from({ length: count }, () => leases.find(AT)?.record.instance?.slice(1)).join('');
-  const tell = (index: number, changes: object): void => {
+  const tell = async (index: number, changes: object): Promise<void> => {
     const session = sessions[index]!;
-    const lease = [...leases.all()].find(({ holder }) => holder === session)!;
-    leases.setReplica(session, lease.record.id, changes);
+    const lease = [...leases.all()].find(({ holder }) => holder === session)!.record.id;
+    await leases.setReplica(session, lease, { type: 'lease.replica', id: 1, lease, ...changes });
   };
   return { leases, sessions, open, chosen, tell };
 }
@@ -55,11 +55,11 @@ describe('a new visitor', () => {
 
   it('avoids unhealthy replicas, unless all are', async () => {
     const { chosen, tell } = await opened('spread', 'spread');
-    tell(0, { healthy: false });
+    await tell(0, { healthy: false });
     expect(chosen(3)).toBe('111');
-    tell(1, { healthy: false });
+    await tell(1, { healthy: false });
     expect(chosen(4).split('').toSorted().join('')).toBe('0011');
-    tell(0, { healthy: true });
+    await tell(0, { healthy: true });
     expect(chosen(2)).toBe('00');
   });
 
@@ -73,20 +73,33 @@ describe('a new visitor', () => {
 
   it('of a CA goes to the replica that is validated, which is one at a time', async () => {
     const { leases, tell } = await opened('spread', 'spread');
-    tell(1, { validating: true });
+    await tell(1, { validating: true });
     for (let index = 0; index < 3; index++)
       expect(leases.find(AT, { validates: true })?.record.instance).toBe('i1');
-    expect(() => tell(0, { validating: true })).toThrow(expect.objectContaining({ code: 'relay_busy' }));
-    tell(1, { validating: false });
-    tell(0, { validating: true });
+    await expect(tell(0, { validating: true })).rejects.toMatchObject({ code: 'relay_busy' });
+    await tell(1, { validating: false });
+    await tell(0, { validating: true });
     expect(leases.find(AT, { validates: true })?.record.instance).toBe('i0');
   });
 
   it('from the address of an agent that visits its port goes to that agent', async () => {
     const { leases, tell } = await opened('spread', 'spread');
-    tell(1, { probing: true });
+    await tell(1, { probing: true });
     const of = (address: string) => leases.find(AT, { address })?.record.instance;
     expect([of('192.0.2.1'), of('192.0.2.1')]).toEqual(['i1', 'i1']);
     expect(new Set([of('192.0.2.2'), of('192.0.2.2')])).toEqual(new Set(['i0', 'i1']));
+  });
+
+  it('from the address of two agents that visit their port goes to one of them after the other', async () => {
+    const { leases, tell } = await opened('spread', 'spread', 'spread');
+    const visited = () => leases.find(AT, { address: '192.0.2.1' })?.record.instance;
+    await tell(1, { probing: true });
+    let isTurn = false;
+    const next = tell(2, { probing: true }).then(() => (isTurn = true));
+    await tell(0, { healthy: false });
+    expect([visited(), isTurn]).toEqual(['i1', false]);
+    await tell(1, { probing: false });
+    await next;
+    expect(visited()).toBe('i2');
   });
 });

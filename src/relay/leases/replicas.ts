@@ -108,10 +108,11 @@ export class Replicas {
 
   /** `replicas` are in the order in which they opened. */
   #best(replicas: readonly LocalLease[], traits: VisitorTraits): LocalLease | undefined {
-    const asking = replicas.filter(({ record, agentAddress, holder }) => {
-      if (!holder) return false;
-      if (traits.validates) return record.replica?.validating;
-      return record.replica?.probing && plainAddress(agentAddress) === plainAddress(traits.address);
+    const address = plainAddress(traits.address);
+    const asking = replicas.filter(({ record: { replica }, holder }) => {
+      if (!holder || !replica) return false;
+      if (traits.validates) return replica.validating;
+      return address !== '' && replica.probingFrom === address;
     });
     if (asking.length > 0) return asking.at(-1);
     const policy = replicas.at(-1)?.record.replica?.policy;

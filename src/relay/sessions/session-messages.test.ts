@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { openedOf, replicaChangesOf, welcomeOf } from './session-messages.js';
+import { openedOf, welcomeOf } from './session-messages.js';
 
 const RECORD = {
   id: 'L',
@@ -31,10 +31,4 @@ it('says the address of a lease, and the range of ports for a port', () => {
     tcpAddr: 'relay.test:7',
     ports: { from: 5, to: 9 },
   });
-});
-
-it('changes only what an agent says of its replica', () => {
-  const message = { type: 'lease.replica', id: 1, lease: 'L' } as const;
-  expect(replicaChangesOf(message)).toEqual({});
-  expect(replicaChangesOf({ ...message, healthy: false })).toEqual({ healthy: false });
 });

@@ -1,6 +1,6 @@
-import type { FromAgent, FromRelay } from '../../protocol/messages.js';
+import type { FromRelay } from '../../protocol/messages.js';
 import { publicAddressOf } from '../addresses.js';
-import type { LeaseRecord, ReplicaState } from '../directory/record.js';
+import type { LeaseRecord } from '../directory/record.js';
 import type { SessionContext } from './session.js';
 
 /** Converts between the state of a relay and the messages of a session. */
@@ -42,18 +42,5 @@ export function openedOf(
     hostname,
     ...publicAddressOf(record, context),
     ...(ports && { ports }),
-  };
-}
-
-/** What an agent says of its replica: only the fields that are there. */
-export function replicaChangesOf({
-  healthy,
-  probing,
-  validating,
-}: FromAgent<'lease.replica'>): Partial<ReplicaState> {
-  return {
-    ...(healthy !== undefined && { healthy }),
-    ...(probing !== undefined && { probing }),
-    ...(validating !== undefined && { validating }),
   };
 }

@@ -27,7 +27,7 @@ import type { RemoteSessions } from '../nodes/remote-sessions.js';
 import type { PublicPorts } from '../leases/ports.js';
 import { ControlChannel } from './control-channel.js';
 import { LeaseNotices } from './lease-notices.js';
-import { openedOf, replicaChangesOf, welcomeOf } from './session-messages.js';
+import { openedOf, welcomeOf } from './session-messages.js';
 import type { Quotas } from '../protection/quotas.js';
 import type { Tallies } from '../tallies.js';
 import type { DataTickets } from '../tickets/data-tickets.js';
@@ -304,8 +304,7 @@ export class Session implements OwnHolder {
       // After the response, the agent serves only visitors that were announced before.
       await leases.close(this, message.lease, message.waitMs);
       this.#visits.forget(message.lease);
-    } else if (message.type === 'lease.replica')
-      leases.setReplica(this, message.lease, replicaChangesOf(message));
+    } else if (message.type === 'lease.replica') await leases.setReplica(this, message.lease, message);
     else leases.update(this, message.lease, message.metadata);
     return { type: 'ok', id };
   }
