@@ -128,6 +128,7 @@ const JOURNEYS = {
     'src/library/follow-file.ts',
     'src/agent/serving/tls.ts',
   ],
+  http: ['src/agent/modes/http/handler.ts'],
   relay: ['src/cli/commands/relay.ts'],
   embedded: ['src/relay/relay.ts'],
   control: ['src/cli/commands/status.ts', 'src/cli/commands/logs.ts', 'src/cli/commands/down.ts'],

@@ -5,7 +5,7 @@ import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { httpService } from '../support/world.js';
+import { httpService, relay } from '../support/world.js';
 import { Person, PROCESSES } from './cli-support.js';
 
 /** The code that each command of the built program loads. Unneeded code is the main cause of a slow start. */
@@ -114,7 +114,7 @@ describe('portal', () => {
     ).toEqual([]);
     expect(within(modules, /^src\/(relay\/(?!limits)|reconcile\/(?!notices))/)).toEqual([]);
     expect(within(modules, /^src\/agent\/(session|lease|control|serving\/|modes\/)/)).toEqual([]);
-    expect(chunks.length).toBeLessThanOrEqual(12);
+    expect(chunks.length).toBeLessThanOrEqual(13);
   });
 
   it('up with a service in mode stream loads no HTTP client, no library for certificates and no SQLite', async () => {
@@ -137,7 +137,19 @@ describe('portal', () => {
     expect(
       within(modules, /^src\/(agent\/modes\/http\/handler|relay\/store\/sqlite|relay\/metrics\/)/),
     ).toEqual([]);
-    expect(chunks.length).toBeLessThanOrEqual(24);
+    expect(chunks.length).toBeLessThanOrEqual(25);
+  });
+
+  it('up with a service in mode http loads nothing of a relay', async () => {
+    const person = await Person.create(PROCESSES);
+    const at = await relay();
+    const { port } = await httpService((_request, response) => response.end('hello'));
+    const urls = `[{ url: "https://localhost:${at.port}", ca: "${at.ca.certificateFile}" }]`;
+    const file = `version: 1\nrelays: { urls: ${urls} }\nservices: { web: { target: ${port}, mode: http } }\n`;
+    await writeFile(join(person.folder, 'portal.yaml'), file);
+    const { modules } = await loads(person, (env) => upAndDown(person, env));
+    expect(modules).toContain('src/agent/modes/http/handler.ts');
+    expect(within(modules, /^src\/relay\/(?!limits)/)).toEqual([]);
   });
 
   it('up loads the library for OpenID Connect only once a visitor signs in', async () => {

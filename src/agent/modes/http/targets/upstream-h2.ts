@@ -1,12 +1,11 @@
-import {
-  connect,
-  constants,
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
+import type {
+  ClientHttp2Session,
+  ClientHttp2Stream,
+  IncomingHttpHeaders,
+  OutgoingHttpHeaders,
 } from 'node:http2';
 import { within } from '../../../../lib/wait.js';
+import { http2 } from '../../../../net/http2.js';
 import type { Target } from '../../../../net/target/target.js';
 import { alpnOf } from '../../../target/upstream.js';
 import { lenientSettings, type HttpLimits } from '../limits.js';
@@ -19,7 +18,6 @@ import { endWithNghttp2 } from '../h2-ended.js';
 import { isGrpc, requestTrailers, upstreamHeaders, upstreamTarget } from '../request.js';
 import { SentBody } from './sent-body.js';
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_REFUSED_STREAM } = constants;
 const SETTINGS_MS = 1_500;
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -122,7 +120,7 @@ export class H2Requests {
       throw new NotH2Error('the target did not negotiate h2');
     }
     const { maxHeaderListSize, maxHeaderListPairs } = lenientSettings(this.#limits);
-    const session = connect(this.#isTls ? 'https://target' : 'http://target', {
+    const session = http2().connect(this.#isTls ? 'https://target' : 'http://target', {
       createConnection: () => socket,
       settings: {
         enablePush: false,
@@ -172,7 +170,7 @@ export class H2Requests {
       if (!this.#sendAgain(forwarding)) forwarding.fail(error);
       return;
     }
-    const cancel = aborting ? () => aborting.abort() : () => stream.close(NGHTTP2_CANCEL);
+    const cancel = aborting ? () => aborting.abort() : () => stream.close(http2().constants.NGHTTP2_CANCEL);
     connection.requests++;
     stream.once('close', () => {
       if (--connection.requests === 0 && !session.destroyed) session.setTimeout(this.#limits.keepAliveMs);
@@ -273,7 +271,7 @@ function receive(
     clearTimeout(silent);
     forwarding.sent?.drop();
     stream.setTimeout(limits.stalledMs, cancel);
-    const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
+    const ended = (flags & http2().constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     forwarding.head(Number(headers[':status']), '', withoutStatus(raw), ended ? 'nothing' : 'trailers');
     stream.on('data', (chunk: Buffer) => {
       if (forwarding.data(chunk)) return;
@@ -286,7 +284,7 @@ function receive(
   });
   let isRefused = false;
   const onFailed = (error: Error): void => {
-    isRefused ||= stream.rstCode === NGHTTP2_REFUSED_STREAM && onRefused();
+    isRefused ||= stream.rstCode === http2().constants.NGHTTP2_REFUSED_STREAM && onRefused();
     if (!isRefused) forwarding.fail(error);
   };
   stream.once('error', onFailed);

@@ -1,15 +1,14 @@
-import {
-  constants,
-  performServerHandshake,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
+import type {
+  IncomingHttpHeaders,
+  OutgoingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
 } from 'node:http2';
 import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { TokenBucket } from '../../../../lib/token-bucket.js';
 import { systemCode } from '../../../../lib/errors.js';
+import { http2 } from '../../../../net/http2.js';
 import { lenientSettings, isTooLarge, type HttpLimits } from '../limits.js';
 import { endWithNghttp2 } from '../h2-ended.js';
 import {
@@ -48,15 +47,14 @@ const FRAME_ERRORS: ReadonlySet<string | undefined> = new Set([
 /** nghttp2: the input is not the HTTP/2 preface. Node reports the code in `errno` only. */
 const BAD_CLIENT_MAGIC = -903;
 
-const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants;
-
 /** How far one stream may be ahead of its reader. A connection has several streams. */
 const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
 
 export function serveH2(socket: TLSSocket, client: Client, options: H2Options): ServerHttp2Session {
   const { limits } = options;
+  const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM } = http2().constants;
   const { maxHeaderListSize, maxHeaderListPairs } = lenientSettings(limits);
-  const session = performServerHandshake(socket, {
+  const session = http2().performServerHandshake(socket, {
     settings: {
       maxConcurrentStreams: limits.maxStreams,
       maxHeaderListSize,
@@ -110,7 +108,7 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
         const isCancelled = stream.aborted && !exchange.isAborted;
         if (isCancelled && resets.take() > 0) endCalmly('too many cancelled requests');
       });
-      const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      const endOfStream = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
       const exchange = new H2Exchange(client, stream, headers, raw, endOfStream, limits.lingerMs);
       const refusal = refusalOf(headers, exchange, limits);
       if (!refusal) return options.serve(exchange);
@@ -248,7 +246,7 @@ class H2Exchange implements Exchange {
     if (!this.body || stream.readableEnded || stream.destroyed) return;
     // The visitor still sends. Drop its input for a while, then close the stream without an error.
     stream.resume();
-    const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), this.#lingerMs);
+    const timer = setTimeout(() => stream.close(http2().constants.NGHTTP2_NO_ERROR), this.#lingerMs);
     stream.once('close', () => clearTimeout(timer));
   }
 
@@ -261,7 +259,7 @@ class H2Exchange implements Exchange {
   onDisconnect(gone: () => void): void {
     this.#stream.once('close', () => {
       // A stream that closes cleanly may not have reported its last write yet.
-      if (this.#isEnded && this.#stream.rstCode === NGHTTP2_NO_ERROR) return;
+      if (this.#isEnded && this.#stream.rstCode === http2().constants.NGHTTP2_NO_ERROR) return;
       this.#counted.ended(false);
       gone();
     });
