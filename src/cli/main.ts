@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { compileUnderLoad } from './compilers.js';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { createContext, type Context, type ExitCode } from './context.js';
 import { reportFailure } from './failure.js';
@@ -26,10 +27,11 @@ export async function run(context: ReturnType<typeof createContext>): Promise<Ex
   const program = createProgram({
     first: context.argv[0],
     write: (text) => context.stdout.line(text.replace(/\n$/, '')),
-    execute: (load, { holdsInterrupts = false } = {}) =>
+    execute: (load, { holdsInterrupts = false, serves = false } = {}) =>
       async function execute() {
         // Before slow imports: a service manager may send a signal immediately.
         if (holdsInterrupts) holdInterrupts();
+        if (serves) compileUnderLoad();
         const command = await load();
         context.verbosity = verbosityOf(this.optsWithGlobals());
         context.stderr.isQuiet = context.verbosity === 'quiet';

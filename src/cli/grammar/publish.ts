@@ -28,7 +28,7 @@ export function addUp(program: Command, execute: Execute): void {
     .addOption(duration('--timeout <time>', 'limit how long --wait waits', 1).default(60_000, '60s'))
     .addOption(metrics())
     .option('--plain', 'print plain lines, even on a terminal')
-    .action(execute(() => import('../commands/up.js')));
+    .action(execute(() => import('../commands/up.js'), { serves: true }));
 }
 
 export function addPlan(program: Command, execute: Execute): void {
@@ -136,7 +136,7 @@ export function addExpose(program: Command, execute: Execute): void {
     .option('--inspect', 'record requests and show them in the local inspector')
     .addOption(metrics())
     .option('--plain', 'print plain lines, even on a terminal')
-    .action(execute(() => import('../commands/expose.js')));
+    .action(execute(() => import('../commands/expose.js'), { serves: true }));
 }
 
 export function addEnvironment(program: Command, execute: Execute): void {
@@ -146,7 +146,7 @@ export function addEnvironment(program: Command, execute: Execute): void {
     .argument('<program...>', 'the program and its arguments, after --')
     .option('-s, --service <service>', 'also set PORT, PORTAL_URL and `env` of this service')
     .addOption(file())
-    .action(execute(() => import('../commands/run.js')));
+    .action(execute(() => import('../commands/run.js'), { serves: true }));
   program
     .command('env')
     .description('print the variables that the commands of services get, for a shell or a .env file')
@@ -172,5 +172,5 @@ export function addConnect(program: Command, execute: Execute): void {
       "expect this identity's agent (default: `identity` of the service, the one accepted before, or your own)",
     )
     .addOption(file())
-    .action(execute(() => import('../commands/connect.js')));
+    .action(execute(() => import('../commands/connect.js'), { serves: true }));
 }

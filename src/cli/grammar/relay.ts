@@ -12,7 +12,7 @@ export function addRelay(program: Command, execute: Execute): void {
   addOperation(relay);
   relay
     .addHelpText('after', limitsHelp)
-    .action(execute(() => import('../commands/relay.js'), { holdsInterrupts: true }));
+    .action(execute(() => import('../commands/relay.js'), { holdsInterrupts: true, serves: true }));
 }
 
 function addListening(relay: Command): void {
