@@ -9,8 +9,6 @@ import { Settling, type Arrived } from './settling.js';
 
 /** How long visitors may wait while none of them is served. A service manager may wait with the next process meanwhile. */
 const QUIET_QUEUE_MS = 2_000;
-/** A connection that has said nothing for this long is not waited for. */
-const SILENT_MS = 500;
 /** How long agents may take to move to another node, after they began: while this node listens, and afterwards. Visitors, too. */
 const MOVE_MS = 4_000;
 /** A load balancer has noticed that this node stops if it sent no visitor for this long. */
@@ -80,7 +78,7 @@ function arrivedAt({ surface: { front }, leasing, visiting: { gate } }: Parts): 
   return {
     accepted: () => front.accepted + leasing.accepted,
     waiting: () => front.unrouted + gate.unsettled,
-    isSettled: () => front.oldestUnrouted(SILENT_MS) === undefined && gate.unsettled === 0,
+    isSettled: () => front.oldestUnrouted === undefined && gate.unsettled === 0,
   };
 }
 

@@ -1,18 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { cluster, type TestCluster } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
-import { greeting, replica, replicaOf, servedBy, siblings, type Replica } from '../support/replicas.js';
-import { tcpService } from '../support/world.js';
+import { greeting, replica, servedBy, siblings, tcpReplica, type Replica } from '../support/replicas.js';
 
 /** Replicas whose sessions are at different nodes of a relay. */
 
 /** Replicas, each with its session at the node with the same index. */
-async function oneAtEach(at: TestCluster, names: readonly string[]): Promise<Replica[]> {
+async function oneAtEach(at: TestCluster, names: readonly string[], start = replica): Promise<Replica[]> {
   const as = await siblings();
   const all: Replica[] = [];
   for (const [node, says] of names.entries()) {
     at.route(() => node % at.nodes.length);
-    all.push(await replica(at.spec, says, { as }));
+    all.push(await start(at.spec, says, { as }));
   }
   return all;
 }
@@ -72,15 +71,9 @@ it('an agent that stops serves the visitors that another node has sent it', asyn
 describe('replicas with a public port', () => {
   it('are visited by their own agents through the node of another one', async () => {
     const at = await cluster(2, { ports: { tcp: 'any' } });
-    const as = await siblings();
-    const all: Replica[] = [];
-    for (const [node, says] of ['a', 'b'].entries()) {
-      at.route(() => node);
-      const port = await tcpService((socket) => void socket.end(says));
-      const local = { port, close: async () => undefined };
-      all.push(await replicaOf(at.spec, says, local, { as, mode: 'tcp', replicas: 'failover' }));
-    }
-    const [, b] = all;
+    const [, b] = await oneAtEach(at, ['a', 'b'], (spec, says, over) =>
+      tcpReplica(spec, says, { ...over, replicas: 'failover' }),
+    );
     expect(await greeting(b!.port)).toBe('a');
     const [lease] = b!.runner.snapshot().leases;
     expect(lease).toMatchObject({ phase: 'ready', provenAt: expect.any(String) });
@@ -89,15 +82,7 @@ describe('replicas with a public port', () => {
 
   it('have it at one node, and at another one when that agent ends', async () => {
     const at = await cluster(2, { ports: { tcp: 'any' } });
-    const as = await siblings();
-    const all: Replica[] = [];
-    for (const [node, says] of ['a', 'b'].entries()) {
-      at.route(() => node);
-      const port = await tcpService((socket) => void socket.end(says));
-      const local = { port, close: async () => undefined };
-      all.push(await replicaOf(at.spec, says, local, { as, mode: 'tcp' }));
-    }
-    const [a, b] = all;
+    const [a, b] = await oneAtEach(at, ['a', 'b'], tcpReplica);
     expect(b!.port).toBe(a!.port);
     at.route(() => Math.floor(Math.random() * 2));
     await eventually(async () => {

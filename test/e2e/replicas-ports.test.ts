@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { greeting, replicaOf, siblings, type Replica } from '../support/replicas.js';
+import { greeting, replicaOf, siblings, tcpReplica, type Replica } from '../support/replicas.js';
 import { udpService, udpVisitor } from '../support/udp.js';
-import { relay, tcpService, type TestRelay } from '../support/world.js';
+import { relay, type TestRelay } from '../support/world.js';
 
 const stop = ({ runner }: Replica): Promise<void> => runner.stop({ reason: 'test', drainMs: 0 });
 
@@ -14,11 +14,7 @@ async function tcpReplicas(
 ) {
   const as = await siblings();
   const all: Replica[] = [];
-  for (const says of names) {
-    const port = await tcpService((socket) => void socket.end(says));
-    const local = { port, close: async () => undefined };
-    all.push(await replicaOf(at.spec, says, local, { as, mode: 'tcp', replicas }));
-  }
+  for (const says of names) all.push(await tcpReplica(at.spec, says, { as, replicas }));
   return all;
 }
 

@@ -4,7 +4,7 @@ import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
 import { caFolder } from './ca-pool.js';
-import { agent, desired, get, httpService, readAll, service, type TestAgent } from './world.js';
+import { agent, desired, get, httpService, readAll, service, tcpService, type TestAgent } from './world.js';
 
 type Over = Partial<ServiceSpec> & { as?: { identity: Identity; caDir: string } };
 
@@ -36,6 +36,12 @@ export async function replicaOf(
   const { tcpAddr, udpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
   const port = Number((tcpAddr ?? udpAddr)?.split(':')[1]);
   return { ...one, says, port, closeTarget: () => local.close() };
+}
+
+/** An agent whose service `web`, in mode tcp, greets with `says`. Resolves when it is ready. */
+export async function tcpReplica(relay: RelaySpec, says: string, over: Over = {}): Promise<Replica> {
+  const port = await tcpService((socket) => void socket.end(says));
+  return replicaOf(relay, says, { port, close: async () => undefined }, { ...over, mode: 'tcp' });
 }
 
 /** What all agents of one identity have: visitors trust each of them. */

@@ -81,15 +81,16 @@ export function nodeLeft(node: string): PortalError {
 /** How long another node may take to respond. A client or a person waits meanwhile. */
 export const NODE_RESPONSE_MS = 5_000;
 
+type Call = [nodes: Nodes, node: string, method: string, ...args: unknown[]];
+
+function responseOf(ms: number, ...[nodes, node, method, ...args]: Call): Promise<unknown> {
+  return within(nodes.call(node, method, ...args), ms, `the response of node ${node}`);
+}
+
 /** Calls a method of another node. Throws its error, or `relay_busy` if it ends or does not respond in time. */
-export async function callNode(
-  nodes: Nodes,
-  node: string,
-  method: string,
-  ...args: readonly unknown[]
-): Promise<unknown> {
+export async function callNode(...call: Call): Promise<unknown> {
   try {
-    return await within(nodes.call(node, method, ...args), NODE_RESPONSE_MS, `the response of node ${node}`);
+    return await responseOf(NODE_RESPONSE_MS, ...call);
   } catch (error) {
     if (!(error instanceof PortalError) || error.code !== 'timeout') throw error;
     throw new PortalError('relay_busy', error.message, { retryAfterMs: 1_000 });
@@ -97,21 +98,15 @@ export async function callNode(
 }
 
 /** Calls a method of another node. Resolves with undefined if that node fails or does not respond within `ms`. */
-export async function askWithin(
-  ms: number,
-  nodes: Nodes,
-  node: string,
-  method: string,
-  ...args: readonly unknown[]
-): Promise<unknown> {
+export async function askWithin(...call: Parameters<typeof responseOf>): Promise<unknown> {
   try {
-    return await within(nodes.call(node, method, ...args), ms, `the response of node ${node}`);
+    return await responseOf(...call);
   } catch {
     return undefined;
   }
 }
 
 /** The same, with the timeout of `callNode`. */
-export function ask(...call: Parameters<typeof callNode>): Promise<unknown> {
+export function ask(...call: Call): Promise<unknown> {
   return askWithin(NODE_RESPONSE_MS, ...call);
 }

@@ -30,9 +30,6 @@ export interface SurfaceParts {
   readonly turns: Turns;
 }
 
-/** A lease that closes waits for connections that have said nothing for at most this long. */
-const ROUTED_MS = 500;
-
 export const CARRIERS = ['raw', 'tls', 'ws'] as const;
 
 /** The public port: what arrives there, and the relay's own responses over HTTP. */
@@ -53,7 +50,7 @@ export class Surface {
     this.front = this.#createFront();
     parts.leasing.leases.closing.watch({
       accept: () => acceptWaiting(() => this.front.accepted, ACCEPT_MS),
-      oldest: () => this.front.oldestUnrouted(ROUTED_MS),
+      oldest: () => this.front.oldestUnrouted,
       now: activeNow,
     });
     const { cluster, identity } = settings.options;

@@ -17,6 +17,9 @@ import { ALERTS, refuse } from '../visitors/refuse.js';
  * bytes over. It closes connections that it cannot route within its limits.
  */
 
+/** A lease that closes, and a relay that shuts down, do not wait for a connection that has said nothing for this long. */
+const SILENT_MS = 500;
+
 /** What is known of a visitor of a hostname when it is routed. */
 interface VisitorHello {
   readonly serverName: string;
@@ -144,9 +147,9 @@ export class Front {
     return this.#arrivals.size;
   }
 
-  /** When (`activeNow`) the oldest unrouted connection of the last `ms` arrived. Undefined without any. */
-  oldestUnrouted(ms: number): number | undefined {
-    const from = activeNow() - ms;
+  /** When (`activeNow`) the oldest unrouted connection arrived, without those that have said nothing for long. Undefined without any. */
+  get oldestUnrouted(): number | undefined {
+    const from = activeNow() - SILENT_MS;
     for (const { since } of this.#arrivals) if (since >= from) return since;
     return undefined;
   }
