@@ -59,7 +59,7 @@ export class ClaimsElsewhere {
 
   #surrender(lease: LocalLease): void {
     const { holder } = lease;
-    this.#options.log.info({ hostname: lease.record.hostname }, 'lease moved to another node');
+    this.#options.log.info({ hostname: lease.record.hostname }, 'lease moved to another node or worker');
     this.#options.table.surrender(lease);
     holder?.revoked(lease, 'taken over by a newer session of the same identity');
   }

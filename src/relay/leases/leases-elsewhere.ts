@@ -131,7 +131,7 @@ export class LeasesElsewhere {
   }
 
   #leave(lease: LocalLease): void {
-    lease.holder?.revoked(lease, 'moved to another node');
+    lease.holder?.revoked(lease, 'moved to another node or worker');
     lease.holder = undefined;
   }
 }
