@@ -202,4 +202,5 @@ it('ends at a signal to the main process, and ignores signals to workers', async
   expect(pids.map(isAlive)).toEqual([true, true]);
   running.kill('SIGINT');
   expect((await running.finished).code).toBe(0);
+  expect(logOf(running).at(-1)).toMatchObject({ msg: 'all workers ended' });
 });

@@ -117,7 +117,7 @@ export class Supervisor<W extends Supervised> {
     }
     this.#running.add(worker);
     const { name: node, pid } = worker;
-    this.#options.log[this.restarts === 0 ? 'debug' : 'info']({ node, pid }, 'worker started');
+    this.#options.log.info({ node, pid }, 'worker started');
     void this.#watch(worker, performance.now());
   }
 

@@ -224,6 +224,7 @@ export class Workers implements RelayOfWorkers, MeasuredWorkers {
     await Promise.all(this.#supervisor.running.map((worker) => worker.close(drainMs)));
     this.#settings.options.socket?.release();
     await this.#store.close();
+    this.#settings.log.info({}, 'all workers ended');
   }
 
   get #place(): Serving {
