@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { RecordType } from 'dns-packet';
-import { beforeEach, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { programFor } from '../support/debian.js';
 import { systemDns, type Said } from '../support/dns-server.js';
 import { hostsFile } from '../support/hosts.js';
@@ -24,13 +25,16 @@ beforeEach(async () => {
 const write = (config: object): Promise<void> =>
   writeFile(join(person.folder, 'portal.yaml'), JSON.stringify({ version: 1, ...config }));
 
-/** Occupies this port of 127.0.0.1, unless another program already does. */
+/**
+ * Occupies this port of 127.0.0.1 once no test beside this one uses it. A program that keeps it occupies it just as well.
+ */
 async function occupied(port: number): Promise<number> {
   const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.once('error', () => resolve());
-    server.listen(port, '127.0.0.1', resolve);
-  });
+  const listen = async (): Promise<void> => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+  };
+  await vi.waitFor(listen, { timeout: 20_000, interval: 50 }).catch(() => undefined);
   onTestFinished(() => void server.close());
   return port === 0 ? (server.address() as AddressInfo).port : port;
 }

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -46,8 +46,11 @@ export async function openSsh(context: TestContext): Promise<OpenSsh> {
       .map((line) => `${line.join(' ')}\n`)
       .join(''),
   );
-  // The folder of the package's service, which a server that runs as root needs.
-  if (process.getuid?.() === 0) await mkdir('/run/sshd', { recursive: true });
+  // The folder of the package's service, which a server that runs as root needs. Its group must not write there.
+  if (process.getuid?.() === 0) {
+    await mkdir('/run/sshd', { recursive: true });
+    await chmod('/run/sshd', 0o755);
+  }
   const server = spawn(sshd, ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] });
   onTestFinished(async () => {
     server.kill('SIGTERM');
