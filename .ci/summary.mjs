@@ -1,7 +1,7 @@
 /**
- * The gate's closing lines, of vitest's JSON reports: `node .ci/summary.mjs REPORT…`. Lists the tests that passed only at
- * their second attempt, and counts all. Exits with 1 where a test failed, or where a report is missing: that run did not
- * get to its end.
+ * The gate's closing lines, of vitest's JSON reports: `node .ci/summary.mjs REPORT…`. Lists the tests that failed and
+ * those that passed only at their second attempt, and counts all. Exits with 1 where a test failed, or where a report is
+ * missing: that run did not get to its end.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
@@ -16,12 +16,20 @@ for (const report of process.argv.slice(2)) {
     process.exitCode = 1;
     continue;
   }
-  for (const { name, status, assertionResults } of JSON.parse(readFileSync(report, 'utf8')).testResults) {
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
+  for (const { name, status, message, assertionResults } of testResults) {
     // A file that could not be loaded has no tests, and failed all the same.
-    if (status === 'failed' && assertionResults.length === 0) counts.failed++;
+    if (status === 'failed' && assertionResults.length === 0) {
+      counts.failed++;
+      tell('failed', name, [], message);
+    }
     for (const test of assertionResults) {
       counts[test.status === 'passed' || test.status === 'failed' ? test.status : 'skipped']++;
-      if (test.status === 'passed' && test.failureMessages.length > 0) reportFlaky(name, test);
+      // A passed test has the errors of the attempt before.
+      const { ancestorTitles, title, failureMessages } = test;
+      if (failureMessages.length === 0) continue;
+      const how = test.status === 'passed' ? 'flaky' : 'failed';
+      tell(how, name, [...ancestorTitles, title], failureMessages[0]);
     }
   }
 }
@@ -30,12 +38,10 @@ const { passed, failed, skipped } = counts;
 process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
 if (failed > 0) process.exitCode = 1;
 
-/** A passed test has the errors of the attempt before. */
-function reportFlaky(path, { ancestorTitles, title, failureMessages: [error] }) {
+/** Prints a line about a test: `how` it went, its file, its titles, and the first line of its error. */
+function tell(how, path, titles, error) {
   // The run elsewhere has another path to this checkout.
   const file = path.replace(/^.*\/(?=(src|test)\/)/, '');
   const [why] = stripVTControlCharacters(error).split('\n');
-  process.stdout.write(
-    `flaky: ${file} > ${[...ancestorTitles, title].join(' > ')}: ${why.slice(0, MAX_REASON)}\n`,
-  );
+  process.stdout.write(`${how}: ${[file, ...titles].join(' > ')}: ${why.slice(0, MAX_REASON)}\n`);
 }
