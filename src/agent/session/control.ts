@@ -46,7 +46,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   #nextId = 1;
   readonly #heard = new LastHeard();
   readonly #heartbeat: NodeJS.Timeout;
-  #pongs = new Map<string, () => void>();
+  /** The ping that waits for its pong. All callers share it: ws ends a connection that has many unanswered pings. */
+  #ping: { readonly payload: string; readonly sentAt: number; readonly pong: Deferred<void> } | undefined;
   #reconnectAfterMs: number | undefined;
   #closed = false;
 
@@ -69,7 +70,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     ws.on('ping', () => this.#heard.now());
     ws.on('pong', (data) => {
       this.#heard.now();
-      this.#pongs.get(data.toString())?.();
+      if (data.toString() === this.#ping?.payload) this.#receivePong(this.#ping);
     });
     ws.on('error', (error) => this.#end(asPortalError(error, 'relay_unreachable')));
     ws.on('close', (_code, reason) => {
@@ -121,18 +122,11 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   /** The same, without ending the channel. */
   async isResponding(ms: number): Promise<boolean> {
     if (this.#closed) return false;
-    const sentAt = performance.now();
-    const payload = `check ${this.#nextId++}`;
-    const pong = new Promise<void>((resolve) => this.#pongs.set(payload, resolve));
     try {
-      this.#ws.ping(payload);
-      await within(pong, ms, 'the heartbeat');
-      this.#rttMs = performance.now() - sentAt;
+      await within(this.#sharedPing().pong.promise, ms, 'the heartbeat');
       return true;
     } catch {
       return false;
-    } finally {
-      this.#pongs.delete(payload);
     }
   }
 
@@ -152,6 +146,20 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   close(): void {
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.close(1000);
     this.#end(new PortalError('aborted', 'the session was closed'));
+  }
+
+  #sharedPing() {
+    if (this.#ping) return this.#ping;
+    const ping = { payload: `check ${this.#nextId++}`, sentAt: performance.now(), pong: deferred<void>() };
+    this.#ws.ping(ping.payload);
+    this.#ping = ping;
+    return ping;
+  }
+
+  #receivePong({ sentAt, pong }: { sentAt: number; pong: Deferred<void> }): void {
+    this.#ping = undefined;
+    this.#rttMs = performance.now() - sentAt;
+    pong.resolve();
   }
 
   #receive(data: Buffer, isBinary: boolean): void {

@@ -55,7 +55,8 @@ export class Liveness {
       const pong = (): void => settle(true);
       const inTime = deadline(ms, () => settle(false));
       this.#pongWaiters.add(pong);
-      this.#ws.ping();
+      // One ping for all: ws ends a connection that has many unanswered pings.
+      if (this.#pongWaiters.size === 1) this.#ws.ping();
     });
   }
 
