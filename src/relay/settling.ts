@@ -21,8 +21,10 @@ export interface SettlingOptions {
   readonly signal: AbortSignal | undefined;
 }
 
-/** For all waits together. A relay that always has visitors waiting must still end. */
+/** From the first wait on, with the waits for other nodes. A relay that always has visitors waiting must still end. */
 const MAX_MS = 5_000;
+/** After that, for visitors whom another node forwarded here meanwhile. */
+const LATE_MS = 200;
 /** For one look: a flood must not keep this process from everything else. */
 const ACCEPT_MS = 500;
 /** How often a visitor may be forwarded: to the node with the session, and from there to where a data connection arrived. */
@@ -31,7 +33,7 @@ const MAX_FORWARDS = 2;
 /** Waits until the visitors that have arrived are served, while a relay shuts down. */
 export class Settling {
   readonly #options: SettlingOptions;
-  #leftMs = MAX_MS;
+  readonly #endsAt = performance.now() + MAX_MS;
   /** How many waited when nothing changed any longer. */
   #stuck: number | undefined;
 
@@ -45,11 +47,13 @@ export class Settling {
    */
   async here(): Promise<void> {
     const { arrived, signal } = this.#options;
+    const endsAt = Math.max(this.#endsAt, performance.now() + LATE_MS);
     for (;;) {
-      await acceptWaiting(() => arrived.accepted(), Math.min(ACCEPT_MS, this.#leftMs));
+      const leftMs = endsAt - performance.now();
+      await acceptWaiting(() => arrived.accepted(), Math.min(ACCEPT_MS, leftMs));
       const isStuck = arrived.waiting() === this.#stuck;
-      if (arrived.isSettled() || isStuck || this.#leftMs <= 0 || signal?.aborted) return;
-      await this.#untilSettled();
+      if (arrived.isSettled() || isStuck || leftMs <= 0 || signal?.aborted) return;
+      await this.#untilSettled(leftMs);
     }
   }
 
@@ -64,15 +68,14 @@ export class Settling {
     await this.#options.inStep();
   }
 
-  async #untilSettled(): Promise<void> {
+  async #untilSettled(leftMs: number): Promise<void> {
     const { arrived, quietMs, signal } = this.#options;
     let waiting = arrived.waiting();
     let changedAt = 0;
     const waitedMs = await until((ms) => {
       if (arrived.waiting() !== waiting) [waiting, changedAt] = [arrived.waiting(), ms];
       return arrived.isSettled() || ms - changedAt >= quietMs || signal?.aborted === true;
-    }, this.#leftMs);
-    this.#leftMs -= waitedMs;
+    }, leftMs);
     if (waitedMs - changedAt >= quietMs) this.#stuck = waiting;
   }
 }
