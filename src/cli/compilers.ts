@@ -11,8 +11,8 @@ const LOADED_WINDOWS = 2;
 /** A start that takes longer gets the compilers. */
 const START_MS = 5_000;
 
-/** Flags with which someone has chosen other compilers than V8's default. */
-const CHOSEN = /--(no-?)?(jitless|lite[-_]mode|opt|turbofan|maglev|sparkplug|always)/;
+/** Flags with which someone has chosen other compilers than V8's default, or that forbid another choice: V8 aborts then. */
+const CHOSEN = /--(no-?)?(jitless|lite[-_]mode|freeze[-_]flags|opt|turbofan|maglev|sparkplug|always)/;
 
 /** The compilers of this Node that V8 uses by default. */
 function byDefault(): string[] {

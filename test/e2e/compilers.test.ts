@@ -39,3 +39,7 @@ it('are off at first, and on under load', async () => {
 it('stay as the user chose them', async () => {
   expect(await optimizes('--turbofan')).toEqual({ first: true, later: true });
 });
+
+it('stay on if V8 accepts no flags after its start', async () => {
+  expect(await optimizes('--freeze-flags-after-init')).toEqual({ first: true, later: true });
+});
