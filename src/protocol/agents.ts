@@ -9,7 +9,7 @@ type ReportedPhase = NonNullable<FromAgent<'report'>['services']>[number]['phase
 export interface ServiceView {
   /** The key under `services:`, if the agent reported it. */
   readonly service?: string;
-  /** The name on the relay, its kind, and its public address; undefined while the service has no lease here. */
+  /** The name on the relay, its kind, and its public address; undefined while the service has no lease here, or no port yet. */
   readonly name?: string;
   readonly kind?: LeaseKind;
   readonly address?: string;
@@ -66,7 +66,7 @@ export interface AgentsResponse {
   readonly now: string;
   readonly agents: readonly AgentView[];
   readonly names: readonly NameView[];
-  /** Set if the response is incomplete because there is too much. */
+  /** Set if the response is incomplete: there is too much, or a node did not respond. */
   readonly truncated?: true;
 }
 

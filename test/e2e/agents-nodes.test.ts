@@ -151,13 +151,22 @@ it('shows the agents of other nodes while one does not respond, before its clien
   const { at, first, identity, one, two } = await twoAgents();
   await report(one, { machine: 'here' });
   await report(two, { machine: 'there' });
+  await one.lease('served-here');
+  await two.lease('served-there');
+  const free = await one.lease('free');
+  await one.request({ type: 'lease.close', lease: free.lease });
   at.route(() => 0);
   const endpoint = { url: first.url, ca: first.ca.certificatePem };
   // As long as `portal agents` waits.
   const client = await AgentsClient.signIn({ endpoint, identity, ms: 5_000 });
   const release = at.hold(0, 1);
-  const { agents, truncated } = await client.agents();
+  const { agents, names, truncated } = await client.agents();
   expect([agents.map(({ machine }) => machine), truncated]).toEqual([['here'], true]);
+  expect(names.map(({ name, use }) => [name, use])).toEqual([
+    ['free', 'free'],
+    ['served-here', 'served'],
+    ['served-there', 'reconnecting'],
+  ]);
   release();
   await client.close();
 });

@@ -104,7 +104,11 @@ function Agents({ view, onDisconnect }: AgentsProps) {
           onDisconnect={() => onDisconnect(agent)}
         />
       ))}
-      {view.truncated && <p class="quiet">More agents exist than this page shows.</p>}
+      {view.truncated && (
+        <p class="quiet">
+          This list is incomplete: there are too many agents, or a part of the relay does not respond.
+        </p>
+      )}
     </section>
   );
 }

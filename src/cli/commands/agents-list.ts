@@ -22,7 +22,9 @@ export async function run(context: Context, { options }: CommandInput<RelayOptio
     for (const line of describeAgents(mergeResponses(responses), style, Date.now(), columns))
       context.stdout.line(line);
     if (responses.some(({ response }) => response.truncated))
-      context.stderr.line('A relay has more agents than it shows.');
+      context.stderr.line(
+        'The list is incomplete: a relay has too many agents to show all, or one of its nodes or workers does not respond.',
+      );
   }
   return responses.length > 0 || wanted.embeddedOnlyIn !== undefined ? 0 : 1;
 }

@@ -27,15 +27,19 @@ function agent(address: string, number: number, services: number): LiveAgent {
   };
 }
 
-function seenBy(live: readonly LiveAgent[]) {
+function seenBy(
+  live: readonly LiveAgent[],
+  { leases = [] as unknown[], seen = [] as unknown[], isWhole = true } = {},
+) {
   const known = {
     agents: { live, away: () => undefined },
-    leases: { all: () => [] },
+    leases: { all: () => leases },
   } as unknown as ObservedParts;
   const parts = {
-    observed: async (identity: string) => ({ ...observe(identity, known), isWhole: true }),
+    observed: async (identity: string) => ({ ...observe(identity, known), isWhole }),
+    leases: { recordsAt: () => [] },
     reservations: { of: async () => [] },
-    store: { seen: { of: async () => [] } },
+    store: { seen: { of: async () => seen } },
     reservationMs: 1,
   } as unknown as ViewParts;
   return viewOf(ASKS, parts, { url: 'https://relay.test' } as ViewPlace);
@@ -58,4 +62,23 @@ it('shows everything that fits', async () => {
   const { agents, truncated } = await seenBy([agent('0xMate', 1, 9_000), agent(ASKS, 1, 1_000)]);
   expect(agents.map(({ services }) => services.length)).toEqual([1_000, 9_000]);
   expect(truncated).toBeUndefined();
+});
+
+it('calls no agent disconnected that may run at a node that does not respond', async () => {
+  const seen = [{ machine: 'earlier', version: '1', seenAt: 0 }];
+  const states = async (isWhole: boolean) =>
+    (await seenBy([], { seen, isWhole })).agents.map(({ machine, state }) => [machine, state]);
+  expect(await states(true)).toEqual([['earlier', 'disconnected']]);
+  expect(await states(false)).toEqual([]);
+});
+
+it('shows no address of a lease whose port opens', async () => {
+  const record = { owner: ASKS, instance: `${ASKS} 1`, id: '1', place: 'tcp db', kind: 'tcp', name: 'db' };
+  const [own] = (
+    await seenBy([agent(ASKS, 1, 0)], {
+      leases: [{ record, metadata: {}, traffic: { read: () => ({}) } }],
+    })
+  ).agents;
+  expect(own!.services).toMatchObject([{ name: 'db' }]);
+  expect(own!.services[0]).not.toHaveProperty('address');
 });

@@ -1,7 +1,9 @@
 import { plainAddress } from '../../net/client-address.js';
 import type { AgentsResponse, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
+import { LEASE_KINDS } from '../../protocol/kind.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { publicPlaceOf, replicaUses, type LeaseRecord } from '../directory/record.js';
+import { placeOf, publicPlaceOf, replicaUses, type LeaseRecord } from '../directory/record.js';
+import type { LeaseRegistry } from '../leases/leases.js';
 import { publicAddressOf, type PublicPlace } from '../addresses.js';
 import type { NamedUntil, Reservations } from '../names/reservations.js';
 import type { SeenAgent, Store } from '../store/store.js';
@@ -12,6 +14,8 @@ import type { Observation, Observed, ObservedLease } from './observe.js';
 export interface ViewParts {
   /** What all nodes know; `isWhole` unless a node did not respond. */
   readonly observed: (identity: string) => Promise<Observation & { readonly isWhole: boolean }>;
+  /** What is known of the leases of all nodes, including those that do not respond. */
+  readonly leases: Pick<LeaseRegistry, 'recordsAt'>;
   readonly reservations: Reservations;
   readonly store: Store;
   readonly reservationMs: number;
@@ -53,8 +57,9 @@ export async function viewOf(identity: string, parts: ViewParts, place: ViewPlac
     relay: place.url,
     identity,
     now: new Date().toISOString(),
-    agents: [...present, ...goneOf(identity, machines, seen)],
-    names: namesOf(identity, names, observed),
+    // An agent that nobody shows may run at the node that did not respond.
+    agents: [...present, ...(observed.isWhole ? goneOf(identity, machines, seen) : [])],
+    names: namesOf(identity, names, observed, (name) => hasLease(name, parts.leases, place)),
     ...(!isWhole && { truncated: true as const }),
   };
 }
@@ -167,7 +172,10 @@ function leaseView(
     ...(told && { service: told.service }),
     name: record.isOwnDomain ? record.hostname : record.name,
     kind: record.kind,
-    address: Object.values(publicAddressOf(record, place))[0]!,
+    // A lease that opens has no port yet.
+    ...((record.kind === 'tls' || record.port !== undefined) && {
+      address: Object.values(publicAddressOf(record, place))[0]!,
+    }),
     ...(Object.keys(lease.metadata).length > 0 && { metadata: lease.metadata }),
     phase: lease.isServed ? (told?.phase ?? 'open') : 'reconnecting',
     ...(lease.isServed && codeOf(told?.code)),
@@ -207,10 +215,17 @@ function goneOf(identity: string, present: ReadonlySet<string>, seen: readonly S
     }));
 }
 
+/** Whether a node has a lease with this name. */
+function hasLease(name: string, leases: ViewParts['leases'], { domain }: ViewPlace): boolean {
+  const hostname = `${name}.${domain}`;
+  return LEASE_KINDS.some((kind) => leases.recordsAt(placeOf({ kind, hostname })).length > 0);
+}
+
 function namesOf(
   identity: string,
   names: readonly NamedUntil[],
   { processes, expected }: Observation,
+  isLeased: (name: string) => boolean,
 ): NameView[] {
   const users = new Map<string, ObservedLease>();
   for (const lease of processes.flatMap(({ leases }) => leases)) {
@@ -222,7 +237,7 @@ function namesOf(
   return names.map(({ name, until, tcp, udp }) => {
     const lease = users.get(name);
     const instance = lease?.record.instance;
-    const isExpected = expected.includes(name);
+    const isExpected = expected.includes(name) || isLeased(name);
     return {
       name,
       ports: { ...(tcp !== null && { tcp }), ...(udp !== null && { udp }) },
