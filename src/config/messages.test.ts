@@ -105,6 +105,11 @@ it.each([
     '  a: { command: x, environment: { A: b } }',
     'unknown key "environment" in service "a" | Portal calls it `env`.',
   ],
+  ['  a: { target: 1, run: x }', 'unknown key "run" in service "a" | Portal calls it `command`.'],
+  [
+    '  a: { target: 1, healthcheck: /up }',
+    'unknown key "healthcheck" in service "a" | Portal calls it `health`.',
+  ],
   // --- names
   [
     '  My App: 3000',

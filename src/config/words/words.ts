@@ -97,6 +97,15 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   depends_on: 'dependsOn',
   working_dir: 'cwd',
   workdir: 'cwd',
+  dir: 'cwd',
+  directory: 'cwd',
+  run: 'command',
+  cmd: 'command',
+  exec: 'command',
+  script: 'command',
+  healthcheck: 'health',
+  health_check: 'health',
+  ssl: 'tls',
 };
 
 const OF_COMPOSE = 'Docker Compose has this key, and Portal does not. Remove it.';
