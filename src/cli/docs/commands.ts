@@ -91,7 +91,8 @@ On a terminal, \`portal up\` and \`portal expose\` show a live view with keys (\
 
 | variable | does |
 |---|---|
-| \`NO_COLOR\` | turns colours off |
+| \`NO_COLOR\`, \`FORCE_COLOR\` | turn colours off, or on where the output is no terminal |
+| \`CI\`, \`TERM=dumb\` | print lines instead of the live view; \`TERM=dumb\` also turns colours off |
 | \`PORTAL_HOME\` | keeps all [files](#files) in one folder; a relative path starts from the current directory, and \`~/\` is your home |
 | \`PORTAL_FILE\` | names the configuration, as \`-f\` does |
 | \`PORTAL_ALLOW=1\` | allows what a portal.yaml asks for: [Permissions](#permissions) |
