@@ -39,7 +39,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
 async function createParts(settings: Settings, access: Access, durable: DurableState): Promise<Parts> {
   const { options } = settings;
-  const health = new Health(options.tls, options.cluster?.degraded);
+  const health = new Health(options.tls, options.cluster);
   const turns = new Turns();
   const visiting = new Visiting(settings, access);
   const leasing = new Leasing(settings, { durable, access, visiting });

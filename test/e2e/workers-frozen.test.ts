@@ -2,6 +2,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { isAlive } from '../../src/lib/is-alive.js';
 import { freePorts } from '../support/ports.js';
 import { udpService, udpVisitor } from '../support/udp.js';
+import { httpsGet } from '../support/visitor.js';
 import { wire } from '../support/wire.js';
 import { agent, desired, get, httpService, service, tcpService, type TestAgent } from '../support/world.js';
 import { Person } from './cli-support.js';
@@ -128,4 +129,16 @@ it('ends with the main process at a second signal', async () => {
   at.running.kill('SIGTERM');
   expect((await at.running.finished).code).toBe(143);
   await expect.poll(() => isAlive(pid)).toBe(false);
+});
+
+it('reports a main process that does not respond, until it does', async () => {
+  const at = await startWorkers(await Person.create(), ...SOON);
+  const health = () => httpsGet(`${at.spec.url}/healthz`, at.spec.caFile!);
+  expect(await health()).toBe('ok\n');
+  at.running.kill('SIGSTOP');
+  onTestFinished(() => at.running.kill('SIGCONT'));
+  await expect.poll(health, { timeout: 20_000 }).toBe('the main process does not respond\n');
+  at.running.kill('SIGCONT');
+  await expect.poll(health, { timeout: 20_000 }).toBe('ok\n');
+  await at.running.line(/the main process responds again/);
 });

@@ -38,6 +38,8 @@ export interface Cluster {
   readonly sharesPorts?: boolean;
   /** Whether this node may still serve its leases. Asked before each visitor. Default: it may. */
   readonly isCurrent?: () => boolean;
+  /** Why this node cannot serve new visitors; undefined if it can. */
+  readonly problem?: () => string | undefined;
   /** Why agents cannot open services now, while visitors are served; undefined if they can. */
   readonly degraded?: () => string | undefined;
   /** For metrics. Default: this node has none of these numbers. */

@@ -1,15 +1,16 @@
 import { X509Certificate } from 'node:crypto';
+import type { Cluster } from '../nodes/nodes.js';
 import type { KeyPair } from '../public-port/http-surface.js';
 
 /** Owns what is wrong with a relay, as /healthz reports it. */
 export class Health {
   #stopping = false;
   #certificateEndsAt: number | undefined;
-  readonly #degraded: (() => string | undefined) | undefined;
+  readonly #cluster: Pick<Cluster, 'problem' | 'degraded'> | undefined;
 
-  /** `degraded` says what this node cannot do without other nodes. */
-  constructor(certificate: KeyPair | undefined, degraded?: () => string | undefined) {
-    this.#degraded = degraded;
+  /** `cluster` says what this node cannot do without others. */
+  constructor(certificate: KeyPair | undefined, cluster?: Pick<Cluster, 'problem' | 'degraded'>) {
+    this.#cluster = cluster;
     if (certificate) this.serves(certificate);
   }
 
@@ -34,6 +35,8 @@ export class Health {
 
   problem(): string | undefined {
     if (this.#stopping) return 'stopping';
+    const problem = this.#cluster?.problem?.();
+    if (problem !== undefined) return problem;
     const endsAt = this.#certificateEndsAt;
     if (endsAt === undefined || endsAt > Date.now()) return undefined;
     return `the certificate expired at ${new Date(endsAt).toISOString()}`;
@@ -41,6 +44,6 @@ export class Health {
 
   /** What does not work while visitors are served. A balancer must not leave the node for it. */
   degraded(): string | undefined {
-    return this.#degraded?.();
+    return this.#cluster?.degraded?.();
   }
 }

@@ -4,6 +4,7 @@ import { serveCalls, type Channel } from '../../lib/calls.js';
 import type { Logger } from '../../lib/logger.js';
 import { deferred, within } from '../../lib/wait.js';
 import { multiplex } from '../../lib/multiplexer.js';
+import { LIMITS } from '../../protocol/limits.js';
 import { openChannelDirectory } from '../directory/channel.js';
 import type { KeyPair } from '../public-port/http-surface.js';
 import type { LabelList } from '../names/labels.js';
@@ -13,6 +14,7 @@ import { ChannelNodes } from '../nodes/channel.js';
 import { LocalLinks } from '../nodes/local-links.js';
 import { startRelay, type Relay, type RelayOptions } from '../relay.js';
 import { ChannelStore } from '../store/channel.js';
+import { MainProcess } from './main-process.js';
 import { listOf, optionsOf, type PlainList, type PlainOptions } from './plain.js';
 
 /** The channels between a worker and the main process. */
@@ -52,7 +54,7 @@ export function serveMainProcess({ channel, log, flush }: WorkerProcessOptions):
   const worker = new Worker(channels, log, (event: WorkerEvent) => tell(event));
   const tell = serveCalls(channels.commands, {
     start: (options: PlainOptions) => worker.start(options),
-    ping: () => undefined,
+    ping: () => worker.main?.heard(),
     deny: (list: PlainList) => worker.relay.deny(listOf(list)),
     allow: (list: PlainList) => worker.relay.allow(listOf(list)),
     reserveLabels: (list: LabelList) => worker.relay.reserveLabels(list),
@@ -69,6 +71,8 @@ export function serveMainProcess({ channel, log, flush }: WorkerProcessOptions):
 
 class Worker {
   metrics: RelayMetrics | undefined;
+  /** Undefined until this worker serves. */
+  main: MainProcess | undefined;
   readonly #channels: Channels;
   readonly #log: Logger;
   readonly #tell: (event: WorkerEvent) => void;
@@ -105,12 +109,16 @@ class Worker {
         nodes,
         links: await LocalLinks.open(nodes, given.identity.derive(LINKS).toString('base64url')),
         sharesPorts: true,
+        problem: () => this.main?.problem(),
       },
       ...(this.metrics && { onVisitorWaited: this.metrics.onVisitorWaited }),
       inStep: () => this.#inStep(),
       log: this.#log,
     };
     this.#relay = await startRelay(options);
+    // It pings from now on.
+    const silentMs = given.limits?.workerResponseMs ?? LIMITS.workerResponseMs;
+    this.main = new MainProcess({ silentMs, log: this.#log });
     this.metrics?.watch(this.#relay);
     nodes.started();
     const { url, domain, port, publicPort, addresses, httpRedirect, address, descriptor } = this.#relay;

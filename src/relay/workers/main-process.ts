@@ -1,0 +1,50 @@
+import type { Logger } from '../../lib/logger.js';
+import { LastHeard } from '../../lib/stalls.js';
+
+/** How often a worker looks whether the main process still pings it. */
+const LOOK_MS = 1_000;
+
+export interface MainProcessOptions {
+  /** How long it may be silent, in milliseconds. It pings twice in a second. */
+  readonly silentMs: number;
+  readonly log: Logger;
+}
+
+/**
+ * Whether the main process of a relay runs, as a worker sees it. Workers accept all connections, so nobody else notices one that
+ * is stopped, or whose event loop is blocked. But it has the directory, and carries the messages between workers.
+ */
+export class MainProcess {
+  readonly #options: MainProcessOptions;
+  readonly #heard = new LastHeard();
+  #isSilent = false;
+
+  constructor(options: MainProcessOptions) {
+    this.#options = options;
+    // setImmediate: read pending pings first. After a freeze of this process, the timer fires before anything is read.
+    setInterval(() => setImmediate(() => this.#look()), LOOK_MS).unref();
+  }
+
+  /** Call when it sent something. */
+  heard(): void {
+    this.#heard.now();
+    if (!this.#isSilent) return;
+    this.#isSilent = false;
+    this.#options.log.info({}, 'the main process responds again');
+  }
+
+  /** What is wrong with it, as /healthz reports it. */
+  problem(): string | undefined {
+    return this.#isSilent ? 'the main process does not respond' : undefined;
+  }
+
+  #look(): void {
+    const { silentMs, log } = this.#options;
+    if (this.#isSilent || this.#heard.silentMs < silentMs) return;
+    this.#isSilent = true;
+    log.error(
+      {},
+      `the main process did not respond for ${silentMs / 1_000} s: it is stopped, or its event loop is blocked; most new visitors and agents are not served until it does`,
+    );
+  }
+}
