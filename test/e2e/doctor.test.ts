@@ -318,14 +318,16 @@ it('warns if UDP is blocked', async () => {
   expect(hints('service.datagrams')).toContain('Allow outgoing UDP');
 });
 
-it('reports a wrong clock, a forged descriptor, and a server that is not a relay', async () => {
+it('reports a wrong clock, a forged descriptor, a problem of the relay, and a server that is not a relay', async () => {
   const ca = await openLocalCa(join(person.folder, 'relay-ca'));
   const identity = generateIdentity();
   let answer = '';
   let skewMs = 0;
-  const server = createServer(await ca.issue(['localhost']), (_request, response) => {
+  let health: [status: number, text: string] = [200, 'ok'];
+  const server = createServer(await ca.issue(['localhost']), ({ url: path }, response) => {
     response.setHeader('date', new Date(Date.now() + skewMs).toUTCString());
-    response.end(answer);
+    if (path === '/healthz') response.writeHead(health[0]).end(`${health[1]}\n`);
+    else response.end(answer);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {
@@ -348,7 +350,18 @@ it('reports a wrong clock, a forged descriptor, and a server that is not a relay
 
   skewMs = 0;
   answer = JSON.stringify(descriptor);
-  expect((await examine()).code).toBe(0);
+  const well = await examine();
+  expect([well.code, well.of('relay.health')]).toEqual([0, []]);
+  health = [503, 'the main process does not respond'];
+  const ill = await examine();
+  expect([ill.code, ill.of('relay.health')]).toEqual([
+    1,
+    ['problem: the relay reports a problem: the main process does not respond'],
+  ]);
+  health = [200, 'the database does not respond'];
+  expect((await examine()).of('relay.health')).toEqual([
+    'warning: the relay serves visitors, but reports a problem: the database does not respond',
+  ]);
   answer = 'hello';
   expect((await examine()).of('relay.descriptor')[0]).toContain('is not a relay');
 

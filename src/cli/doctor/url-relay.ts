@@ -31,6 +31,7 @@ export const STEP_MS = 5_000;
 /** A relay accepts the response to a challenge while clocks differ by at most a minute. */
 const MAX_SKEW_MS = 60_000;
 const NOTED_SKEW_MS = 10_000;
+const MAX_HEALTH_BYTES = 1_000;
 
 /** @param services the services that are published on this relay */
 export async function checkUrlRelay(
@@ -118,6 +119,7 @@ async function checkConnection(
     step = 'relay.descriptor';
     const descriptor = checkDescriptor(await describe(endpoint), url, services, subject);
     if (descriptor && locked) checkKey(descriptor.address, locked.get(url.origin), subject);
+    if (descriptor) await checkHealth(endpoint, subject);
     return descriptor;
   } catch (error) {
     const failure = connectError(error, endpoint);
@@ -217,6 +219,22 @@ export function checkOffer(
         `the relay does not offer ${missing.join(', ')}, which service ${service.service} needs`,
         hintFor(missing),
       );
+  }
+}
+
+/** What the relay itself knows to be wrong: its database, say, or its main process. */
+async function checkHealth(endpoint: RelayEndpoint, subject: Subject): Promise<void> {
+  const check = 'relay.health';
+  const hint = 'Tell the operator of the relay.';
+  const options = { path: PATHS.health, ms: STEP_MS, maxBytes: MAX_HEALTH_BYTES };
+  try {
+    const { status, text } = await fetchFrom(endpoint, options);
+    const [reason = ''] = text.trim().split('\n');
+    if (status === 503) subject.problem(check, `the relay reports a problem: ${reason}`, hint);
+    else if (status === 200 && reason !== 'ok')
+      subject.warning(check, `the relay serves visitors, but reports a problem: ${reason}`, hint);
+  } catch (error) {
+    subject.failed(check, error);
   }
 }
 
