@@ -1,3 +1,4 @@
+import { activeNow } from '../lib/stalls.js';
 import { until } from '../lib/wait.js';
 import { acceptWaiting } from './public-port/listen.js';
 
@@ -33,7 +34,8 @@ const MAX_FORWARDS = 2;
 /** Waits until the visitors that have arrived are served, while a relay shuts down. */
 export class Settling {
   readonly #options: SettlingOptions;
-  readonly #endsAt = performance.now() + MAX_MS;
+  /** In `activeNow`: visitors whom a frozen relay could not serve meanwhile get their time, too. */
+  readonly #endsAt = activeNow() + MAX_MS;
   /** How many waited when nothing changed any longer. */
   #stuck: number | undefined;
 
@@ -47,10 +49,10 @@ export class Settling {
    */
   async here(): Promise<void> {
     const { arrived, signal } = this.#options;
-    const endsAt = Math.max(this.#endsAt, performance.now() + LATE_MS);
+    const endsAt = Math.max(this.#endsAt, activeNow() + LATE_MS);
     for (;;) {
-      const leftMs = endsAt - performance.now();
-      await acceptWaiting(() => arrived.accepted(), Math.min(ACCEPT_MS, leftMs));
+      const leftMs = endsAt - activeNow();
+      await acceptWaiting(() => arrived.accepted(), Math.min(ACCEPT_MS, Math.max(LATE_MS, leftMs)));
       const isStuck = arrived.waiting() === this.#stuck;
       if (arrived.isSettled() || isStuck || leftMs <= 0 || signal?.aborted) return;
       await this.#untilSettled(leftMs);

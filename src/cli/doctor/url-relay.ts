@@ -234,7 +234,11 @@ async function checkHealth(endpoint: RelayEndpoint, subject: Subject): Promise<v
     else if (status === 200 && reason !== 'ok')
       subject.warning(check, `the relay serves visitors, but reports a problem: ${reason}`, hint);
   } catch (error) {
-    subject.failed(check, error);
+    subject.warning(
+      check,
+      `the relay does not say whether it is healthy: ${asPortalError(error).message}`,
+      hint,
+    );
   }
 }
 
