@@ -6,12 +6,13 @@ export interface PublicPlace {
   readonly publicPort: number;
 }
 
-/** The public address of a lease, as in `lease.opened`. */
+/** The public address of a lease, as in `lease.opened`. Empty while its port opens. */
 export function publicAddressOf(
   { kind, hostname, portHost, port }: Pick<LeaseRecord, 'kind' | 'hostname' | 'portHost' | 'port'>,
   { domain, publicPort }: PublicPlace,
-): { url: string } | { tcpAddr: string } | { udpAddr: string } {
+): Partial<Record<'url' | 'tcpAddr' | 'udpAddr', string>> {
   if (kind === 'tls') return { url: `https://${hostname}${publicPort === 443 ? '' : `:${publicPort}`}` };
-  const address = `${portHost ?? domain}:${port ?? 0}`;
+  if (port === undefined) return {};
+  const address = `${portHost ?? domain}:${port}`;
   return kind === 'tcp' ? { tcpAddr: address } : { udpAddr: address };
 }

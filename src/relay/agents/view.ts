@@ -168,14 +168,12 @@ function leaseView(
   replica: ServiceView['replica'],
 ): ServiceView {
   const { record } = lease;
+  const [address] = Object.values(publicAddressOf(record, place));
   return {
     ...(told && { service: told.service }),
     name: record.isOwnDomain ? record.hostname : record.name,
     kind: record.kind,
-    // A lease that opens has no port yet.
-    ...((record.kind === 'tls' || record.port !== undefined) && {
-      address: Object.values(publicAddressOf(record, place))[0]!,
-    }),
+    ...(address !== undefined && { address }),
     ...(Object.keys(lease.metadata).length > 0 && { metadata: lease.metadata }),
     phase: lease.isServed ? (told?.phase ?? 'open') : 'reconnecting',
     ...(lease.isServed && codeOf(told?.code)),
@@ -237,12 +235,15 @@ function namesOf(
   return names.map(({ name, until, tcp, udp }) => {
     const lease = users.get(name);
     const instance = lease?.record.instance;
-    const isExpected = expected.includes(name) || isLeased(name);
     return {
       name,
       ports: { ...(tcp !== null && { tcp }), ...(udp !== null && { udp }) },
       reservedUntil: new Date(until).toISOString(),
-      use: lease?.isServed ? 'served' : lease || isExpected ? 'reconnecting' : 'free',
+      use: lease?.isServed
+        ? 'served'
+        : lease || expected.includes(name) || isLeased(name)
+          ? 'reconnecting'
+          : 'free',
       ...(instance !== undefined && { agent: agentId(instance) }),
     };
   });
