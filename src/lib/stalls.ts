@@ -52,6 +52,14 @@ export function activeNow(): number {
   return performance.now() - stalledMs();
 }
 
+/**
+ * Calls `task` every `ms`, after this process has read what had arrived. Use it to look for silent peers: after a freeze, a timer
+ * fires before anything is read. Does not keep the process running.
+ */
+export function intervalAfterInput(task: () => void, ms: number): NodeJS.Timeout {
+  return setInterval(() => setImmediate(task), ms).unref();
+}
+
 /** When a peer last sent something, and how long it has been silent. */
 export class LastHeard {
   #at = performance.now();

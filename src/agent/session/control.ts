@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { ERRORS } from '../../lib/error-codes.js';
 import { asPortalError, PortalError, type ErrorCode } from '../../lib/errors.js';
-import { LastHeard } from '../../lib/stalls.js';
+import { intervalAfterInput, LastHeard } from '../../lib/stalls.js';
 import { deferred, within, type Deferred } from '../../lib/wait.js';
 import { exportDatagramKey } from '../../protocol/datagrams/exporter.js';
 import { decodeFromRelay, encode } from '../../protocol/decode.js';
@@ -64,8 +64,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     this.#ws = ws;
     this.welcome = welcome;
     this.relayAddress = relayAddress;
-    // Process arrived input first: after a freeze, this timer fires before anything is read.
-    this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), welcome.heartbeatMs).unref();
+    this.#heartbeat = intervalAfterInput(() => this.#beat(), welcome.heartbeatMs);
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
     ws.on('ping', () => this.#heard.now());
     ws.on('pong', (data) => {

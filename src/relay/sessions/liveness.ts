@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws';
-import { LastHeard } from '../../lib/stalls.js';
+import { intervalAfterInput, LastHeard } from '../../lib/stalls.js';
 import { deadline } from '../../lib/wait.js';
 import { silenceMs } from '../../protocol/limits.js';
 
@@ -37,8 +37,7 @@ export class Liveness {
       if (this.#lastHeard.silentMs > silenceMs(heartbeatMs)) onSilent();
       else this.#ws.ping();
     };
-    // setImmediate: read pending data first. After a freeze this timer fires before anything is read.
-    this.#heartbeat = setInterval(() => setImmediate(beat), heartbeatMs).unref();
+    this.#heartbeat = intervalAfterInput(beat, heartbeatMs);
   }
 
   /** Whether the agent responds to a ping within `ms`. */

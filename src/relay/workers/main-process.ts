@@ -1,5 +1,5 @@
 import type { Logger } from '../../lib/logger.js';
-import { LastHeard } from '../../lib/stalls.js';
+import { intervalAfterInput, LastHeard } from '../../lib/stalls.js';
 
 /** How often a worker looks whether the main process still pings it. */
 const LOOK_MS = 1_000;
@@ -11,8 +11,8 @@ export interface MainProcessOptions {
 }
 
 /**
- * Whether the main process of a relay runs, as a worker sees it. Workers accept all connections, so nobody else notices one that
- * is stopped, or whose event loop is blocked. But it has the directory, and carries the messages between workers.
+ * Whether the main process of a relay runs, as a worker sees it. It has the directory, and carries the messages between workers.
+ * Workers accept all connections, so nobody else notices one that is stopped, or whose event loop is blocked.
  */
 export class MainProcess {
   readonly #options: MainProcessOptions;
@@ -21,8 +21,7 @@ export class MainProcess {
 
   constructor(options: MainProcessOptions) {
     this.#options = options;
-    // setImmediate: read pending pings first. After a freeze of this process, the timer fires before anything is read.
-    setInterval(() => setImmediate(() => this.#look()), LOOK_MS).unref();
+    intervalAfterInput(() => this.#look(), LOOK_MS);
   }
 
   /** Call when it sent something. */
