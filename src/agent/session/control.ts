@@ -27,6 +27,12 @@ interface ControlEvents {
   closed: [error: PortalError, reconnectAfterMs: number | undefined];
 }
 
+interface Ping {
+  readonly payload: string;
+  readonly sentAt: number;
+  readonly pong: Deferred<void>;
+}
+
 /** A request without its id, which the channel assigns. */
 type Request = DistributiveOmit<Extract<FromAgent, { id: number }>, 'id'>;
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
@@ -47,7 +53,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   readonly #heard = new LastHeard();
   readonly #heartbeat: NodeJS.Timeout;
   /** The ping that waits for its pong. All callers share it: ws ends a connection that has many unanswered pings. */
-  #ping: { readonly payload: string; readonly sentAt: number; readonly pong: Deferred<void> } | undefined;
+  #ping: Ping | undefined;
   #reconnectAfterMs: number | undefined;
   #closed = false;
 
@@ -69,7 +75,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     ws.on('ping', () => this.#heard.now());
     ws.on('pong', (data) => {
       this.#heard.now();
-      if (data.toString() === this.#ping?.payload) this.#receivePong(this.#ping);
+      this.#receivePong(data.toString());
     });
     ws.on('error', (error) => this.#end(asPortalError(error, 'relay_unreachable')));
     ws.on('close', (_code, reason) => {
@@ -147,18 +153,20 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     this.#end(new PortalError('aborted', 'the session was closed'));
   }
 
-  #sharedPing() {
+  #sharedPing(): Ping {
     if (this.#ping) return this.#ping;
-    const ping = { payload: `check ${this.#nextId++}`, sentAt: performance.now(), pong: deferred<void>() };
-    this.#ws.ping(ping.payload);
-    this.#ping = ping;
-    return ping;
+    const payload = `check ${this.#nextId++}`;
+    const sentAt = performance.now();
+    this.#ws.ping(payload);
+    return (this.#ping = { payload, sentAt, pong: deferred() });
   }
 
-  #receivePong({ sentAt, pong }: { sentAt: number; pong: Deferred<void> }): void {
+  #receivePong(payload: string): void {
+    const ping = this.#ping;
+    if (ping?.payload !== payload) return;
     this.#ping = undefined;
-    this.#rttMs = performance.now() - sentAt;
-    pong.resolve();
+    this.#rttMs = performance.now() - ping.sentAt;
+    ping.pong.resolve();
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
