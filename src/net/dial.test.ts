@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../test/support/ports.js';
 import { hasIpv6, NO_IPV6 } from '../../test/support/ipv6.js';
@@ -8,7 +8,9 @@ import type { Family, Resolver } from './resolve.js';
 
 const MS = 10_000;
 
-async function listener(host: string, port = 0): Promise<number> {
+/** Listens on a port that nothing listens on at the other loopback addresses, which refuse connections. */
+async function listener(host: string, given?: number): Promise<number> {
+  const port = given ?? (await freePort());
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
     sockets.add(socket);
@@ -22,7 +24,7 @@ async function listener(host: string, port = 0): Promise<number> {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return (server.address() as AddressInfo).port;
+  return port;
 }
 
 /** A resolver that answers when the test requests it. */
@@ -72,7 +74,7 @@ describe('of two addresses', () => {
 
   test('dial uses the other if the first one is silent', async (context) => {
     context.skip(!hasIpv6, NO_IPV6);
-    const port = await silentPort(context, '127.0.0.1');
+    const port = await silentPort(context, '127.0.0.1', await freePort());
     await listener('::1', port);
     const { address, tried } = await dialled({ port, resolver: fixed(['::1'], ['127.0.0.1'], 4) });
     expect({ address, tried }).toEqual({ address: '::1', tried: ['::1'] });

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import { hasIpv6, NO_IPV6 } from '../support/ipv6.js';
+import { freePort } from '../support/ports.js';
 import { udpService } from '../support/udp.js';
 import { agent, desired, service, tcpService, type TestAgent } from '../support/world.js';
 import { Person } from './cli-support.js';
@@ -82,7 +83,7 @@ describe('portal relay --listen', () => {
 
   it('0.0.0.0 is IPv4 only', async (context) => {
     context.skip(!hasIpv6, NO_IPV6);
-    const { port, addresses } = await started('--listen', '0.0.0.0:0');
+    const { port, addresses } = await started('--listen', `0.0.0.0:${await freePort()}`);
     expect(addresses).toEqual([`0.0.0.0:${port}`]);
     expect(await tcpAnswer('127.0.0.1', port)).toBe('connect');
     expect(await tcpAnswer('::1', port)).toBe('ECONNREFUSED');

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import { inheritedFds } from '../../src/cli/relay/inherited-socket.js';
 import { hasIpv6, NO_IPV6 } from '../support/ipv6.js';
+import { freePort } from '../support/ports.js';
 import { agent, desired, get, handedOver, httpService, service, visit } from '../support/world.js';
 import { Person, type Running } from './cli-support.js';
 import { line, tcp } from './relay-peer.js';
@@ -142,8 +143,8 @@ describe.each([[], ['--workers', '2']])('portal relay %s %s with an inherited so
     context.skip(!hasIpv6, NO_IPV6);
     const operator = await Person.create();
     const [four, six] = [createServer(), createServer()];
-    await once(four.listen(0, '127.0.0.1'), 'listening');
-    const { port } = four.address() as AddressInfo;
+    const port = await freePort();
+    await once(four.listen(port, '127.0.0.1'), 'listening');
     await once(six.listen(port, '::1'), 'listening');
     const fds = [four, six].map(descriptorOf);
     const running = operator.start(['relay', '--json', '--log-level', 'error', ...workers], {

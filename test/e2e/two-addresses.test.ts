@@ -6,6 +6,7 @@ import type { RecordType } from 'dns-packet';
 import { systemDns, type Said } from '../support/dns-server.js';
 import { hostsFile } from '../support/hosts.js';
 import { hasIpv6, NO_IPV6 } from '../support/ipv6.js';
+import { freePort } from '../support/ports.js';
 import { silentPort } from '../support/silent-port.js';
 import { httpsGet } from '../support/visitor.js';
 import { httpService } from '../support/world.js';
@@ -31,7 +32,7 @@ async function world(context: TestContext, { works, other }: World) {
     '--domain',
     DOMAIN,
     '--listen',
-    `${bracketed}:0`,
+    `${bracketed}:${await freePort()}`,
     '--log-level',
     'error',
   ]);
