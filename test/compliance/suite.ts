@@ -145,8 +145,9 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
         while (!over.signal.aborted) expect(await talk.say('two')).toBe('alpha:two');
       })();
       talking.catch(() => undefined);
-      await eventually(() => expect(at.counts().leases).toBe(0));
-      await expect(mode.ask(place)).rejects.toThrow(mode.whenGone);
+      // A visitor who connects a moment after the lease closed may still be served.
+      await eventually(() => expect(mode.ask(place)).rejects.toThrow(mode.whenGone));
+      expect(at.counts().leases).toBe(0);
       over.abort();
       await talking;
       await talk.end();
